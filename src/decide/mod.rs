@@ -1,0 +1,19 @@
+//! Decide: the policy, a pure state machine over what was seen.
+//!
+//! Owns every judgement: when the gateway counts as failing, how long it is given, what is done and when.
+//! `(state, event, now) → (state, actions)`: no I/O, no clock, no logging, no async,
+//! so that every rule can be tested without a gateway and explored exhaustively.
+
+pub mod facts;
+mod policy;
+pub mod record;
+pub mod settings;
+mod state;
+pub mod status;
+mod unit;
+
+pub use policy::{Action, Done, Event, Signal, Swept, step};
+pub use state::{
+    Bite, Doubt, Incident, Ladder, MANAGER_LIMIT, Owed, Phase, SWEEP_GRACE, Standby, State, Step,
+    longest_step,
+};

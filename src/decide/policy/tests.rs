@@ -1,0 +1,6 @@
+//! Tests of the policy, each named for the rule or behaviour it holds.
+
+mod behaviours;
+mod properties;
+mod rules;
+mod world;

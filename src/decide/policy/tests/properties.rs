@@ -1,0 +1,239 @@
+//! Random histories of an adversarial world.
+//!
+//! The world itself holds every step against the rules; what is said here is what has to become of it:
+//! once nobody objects and nothing misbehaves, a gateway that was broken or taken down is healthy again.
+
+use proptest::prelude::*;
+
+use super::{
+    super::Event,
+    world::{Fault, Mood, World, secs, world},
+};
+use crate::decide::{
+    facts::Stall,
+    settings::{Rearm, Settings},
+    state::{Standby, Step},
+};
+
+/// Something that happens between two looks, or befalls the next actions.
+#[derive(Clone, Debug)]
+enum Happening {
+    Rounds(u8),
+    Passes(u16),
+    Mood(Mood),
+    Fresh(Mood),
+    Progress(Option<bool>),
+    Exits(i32),
+    StartLimit(u8),
+    HumanStops,
+    HumanStarts,
+    HumanRestarts,
+    HumanStopsBeforeAction,
+    Paused(bool),
+    Updating(bool),
+    Debugged(bool),
+    Stranger(bool),
+    NoBus(bool),
+    NoUnit(bool),
+    OtherServes(bool),
+    IgnoresSigterm(bool),
+    IgnoresSigkill(bool),
+    UnmetCondition(bool),
+    Leftovers(u8),
+    StartTakes(u8),
+    LookTakes(u8),
+    Faults(Vec<Fault>),
+    Resumed,
+    Reset,
+    Killed,
+}
+
+fn stall() -> impl Strategy<Value = Stall> {
+    prop_oneof![
+        Just(Stall::Gone),
+        Just(Stall::Stopped),
+        Just(Stall::Blocked),
+        Just(Stall::Busy),
+        Just(Stall::Answering),
+    ]
+}
+
+fn mood() -> impl Strategy<Value = Mood> {
+    prop_oneof![
+        2 => Just(Mood::Healthy),
+        4 => stall().prop_map(Mood::Failing),
+        1 => Just(Mood::Unsure),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        Just(Fault::Refused),
+        Just(Fault::KilledBefore),
+        Just(Fault::KilledAfter),
+    ]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening as H;
+    prop_oneof![
+        8 => (1..12_u8).prop_map(H::Rounds),
+        6 => (0..400_u16).prop_map(H::Passes),
+        6 => mood().prop_map(H::Mood),
+        2 => mood().prop_map(H::Fresh),
+        1 => any::<Option<bool>>().prop_map(H::Progress),
+        1 => prop_oneof![Just(1), Just(134), Just(78)].prop_map(H::Exits),
+        1 => (0..4_u8).prop_map(H::StartLimit),
+        1 => Just(H::HumanStops),
+        2 => Just(H::HumanStarts),
+        1 => Just(H::HumanRestarts),
+        1 => Just(H::HumanStopsBeforeAction),
+        1 => any::<bool>().prop_map(H::Paused),
+        1 => any::<bool>().prop_map(H::Updating),
+        1 => any::<bool>().prop_map(H::Debugged),
+        1 => any::<bool>().prop_map(H::Stranger),
+        1 => any::<bool>().prop_map(H::NoBus),
+        1 => any::<bool>().prop_map(H::NoUnit),
+        1 => any::<bool>().prop_map(H::OtherServes),
+        2 => any::<bool>().prop_map(H::IgnoresSigterm),
+        1 => any::<bool>().prop_map(H::IgnoresSigkill),
+        1 => any::<bool>().prop_map(H::UnmetCondition),
+        2 => (0..8_u8).prop_map(H::Leftovers),
+        1 => (0..60_u8).prop_map(H::StartTakes),
+        1 => (0..16_u8).prop_map(H::LookTakes),
+        2 => prop::collection::vec(fault(), 1..4).prop_map(H::Faults),
+        1 => Just(H::Resumed),
+        1 => Just(H::Reset),
+        2 => Just(H::Killed),
+    ]
+}
+
+/// Settings with times short enough for a history to reach the end of the ladder.
+fn settings() -> impl Strategy<Value = Settings> {
+    (any::<bool>(), any::<bool>()).prop_map(|(short, never)| {
+        let mut settings = Settings::default();
+        if short {
+            settings.patience.starting = secs(20);
+            settings.patience.starting_idle = secs(10);
+            settings.patience.busy = secs(15);
+            settings.debounce = secs(0);
+            settings.settle = secs(60);
+        }
+        if never {
+            settings.rearm = Rearm::Never;
+        }
+        settings
+    })
+}
+
+fn befalls(world: &mut World, happening: Happening) {
+    use Happening as H;
+    match happening {
+        H::Rounds(rounds) => (0..rounds).for_each(|_| world.round()),
+        H::Passes(seconds) => world.run_for(secs(seconds.into())),
+        H::Mood(mood) => world.mood = mood,
+        H::Fresh(mood) => world.fresh = mood,
+        H::Progress(progress) => world.progress = progress,
+        H::Exits(status) => world.exits(status),
+        H::StartLimit(crashes) => world.start_limit_hit(crashes.into()),
+        H::HumanStops => world.human_stops(),
+        H::HumanStarts => world.human_starts(),
+        H::HumanRestarts => world.human_restarts(),
+        H::HumanStopsBeforeAction => world.human_stop_before_action = true,
+        H::Paused(on) => world.paused = on,
+        H::Updating(on) => world.updating = on,
+        H::Debugged(on) => world.debugged = on,
+        H::Stranger(on) => world.stranger = on,
+        H::NoBus(on) => world.no_bus = on,
+        H::NoUnit(on) => world.no_unit = on,
+        H::OtherServes(on) => world.other_serves = on,
+        H::IgnoresSigterm(on) => world.ignores_sigterm = on,
+        H::IgnoresSigkill(on) => world.ignores_sigkill = on,
+        H::UnmetCondition(on) => world.unmet_condition = on,
+        H::Leftovers(sweeps) => world.leftovers = sweeps,
+        H::StartTakes(seconds) => world.start_takes = secs(seconds.into()),
+        H::LookTakes(seconds) => world.look_takes = secs(seconds.into()),
+        H::Faults(faults) => world.faults = faults,
+        H::Resumed => world.happens(Event::Resumed),
+        H::Reset => world.happens(Event::Reset),
+        H::Killed => world.succeed(),
+    }
+}
+
+fn history() -> impl Strategy<Value = (Settings, Vec<Happening>)> {
+    (settings(), prop::collection::vec(happening(), 1..60))
+}
+
+fn world_after(settings: Settings, history: Vec<Happening>) -> World {
+    let mut world = world();
+    world.settings = settings;
+    for happening in history {
+        befalls(&mut world, happening);
+    }
+    world
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn whatever_happens_a_gateway_nobody_wants_down_is_healthy_in_the_end((settings, history) in history()) {
+        let mut world = world_after(settings, history);
+        world.peace();
+        world.settings.rearm = Rearm::After(secs(900));
+        let wanted = world.nobody_objects();
+        world.run_for(secs(2 * 3600));
+        if wanted {
+            prop_assert_eq!(world.phase(), "vouching", "{:?}", world.state);
+            prop_assert_eq!(&world.state.owed, &None);
+            prop_assert_eq!(&world.state.incident, &None);
+        } else {
+            let calm = world.phase() == "vouching"
+                || matches!(world.standby(), Some(Standby::Stopped | Standby::ConfigError));
+            prop_assert!(calm, "{:?}", world.state);
+        }
+    }
+
+    #[test]
+    fn whatever_happened_a_healthy_gateway_is_vouched_for_at_the_next_look((settings, history) in history()) {
+        let mut world = world_after(settings, history);
+        world.peace();
+        world.mood = Mood::Healthy;
+        world.round();
+        if world.healthy_and_undisturbed() {
+            // This look is about the start that Gatehound made; it is not given probes.
+            if !world.state.wants_probes() {
+                world.round();
+            }
+            world.log.clear();
+            world.round();
+            prop_assert_eq!(world.vouches(), 1, "{:?}", world.state);
+        }
+    }
+
+    #[test]
+    fn whatever_happened_gatehound_leaves_when_told_to((settings, history) in history()) {
+        let mut world = world_after(settings, history);
+        world.peace();
+        let (wanted, owed) = (world.nobody_objects(), world.owes_a_start());
+        // A start that already left the unit down once is not waited for.
+        let restarting = matches!(
+            world.restart_step(),
+            Some(Step::Stopping { .. } | Step::Killing { .. } | Step::Sweeping { .. } | Step::Starting { tries: 0 })
+        );
+        world.happens(Event::Leave);
+        world.run_for(secs(120));
+        prop_assert!(world.left, "{:?}", world.state);
+        if wanted && owed && restarting && world.phase() != "holding" {
+            prop_assert!(world.runs_or_starts(), "left the gateway down: {:?}", world.state);
+        }
+    }
+}

@@ -1,0 +1,571 @@
+//! Every number and name the watchdog goes by, validated.
+//!
+//! Owns the defaults and their reasons; knows nothing of files, variables or flags.
+//! `sense::config` fills it in.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// What the watchdog goes by. Every field has a default; see gatehound.toml(5).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Time from one round to the next while the gateway is healthy.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// Delay in front of each rung of the ladder; its length is the number of rungs.
+    #[serde(with = "durations")]
+    pub backoff: Vec<Duration>,
+    /// Failures closer together than this use one rung, not two.
+    #[serde(with = "humantime_serde")]
+    pub debounce: Duration,
+    /// How long the ladder rests once it is used up.
+    pub rearm: Rearm,
+    /// How long the gateway has to stay healthy before the ladder goes back to its first rung.
+    #[serde(with = "humantime_serde")]
+    pub settle: Duration,
+    /// Which gateway is watched.
+    pub gateway: Gateway,
+    /// Time limits of the probes.
+    pub probe: Probe,
+    /// How long a failing gateway is given, by what its process is doing.
+    pub patience: Patience,
+    /// How long systemd's stop of the gateway may take before SIGKILL.
+    pub stop_timeout: StopTimeout,
+    /// How many forced stops may fall into a window.
+    pub forced_stops: ForcedStops,
+    /// How a human's pause is given.
+    pub pause: PauseSettings,
+}
+
+/// How long the ladder rests once it is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Rearm {
+    /// Tries again after this long.
+    After(Duration),
+    /// Never tries again by itself.
+    Never,
+}
+
+/// Which gateway is watched. What is not set is found from the unit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// The unit's name; by default `openclaw-gateway.service`, or `openclaw-gateway-PROFILE.service`.
+    pub unit: Option<String>,
+    /// The port, if not the one the unit's ExecStart or environment names.
+    pub port: Option<u16>,
+    /// The address to probe, if not the one the gateway listens on.
+    pub address: Option<IpAddr>,
+}
+
+/// Time limits of the probes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Probe {
+    /// How long `/` may take to answer; any status is an answer.
+    #[serde(with = "humantime_serde")]
+    pub http_timeout: Duration,
+    /// How long `/health` may take to answer.
+    #[serde(with = "humantime_serde")]
+    pub health_timeout: Duration,
+}
+
+/// How long a failing gateway is given, by what its process is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Patience {
+    /// Time from one round to the next while the gateway is failing or starting.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// Nothing listens on the port.
+    #[serde(with = "humantime_serde")]
+    pub gone: Duration,
+    /// The process is stopped by a signal.
+    #[serde(with = "humantime_serde")]
+    pub stopped: Duration,
+    /// The main thread sleeps while a request is pending.
+    #[serde(with = "humantime_serde")]
+    pub blocked: Duration,
+    /// The main thread burns CPU while a request is pending.
+    #[serde(with = "humantime_serde")]
+    pub busy: Duration,
+    /// The gateway answers, but not as a healthy one does.
+    #[serde(with = "humantime_serde")]
+    pub answering: Duration,
+    /// A start that makes progress.
+    #[serde(with = "humantime_serde")]
+    pub starting: Duration,
+    /// A start that makes no progress and has no port.
+    #[serde(with = "humantime_serde")]
+    pub starting_idle: Duration,
+}
+
+/// How long systemd's stop of the gateway may take before SIGKILL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StopTimeout {
+    /// A hung gateway cannot drain.
+    #[serde(with = "humantime_serde")]
+    pub hung: Duration,
+    /// A gateway whose event loop still runs can.
+    #[serde(with = "humantime_serde")]
+    pub draining: Duration,
+}
+
+/// How many forced stops may fall into a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForcedStops {
+    /// Forced stops allowed within the window.
+    pub limit: usize,
+    /// The window.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
+}
+
+/// How a human's pause is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PauseSettings {
+    /// How long `gatehound pause` lasts without `--for`.
+    #[serde(with = "humantime_serde")]
+    pub default: Duration,
+    /// The flag file of the old shell watchdog; while it exists, Gatehound is paused.
+    pub flag_file: PathBuf,
+}
+
+/// Half a minute: what the cron line this replaces did.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interval: INTERVAL,
+            backoff: [5, 10, 20].map(Duration::from_secs).to_vec(),
+            debounce: INTERVAL,
+            rearm: Rearm::After(Duration::from_secs(15 * 60)),
+            settle: Duration::from_secs(5 * 60),
+            gateway: Gateway::default(),
+            probe: Probe::default(),
+            patience: Patience::default(),
+            stop_timeout: StopTimeout::default(),
+            forced_stops: ForcedStops::default(),
+            pause: PauseSettings::default(),
+        }
+    }
+}
+
+/// A value that is well-formed and cannot work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The dotted key.
+    pub key: &'static str,
+    /// Its value, as gatehound.toml(5) would spell it.
+    pub value: String,
+    /// What would be right.
+    pub right: String,
+}
+
+/// More rungs than this would be hours of restarts that help nobody.
+const MAX_RUNGS: usize = 16;
+
+/// The longest span: a year of 365.25 days, as humantime counts it.
+/// Anything longer is a slip of the pen, and sums of spans stay far from overflow.
+pub const MAX_SPAN: Duration = Duration::from_secs(31_557_600);
+
+/// Longest name of a unit. Source: systemd.unit(5).
+const MAX_UNIT_NAME: usize = 255;
+
+impl Settings {
+    /// Refuses values that cannot work, the first one found.
+    ///
+    /// `watchdog` is the unit's WatchdogSec; without one, what would have to fit into it is not looked at.
+    pub fn validate(&self, watchdog: Option<Duration>) -> Result<(), Invalid> {
+        self.validate_spans()?;
+        self.validate_counts()?;
+        self.validate_names()?;
+        watchdog.map_or(Ok(()), |limit| self.validate_round(limit))
+    }
+
+    /// The longest a round may take: the time limits of both requests,
+    /// with what connecting, sending and reading may add to each.
+    pub fn longest_round(&self) -> Duration {
+        let http = self.probe.http_timeout.saturating_mul(13) / 10;
+        let health = self.probe.health_timeout.saturating_mul(3) / 2;
+        http.saturating_add(health)
+    }
+
+    fn validate_spans(&self) -> Result<(), Invalid> {
+        let rearm = match self.rearm {
+            Rearm::After(rest) => Some(rest),
+            Rearm::Never => None,
+        };
+        let not_zero = [
+            ("interval", Some(self.interval)),
+            ("rearm", rearm),
+            ("probe.http_timeout", Some(self.probe.http_timeout)),
+            ("probe.health_timeout", Some(self.probe.health_timeout)),
+            ("patience.interval", Some(self.patience.interval)),
+            ("pause.default", Some(self.pause.default)),
+        ];
+        let may_be_zero = [
+            ("debounce", self.debounce),
+            ("settle", self.settle),
+            ("patience.gone", self.patience.gone),
+            ("patience.stopped", self.patience.stopped),
+            ("patience.blocked", self.patience.blocked),
+            ("patience.busy", self.patience.busy),
+            ("patience.answering", self.patience.answering),
+            ("patience.starting", self.patience.starting),
+            ("patience.starting_idle", self.patience.starting_idle),
+            ("stop_timeout.hung", self.stop_timeout.hung),
+            ("stop_timeout.draining", self.stop_timeout.draining),
+            ("forced_stops.window", self.forced_stops.window),
+        ];
+        let not_zero = not_zero
+            .into_iter()
+            .filter_map(|(key, span)| Some((key, span?)));
+        for (key, span) in not_zero.clone() {
+            if span.is_zero() {
+                return Err(Invalid::span(key, span, "must be longer than 0s"));
+            }
+        }
+        let rungs = self.backoff.iter().map(|delay| ("backoff", *delay));
+        for (key, span) in not_zero.chain(may_be_zero).chain(rungs) {
+            if MAX_SPAN < span {
+                return Err(Invalid::span(key, span, "must not be longer than a year"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_counts(&self) -> Result<(), Invalid> {
+        if self.backoff.is_empty() {
+            let right = r#"needs at least one delay, such as ["5s", "10s", "20s"]"#;
+            return Err(Invalid::new("backoff", "[]", right));
+        }
+        if MAX_RUNGS < self.backoff.len() {
+            let value = format!("[{} delays]", self.backoff.len());
+            let right = format!("must not have more than {MAX_RUNGS}");
+            return Err(Invalid::new("backoff", value, right));
+        }
+        if self.forced_stops.limit == 0 {
+            let right = "must be at least 1: a gateway that hangs cannot be stopped otherwise";
+            return Err(Invalid::new("forced_stops.limit", "0", right));
+        }
+        Ok(())
+    }
+
+    fn validate_names(&self) -> Result<(), Invalid> {
+        if self.gateway.port == Some(0) {
+            let right = "must be from 1 to 65535: nothing can listen on port 0";
+            return Err(Invalid::new("gateway.port", "0", right));
+        }
+        if let Some(unit) = &self.gateway.unit
+            && !is_service_name(unit)
+        {
+            let right = "must be the name of a service, such as \"openclaw-gateway.service\"";
+            return Err(Invalid::new("gateway.unit", format!("{unit:?}"), right));
+        }
+        let flag_file = &self.pause.flag_file;
+        let text = flag_file.to_string_lossy();
+        if !flag_file.is_absolute() || text.chars().any(char::is_control) {
+            let right = "must be an absolute path, such as \"/tmp/openclaw-maintenance\"";
+            return Err(Invalid::new("pause.flag_file", format!("{text:?}"), right));
+        }
+        Ok(())
+    }
+
+    /// A round that may outlast WatchdogSec would have systemd kill a watchdog that works.
+    fn validate_round(&self, watchdog: Duration) -> Result<(), Invalid> {
+        let limit = humantime::format_duration(watchdog);
+        if watchdog / 2 < self.interval {
+            let half = humantime::format_duration(watchdog / 2);
+            let right = format!("must not be longer than half of WatchdogSec={limit}: {half}");
+            return Err(Invalid::span("interval", self.interval, right));
+        }
+        if watchdog <= super::longest_step(self).saturating_add(self.interval) {
+            // Blamed on the longer one: shortening it helps most.
+            let (key, span) = if self.probe.health_timeout < self.probe.http_timeout {
+                ("probe.http_timeout", self.probe.http_timeout)
+            } else {
+                ("probe.health_timeout", self.probe.health_timeout)
+            };
+            let right = format!(
+                "too long: interval, 1.3 times probe.http_timeout, 1.5 times probe.health_timeout and \
+                 22s for the user manager and a sweep together must be shorter than WatchdogSec={limit}"
+            );
+            return Err(Invalid::span(key, span, right));
+        }
+        Ok(())
+    }
+}
+
+impl Invalid {
+    fn new(key: &'static str, value: impl Into<String>, right: impl Into<String>) -> Self {
+        let (value, right) = (value.into(), right.into());
+        Self { key, value, right }
+    }
+
+    fn span(key: &'static str, span: Duration, right: impl Into<String>) -> Self {
+        Self::new(
+            key,
+            format!("\"{}\"", humantime::format_duration(span)),
+            right,
+        )
+    }
+}
+
+/// Whether systemd would take the name for that of a service. Source: systemd.unit(5).
+fn is_service_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    name.len() <= MAX_UNIT_NAME
+        && name
+            .strip_suffix(".service")
+            .is_some_and(|prefix| !prefix.is_empty() && prefix.chars().all(allowed))
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self {
+            http_timeout: Duration::from_secs(5),
+            health_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            // An in-process restart leaves the port closed for up to 6.4 s.
+            gone: Duration::from_secs(10),
+            // Nothing to wait for: only another signal ends it.
+            stopped: Duration::ZERO,
+            // A synchronous child or a slow disk ends within it.
+            blocked: Duration::from_secs(30),
+            // The longest healthy event-loop stall reported is 169 s.
+            busy: Duration::from_secs(3 * 60),
+            // It may be starting, draining or reloading its parts; those end within it.
+            answering: Duration::from_secs(30),
+            // Starts of 4 to 12 min are reported.
+            starting: Duration::from_secs(10 * 60),
+            // Hangs before the first request are reported too.
+            starting_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for StopTimeout {
+    fn default() -> Self {
+        Self {
+            hung: Duration::from_secs(10),
+            draining: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for ForcedStops {
+    fn default() -> Self {
+        // The gateway's own crash-loop breaker disables all channels
+        // at the third unclean boot in 5 minutes, while /health stays green.
+        Self {
+            limit: 2,
+            window: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+impl Default for PauseSettings {
+    fn default() -> Self {
+        Self {
+            default: Duration::from_secs(2 * 60 * 60),
+            flag_file: PathBuf::from("/tmp/openclaw-maintenance"),
+        }
+    }
+}
+
+impl TryFrom<String> for Rearm {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        humantime::parse_duration(&text)
+            .map(Self::After)
+            .map_err(|e| e.to_string())
+    }
+}
+
+impl From<Rearm> for String {
+    fn from(rearm: Rearm) -> Self {
+        match rearm {
+            Rearm::After(rest) => humantime::format_duration(rest).to_string(),
+            Rearm::Never => "never".to_owned(),
+        }
+    }
+}
+
+/// A list of time spans, each as humantime spells it.
+mod durations {
+    use super::*;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(list: &[Duration], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(
+            list.iter()
+                .map(|span| humantime::format_duration(*span).to_string()),
+        )
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Duration>, D::Error> {
+        let list = Vec::<humantime_serde::Serde<Duration>>::deserialize(from)?;
+        Ok(list
+            .into_iter()
+            .map(humantime_serde::Serde::into_inner)
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WATCHDOG: Duration = Duration::from_secs(90);
+
+    /// Holds that a change of the defaults is refused, and blamed on `key`.
+    #[track_caller]
+    fn refused(key: &str, change: impl FnOnce(&mut Settings)) -> Invalid {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let invalid = settings.validate(Some(WATCHDOG)).unwrap_err();
+        assert_eq!(invalid.key, key, "{invalid:?}");
+        invalid
+    }
+
+    #[track_caller]
+    fn accepted(change: impl FnOnce(&mut Settings)) {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        assert_eq!(settings.validate(Some(WATCHDOG)), Ok(()));
+    }
+
+    #[test]
+    fn the_defaults_fit_the_shipped_unit() {
+        accepted(|_| ());
+    }
+
+    #[test]
+    fn port_zero_is_refused() {
+        refused("gateway.port", |s| s.gateway.port = Some(0));
+        accepted(|s| s.gateway.port = Some(1));
+    }
+
+    #[test]
+    fn an_interval_of_zero_or_above_half_of_the_watchdog_is_refused() {
+        refused("interval", |s| s.interval = Duration::ZERO);
+        let invalid = refused("interval", |s| s.interval = Duration::from_secs(46));
+        assert_eq!(invalid.value, "\"46s\"");
+        assert_eq!(
+            invalid.right,
+            "must not be longer than half of WatchdogSec=1m 30s: 45s"
+        );
+        accepted(|s| s.interval = Duration::from_secs(45));
+    }
+
+    #[test]
+    fn without_a_watchdog_any_interval_will_do() {
+        let settings = Settings {
+            interval: Duration::from_secs(3600),
+            ..Settings::default()
+        };
+        assert_eq!(settings.validate(None), Ok(()));
+    }
+
+    #[test]
+    fn a_round_that_may_outlast_the_watchdog_is_refused() {
+        refused("probe.health_timeout", |s| {
+            s.probe.health_timeout = Duration::from_secs(21);
+        });
+        refused("probe.http_timeout", |s| {
+            s.probe.http_timeout = Duration::from_secs(21);
+        });
+        accepted(|s| s.probe.health_timeout = Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_ladder_without_rungs_or_with_too_many_is_refused() {
+        refused("backoff", |s| s.backoff.clear());
+        refused("backoff", |s| s.backoff = vec![Duration::ZERO; 17]);
+        accepted(|s| s.backoff = vec![Duration::ZERO; 16]);
+    }
+
+    #[test]
+    fn spans_that_must_not_be_zero_are_refused() {
+        refused("rearm", |s| s.rearm = Rearm::After(Duration::ZERO));
+        refused("probe.http_timeout", |s| {
+            s.probe.http_timeout = Duration::ZERO;
+        });
+        refused("probe.health_timeout", |s| {
+            s.probe.health_timeout = Duration::ZERO;
+        });
+        refused("patience.interval", |s| {
+            s.patience.interval = Duration::ZERO
+        });
+        refused("pause.default", |s| s.pause.default = Duration::ZERO);
+    }
+
+    #[test]
+    fn spans_above_a_year_are_refused_without_overflow() {
+        let long = MAX_SPAN + Duration::from_secs(1);
+        refused("rearm", |s| s.rearm = Rearm::After(Duration::MAX));
+        refused("settle", |s| s.settle = long);
+        refused("backoff", |s| s.backoff = vec![long]);
+        refused("probe.health_timeout", |s| {
+            s.probe.health_timeout = Duration::MAX;
+        });
+        refused("forced_stops.window", |s| s.forced_stops.window = long);
+        accepted(|s| s.settle = MAX_SPAN);
+    }
+
+    #[test]
+    fn at_least_one_forced_stop_must_be_allowed() {
+        refused("forced_stops.limit", |s| s.forced_stops.limit = 0);
+    }
+
+    #[test]
+    fn only_names_of_services_are_units() {
+        for name in [
+            "",
+            ".service",
+            "gateway",
+            "gateway.timer",
+            "a/b.service",
+            "a\nb.service",
+            "a b.service",
+            &format!("{}.service", "x".repeat(248)),
+        ] {
+            refused("gateway.unit", |s| {
+                s.gateway.unit = Some(name.to_owned());
+            });
+        }
+        for name in ["openclaw-gateway-work.service", "a@b\\x2dc.service"] {
+            accepted(|s| s.gateway.unit = Some(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_flag_file_has_an_absolute_path() {
+        for path in ["", "openclaw-maintenance", "/tmp/a\nb", "/tmp/a\0b"] {
+            refused("pause.flag_file", |s| {
+                s.pause.flag_file = PathBuf::from(path);
+            });
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! What the policy remembers from one event to the next, and all that is kept in the state file.
+//!
+//! Owns the shape of the memory; `policy` owns what happens to it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    facts::{Failure, Incarnation, Monotonic, Stall},
+    settings::{Patience, Settings},
+};
+use crate::line::Line;
+
+/// The policy's whole memory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// What Gatehound is doing.
+    pub phase: Phase,
+    /// The run of the gateway that was seen last.
+    pub gateway: Gateway,
+    /// The failure that is being dealt with, from its first failing round to the round that vouches again.
+    pub incident: Option<Incident>,
+    /// How far the ladder has been climbed.
+    pub ladder: Ladder,
+    /// When stops needed SIGKILL, oldest first.
+    pub forced: Vec<Monotonic>,
+    /// Set from before Gatehound stops the gateway until it runs again: a start is owed.
+    pub owed: Option<Owed>,
+    /// The last run of the gateway when it was last seen down by a human's wish.
+    pub unwanted: Option<Incarnation>,
+    /// systemd waits under a lease; the next vouch restores the unit's own WatchdogSec.
+    pub leased: bool,
+    /// Gatehound was told to stop and only settles what it owes.
+    pub leaving: bool,
+    /// When to look again.
+    pub next: Monotonic,
+}
+
+/// What Gatehound is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// This incarnation has never been healthy and its startup patience is not used up.
+    Starting {
+        /// When the incarnation became active, or a suspend ended.
+        since: Monotonic,
+        /// When it last made progress or had its port.
+        progress: Monotonic,
+    },
+    /// The last round passed all three probes.
+    Vouching {
+        /// Since when all rounds did.
+        since: Monotonic,
+        /// How long `/health` took in the last one.
+        took: Duration,
+    },
+    /// A probe failed or could not tell; patience for this stall is not used up.
+    Doubting(Doubt),
+    /// On a rung, waiting its delay.
+    BackingOff {
+        /// The rung, from 1. It counts as used once its restart begins.
+        rung: usize,
+        /// When the delay is over.
+        until: Monotonic,
+        /// How the gateway fails.
+        failure: Failure,
+    },
+    /// Evidence, stop, sweep, start; what it is about stands in [`Owed`].
+    Restarting(Step),
+    /// The ladder is used up or cannot help.
+    Holding {
+        /// Since when.
+        since: Monotonic,
+        /// Why.
+        reason: Line,
+        /// Whether systemd's watchdog has bitten.
+        bite: Bite,
+    },
+    /// Nothing to do.
+    StandingBy {
+        /// Why.
+        reason: Standby,
+        /// What was seen, in a few words; may be empty.
+        detail: Line,
+        /// Since when.
+        since: Monotonic,
+    },
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::Starting {
+            since: Monotonic::default(),
+            progress: Monotonic::default(),
+        }
+    }
+}
+
+impl Phase {
+    /// The design's word for it, as in STATUS and `GATEHOUND_PHASE=`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Starting { .. } => "starting",
+            Self::Vouching { .. } => "vouching",
+            Self::Doubting(_) => "doubting",
+            Self::BackingOff { .. } => "backing-off",
+            Self::Restarting(_) => "restarting",
+            Self::Holding { .. } => "holding",
+            Self::StandingBy { .. } => "standing-by",
+        }
+    }
+}
+
+/// Where a restart stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// systemd was asked to stop the unit and has until then.
+    Stopping {
+        /// SIGKILL follows.
+        until: Monotonic,
+    },
+    /// SIGKILL was sent; the kernel has until then.
+    Killing {
+        /// The ladder holds after that.
+        until: Monotonic,
+    },
+    /// The unit is down; what is left of it and who holds its port is swept.
+    Sweeping {
+        /// Sweeps done: even ones send SIGTERM, odd ones SIGKILL.
+        sweeps: u8,
+    },
+    /// Swept; systemd is asked to start the unit.
+    Starting {
+        /// Starts so far that were refused or left the unit down.
+        tries: u32,
+    },
+}
+
+/// Why there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standby {
+    /// A human paused Gatehound.
+    Paused,
+    /// A human stopped the gateway.
+    Stopped,
+    /// There is no such unit.
+    NoUnit,
+    /// The user manager cannot be asked.
+    NoBus,
+    /// The gateway is being updated.
+    Updating,
+    /// The gateway refuses its configuration.
+    ConfigError,
+    /// systemd is at work on the unit.
+    InTransition,
+    /// A tracer is attached to the gateway.
+    Debugged,
+}
+
+impl Standby {
+    /// The design's word for it, as in STATUS and `GATEHOUND_REASON=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::NoUnit => "no-unit",
+            Self::NoBus => "no-bus",
+            Self::Updating => "updating",
+            Self::ConfigError => "config-error",
+            Self::InTransition => "in-transition",
+            Self::Debugged => "debugged",
+        }
+    }
+}
+
+/// A doubt about the gateway's health, and how much of the patience it has used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// When it began.
+    pub since: Monotonic,
+    /// The failure last seen; none while Gatehound itself cannot tell.
+    pub failure: Option<Failure>,
+    /// Why Gatehound cannot tell, when it cannot.
+    pub unsure: Option<Line>,
+    /// When the last failing look was, if the last look failed.
+    pub last: Option<Monotonic>,
+    /// Time seen in each kind of stall.
+    pub waited: Waited,
+}
+
+/// Time spent in each kind of stall.
+///
+/// One account for each kind, because a gateway that was busy for minutes and then sleeps for a moment
+/// has not used up the patience for a blocked one; their sum is bounded all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    gone: Duration,
+    stopped: Duration,
+    blocked: Duration,
+    busy: Duration,
+    answering: Duration,
+}
+
+impl Waited {
+    /// Adds time to the account of `stall`.
+    pub fn add(&mut self, stall: Stall, time: Duration) {
+        let account = match stall {
+            Stall::Gone => &mut self.gone,
+            Stall::Stopped => &mut self.stopped,
+            Stall::Blocked => &mut self.blocked,
+            Stall::Busy => &mut self.busy,
+            Stall::Answering => &mut self.answering,
+        };
+        *account = account.saturating_add(time);
+    }
+
+    /// What is left of the patience for `stall`; none when it is used up.
+    pub fn left(&self, stall: Stall, patience: &Patience) -> Option<Duration> {
+        let waited = match stall {
+            Stall::Gone => self.gone,
+            Stall::Stopped => self.stopped,
+            Stall::Blocked => self.blocked,
+            Stall::Busy => self.busy,
+            Stall::Answering => self.answering,
+        };
+        patience
+            .of(stall)
+            .checked_sub(waited)
+            .filter(|left| !left.is_zero())
+    }
+}
+
+impl Patience {
+    /// The patience for a kind of stall.
+    pub fn of(&self, stall: Stall) -> Duration {
+        match stall {
+            Stall::Gone => self.gone,
+            Stall::Stopped => self.stopped,
+            Stall::Blocked => self.blocked,
+            Stall::Busy => self.busy,
+            Stall::Answering => self.answering,
+        }
+    }
+}
+
+/// The run of the gateway that was seen last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name, once one was seen.
+    pub incarnation: Option<Incarnation>,
+    /// When it became active.
+    pub since: Monotonic,
+    /// Whether it has ever been healthy.
+    pub served: bool,
+    /// Whether Gatehound has already had it stopped: rule 5.
+    pub stopped: bool,
+}
+
+/// A failure, from its first failing round to the round that vouches again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Carried by every record of the incident.
+    pub id: String,
+    /// The first failing round.
+    pub since: Monotonic,
+    /// How it failed at first.
+    pub failure: Failure,
+    /// Runs that Gatehound started within it.
+    pub restarts: u32,
+    /// The last of them.
+    pub started: Option<Incarnation>,
+    /// Somebody other than Gatehound started the gateway last.
+    pub started_by_other: bool,
+    /// systemd's watchdog has bitten for it; it bites once.
+    pub bitten: bool,
+}
+
+/// How far the ladder has been climbed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ladder {
+    /// Rungs used so far.
+    pub used: usize,
+    /// When the last one was taken.
+    pub taken: Monotonic,
+}
+
+/// A start that Gatehound owes because it stopped the gateway: rule 8.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// The run that is stopped; none when the unit was already down.
+    pub incarnation: Option<Incarnation>,
+    /// The unit's cgroup while it ran: systemd forgets it once the unit has stopped.
+    pub control_group: String,
+    /// The manager's number of the stop job, once it is known.
+    pub stop_job: Option<u32>,
+    /// What the stop was given, as the stall deserves.
+    pub stop_timeout: Duration,
+    /// This rung already counts as a forced stop: rule 6.
+    pub forced: bool,
+}
+
+/// Whether systemd's watchdog has bitten in this holding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bite {
+    /// Nothing is sent until it has.
+    Due,
+    /// It has; a lease follows.
+    Done,
+}
+
+/// How long systemd is left to wait before the watchdog bites: long enough for the records to be written.
+pub(super) const BITE_AFTER: Duration = Duration::from_secs(2);
+
+/// The longest a sweep waits for processes to end.
+pub const SWEEP_GRACE: Duration = Duration::from_secs(2);
+
+/// The longest a message to the user manager may take, connecting included.
+pub const MANAGER_LIMIT: Duration = Duration::from_secs(3);
+
+/// The longest time the loop can be away between two events, besides waiting for the next look:
+/// both probes at their limits, the manager's answers and the sweep's grace.
+pub fn longest_step(settings: &Settings) -> Duration {
+    /// Unit before and after the probes, jobs, and two calls that act.
+    const MANAGER_CALLS: u32 = 6;
+    settings.longest_round() + MANAGER_LIMIT * MANAGER_CALLS + SWEEP_GRACE * 2
+}
+
+impl State {
+    /// The memory of a predecessor, fit to go on with.
+    ///
+    /// Patience starts anew, because nobody looked in between.
+    /// A watchdog bite that was due has happened: that is why there is a successor.
+    pub fn restored(mut self, now: Monotonic) -> Self {
+        self.next = now;
+        self.leaving = false;
+        // systemd starts a service under its own WatchdogSec, but restoring it once more costs nothing.
+        self.leased = true;
+        match &mut self.phase {
+            Phase::Doubting(doubt) => {
+                doubt.waited = Waited::default();
+                doubt.last = None;
+            }
+            // The stop or the SIGKILL may have died with the predecessor, so each gets its chance again.
+            Phase::Restarting(Step::Stopping { until }) => {
+                let limit = self.owed.as_ref().map(|owed| owed.stop_timeout);
+                *until = now + limit.unwrap_or_default();
+            }
+            Phase::Restarting(step @ Step::Killing { .. }) => {
+                *step = Step::Stopping { until: now };
+            }
+            Phase::Holding { bite, .. } if *bite == Bite::Due => {
+                *bite = Bite::Done;
+                if let Some(incident) = &mut self.incident {
+                    incident.bitten = true;
+                }
+            }
+            Phase::Holding { .. }
+            | Phase::Starting { .. }
+            | Phase::Vouching { .. }
+            | Phase::BackingOff { .. }
+            | Phase::Restarting(Step::Sweeping { .. } | Step::Starting { .. })
+            | Phase::StandingBy { .. } => {}
+        }
+        self
+    }
+
+    /// What a successor needs of it: the same memory from one healthy round to the next.
+    pub fn durable(&self) -> Self {
+        let mut state = Self {
+            next: Monotonic::default(),
+            ..self.clone()
+        };
+        if let Phase::Vouching { took, .. } = &mut state.phase {
+            *took = Duration::ZERO;
+        }
+        state
+    }
+
+    /// Whether the next look has to make the probes, or only ask for the unit and the pause.
+    ///
+    /// While systemd stops the gateway an answer would change nothing, and a hung one takes seconds not to come.
+    pub fn wants_probes(&self) -> bool {
+        match self.phase {
+            Phase::Restarting(Step::Stopping { .. }) => self
+                .owed
+                .as_ref()
+                .is_none_or(|owed| owed.stop_job.is_none()),
+            Phase::Restarting(
+                Step::Killing { .. } | Step::Sweeping { .. } | Step::Starting { .. },
+            ) => false,
+            Phase::Starting { .. }
+            | Phase::Vouching { .. }
+            | Phase::Doubting(_)
+            | Phase::BackingOff { .. }
+            | Phase::Holding { .. }
+            | Phase::StandingBy { .. } => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Monotonic = Monotonic(500_000_000);
+
+    #[test]
+    fn a_stall_has_its_patience_once_and_not_a_moment_more() {
+        let patience = Patience::default();
+        let mut waited = Waited::default();
+        assert_eq!(waited.left(Stall::Stopped, &patience), None);
+        waited.add(Stall::Gone, Duration::from_secs(9));
+        assert_eq!(
+            waited.left(Stall::Gone, &patience),
+            Some(Duration::from_secs(1))
+        );
+        assert_eq!(waited.left(Stall::Busy, &patience), Some(patience.busy));
+        waited.add(Stall::Gone, Duration::from_secs(1));
+        assert_eq!(waited.left(Stall::Gone, &patience), None);
+    }
+
+    #[test]
+    fn a_successor_gives_each_step_of_a_restart_its_chance_again() {
+        for (step, expected) in [
+            (
+                Step::Stopping {
+                    until: Monotonic(1),
+                },
+                Step::Stopping {
+                    until: NOW + Duration::from_secs(30),
+                },
+            ),
+            (
+                Step::Killing {
+                    until: Monotonic(1),
+                },
+                Step::Stopping { until: NOW },
+            ),
+            (Step::Sweeping { sweeps: 3 }, Step::Sweeping { sweeps: 3 }),
+            (Step::Starting { tries: 2 }, Step::Starting { tries: 2 }),
+        ] {
+            let state = State {
+                phase: Phase::Restarting(step),
+                owed: Some(Owed {
+                    stop_timeout: Duration::from_secs(30),
+                    ..Owed::default()
+                }),
+                leaving: true,
+                ..State::default()
+            }
+            .restored(NOW);
+            assert_eq!(state.phase, Phase::Restarting(expected));
+            assert!(state.owed.is_some() && state.leased && !state.leaving);
+            assert_eq!(state.next, NOW);
+        }
+    }
+
+    #[test]
+    fn the_state_file_of_the_first_moment_reads_back_as_it_was() {
+        let json = serde_json::to_string(&State::default()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<State>(&json).unwrap(),
+            State::default()
+        );
+    }
+
+    #[test]
+    fn the_longest_step_covers_the_probes_and_stays_below_a_minute() {
+        let settings = Settings::default();
+        assert!(settings.longest_round() < longest_step(&settings));
+        assert!(longest_step(&settings) < Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,363 @@
+//! STATUS: one line that says in plain words what Gatehound is doing.
+//!
+//! Owns the words a person reads in `systemctl --user status gatehound`.
+
+use std::time::Duration;
+
+use super::{
+    facts::{Failure, Monotonic, Probe, Stall},
+    record::words,
+    settings::{Rearm, Settings},
+    state::{Bite, Phase, State, Step},
+};
+use crate::line::Line;
+
+/// The status line: the phase's name, a colon, and what a person wants to know about it.
+pub fn status(settings: &Settings, state: &State, now: Monotonic) -> Line {
+    Line::new(&format!(
+        "{}: {}",
+        state.phase.name(),
+        detail(settings, state, now)
+    ))
+}
+
+fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
+    match &state.phase {
+        Phase::Starting { since, .. } => {
+            format!(
+                "gateway started {} ago, not healthy yet",
+                span(now.since(*since))
+            )
+        }
+        Phase::Vouching { took, .. } => {
+            let took = span(*took);
+            match state.gateway.incarnation {
+                Some(_) => {
+                    let up = span(now.since(state.gateway.since));
+                    format!("gateway healthy, /health {took}, up {up}")
+                }
+                // Without a bus nobody says since when it runs.
+                None => format!("gateway healthy, /health {took}"),
+            }
+        }
+        Phase::Doubting(doubt) => match (&doubt.unsure, &doubt.failure) {
+            (Some(why), _) => format!("cannot tell how the gateway is: {why}; looking again"),
+            (None, Some(failure)) => {
+                let left = doubt
+                    .waited
+                    .left(failure.stall, &settings.patience)
+                    .unwrap_or_default();
+                format!("{}, {} more given", words(failure), span(left))
+            }
+            (None, None) => "looking again".to_owned(),
+        },
+        Phase::BackingOff {
+            rung,
+            until,
+            failure,
+        } => {
+            let of = settings.backoff.len();
+            let failing = failing_for(state, failure, now);
+            format!(
+                "rung {rung} of {of}, {failing}, restart in {}",
+                span(until.since(now))
+            )
+        }
+        Phase::Restarting(step) => {
+            let of = settings.backoff.len();
+            format!(
+                "rung {} of {of}, {}",
+                state.ladder.used,
+                restarting(*step, now)
+            )
+        }
+        Phase::Holding {
+            since,
+            reason,
+            bite,
+        } => holding(settings.rearm, *since, reason, *bite, now),
+        Phase::StandingBy { reason, detail, .. } if detail.as_str().is_empty() => {
+            reason.name().to_owned()
+        }
+        Phase::StandingBy { reason, detail, .. } => format!("{}, {detail}", reason.name()),
+    }
+}
+
+fn failing_for(state: &State, failure: &Failure, now: Monotonic) -> String {
+    let since = state
+        .incident
+        .as_ref()
+        .map_or(now, |incident| incident.since);
+    format!("{} for {}", failure.stall.name(), span(now.since(since)))
+}
+
+fn restarting(step: Step, now: Monotonic) -> String {
+    match step {
+        Step::Stopping { until } => format!(
+            "stopping the gateway, SIGKILL in {}",
+            span(until.since(now))
+        ),
+        Step::Killing { .. } => "SIGKILL sent, waiting for the gateway to end".to_owned(),
+        Step::Sweeping { .. } => "gateway stopped, clearing what is left of it".to_owned(),
+        Step::Starting { tries: 0 | 1 } => "starting the gateway".to_owned(),
+        Step::Starting { tries } => {
+            format!("starting the gateway, tried {tries} times so far")
+        }
+    }
+}
+
+fn holding(rearm: Rearm, since: Monotonic, reason: &Line, bite: Bite, now: Monotonic) -> String {
+    let next = match rearm {
+        Rearm::After(rest) => format!(
+            "trying again in {}",
+            span(rest.saturating_sub(now.since(since)))
+        ),
+        Rearm::Never => "mend it, then run gatehound reset".to_owned(),
+    };
+    match bite {
+        Bite::Due => {
+            format!("{reason}; a human is needed, {next}; the watchdog is left to bite once")
+        }
+        Bite::Done => format!("{reason}; a human is needed, {next}"),
+    }
+}
+
+/// A span in words: `3 ms`, `48 s`, `5 min 20 s`, `4 h 12 min`, `3 d 4 h`.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let pair = |big: u64, unit: &str, small: u64, part: &str| {
+        if small == 0 {
+            format!("{big} {unit}")
+        } else {
+            format!("{big} {unit} {small} {part}")
+        }
+    };
+    match seconds {
+        0 if span.is_zero() => "0 s".to_owned(),
+        0 => format!("{} ms", span.as_millis().max(1)),
+        1..60 => format!("{seconds} s"),
+        60..3600 => pair(minutes, "min", seconds % 60, "s"),
+        3600..86_400 => pair(hours, "h", minutes % 60, "min"),
+        _ => pair(days, "d", hours % 24, "h"),
+    }
+}
+
+impl Probe {
+    /// The probe's word, as in `GATEHOUND_PROBE=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Port => "port",
+            Self::Http => "http",
+            Self::Health => "health",
+        }
+    }
+}
+
+impl Stall {
+    /// The stall's word, as in `GATEHOUND_STALL=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Stopped => "stopped",
+            Self::Blocked => "blocked",
+            Self::Busy => "busy",
+            Self::Answering => "answering",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::facts::Incarnation;
+    use crate::decide::state::{Doubt, Incident, Standby, Waited};
+
+    const NOW: Monotonic = Monotonic(20_000_000_000);
+
+    fn ago(seconds: u64) -> Monotonic {
+        Monotonic(NOW.0 - seconds * 1_000_000)
+    }
+
+    fn failure() -> Failure {
+        Failure {
+            probe: Probe::Http,
+            reason: "no answer within 5 s".into(),
+            stall: Stall::Blocked,
+        }
+    }
+
+    /// A gateway up for 4 h 12 min that has failed for 48 s, in `phase`.
+    #[track_caller]
+    fn says(phase: Phase, expected: &str) {
+        let mut state = State {
+            phase,
+            incident: Some(Incident {
+                id: "c0ffee00-7".into(),
+                since: ago(48),
+                failure: failure(),
+                restarts: 0,
+                started: None,
+                started_by_other: false,
+                bitten: false,
+            }),
+            ..State::default()
+        };
+        state.gateway.since = ago(4 * 3600 + 12 * 60);
+        state.gateway.incarnation = Some(Incarnation("c0ffee".into()));
+        state.ladder.used = 2;
+        let status = status(&Settings::default(), &state, NOW);
+        assert_eq!(status.as_str(), expected);
+    }
+
+    #[test]
+    fn vouching_says_how_healthy_and_how_long_up() {
+        says(
+            Phase::Vouching {
+                since: ago(60),
+                took: Duration::from_millis(3),
+            },
+            "vouching: gateway healthy, /health 3 ms, up 4 h 12 min",
+        );
+    }
+
+    #[test]
+    fn a_run_that_nobody_named_is_not_said_to_be_up_since_boot() {
+        let phase = Phase::Vouching {
+            since: ago(60),
+            took: Duration::from_millis(3),
+        };
+        let state = State {
+            phase,
+            ..State::default()
+        };
+        let status = status(&Settings::default(), &state, NOW);
+        assert_eq!(status.as_str(), "vouching: gateway healthy, /health 3 ms");
+    }
+
+    #[test]
+    fn backing_off_says_which_rung_what_for_and_when() {
+        says(
+            Phase::BackingOff {
+                rung: 2,
+                until: NOW + Duration::from_secs(10),
+                failure: failure(),
+            },
+            "backing-off: rung 2 of 3, blocked for 48 s, restart in 10 s",
+        );
+    }
+
+    #[test]
+    fn starting_and_doubting_say_what_is_waited_for() {
+        says(
+            Phase::Starting {
+                since: ago(40),
+                progress: NOW,
+            },
+            "starting: gateway started 40 s ago, not healthy yet",
+        );
+        let mut doubt = Doubt {
+            since: ago(12),
+            failure: None,
+            unsure: None,
+            last: None,
+            waited: Waited::default(),
+        };
+        says(Phase::Doubting(doubt.clone()), "doubting: looking again");
+        doubt.failure = Some(failure());
+        doubt.waited.add(Stall::Blocked, Duration::from_secs(12));
+        says(
+            Phase::Doubting(doubt.clone()),
+            "doubting: http: no answer within 5 s (blocked), 18 s more given",
+        );
+        doubt.unsure = Some("too many open files".into());
+        says(
+            Phase::Doubting(doubt),
+            "doubting: cannot tell how the gateway is: too many open files; looking again",
+        );
+    }
+
+    #[test]
+    fn restarting_says_which_step_it_is_at() {
+        let until = NOW + Duration::from_secs(9);
+        for (step, expected) in [
+            (
+                Step::Stopping { until },
+                "stopping the gateway, SIGKILL in 9 s",
+            ),
+            (
+                Step::Killing { until },
+                "SIGKILL sent, waiting for the gateway to end",
+            ),
+            (
+                Step::Sweeping { sweeps: 1 },
+                "gateway stopped, clearing what is left of it",
+            ),
+            (Step::Starting { tries: 0 }, "starting the gateway"),
+            (
+                Step::Starting { tries: 4 },
+                "starting the gateway, tried 4 times so far",
+            ),
+        ] {
+            says(
+                Phase::Restarting(step),
+                &format!("restarting: rung 2 of 3, {expected}"),
+            );
+        }
+    }
+
+    #[test]
+    fn holding_says_why_and_what_comes_next() {
+        let holding = |bite| Phase::Holding {
+            since: ago(60),
+            reason: "the ladder is used up".into(),
+            bite,
+        };
+        says(
+            holding(Bite::Due),
+            "holding: the ladder is used up; a human is needed, trying again in 14 min; \
+             the watchdog is left to bite once",
+        );
+        says(
+            holding(Bite::Done),
+            "holding: the ladder is used up; a human is needed, trying again in 14 min",
+        );
+    }
+
+    #[test]
+    fn standing_by_names_its_reason() {
+        for (reason, detail, expected) in [
+            (Standby::Stopped, "", "stopped"),
+            (Standby::Paused, "maintenance", "paused, maintenance"),
+            (
+                Standby::ConfigError,
+                "exit status 78",
+                "config-error, exit status 78",
+            ),
+        ] {
+            let phase = Phase::StandingBy {
+                reason,
+                detail: detail.into(),
+                since: NOW,
+            };
+            says(phase, &format!("standing-by: {expected}"));
+        }
+    }
+
+    #[track_caller]
+    fn check(millis: u64, expected: &str) {
+        assert_eq!(span(Duration::from_millis(millis)), expected);
+    }
+
+    #[test]
+    fn a_span_is_said_in_its_two_largest_units() {
+        check(0, "0 s");
+        check(3, "3 ms");
+        check(1_999, "1 s");
+        check(48_000, "48 s");
+        check(60_000, "1 min");
+        check(320_000, "5 min 20 s");
+        check(15_120_000, "4 h 12 min");
+        check(273_600_000, "3 d 4 h");
+    }
+}

@@ -1,0 +1,276 @@
+//! What the unit's facts mean: whether a human stopped it, systemd is at work on it, or it runs.
+//!
+//! Owns that one judgement; knows nothing of probes, phases or time.
+
+use super::{
+    facts::{Incarnation, Monotonic, UnitFacts},
+    state::Owed,
+};
+
+/// EX_CONFIG of sysexits(3): how the gateway says that a restart cannot help.
+pub(super) const EX_CONFIG: i32 = 78;
+
+/// CLD_EXITED of wait(2): the main process exited by itself, so the status is an exit status.
+const CLD_EXITED: i32 = 1;
+
+/// What the gateway unit's state means for the watchdog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// There is no such unit, or it cannot be loaded.
+    NoUnit,
+    /// It is down because somebody wants it down.
+    Stopped,
+    /// It is down because its configuration is refused; a restart cannot help.
+    ConfigError,
+    /// It is down and systemd has given up on it.
+    GivenUp,
+    /// systemd is at work on it and bounds that itself.
+    InTransition,
+    /// It is on its way down because Gatehound asked for that.
+    StoppingForUs,
+    /// It is down because Gatehound stopped it; a start is owed.
+    DownForUs,
+    /// It runs.
+    Up {
+        /// This run.
+        incarnation: Incarnation,
+        /// When it became active.
+        since: Monotonic,
+    },
+}
+
+/// Judges the unit. `foreign_job`: somebody else's job for it ended since Gatehound stopped it.
+pub(super) fn standing(unit: &UnitFacts, owed: Option<&Owed>, foreign_job: bool) -> Standing {
+    if unit.load_state != "loaded" {
+        return Standing::NoUnit;
+    }
+    let foreign_pending = unit
+        .job
+        .as_ref()
+        .is_some_and(|job| !is_ours(job.id, job.ours, owed));
+    match unit.active_state.as_str() {
+        "active" if foreign_pending => Standing::InTransition,
+        "active" => Standing::Up {
+            incarnation: unit.invocation_id.clone().unwrap_or_default(),
+            since: unit.active_since,
+        },
+        "deactivating" if owed.is_some() && !foreign_pending && !foreign_job => {
+            Standing::StoppingForUs
+        }
+        "inactive" | "failed" if foreign_pending => Standing::InTransition,
+        // The unit staying down after a job that is not ours is how a stop by a human
+        // of a unit that was already down shows: rule 8.
+        "inactive" | "failed" if owed.is_some() && foreign_job => Standing::Stopped,
+        "inactive" | "failed" if owed.is_some() => Standing::DownForUs,
+        "inactive" => Standing::Stopped,
+        "failed" => failed(unit),
+        // activating, deactivating, reloading, and whatever a later systemd may add:
+        // hands off is the careful reading of a state we do not know.
+        _ => Standing::InTransition,
+    }
+}
+
+fn is_ours(id: u32, ours: bool, owed: Option<&Owed>) -> bool {
+    // A predecessor may have been killed between asking for the job and writing down its number.
+    ours || owed.is_some_and(|owed| owed.stop_job.is_none_or(|job| job == id))
+}
+
+/// A unit that failed without Gatehound's doing.
+fn failed(unit: &UnitFacts) -> Standing {
+    let exited = unit.exec_main_code == CLD_EXITED;
+    // A status the unit itself excludes from restarts says the same as 78: restarting cannot help.
+    let prevented = unit.exec_main_status == EX_CONFIG
+        || unit
+            .restart_prevent_exit_status
+            .contains(&unit.exec_main_status);
+    if exited && prevented {
+        return Standing::ConfigError;
+    }
+    let aborted = matches!(unit.result.as_str(), "signal" | "core-dump");
+    // The table of systemd.service(5), Restart=.
+    let restarts_by_itself = match unit.restart.as_str() {
+        "always" | "on-failure" => true,
+        "on-abnormal" => aborted || matches!(unit.result.as_str(), "timeout" | "watchdog"),
+        "on-abort" => aborted,
+        _ => false,
+    };
+    if unit.result == "start-limit-hit" || !restarts_by_itself {
+        return Standing::GivenUp;
+    }
+    // systemd would have restarted it, had nobody asked it to stop:
+    // a stop that ended badly is still a stop somebody wanted.
+    Standing::Stopped
+}
+
+/// Whether a run other than the one Gatehound stopped has begun since.
+pub(super) fn started_since(unit: &UnitFacts, owed: &Owed) -> bool {
+    match (&unit.invocation_id, &owed.incarnation) {
+        (Some(now), Some(then)) => now != then,
+        // It had never run when it was to be started.
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::facts::Job;
+
+    fn unit(active_state: &str) -> UnitFacts {
+        UnitFacts {
+            load_state: "loaded".into(),
+            active_state: active_state.into(),
+            result: "success".into(),
+            restart: "always".into(),
+            invocation_id: Some(Incarnation("a".into())),
+            ..UnitFacts::default()
+        }
+    }
+
+    fn owed() -> Owed {
+        Owed {
+            incarnation: Some(Incarnation("a".into())),
+            stop_job: Some(7),
+            ..Owed::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(unit: &UnitFacts, owed: Option<&Owed>, foreign_job: bool, expected: Standing) {
+        assert_eq!(standing(unit, owed, foreign_job), expected);
+    }
+
+    #[test]
+    fn an_inactive_unit_was_stopped_by_a_human_unless_we_stopped_it() {
+        check(&unit("inactive"), None, false, Standing::Stopped);
+        check(&unit("inactive"), Some(&owed()), false, Standing::DownForUs);
+        check(&unit("failed"), Some(&owed()), false, Standing::DownForUs);
+    }
+
+    #[test]
+    fn rule_8_a_foreign_job_on_the_unit_we_stopped_is_a_humans_stop() {
+        check(&unit("inactive"), Some(&owed()), true, Standing::Stopped);
+        check(&unit("failed"), Some(&owed()), true, Standing::Stopped);
+    }
+
+    #[test]
+    fn rule_3_states_that_systemd_bounds_itself_are_transitions() {
+        for state in [
+            "activating",
+            "deactivating",
+            "reloading",
+            "maintenance",
+            "refreshing",
+            "",
+        ] {
+            check(&unit(state), None, false, Standing::InTransition);
+        }
+    }
+
+    #[test]
+    fn rule_3_a_pending_job_of_somebody_else_is_a_transition() {
+        for state in ["active", "inactive", "failed", "deactivating"] {
+            let unit = UnitFacts {
+                job: Some(Job { id: 9, ours: false }),
+                ..unit(state)
+            };
+            check(&unit, None, false, Standing::InTransition);
+            check(&unit, Some(&owed()), false, Standing::InTransition);
+        }
+    }
+
+    #[test]
+    fn our_own_stop_is_known_by_its_job_even_to_a_successor() {
+        let ours = UnitFacts {
+            job: Some(Job { id: 9, ours: true }),
+            ..unit("deactivating")
+        };
+        check(&ours, Some(&owed()), false, Standing::StoppingForUs);
+        let predecessors = UnitFacts {
+            job: Some(Job { id: 7, ours: false }),
+            ..unit("deactivating")
+        };
+        check(&predecessors, Some(&owed()), false, Standing::StoppingForUs);
+        let unwritten = Owed {
+            stop_job: None,
+            ..owed()
+        };
+        check(
+            &predecessors,
+            Some(&unwritten),
+            false,
+            Standing::StoppingForUs,
+        );
+    }
+
+    #[test]
+    fn rule_7_exit_78_is_a_configuration_error_and_signal_78_is_not() {
+        let exit = UnitFacts {
+            result: "exit-code".into(),
+            exec_main_code: 1,
+            exec_main_status: 78,
+            ..unit("failed")
+        };
+        check(&exit, None, false, Standing::ConfigError);
+        let other = UnitFacts {
+            exec_main_code: 2,
+            ..exit
+        };
+        check(&other, None, false, Standing::Stopped);
+    }
+
+    #[test]
+    fn a_unit_that_systemd_gave_up_on_is_told_from_one_whose_stop_ended_badly() {
+        let limit = UnitFacts {
+            result: "start-limit-hit".into(),
+            ..unit("failed")
+        };
+        check(&limit, None, false, Standing::GivenUp);
+        let never = UnitFacts {
+            restart: "no".into(),
+            result: "signal".into(),
+            ..unit("failed")
+        };
+        check(&never, None, false, Standing::GivenUp);
+        let excluded = UnitFacts {
+            restart: "on-abnormal".into(),
+            result: "exit-code".into(),
+            exec_main_code: 1,
+            exec_main_status: 1,
+            ..unit("failed")
+        };
+        check(&excluded, None, false, Standing::GivenUp);
+        let stop_timed_out = UnitFacts {
+            result: "timeout".into(),
+            ..unit("failed")
+        };
+        check(&stop_timed_out, None, false, Standing::Stopped);
+    }
+
+    #[test]
+    fn a_unit_that_cannot_be_loaded_is_no_unit() {
+        for load_state in ["not-found", "masked", "bad-setting", "error"] {
+            let unit = UnitFacts {
+                load_state: load_state.into(),
+                ..unit("inactive")
+            };
+            check(&unit, None, false, Standing::NoUnit);
+        }
+    }
+
+    #[test]
+    fn a_run_after_the_one_we_stopped_settles_what_is_owed() {
+        assert!(!started_since(&unit("inactive"), &owed()));
+        let next = UnitFacts {
+            invocation_id: Some(Incarnation("b".into())),
+            ..unit("failed")
+        };
+        assert!(started_since(&next, &owed()));
+        let unloaded = UnitFacts {
+            invocation_id: None,
+            ..unit("inactive")
+        };
+        assert!(!started_since(&unloaded, &owed()));
+    }
+}

@@ -1,0 +1,5 @@
+//! Gatehound: a watchdog sidecar for the OpenClaw Gateway.
+
+pub mod decide;
+
+pub mod line;

@@ -1,0 +1,142 @@
+//! `Line`: text that is safe to put on one line of STATUS, the journal or a terminal.
+//!
+//! Owns the one place where foreign text (HTTP bodies, command lines, error messages, files) is cut down.
+//! It knows nothing of where the text comes from or goes to.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest line, in characters; enough for a sentence, short enough for a status line.
+pub const MAX_CHARS: usize = 240;
+
+/// One printable line: no control characters, no newline, at most [`MAX_CHARS`] characters.
+///
+/// sd_notify(3) separates assignments by newlines and sd-notify does not escape them,
+/// so text that reached `STATUS=` unreduced could forge `WATCHDOG=trigger`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Line(String);
+
+impl Line {
+    /// Reduces any text to one line: every run of white space and control characters becomes one space.
+    pub fn new(text: &str) -> Self {
+        let mut line = String::new();
+        let mut chars = 0;
+        let mut gap = false;
+        for c in text.chars() {
+            if is_unprintable(c) || c.is_whitespace() {
+                gap = true;
+                continue;
+            }
+            let width = 1 + usize::from(gap && !line.is_empty());
+            if MAX_CHARS <= chars + width {
+                line.push('…');
+                break;
+            }
+            if width == 2 {
+                line.push(' ');
+            }
+            line.push(c);
+            chars += width;
+            gap = false;
+        }
+        Self(line)
+    }
+
+    /// Reduces bytes that may not be UTF-8, such as a command line or an HTTP body.
+    pub fn lossy(bytes: &[u8]) -> Self {
+        Self::new(&String::from_utf8_lossy(bytes))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Control characters, and the format characters that reorder or hide what a terminal shows.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<Line> for String {
+    fn from(line: Line) -> Self {
+        line.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(Line::new(text).as_str(), expected);
+    }
+
+    #[test]
+    fn a_forged_notification_becomes_one_harmless_line() {
+        check(
+            "bad\nWATCHDOG=trigger\nMAINPID=1",
+            "bad WATCHDOG=trigger MAINPID=1",
+        );
+    }
+
+    #[test]
+    fn escape_sequences_and_direction_marks_lose_their_power() {
+        check("a\x1b[31mred\x07", "a [31mred");
+        check("user\u{202e}txt.exe", "user txt.exe");
+    }
+
+    #[test]
+    fn leading_and_trailing_space_goes() {
+        check("  \r\n a \t b \n", "a b");
+        check("", "");
+    }
+
+    #[test]
+    fn long_text_is_cut_and_says_so() {
+        let line = Line::new(&"x".repeat(1_000_000));
+        assert_eq!(line.as_str().chars().count(), MAX_CHARS);
+        assert!(line.as_str().ends_with('…'));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_kept_readable() {
+        assert_eq!(
+            Line::lossy(b"a\xff\xfeb\0c").as_str(),
+            "a\u{fffd}\u{fffd}b c"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_one_short_printable_line(text in ".*") {
+            let line = Line::new(&text);
+            prop_assert!(line.as_str().chars().count() <= MAX_CHARS);
+            prop_assert!(!line.as_str().chars().any(is_unprintable));
+            prop_assert_eq!(Line::new(line.as_str()), line.clone());
+        }
+    }
+}
