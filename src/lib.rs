@@ -2,4 +2,7 @@
 
 pub mod decide;
 
+pub mod act;
+pub mod sense;
+
 pub mod line;

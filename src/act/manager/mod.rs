@@ -1,0 +1,316 @@
+//! The systemd user manager, asked and told over D-Bus.
+//!
+//! Owns the words in which Gatehound speaks to it; no zbus type leaves this folder.
+//! It knows nothing of when or why a unit is stopped or started.
+//!
+//! Methods, properties and signals are those of org.freedesktop.systemd1(5).
+
+mod bus;
+mod error;
+mod jobs;
+mod properties;
+mod runtime;
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal::SIGKILL;
+use serde::de::DeserializeOwned;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, Type};
+use zbus_systemd::systemd1::ManagerProxy;
+
+use self::{
+    bus::{Bus, DESTINATION, Deadline, MANAGER, MANAGER_PATH, PROPERTIES, SERVICE, UNIT, manager},
+    jobs::OwnJobs,
+    properties::{ServiceProperties, UnitProperties},
+};
+pub use self::{
+    error::ManagerError,
+    jobs::{ForeignJob, JobId},
+};
+use crate::{
+    decide::facts::{Job, UnitFacts},
+    line::Line,
+};
+
+/// Refuse rather than replace a job that is pending: it may be a human's.
+const JOB_MODE: &str = "fail";
+/// The manager reads every unit file and runs generators, each of which it grants 90 s.
+const RELOAD_LIMIT: Duration = Duration::from_secs(180);
+
+/// The user manager.
+///
+/// Every method is over within the limit given to [`Self::new`], connecting included.
+/// The connection is kept and rests between calls; no thread serves it.
+/// After an error other than a refusal it is dropped, and the next call connects anew.
+pub struct UserManager {
+    bus: Bus,
+    limit: Duration,
+    own: OwnJobs,
+}
+
+impl UserManager {
+    /// Prepares to speak over the bus at `address`, a D-Bus address, and does not speak yet.
+    ///
+    /// Without one the bus is found as systemctl finds it:
+    /// `$DBUS_SESSION_BUS_ADDRESS`, else `$XDG_RUNTIME_DIR/bus`.
+    pub fn new(address: Option<String>, limit: Duration) -> Result<Self, ManagerError> {
+        Ok(Self {
+            bus: Bus::new(address)?,
+            limit,
+            own: OwnJobs::default(),
+        })
+    }
+
+    /// Looks at a unit; one that does not exist has the load state `not-found`.
+    pub fn unit(&mut self, name: &str) -> Result<UnitFacts, ManagerError> {
+        let what = format!("show {name}");
+        let (unit, service) = self.bus.ask(&what, self.deadline(), async |connection| {
+            let manager = manager(connection).await?;
+            let path = manager.load_unit(name.to_owned()).await?;
+            let unit: UnitProperties = properties(connection, &path, UNIT).await?;
+            let service: ServiceProperties = properties(connection, &path, SERVICE).await?;
+            Ok((unit, service))
+        })?;
+        let job = unit.job().map(|id| Job {
+            id,
+            ours: self.own.contains(id),
+        });
+        Ok(properties::facts(unit, service, job))
+    }
+
+    /// Queues a stop and returns its job; refused when a job is pending that it would replace.
+    pub fn stop(&mut self, name: &str) -> Result<JobId, ManagerError> {
+        self.queue(&format!("stop {name}"), async |manager| {
+            manager
+                .stop_unit(name.to_owned(), JOB_MODE.to_owned())
+                .await
+        })
+    }
+
+    /// Queues a start and returns its job; refused when a job is pending that it would replace.
+    pub fn start(&mut self, name: &str) -> Result<JobId, ManagerError> {
+        self.queue(&format!("start {name}"), async |manager| {
+            manager
+                .start_unit(name.to_owned(), JOB_MODE.to_owned())
+                .await
+        })
+    }
+
+    /// Queues a restart and returns its job; refused when a job is pending that it would replace.
+    pub fn restart(&mut self, name: &str) -> Result<JobId, ManagerError> {
+        self.queue(&format!("restart {name}"), async |manager| {
+            manager
+                .restart_unit(name.to_owned(), JOB_MODE.to_owned())
+                .await
+        })
+    }
+
+    /// Sends SIGKILL to every process of the unit; one without processes is no error.
+    pub fn kill(&mut self, name: &str) -> Result<(), ManagerError> {
+        self.tell(&format!("kill {name}"), self.deadline(), async |manager| {
+            manager
+                .kill_unit(name.to_owned(), "all".to_owned(), SIGKILL as i32)
+                .await
+        })
+    }
+
+    /// Forgets a unit's failure and start-limit counter; a unit that is not loaded has neither.
+    pub fn reset_failed(&mut self, name: &str) -> Result<(), ManagerError> {
+        let what = format!("reset {name}");
+        let told = self.tell(&what, self.deadline(), async |manager| {
+            manager.reset_failed_unit(name.to_owned()).await
+        });
+        match told {
+            Err(ManagerError::Refused { name, .. })
+                if name == "org.freedesktop.systemd1.NoSuchUnit" =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Begins to notice what others do to the jobs of `unit`; a call before [`Self::stop`] misses nothing.
+    ///
+    /// Watching the same unit again changes nothing.
+    /// The watch outlives a lost connection, but what happens while there is none goes unnoticed.
+    pub fn watch_jobs(&mut self, unit: &str) -> Result<(), ManagerError> {
+        let deadline = self.deadline();
+        self.bus.watch(unit, deadline);
+        self.bus
+            .ping(&format!("watch the jobs of {unit}"), deadline)
+    }
+
+    /// Stops noticing, so that the manager need not signal everything it does.
+    pub fn unwatch_jobs(&mut self) {
+        self.bus.unwatch(self.deadline());
+    }
+
+    /// What others did to the jobs of the watched unit since the last call.
+    ///
+    /// Waits for nothing but one round trip, after which everything is known that happened before it.
+    /// A merge goes unnoticed in the millisecond between our request and its first step.
+    pub fn foreign_jobs(&mut self) -> Result<Vec<ForeignJob>, ManagerError> {
+        if !self.bus.is_watching() {
+            return Ok(Vec::new());
+        }
+        self.bus.ping("report its jobs", self.deadline())?;
+        let signals = self.bus.take_signals().into_iter();
+        Ok(signals
+            .filter_map(|signal| self.own.foreign(signal))
+            .collect())
+    }
+
+    /// Has the manager read all unit files again (`daemon-reload`); may take up to 3 min.
+    pub fn reload(&mut self) -> Result<(), ManagerError> {
+        let deadline = Deadline::after(self.limit.max(RELOAD_LIMIT));
+        self.tell("reload", deadline, async |manager| manager.reload().await)
+    }
+
+    /// Makes the links of a unit's `[Install]` section; [`Self::reload`] makes the manager see them.
+    pub fn enable(&mut self, unit: &str) -> Result<(), ManagerError> {
+        let what = format!("enable {unit}");
+        self.tell(&what, self.deadline(), async |manager| {
+            manager
+                .enable_unit_files(vec![unit.to_owned()], false, false)
+                .await
+                .map(drop)
+        })
+    }
+
+    /// Removes the links that [`Self::enable`] makes.
+    pub fn disable(&mut self, unit: &str) -> Result<(), ManagerError> {
+        let what = format!("disable {unit}");
+        self.tell(&what, self.deadline(), async |manager| {
+            manager
+                .disable_unit_files(vec![unit.to_owned()], false)
+                .await
+                .map(drop)
+        })
+    }
+
+    /// What a service last said of itself in `STATUS=`, if anything.
+    pub fn status_text(&mut self, unit: &str) -> Result<Option<Line>, ManagerError> {
+        let text: String = self.service_property(unit, "StatusText")?;
+        Ok(Some(Line::new(&text)).filter(|line| !line.as_str().is_empty()))
+    }
+
+    /// Within what time a service has to send `WATCHDOG=1` by its unit, if it has to.
+    pub fn watchdog_usec(&mut self, unit: &str) -> Result<Option<Duration>, ManagerError> {
+        let usec: u64 = self.service_property(unit, "WatchdogUSec")?;
+        Ok(match usec {
+            0 | u64::MAX => None,
+            usec => Some(Duration::from_micros(usec)),
+        })
+    }
+
+    /// The environment the manager gives to services, assignments `NAME=value`.
+    pub fn environment(&mut self) -> Result<Vec<String>, ManagerError> {
+        let what = "show its environment";
+        let environment = self.bus.ask(what, self.deadline(), async |connection| {
+            property(connection, MANAGER_PATH, MANAGER, "Environment").await
+        })?;
+        Ok(properties::bounded(environment))
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.limit)
+    }
+
+    /// Queues a job and remembers it as ours.
+    fn queue(
+        &mut self,
+        what: &str,
+        call: impl AsyncFn(&ManagerProxy<'_>) -> zbus::Result<OwnedObjectPath>,
+    ) -> Result<JobId, ManagerError> {
+        let deadline = self.deadline();
+        self.bus.ping(what, deadline)?;
+        let queued = self.send(what, deadline, call).and_then(|path| {
+            let reason = format!("{path} is no job");
+            bus::job_id(&path).ok_or_else(|| ManagerError::protocol(what, &reason))
+        });
+        match &queued {
+            Ok(id) => self.own.queued(*id),
+            Err(ManagerError::NoBus { .. } | ManagerError::Refused { .. }) => {}
+            Err(_) => self.own.unanswered(),
+        }
+        queued
+    }
+
+    /// Has the manager do something, after a round trip that finds out whether a kept connection holds.
+    fn tell<T>(
+        &mut self,
+        what: &str,
+        deadline: Deadline,
+        call: impl AsyncFn(&ManagerProxy<'_>) -> zbus::Result<T>,
+    ) -> Result<T, ManagerError> {
+        self.bus.ping(what, deadline)?;
+        self.send(what, deadline, call)
+    }
+
+    fn send<T>(
+        &mut self,
+        what: &str,
+        deadline: Deadline,
+        call: impl AsyncFn(&ManagerProxy<'_>) -> zbus::Result<T>,
+    ) -> Result<T, ManagerError> {
+        self.bus.tell(what, deadline, async |connection| {
+            call(&manager(connection).await?).await
+        })
+    }
+
+    fn service_property<T>(&mut self, unit: &str, name: &str) -> Result<T, ManagerError>
+    where
+        T: TryFrom<OwnedVariant>,
+        zbus::Error: From<T::Error>,
+    {
+        let what = format!("show {name} of {unit}");
+        self.bus.ask(&what, self.deadline(), async |connection| {
+            let manager = manager(connection).await?;
+            let path = manager.load_unit(unit.to_owned()).await?;
+            property(connection, &path, SERVICE, name).await
+        })
+    }
+}
+
+/// The properties of one interface of an object.
+async fn properties<T>(connection: &Connection, path: &str, interface: &str) -> zbus::Result<T>
+where
+    T: DeserializeOwned + Type,
+{
+    connection
+        .call_method(
+            Some(DESTINATION),
+            path,
+            Some(PROPERTIES),
+            "GetAll",
+            &interface,
+        )
+        .await?
+        .body()
+        .deserialize()
+}
+
+/// One property of an object.
+async fn property<T>(
+    connection: &Connection,
+    path: &str,
+    interface: &str,
+    name: &str,
+) -> zbus::Result<T>
+where
+    T: TryFrom<OwnedVariant>,
+    zbus::Error: From<T::Error>,
+{
+    let reply = connection
+        .call_method(
+            Some(DESTINATION),
+            path,
+            Some(PROPERTIES),
+            "Get",
+            &(interface, name),
+        )
+        .await?;
+    let value: OwnedVariant = reply.body().deserialize()?;
+    Ok(T::try_from(value)?)
+}

@@ -1,0 +1,8 @@
+//! Act: adapters that can change the outside world.
+
+pub mod files;
+pub mod journal;
+pub mod manager;
+pub mod notify;
+pub mod pause;
+pub mod sweep;

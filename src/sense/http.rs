@@ -1,0 +1,307 @@
+//! The HTTP probes: does `/` answer, does `/health` say `"ok": true`.
+//!
+//! Owns the HTTP client and its limits; it knows nothing of listeners, processes or patience.
+//! No type of the client leaves this file.
+
+use std::{
+    fmt::Display,
+    io::{self, Read as _},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use ureq::{Agent, Body, Error, Timeout, http::Response};
+
+use crate::{decide::facts::Outcome, line::Line};
+
+/// A healthy `/health` answers in 27 bytes; a web page, which is what old gateways answer, in 18 KiB.
+const MAX_BODY: usize = 64 * 1024;
+
+/// A healthy gateway sends less than 2 KiB of header.
+const MAX_HEADER: usize = 16 * 1024;
+
+/// Twice the largest header: the client reports a header that fills its buffer as a closed connection.
+const INPUT_BUFFER: usize = 2 * MAX_HEADER;
+
+/// The request is one short line and a few fields.
+const OUTPUT_BUFFER: usize = 2 * 1024;
+
+/// Asks for `/` and takes any status for an answer; the body is not read.
+///
+/// `limit` is how long the answer may take once the request is sent; see [`longest`] for the rest.
+pub fn http(address: SocketAddr, limit: Duration) -> Outcome {
+    let start = Instant::now();
+    match get(address, "/", limit) {
+        Ok(_) => Outcome::Pass(start.elapsed()),
+        Err(error) => before_the_body(error, limit),
+    }
+}
+
+/// Asks for `/health`, which has to answer with status 200 and a JSON object that has `"ok": true`.
+///
+/// `limit` is how long the answer may take once the request is sent; see [`longest`] for the rest.
+pub fn health(address: SocketAddr, limit: Duration) -> Outcome {
+    let start = Instant::now();
+    let response = match get(address, "/health", limit) {
+        Ok(response) => response,
+        Err(error) => return before_the_body(error, limit),
+    };
+    let status = response.status().as_u16();
+    if status != 200 {
+        return fail(format_args!("status {status}"));
+    }
+    let body = match read(response.into_body(), limit) {
+        Ok(body) => body,
+        Err(outcome) => return outcome,
+    };
+    match judge(&body) {
+        Ok(()) => Outcome::Pass(start.elapsed()),
+        Err(reason) => fail(reason),
+    }
+}
+
+/// The longest that one probe can take: the time limits of its phases together.
+pub fn longest(limit: Duration) -> Duration {
+    let budgets = Budgets::of(limit);
+    budgets.connect + budgets.send + limit + budgets.body
+}
+
+/// How the phases beside the wait for the answer are limited.
+struct Budgets {
+    connect: Duration,
+    send: Duration,
+    body: Duration,
+}
+
+impl Budgets {
+    /// On one machine these take microseconds, so a fraction of the wait for the answer is ample.
+    fn of(limit: Duration) -> Self {
+        Self {
+            connect: limit / 5,
+            send: limit / 10,
+            body: limit / 5,
+        }
+    }
+}
+
+/// One GET on a connection of its own.
+///
+/// The address is numeric, and there is no limit on the whole call or on name resolution:
+/// with either of these ureq 3.5 starts a thread for each request.
+fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<Response<Body>, Error> {
+    let budgets = Budgets::of(limit);
+    let agent: Agent = Agent::config_builder()
+        // By default `http_proxy` would send the probe to another machine.
+        .proxy(None)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        // A connection kept from the last round would hide that no new one is accepted.
+        .max_idle_connections(0)
+        .timeout_connect(Some(budgets.connect))
+        .timeout_send_request(Some(budgets.send))
+        .timeout_recv_response(Some(limit))
+        .timeout_recv_body(Some(budgets.body))
+        .max_response_header_size(MAX_HEADER)
+        .input_buffer_size(INPUT_BUFFER)
+        .output_buffer_size(OUTPUT_BUFFER)
+        .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into();
+    agent
+        .get(format!("http://{address}{path}"))
+        .header("connection", "close")
+        .call()
+}
+
+/// The whole body, or the outcome that its absence is.
+fn read(body: Body, limit: Duration) -> Result<Vec<u8>, Outcome> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a body that is too large from one that just fits.
+    let most = MAX_BODY as u64 + 1;
+    if let Err(error) = body.into_reader().take(most).read_to_end(&mut bytes) {
+        return Err(within_the_body(Error::from(error), bytes.len(), limit));
+    }
+    if MAX_BODY < bytes.len() {
+        return Err(fail("answer larger than 64 KiB"));
+    }
+    Ok(bytes)
+}
+
+/// Whether this is what a healthy gateway says, else what it is instead.
+fn judge(body: &[u8]) -> Result<(), Line> {
+    let text = body.trim_ascii();
+    match text.first() {
+        None => return Err(Line::new("empty answer")),
+        Some(b'<') => return Err(Line::new("HTML instead of JSON")),
+        Some(_) => {}
+    }
+    let answer: Value = serde_json::from_slice(text).map_err(|_| Line::new("not JSON"))?;
+    let Value::Object(members) = answer else {
+        return Err(Line::new("not a JSON object"));
+    };
+    match members.get("ok") {
+        Some(Value::Bool(true)) => Ok(()),
+        Some(value) => Err(Line::new(&format!("\"ok\": {value}"))),
+        None => Err(Line::new("no \"ok\" in the answer")),
+    }
+}
+
+/// What an error says that came before the answer's header was complete.
+fn before_the_body(error: Error, limit: Duration) -> Outcome {
+    let budgets = Budgets::of(limit);
+    match error {
+        Error::Timeout(Timeout::Connect) => silent(format_args!(
+            "no connection within {}",
+            span(budgets.connect)
+        )),
+        Error::Timeout(Timeout::SendRequest) => silent(format_args!(
+            "request not taken within {}",
+            span(budgets.send)
+        )),
+        Error::Timeout(_) => silent(format_args!("no answer within {}", span(limit))),
+        Error::LargeResponseHeader(..) => fail("answer header too large"),
+        Error::Protocol(error) => fail(format_args!("not HTTP: {error}")),
+        Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            silent("connection refused")
+        }
+        Error::Io(error) if is_hang_up(&error) => fail("closed without an answer"),
+        other => Outcome::Unsure(Line::new(&other.to_string())),
+    }
+}
+
+/// What an error says that came after the header, with `received` bytes of the body.
+fn within_the_body(error: Error, received: usize, limit: Duration) -> Outcome {
+    match error {
+        Error::Timeout(_) => silent(format_args!(
+            "body stopped after {received} bytes, not complete within {}",
+            span(Budgets::of(limit).body)
+        )),
+        Error::Protocol(error) => fail(format_args!("malformed body: {error}")),
+        Error::Io(error) if is_hang_up(&error) => {
+            fail(format_args!("closed after {received} bytes of the body"))
+        }
+        other => Outcome::Unsure(Line::new(&other.to_string())),
+    }
+}
+
+/// Whether the other side ended the connection.
+///
+/// Every error not named as the gateway's doing is our own trouble (no descriptors, memory, ports or route),
+/// so an unknown one leaves the gateway alone.
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
+/// It reacted, but not as a healthy gateway does.
+fn fail<R: Display>(reason: R) -> Outcome {
+    Outcome::Fail {
+        reason: Line::new(&reason.to_string()),
+        answered: true,
+    }
+}
+
+/// It did not react in time.
+fn silent<R: Display>(reason: R) -> Outcome {
+    Outcome::Fail {
+        reason: Line::new(&reason.to_string()),
+        answered: false,
+    }
+}
+
+/// A time limit in the unit it was most likely given in.
+fn span(limit: Duration) -> String {
+    if limit.subsec_millis() == 0 {
+        format!("{} s", limit.as_secs())
+    } else {
+        format!("{} ms", limit.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[track_caller]
+    fn check(error: Error, before: &str, within: &str) {
+        let text = error.to_string();
+        let same = match error {
+            Error::Timeout(phase) => Error::Timeout(phase),
+            Error::Io(ref error) => Error::Io(error.kind().into()),
+            _ => panic!("{text}"),
+        };
+        // Only an answer, or a hang-up, shows that the gateway reacts.
+        let expected = match &error {
+            Error::Timeout(_) => silent::<&str>,
+            _ => fail::<&str>,
+        };
+        assert_eq!(before_the_body(error, LIMIT), expected(before), "{text}");
+        assert_eq!(within_the_body(same, 5, LIMIT), expected(within), "{text}");
+    }
+
+    #[test]
+    fn each_limit_has_its_own_reason() {
+        let body = "body stopped after 5 bytes, not complete within 2 s";
+        let timeout = Error::Timeout;
+        check(timeout(Timeout::Connect), "no connection within 2 s", body);
+        check(
+            timeout(Timeout::SendRequest),
+            "request not taken within 1 s",
+            body,
+        );
+        check(
+            timeout(Timeout::RecvResponse),
+            "no answer within 10 s",
+            body,
+        );
+    }
+
+    #[test]
+    fn a_hang_up_is_the_gateways_doing_in_all_its_forms() {
+        for kind in [
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe,
+        ] {
+            check(
+                Error::Io(kind.into()),
+                "closed without an answer",
+                "closed after 5 bytes of the body",
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_we_lack_is_our_own_trouble() {
+        use nix::errno::Errno;
+        for errno in [
+            Errno::EMFILE,
+            Errno::ENFILE,
+            Errno::ENOMEM,
+            Errno::ENOBUFS,
+            Errno::EADDRNOTAVAIL,
+            Errno::EAFNOSUPPORT,
+            Errno::ENETUNREACH,
+            Errno::EHOSTUNREACH,
+            Errno::EACCES,
+            Errno::EPERM,
+        ] {
+            let error = || Error::Io(errno.into());
+            for outcome in [
+                before_the_body(error(), LIMIT),
+                within_the_body(error(), 0, LIMIT),
+            ] {
+                assert!(matches!(outcome, Outcome::Unsure(_)), "{errno} {outcome:?}");
+            }
+        }
+    }
+}

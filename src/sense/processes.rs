@@ -1,0 +1,398 @@
+//! Processes as /proc shows them: who they are, whose they are, what they are doing.
+//!
+//! Owns the parsing of /proc/PID; it knows nothing of ports or signals, and matches no process by its name.
+//! A process that has ended, or that we may not look at, is absent: what cannot be seen is left alone.
+//! Source of every format: proc(5), except where said otherwise.
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    path::Path,
+    time::Duration,
+};
+
+use crate::{
+    decide::facts::{Incarnation, Process, Stall},
+    line::Line,
+};
+
+/// Enough for every file read here but the environment.
+const MAX_FILE: u64 = 16 * 1024;
+
+/// Half of the 2 MiB that execve(2) commonly takes for arguments and environment together.
+const MAX_ENVIRON: u64 = 1024 * 1024;
+
+/// The flag of a kernel thread in field 9 of /proc/PID/stat (include/linux/sched.h).
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// What marks the processes of a gateway unit; OpenClaw writes it into the unit, and children inherit it.
+const UNIT_VARIABLE: &[u8] = b"OPENCLAW_SYSTEMD_UNIT";
+
+/// What systemd gives every process of a service, and children inherit too (systemd.exec(5)).
+const INVOCATION_VARIABLE: &[u8] = b"INVOCATION_ID";
+
+/// The process with this pid; none if it has ended, is a kernel thread, or may not be looked at.
+///
+/// A zombie has ended: it holds nothing, and no signal does anything to it.
+pub fn process(proc: &Path, pid: u32) -> Option<Process> {
+    let directory = proc.join(pid.to_string());
+    let stat = Stat::read(&directory)?;
+    if stat.is_kernel_thread() || stat.has_ended() {
+        return None;
+    }
+    let status = read(&directory.join("status"), MAX_FILE)?;
+    let command = Line::lossy(&read(&directory.join("cmdline"), MAX_FILE)?);
+    Some(Process {
+        pid,
+        start_time: stat.start_time,
+        // Real, effective, saved, file system.
+        uid: status_field(&status, "Uid:")?.nth(1)?.parse().ok()?,
+        cgroup: cgroup(proc, pid)?,
+        command: if command.as_str().is_empty() {
+            Line::new(&format!("[{}]", stat.comm))
+        } else {
+            command
+        },
+    })
+}
+
+/// The processes in this cgroup or below it.
+///
+/// Looks through all of /proc, because the cgroup file system may not be visible.
+/// Neither the root nor an empty path (systemd's for "none") has any: it would be every process there is.
+pub fn in_cgroup(proc: &Path, control_group: &str) -> Vec<Process> {
+    pids(proc)
+        .filter(|pid| cgroup(proc, *pid).is_some_and(|path| is_within(&path, control_group)))
+        .filter_map(|pid| process(proc, pid))
+        .filter(|process| is_within(&process.cgroup, control_group))
+        .collect()
+}
+
+/// Whether a cgroup is `control_group` or lies below it.
+pub fn is_within(cgroup: &str, control_group: &str) -> bool {
+    let Some(rest) = cgroup.strip_prefix(control_group) else {
+        return false;
+    };
+    !matches!(control_group, "" | "/") && (rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The processes of this user that carry the mark of the gateway unit; see [`is_marked`].
+pub fn marked(
+    proc: &Path,
+    uid: u32,
+    unit: &str,
+    incarnation: Option<&Incarnation>,
+) -> Vec<Process> {
+    pids(proc)
+        .filter(|pid| is_marked(proc, *pid, unit, incarnation))
+        .filter_map(|pid| process(proc, pid))
+        .filter(|process| process.uid == uid)
+        .collect()
+}
+
+/// Whether a process was started with `OPENCLAW_SYSTEMD_UNIT=<unit>`, as part of this incarnation.
+///
+/// The variable alone proves nothing: `systemctl --user import-environment`, run inside the gateway,
+/// puts it into every service the user manager starts from then on.
+/// But whatever systemd started, and every child of that, carries the InvocationID of its own service,
+/// so one that is not the gateway's own disqualifies, and so does any when the gateway's is not known.
+pub fn is_marked(proc: &Path, pid: u32, unit: &str, incarnation: Option<&Incarnation>) -> bool {
+    let path = proc.join(pid.to_string()).join("environ");
+    let Some(environ) = read(&path, MAX_ENVIRON) else {
+        return false;
+    };
+    let value = |name| variable(&environ, name).unwrap_or_default();
+    let invocation = value(INVOCATION_VARIABLE);
+    value(UNIT_VARIABLE) == unit.as_bytes()
+        && (invocation.is_empty() || incarnation.is_some_and(|own| own.0.as_bytes() == invocation))
+}
+
+/// What the main thread of a process is doing at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Its state: `R`, `S`, `D`, `T`, `t`, `Z` and so on.
+    pub state: char,
+    /// CPU time it has used, in user and kernel mode; the kernel counts hundredths of a second.
+    pub cpu: Duration,
+    /// The process that traces it (a debugger), or 0.
+    pub tracer: u32,
+}
+
+/// What the main thread of a process is doing, if it can be seen.
+pub fn activity(proc: &Path, pid: u32) -> Option<Activity> {
+    let directory = proc.join(pid.to_string());
+    let status = read(&directory.join("status"), MAX_FILE)?;
+    // The numbers in /proc/PID/stat are those of all threads together.
+    let stat = Stat::read(&directory.join("task").join(pid.to_string()))?;
+    Some(Activity {
+        state: stat.state,
+        cpu: Duration::from_millis(
+            stat.cpu_ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1),
+        ),
+        tracer: status_field(&status, "TracerPid:")?.next()?.parse().ok()?,
+    })
+}
+
+/// Below this, two readings of a counter of hundredths prove nothing.
+const WATCHED_LONG_ENOUGH: Duration = Duration::from_millis(200);
+
+/// A thread that used less than this share of the time made no progress: one part in ten.
+///
+/// Not zero, because the timers of an idle gateway take a twentieth of a CPU, and the kernel counts in hundredths.
+const PROGRESS: u32 = 10;
+
+/// What a failing gateway's process is doing, by its activity before and after a request that took `elapsed`.
+///
+/// [`Stall::Gone`] is no answer here: whether anything listens is for the port probe to say.
+/// Every doubt ends in [`Stall::Busy`], which is given the most patience.
+pub fn stall(
+    before: Option<&Activity>,
+    after: Option<&Activity>,
+    elapsed: Duration,
+    answered: bool,
+) -> Stall {
+    if answered {
+        return Stall::Answering;
+    }
+    match (before, after) {
+        // Not `t`: a tracer stops its process at every system call and lets it go on.
+        (_, Some(after)) if after.state == 'T' => Stall::Stopped,
+        (Some(before), Some(after))
+            if matches!(after.state, 'S' | 'D')
+                && WATCHED_LONG_ENOUGH <= elapsed
+                && made_no_progress(before, after, elapsed) =>
+        {
+            Stall::Blocked
+        }
+        _ => Stall::Busy,
+    }
+}
+
+/// A counter that went back is that of another process, and proves nothing about this one.
+fn made_no_progress(before: &Activity, after: &Activity, elapsed: Duration) -> bool {
+    after
+        .cpu
+        .checked_sub(before.cpu)
+        .is_some_and(|used| used < elapsed / PROGRESS)
+}
+
+/// Every pid there is at the moment; none if /proc cannot be read.
+pub(crate) fn pids(proc: &Path) -> impl Iterator<Item = u32> {
+    fs::read_dir(proc)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// Path of a process below the cgroup2 root; empty when it is in cgroups of version 1 only.
+fn cgroup(proc: &Path, pid: u32) -> Option<String> {
+    let text = read(&proc.join(pid.to_string()).join("cgroup"), MAX_FILE)?;
+    let text = String::from_utf8_lossy(&text);
+    // Version 2 is always hierarchy 0, and has no controllers in the second field; see cgroups(7).
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"));
+    Some(path.unwrap_or_default().to_owned())
+}
+
+/// The fields of /proc/PID/stat that are used here.
+///
+/// Not procfs's own `Stat`, which panics on a line that is cut off.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    comm: String,
+    state: char,
+    flags: u64,
+    cpu_ticks: u64,
+    threads: u64,
+    start_time: u64,
+}
+
+impl Stat {
+    fn read(directory: &Path) -> Option<Self> {
+        let text = read(&directory.join("stat"), MAX_FILE)?;
+        Self::parse(&String::from_utf8_lossy(&text))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The name is whatever the process likes, parentheses included, but nothing behind it has any.
+        let (head, tail) = text.rsplit_once(')')?;
+        let (_, comm) = head.split_once('(')?;
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        // `fields` starts with field 3 of proc(5).
+        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        Some(Self {
+            comm: comm.to_owned(),
+            state: fields.first()?.chars().next()?,
+            flags: number(9)?,
+            cpu_ticks: number(14)?.saturating_add(number(15)?),
+            threads: number(20)?,
+            start_time: number(22)?,
+        })
+    }
+
+    fn is_kernel_thread(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+
+    /// A main thread that has ended shows as a zombie while other threads of the process still run.
+    fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
+    }
+}
+
+/// The values of one line of /proc/PID/status.
+fn status_field<'a>(status: &'a [u8], name: &str) -> Option<impl Iterator<Item = &'a str>> {
+    let line = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(name.as_bytes()))?;
+    Some(str::from_utf8(line).ok()?.split_whitespace())
+}
+
+/// The first value of a variable, which is the one getenv(3) finds.
+fn variable<'a>(environ: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    environ
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
+}
+
+/// At most `limit` bytes of a file, if it can be read.
+fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .ok()?
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str =
+        "42 (MainThread) S 1 42 42 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 11 0 987654 1 2 3";
+
+    #[test]
+    fn stat_is_read_by_its_fields() {
+        let expected = Stat {
+            comm: "MainThread".to_owned(),
+            state: 'S',
+            flags: 4_194_304,
+            cpu_ticks: 175,
+            threads: 11,
+            start_time: 987_654,
+        };
+        assert_eq!(Stat::parse(STAT), Some(expected));
+    }
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        for name in [")", "a) R 1 1 1", "((", "x y", ") Z 0 ("] {
+            let stat = Stat::parse(&STAT.replace("MainThread", name)).unwrap();
+            assert_eq!(
+                (stat.comm.as_str(), stat.state, stat.start_time),
+                (name, 'S', 987_654)
+            );
+        }
+    }
+
+    #[test]
+    fn a_stat_that_is_cut_off_or_garbage_is_no_process() {
+        for length in 0..=STAT.find(" 987654").unwrap() {
+            assert_eq!(Stat::parse(&STAT[..length]), None, "{}", &STAT[..length]);
+        }
+        for garbage in ["", "(", ")", ")(", "1 (x)", "1 (x) S a b c", "\0\0"] {
+            assert_eq!(Stat::parse(garbage), None, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_cgroup_contains_itself_and_what_is_below() {
+        let unit = "/user.slice/app.slice/openclaw-gateway.service";
+        assert!(is_within(unit, unit));
+        assert!(is_within(&format!("{unit}/payload"), unit));
+        assert!(!is_within(&format!("{unit}x"), unit));
+        assert!(!is_within("/user.slice/app.slice", unit));
+        assert!(!is_within(unit, ""));
+        assert!(!is_within(unit, "/"));
+        assert!(!is_within("", ""));
+    }
+
+    #[test]
+    fn the_first_value_of_a_variable_counts() {
+        let environ = b"A=1\0AB=2\0B=\0A=3\0no value\0";
+        assert_eq!(variable(environ, b"A"), Some(&b"1"[..]));
+        assert_eq!(variable(environ, b"AB"), Some(&b"2"[..]));
+        assert_eq!(variable(environ, b"B"), Some(&b""[..]));
+        assert_eq!(variable(environ, b"C"), None);
+    }
+
+    #[test]
+    fn this_process_is_seen_as_it_is() {
+        let own = process(Path::new("/proc"), std::process::id()).unwrap();
+        assert_eq!(own.uid, nix::unistd::geteuid().as_raw());
+        assert!(
+            own.command.as_str().contains("gatehound"),
+            "{}",
+            own.command
+        );
+        assert_ne!(own.start_time, 0);
+    }
+
+    fn at(state: char, cpu_ms: u64) -> Activity {
+        Activity {
+            state,
+            cpu: Duration::from_millis(cpu_ms),
+            tracer: 0,
+        }
+    }
+
+    #[track_caller]
+    fn check(before: Option<Activity>, after: Option<Activity>, ms: u64, expected: Stall) {
+        let elapsed = Duration::from_millis(ms);
+        assert_eq!(
+            stall(before.as_ref(), after.as_ref(), elapsed, false),
+            expected
+        );
+        assert_eq!(
+            stall(before.as_ref(), after.as_ref(), elapsed, true),
+            Stall::Answering
+        );
+    }
+
+    #[test]
+    fn a_main_thread_asleep_without_progress_is_blocked() {
+        check(Some(at('S', 70)), Some(at('S', 70)), 5000, Stall::Blocked);
+        check(Some(at('R', 70)), Some(at('D', 70)), 5000, Stall::Blocked);
+        // The timers of an idle gateway.
+        check(Some(at('S', 70)), Some(at('S', 320)), 5000, Stall::Blocked);
+    }
+
+    #[test]
+    fn cpu_progress_is_busy() {
+        check(Some(at('R', 0)), Some(at('R', 5000)), 5000, Stall::Busy);
+        check(Some(at('S', 0)), Some(at('S', 1000)), 5000, Stall::Busy);
+        check(Some(at('S', 0)), Some(at('D', 600)), 5000, Stall::Busy);
+    }
+
+    #[test]
+    fn a_signal_stop_is_stopped_and_a_tracers_stop_is_not() {
+        check(Some(at('S', 0)), Some(at('T', 0)), 5000, Stall::Stopped);
+        check(None, Some(at('T', 0)), 0, Stall::Stopped);
+        check(Some(at('S', 0)), Some(at('t', 0)), 5000, Stall::Busy);
+    }
+
+    #[test]
+    fn doubt_is_busy() {
+        check(None, None, 5000, Stall::Busy);
+        check(None, Some(at('S', 0)), 5000, Stall::Busy);
+        check(Some(at('S', 0)), None, 5000, Stall::Busy);
+        // Too short to tell.
+        check(Some(at('S', 0)), Some(at('S', 0)), 50, Stall::Busy);
+        // Runnable but not run: somebody else has the CPU.
+        check(Some(at('R', 0)), Some(at('R', 0)), 5000, Stall::Busy);
+        // The pid was used again.
+        check(Some(at('S', 90)), Some(at('S', 10)), 5000, Stall::Busy);
+        check(Some(at('S', 0)), Some(at('Z', 0)), 5000, Stall::Busy);
+    }
+}

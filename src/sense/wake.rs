@@ -1,0 +1,108 @@
+//! What can end the loop's sleep: signals, requests in the runtime folder, and the next deadline.
+//!
+//! Owns the one place where the daemon waits. What a wake-up means is the loop's to say.
+
+use std::{os::fd::AsFd, path::Path, time::Duration};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        inotify::{AddWatchFlags, InitFlags, Inotify},
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+};
+
+use crate::line::Line;
+
+/// Files in the runtime folder through which a human's command reaches the daemon.
+const REQUESTS: [&str; 2] = ["pause.json", "reset"];
+
+/// Why the sleep ended, besides the deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wake {
+    /// SIGTERM or SIGINT: stop.
+    pub leave: bool,
+    /// SIGHUP: read the settings again.
+    pub reload: bool,
+    /// A request was made in the runtime folder.
+    pub request: bool,
+}
+
+/// The descriptors the loop sleeps on.
+#[derive(Debug)]
+pub struct Waker {
+    signals: SignalFd,
+    requests: Option<Inotify>,
+}
+
+impl Waker {
+    /// Takes over SIGTERM, SIGINT and SIGHUP, and watches the runtime folder.
+    ///
+    /// A folder that cannot be watched only makes requests wait for the next round.
+    ///
+    /// # Errors
+    /// The signals cannot be taken over.
+    pub fn new(dir: &Path) -> Result<Self, Line> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            mask.add(signal);
+        }
+        let cannot = |e: Errno| Line::new(&format!("cannot take over signals: {}", e.desc()));
+        mask.thread_block().map_err(cannot)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&mask, flags).map_err(cannot)?;
+        Ok(Self {
+            signals,
+            requests: watch(dir).ok(),
+        })
+    }
+
+    /// Sleeps for `limit` at most.
+    pub fn sleep(&mut self, limit: Duration) -> Wake {
+        let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        if let Some(requests) = &self.requests {
+            descriptors.push(PollFd::new(requests.as_fd(), PollFlags::POLLIN));
+        }
+        // Rounded up, so that the deadline has passed when the sleep is over.
+        let millis = limit.as_micros().div_ceil(1000);
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        // Interrupted or out of memory: an early look is the harmless way to go on.
+        let _ = poll(&mut descriptors, timeout);
+        let mut wake = Wake::default();
+        self.read_signals(&mut wake);
+        self.read_requests(&mut wake);
+        wake
+    }
+
+    fn read_signals(&mut self, wake: &mut Wake) {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
+                Ok(Ok(Signal::SIGHUP)) => wake.reload = true,
+                _ => wake.leave = true,
+            }
+        }
+    }
+
+    fn read_requests(&mut self, wake: &mut Wake) {
+        let Some(requests) = &self.requests else {
+            return;
+        };
+        while let Ok(events) = requests.read_events() {
+            wake.request |= events.iter().any(|event| {
+                event
+                    .name
+                    .as_ref()
+                    .is_some_and(|name| REQUESTS.iter().any(|request| name == request))
+            });
+        }
+    }
+}
+
+fn watch(dir: &Path) -> Result<Inotify, Errno> {
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    // A request is renamed into place; the end of a pause removes one.
+    inotify.add_watch(dir, AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE)?;
+    Ok(inotify)
+}

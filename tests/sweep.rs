@@ -1,0 +1,458 @@
+//! The sweep against real processes and sockets: who is signalled, and above all who is not.
+//!
+//! Every process is a `cat` that inherits a socket as its standard error,
+//! so none of these tests depends on a program that opens one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::process::{CommandExt as _, ExitStatusExt as _},
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use gatehound::{
+    act::sweep::{Claim, Signal, Swept, Territory, survey, sweep},
+    decide::facts::Incarnation,
+    sense::processes,
+};
+use nix::{
+    sys::signal::{
+        self,
+        Signal::{SIGKILL, SIGTERM},
+    },
+    unistd::{Pid, geteuid},
+};
+
+/// Long enough that only a process that ignores the signal reaches it.
+const AMPLE: Duration = Duration::from_secs(30);
+
+/// Short enough to be waited for.
+const SHORT: Duration = Duration::from_millis(200);
+
+const RUN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The territory of a unit that nothing is marked with and that has no cgroup.
+fn territory(port: u16) -> Territory<'static> {
+    Territory {
+        proc: Path::new("/proc"),
+        unit: "gatehound-sweep-test.service",
+        port,
+        control_group: "",
+        incarnation: None,
+        uid: geteuid().as_raw(),
+        own_cgroup: "",
+    }
+}
+
+/// One test at a time: between fork and exec, a child of any of them holds the sockets of all.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A process that runs until its input is closed, or a signal is faster.
+struct Cat(Child);
+
+impl Cat {
+    fn holding(socket: impl Into<OwnedFd>) -> Self {
+        Self::spawn(Command::new("cat").stderr(Stdio::from(socket.into())))
+    }
+
+    fn marked(variables: &[(&str, &str)]) -> Self {
+        Self::spawn(
+            Command::new("cat")
+                .env_remove("INVOCATION_ID")
+                .envs(variables.iter().copied()),
+        )
+    }
+
+    /// Returns once it echoes, and so has its program, its environment and its signal mask in place.
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        let stdout = child.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut [0]).unwrap();
+        Self(child)
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Ends by itself; fails if a signal had already ended it.
+    #[track_caller]
+    fn survived(mut self) {
+        drop(self.0.stdin.take());
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+
+    /// Has been ended by this signal; waits for ever if it has not.
+    #[track_caller]
+    fn was_ended_by(mut self, signal: signal::Signal) {
+        assert_eq!(self.0.wait().unwrap().signal(), Some(signal as i32));
+    }
+}
+
+impl Drop for Cat {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn signalled(swept: &Swept) -> Vec<(u32, Claim)> {
+    swept
+        .signalled
+        .iter()
+        .map(|(process, claim)| (process.pid, *claim))
+        .collect()
+}
+
+#[track_caller]
+fn check_nothing_in_the_way(swept: &Swept) {
+    assert_eq!(swept.left, []);
+    assert_eq!(swept.foreign, []);
+    assert_eq!(swept.unsignalled, []);
+}
+
+#[test]
+fn a_holder_of_the_port_is_ended_by_sigterm() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let holder = Cat::holding(listener);
+    let start = Instant::now();
+    let swept = sweep(&territory(address.port()), Signal::Term, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    check_nothing_in_the_way(&swept);
+    // It returned when the holder had ended, not when the grace was over.
+    assert!(start.elapsed() < AMPLE);
+    TcpListener::bind(address).unwrap();
+    holder.was_ended_by(SIGTERM);
+}
+
+#[test]
+fn a_holder_that_ignores_sigterm_is_left_by_it_and_ended_by_sigkill() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let holder = Cat::spawn(
+        Command::new("env")
+            .args(["--ignore-signal=TERM", "cat"])
+            .stderr(Stdio::from(OwnedFd::from(listener))),
+    );
+    let territory = territory(address.port());
+    let start = Instant::now();
+    let swept = sweep(&territory, Signal::Term, SHORT).unwrap();
+    assert!(SHORT <= start.elapsed() + Duration::from_millis(1));
+    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    assert_eq!(swept.left, swept.signalled);
+
+    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    check_nothing_in_the_way(&swept);
+    holder.was_ended_by(SIGKILL);
+}
+
+#[test]
+fn every_owner_of_a_forked_listener_is_ended() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let parent = Cat::holding(listener.try_clone().unwrap());
+    let child = Cat::holding(listener);
+    let swept = sweep(&territory(address.port()), Signal::Term, AMPLE).unwrap();
+    let mut pids: Vec<u32> = signalled(&swept).iter().map(|(pid, _)| *pid).collect();
+    pids.sort_unstable();
+    let mut expected = [parent.pid(), child.pid()];
+    expected.sort_unstable();
+    assert_eq!(pids, expected);
+    check_nothing_in_the_way(&swept);
+    parent.was_ended_by(SIGTERM);
+    child.was_ended_by(SIGTERM);
+}
+
+#[test]
+fn a_client_of_the_port_survives() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let client = Cat::holding(TcpStream::connect(address).unwrap());
+    // The gateway's end of the connection is no listener either.
+    let (accepted, _) = listener.accept().unwrap();
+    let server_end = Cat::holding(accepted);
+    let holder = Cat::holding(listener);
+    let swept = sweep(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    check_nothing_in_the_way(&swept);
+    client.survived();
+    server_end.survived();
+}
+
+#[test]
+fn a_process_with_the_gateways_name_survives() {
+    let _alone = alone();
+    let name = "node openclaw-gateway gatehound-sweep-test.service";
+    let named = Cat::spawn(Command::new("cat").arg0(name));
+    let seen = processes::process(Path::new("/proc"), named.pid()).unwrap();
+    assert_eq!(seen.command.as_str(), name);
+    let (listener, address) = listener();
+    let holder = Cat::holding(listener);
+    let swept = sweep(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    named.survived();
+}
+
+#[test]
+fn a_marked_leftover_is_swept_without_holding_the_port() {
+    let _alone = alone();
+    let unit = "gatehound-sweep-marked.service";
+    let own = Incarnation(RUN.to_owned());
+    let mark = ("OPENCLAW_SYSTEMD_UNIT", unit);
+    let plain = Cat::marked(&[mark]);
+    let of_this_run = Cat::marked(&[mark, ("INVOCATION_ID", RUN)]);
+    // A service of its own, which got the variable through `import-environment`.
+    let of_another = Cat::marked(&[mark, ("INVOCATION_ID", &RUN.replace('0', "f"))]);
+    let of_another_unit = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", "openclaw-node.service")]);
+    let territory = Territory {
+        unit,
+        incarnation: Some(&own),
+        ..territory(1)
+    };
+    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
+    let mut pids = signalled(&swept);
+    pids.sort_unstable_by_key(|(pid, _)| *pid);
+    let mut expected = [plain.pid(), of_this_run.pid()].map(|pid| (pid, Claim::Marked));
+    expected.sort_unstable_by_key(|(pid, _)| *pid);
+    assert_eq!(pids, expected);
+    check_nothing_in_the_way(&swept);
+    plain.was_ended_by(SIGKILL);
+    of_this_run.was_ended_by(SIGKILL);
+    of_another.survived();
+    of_another_unit.survived();
+}
+
+#[test]
+fn without_a_known_run_a_marked_service_survives() {
+    let _alone = alone();
+    let unit = "gatehound-sweep-unknown-run.service";
+    let service = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", unit), ("INVOCATION_ID", RUN)]);
+    let territory = Territory {
+        unit,
+        ..territory(1)
+    };
+    assert_eq!(survey(&territory).unwrap().ours, []);
+    service.survived();
+}
+
+#[test]
+fn gatehound_never_ends_itself_and_says_that_it_holds_the_port() {
+    let _alone = alone();
+    let (_listener, address) = listener();
+    let swept = sweep(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
+    assert_eq!(swept.signalled, []);
+    assert_eq!(swept.left, []);
+    let pids: Vec<Option<u32>> = swept
+        .foreign
+        .iter()
+        .map(|holder| holder.process.as_ref().map(|process| process.pid))
+        .collect();
+    assert_eq!(pids, [Some(std::process::id())]);
+}
+
+#[test]
+fn another_users_holder_is_named_and_survives() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let holder = Cat::holding(listener);
+    // From the point of view of the next user, this one is another.
+    let territory = Territory {
+        uid: geteuid().as_raw() + 1,
+        ..territory(address.port())
+    };
+    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(swept.signalled, []);
+    assert_eq!(swept.left, []);
+    assert_eq!(swept.foreign.len(), 1);
+    let foreign = &swept.foreign[0];
+    assert_eq!(foreign.process.as_ref().unwrap().pid, holder.pid());
+    assert_eq!(foreign.uid, geteuid().as_raw());
+    let text = foreign.to_string();
+    assert!(
+        text.starts_with(&format!("pid {} of u", holder.pid())) && text.ends_with(" (cat)"),
+        "{text}"
+    );
+    holder.survived();
+}
+
+#[test]
+fn the_processes_of_gatehounds_own_unit_survive() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let holder = Cat::holding(listener);
+    let proc = fake_proc(&holder, "/app.slice/gatehound.service");
+    let territory = Territory {
+        proc: proc.path(),
+        own_cgroup: "/app.slice/gatehound.service",
+        ..territory(address.port())
+    };
+    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(swept.signalled, []);
+    assert_eq!(swept.foreign.len(), 1);
+    holder.survived();
+}
+
+#[test]
+fn a_leftover_in_the_units_cgroup_or_below_is_swept() {
+    let _alone = alone();
+    let unit = "gatehound-sweep-cgroup.service";
+    let control_group = format!("/app.slice/{unit}");
+    for cgroup in [control_group.clone(), format!("{control_group}/payload")] {
+        let leftover = Cat::marked(&[]);
+        let proc = fake_proc(&leftover, &cgroup);
+        let territory = Territory {
+            proc: proc.path(),
+            unit,
+            control_group: &control_group,
+            ..territory(1)
+        };
+        let found = survey(&territory).unwrap();
+        assert_eq!(found.ours.len(), 1, "{cgroup}");
+        let swept = sweep(&territory, Signal::Kill, SHORT).unwrap();
+        assert_eq!(signalled(&swept), [(leftover.pid(), Claim::InCgroup)]);
+        leftover.was_ended_by(SIGKILL);
+    }
+}
+
+#[test]
+fn a_process_in_a_cgroup_of_a_like_name_survives() {
+    let _alone = alone();
+    let unit = "gatehound-sweep-like.service";
+    let neighbour = Cat::marked(&[]);
+    let proc = fake_proc(&neighbour, &format!("/app.slice/{unit}-2"));
+    let whole_slice = Territory {
+        proc: proc.path(),
+        unit,
+        control_group: "/app.slice",
+        ..territory(1)
+    };
+    let control_group = format!("/app.slice/{unit}");
+    let own = Territory {
+        control_group: &control_group,
+        ..whole_slice
+    };
+    for territory in [whole_slice, own] {
+        let swept = sweep(&territory, Signal::Kill, SHORT).unwrap();
+        assert_eq!(swept.signalled, []);
+    }
+    neighbour.survived();
+}
+
+/// A procfs that shows one real process, as it is but in this cgroup, and the real sockets.
+fn fake_proc(cat: &Cat, cgroup: &str) -> tempfile::TempDir {
+    let proc = tempfile::tempdir().unwrap();
+    let real = Path::new("/proc").join(cat.pid().to_string());
+    let shown = proc.path().join(cat.pid().to_string());
+    fs::create_dir(&shown).unwrap();
+    for name in ["stat", "status", "cmdline", "environ", "fd"] {
+        std::os::unix::fs::symlink(real.join(name), shown.join(name)).unwrap();
+    }
+    fs::write(
+        shown.join("cgroup"),
+        format!("1:name=systemd:/\n0::{cgroup}\n"),
+    )
+    .unwrap();
+    std::os::unix::fs::symlink("/proc/net", proc.path().join("net")).unwrap();
+    proc
+}
+
+#[test]
+fn a_holder_that_cannot_be_seen_is_named_by_its_socket() {
+    let _alone = alone();
+    let proc = tempfile::tempdir().unwrap();
+    fs::create_dir(proc.path().join("net")).unwrap();
+    let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+        0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000 4000000        0 4711 1 0 100 0 0 10 0\n";
+    fs::write(proc.path().join("net/tcp"), table).unwrap();
+    let territory = Territory {
+        proc: proc.path(),
+        ..territory(18789)
+    };
+    let found = survey(&territory).unwrap();
+    assert_eq!(found.ours, []);
+    assert_eq!(found.foreign.len(), 1);
+    assert_eq!(
+        found.foreign[0].to_string(),
+        "an unseen process of uid 4000000"
+    );
+}
+
+#[test]
+fn a_table_that_cannot_be_read_is_an_error_and_nobody_is_signalled() {
+    let _alone = alone();
+    let unit = "gatehound-sweep-unreadable.service";
+    let marked = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", unit)]);
+    let proc = fake_proc(&marked, "/");
+    fs::remove_file(proc.path().join("net")).unwrap();
+    let territory = Territory {
+        proc: proc.path(),
+        unit,
+        ..territory(18789)
+    };
+    let error = sweep(&territory, Signal::Kill, AMPLE).unwrap_err();
+    assert!(error.as_str().contains("cannot read "), "{error}");
+    marked.survived();
+}
+
+#[test]
+fn nothing_in_the_way_is_found_at_once() {
+    let _alone = alone();
+    let start = Instant::now();
+    let swept = sweep(&territory(1), Signal::Term, AMPLE).unwrap();
+    assert_eq!(swept, Swept::default());
+    assert!(start.elapsed() < AMPLE);
+}
+
+#[test]
+fn a_zombie_is_not_in_the_way() {
+    let _alone = alone();
+    let unit = "gatehound-sweep-zombie.service";
+    let marked = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", unit)]);
+    let proc = fake_proc(&marked, &format!("/app.slice/{unit}"));
+    let control_group = format!("/app.slice/{unit}");
+    let territory = Territory {
+        proc: proc.path(),
+        unit,
+        control_group: &control_group,
+        ..territory(1)
+    };
+    assert_eq!(survey(&territory).unwrap().ours.len(), 1);
+    let pid = Pid::from_raw(i32::try_from(marked.pid()).unwrap());
+    signal::kill(pid, SIGKILL).unwrap();
+    // Ended, and not yet waited for: the kernel keeps it as a zombie.
+    let ended = nix::sys::wait::Id::Pid(pid);
+    let keep = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
+    nix::sys::wait::waitid(ended, keep).unwrap();
+    assert_eq!(survey(&territory).unwrap().ours, []);
+    marked.was_ended_by(SIGKILL);
+}
