@@ -1,8 +1,12 @@
-//! Gatehound: a watchdog sidecar for the OpenClaw Gateway.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod decide;
 
 pub mod act;
 pub mod sense;
+
+pub mod daemon;
+
+pub mod cli;
 
 pub mod line;

@@ -1,0 +1,115 @@
+//! `gatehound check`: one look, read-only.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::anyhow;
+use serde_json::json;
+
+use super::manager;
+use crate::{
+    daemon::look::{Seen, Senses},
+    decide::{facts::Health, status::span},
+    sense::{
+        boot_id,
+        clock::Clock,
+        config::{self, Sources},
+        folders, gateway,
+    },
+};
+
+/// Looks once and says what is seen.
+pub(super) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+    let settings = config::load(sources)?.settings;
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref())
+        .map_err(|line| anyhow!("{line}"))?;
+    let boot_id = boot_id::get().map_err(|line| anyhow!("{line}"))?;
+    let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+    let proc = PathBuf::from("/proc");
+    let mut senses = Senses::new(proc, dir, boot_id, unit, Clock, manager()?);
+    let seen = senses.look(&settings, true);
+    if json {
+        println!("{:#}", as_json(&senses.unit, &seen));
+    } else {
+        print_lines(&senses.unit, &seen);
+    }
+    Ok(match seen.look.health {
+        Health::Healthy(_) => ExitCode::SUCCESS,
+        Health::Failing(_) => ExitCode::from(1),
+        Health::Unsure(_) | Health::NotProbed => ExitCode::from(2),
+    })
+}
+
+fn verdict(health: &Health) -> (&'static str, String) {
+    match health {
+        Health::Healthy(took) => ("healthy", format!("/health {}", span(*took))),
+        Health::Failing(failure) => (
+            "failing",
+            format!(
+                "{}: {} ({})",
+                failure.probe.name(),
+                failure.reason,
+                failure.stall.name()
+            ),
+        ),
+        Health::Unsure(why) => ("unsure", why.to_string()),
+        Health::NotProbed => ("unsure", "not probed".to_owned()),
+    }
+}
+
+fn unit_state(seen: &Seen) -> String {
+    match &seen.look.unit {
+        Ok(unit) if unit.load_state != "loaded" => unit.load_state.clone(),
+        Ok(unit) => format!("{} ({})", unit.active_state, unit.sub_state),
+        Err(why) => why.to_string(),
+    }
+}
+
+fn print_lines(unit: &str, seen: &Seen) {
+    let (verdict, detail) = verdict(&seen.look.health);
+    println!("gateway  {verdict}, {detail}");
+    println!("unit     {unit}: {}", unit_state(seen));
+    match seen.address {
+        Some(address) => println!("port     {} on {address}", seen.port),
+        None => println!("port     {}, nothing listens", seen.port),
+    }
+    if let Some(stranger) = &seen.look.stranger {
+        println!("         held by {stranger}");
+    }
+    if let Some(pause) = &seen.look.pause {
+        let left = pause
+            .remaining
+            .map_or_else(String::new, |left| format!(" for {}", span(left)));
+        println!("paused  {left}: {}", pause.reason);
+    }
+    for warning in &seen.warnings {
+        println!("warning  {warning}");
+    }
+}
+
+fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
+    let (verdict, detail) = verdict(&seen.look.health);
+    let (probe, reason, stall) = match &seen.look.health {
+        Health::Failing(failure) => (
+            Some(failure.probe),
+            Some(&failure.reason),
+            Some(failure.stall),
+        ),
+        Health::Unsure(why) => (None, Some(why), None),
+        Health::Healthy(_) | Health::NotProbed => (None, None, None),
+    };
+    json!({
+        "health": verdict,
+        "detail": detail,
+        "probe": probe,
+        "reason": reason,
+        "stall": stall,
+        "unit": unit,
+        "unit_state": unit_state(seen),
+        "port": seen.port,
+        "address": seen.address,
+        "stranger": seen.look.stranger,
+        "pause": seen.look.pause.as_ref().map(|pause| &pause.reason),
+        "pause_remaining_seconds": seen.look.pause.as_ref().and_then(|pause| pause.remaining).map(|left| left.as_secs()),
+        "warnings": seen.warnings,
+    })
+}

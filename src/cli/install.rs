@@ -1,0 +1,299 @@
+//! `gatehound install` and `uninstall`: program, unit and man pages of one user.
+//!
+//! Owns what is put where. It writes no file of the gateway's, and says what it did and what is missing.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow, bail};
+
+use super::{config, manager, shipped_unit};
+use crate::{
+    act::{files, manager::UserManager},
+    decide::facts::UnitFacts,
+    sense::{
+        config::{self as settings, Sources},
+        gateway,
+    },
+};
+
+/// The shipped unit, and the template for profiles.
+const UNIT: &str = include_str!("../../units/gatehound.service");
+const TEMPLATE: &str = include_str!("../../units/gatehound@.service");
+
+/// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
+const MAN_PAGES: [(&str, &str); 3] = [
+    ("man1/gatehound.1", include_str!("../../man/gatehound.1")),
+    (
+        "man5/gatehound.toml.5",
+        include_str!("../../man/gatehound.toml.5"),
+    ),
+    (
+        "man8/gatehound.service.8",
+        include_str!("../../man/gatehound.service.8"),
+    ),
+];
+
+/// How long the unit may take to be active; it answers for itself after that.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Where things go, from the variables of the user's session.
+struct Places {
+    program: PathBuf,
+    units: PathBuf,
+    man: PathBuf,
+}
+
+impl Places {
+    fn of(sources: &Sources) -> anyhow::Result<Self> {
+        let home = sources
+            .variables
+            .get(OsStr::new("HOME"))
+            .map(PathBuf::from)
+            .filter(|home| home.is_absolute());
+        let home = home.ok_or_else(|| anyhow!("HOME is not set; set it to install into it"))?;
+        let config = sources
+            .folder
+            .parent()
+            .map_or_else(|| home.join(".config"), Path::to_owned);
+        Ok(Self {
+            program: home.join(".local/bin/gatehound"),
+            units: config.join("systemd/user"),
+            man: home.join(".local/share/man"),
+        })
+    }
+}
+
+/// One file to be put into place.
+struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    mode: u32,
+}
+
+/// What is found where a file is to go.
+#[derive(PartialEq)]
+enum There {
+    Nothing,
+    Same,
+    Other,
+}
+
+impl File {
+    fn there(&self) -> There {
+        match fs::read(&self.path) {
+            Ok(bytes) if bytes == self.bytes => There::Same,
+            Ok(_) => There::Other,
+            Err(_) => There::Nothing,
+        }
+    }
+
+    /// Puts the file into place, and says whether that changed anything.
+    fn put(&self, dry_run: bool) -> anyhow::Result<bool> {
+        let there = self.there();
+        let path = self.path.display();
+        match (&there, dry_run) {
+            (There::Same, _) => println!("unchanged  {path}"),
+            (There::Nothing, true) => println!("would install  {path}"),
+            (There::Other, true) => println!("would replace  {path}"),
+            (There::Nothing | There::Other, false) => {
+                let folder = self.path.parent().unwrap_or(Path::new("/"));
+                fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot create {}", folder.display()))?;
+                files::install(&self.path, &self.bytes, self.mode)
+                    .map_err(|line| anyhow!("{line}"))?;
+                println!(
+                    "{}  {path}",
+                    if there == There::Nothing {
+                        "installed"
+                    } else {
+                        "replaced "
+                    }
+                );
+            }
+        }
+        Ok(there != There::Same)
+    }
+}
+
+/// Puts everything into place, enables and starts the unit.
+pub(super) fn install(mut sources: Sources, dry_run: bool) -> anyhow::Result<ExitCode> {
+    let places = Places::of(&sources)?;
+    let mut manager = manager()?;
+    let unit = shipped_unit(sources.profile.as_deref());
+    let before = manager
+        .unit(&unit)
+        .context("cannot install without a user session")?;
+    sources.watchdog = Some(config::watchdog(&sources));
+    let settings = settings::load(&sources)
+        .context("not installed, because Gatehound would not start")?
+        .settings;
+    let mut changed = false;
+    for file in shipped(&places)? {
+        changed |= file.put(dry_run)?;
+    }
+    if dry_run {
+        println!("would enable and start  {unit}");
+    } else {
+        activate(&mut manager, &unit, &before, changed)?;
+    }
+    let gateway = gateway::unit_name(&settings, sources.profile.as_deref());
+    missing(&mut manager, &gateway)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {
+    let this = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = fs::read(&this).with_context(|| format!("cannot read {}", this.display()))?;
+    let text = |path: PathBuf, text: &str| File {
+        path,
+        bytes: text.into(),
+        mode: 0o644,
+    };
+    let mut files = vec![
+        File {
+            path: places.program.clone(),
+            bytes: program,
+            mode: 0o755,
+        },
+        text(places.units.join("gatehound.service"), UNIT),
+        text(places.units.join("gatehound@.service"), TEMPLATE),
+    ];
+    files.extend(MAN_PAGES.map(|(name, page)| text(places.man.join(name), page)));
+    Ok(files)
+}
+
+fn activate(
+    manager: &mut UserManager,
+    unit: &str,
+    before: &UnitFacts,
+    changed: bool,
+) -> anyhow::Result<()> {
+    manager.reload()?;
+    manager.enable(unit)?;
+    println!("enabled    {unit}");
+    let running = before.active_state == "active";
+    if running && !changed {
+        println!("running    {unit}");
+        return Ok(());
+    }
+    if running {
+        manager.restart(unit)?;
+    } else {
+        manager.reset_failed(unit)?;
+        manager.start(unit)?;
+    }
+    await_active(manager, unit)?;
+    println!(
+        "{}  {unit}",
+        if running { "restarted" } else { "started  " }
+    );
+    Ok(())
+}
+
+/// Waits until the unit has said READY=1.
+fn await_active(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        let facts = manager.unit(unit)?;
+        match facts.active_state.as_str() {
+            "active" if facts.job.is_none() => return Ok(()),
+            "failed" => bail!(
+                "{unit} did not start: {}, exit status {}; see journalctl --user -u {unit}",
+                facts.result,
+                facts.exec_main_status
+            ),
+            _ if deadline <= Instant::now() => {
+                bail!(
+                    "{unit} is {} after {START_LIMIT:?}; see systemctl --user status {unit}",
+                    facts.active_state
+                );
+            }
+            _ => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Says what still keeps the watch from being complete, each with what mends it.
+fn missing(manager: &mut UserManager, gateway: &str) -> anyhow::Result<()> {
+    let facts = manager.unit(gateway)?;
+    match (facts.load_state.as_str(), facts.active_state.as_str()) {
+        ("loaded", "active") => println!("watching   {gateway}"),
+        ("loaded", state) => {
+            println!("missing    {gateway} is {state}; start it: systemctl --user start {gateway}")
+        }
+        (state, _) => {
+            println!("missing    {gateway} is {state}; install it: openclaw gateway install")
+        }
+    }
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?
+        .map_or_else(String::new, |user| user.name);
+    // systemd-logind keeps one empty file for each lingering user.
+    if !Path::new("/var/lib/systemd/linger").join(&user).exists() {
+        println!(
+            "missing    linger is off, so both stop at logout; switch it on: loginctl enable-linger {user}"
+        );
+    }
+    Ok(())
+}
+
+/// Stops watching and removes what [`install`] put into place. The gateway is left as it is.
+pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
+    let places = Places::of(sources)?;
+    let unit = shipped_unit(sources.profile.as_deref());
+    let mut manager = manager()?;
+    let facts = manager
+        .unit(&unit)
+        .context("cannot uninstall without a user session")?;
+    if matches!(
+        facts.active_state.as_str(),
+        "active" | "activating" | "reloading"
+    ) {
+        manager.stop(&unit)?;
+        await_stopped(&mut manager, &unit)?;
+        println!("stopped    {unit}");
+    }
+    manager.disable(&unit)?;
+    println!("disabled   {unit}");
+    if let Some(other) = other_instance(&places, &unit) {
+        println!("kept       program and units, because {other} is still enabled");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let man = MAN_PAGES.map(|(name, _)| places.man.join(name));
+    let units = ["gatehound.service", "gatehound@.service"].map(|name| places.units.join(name));
+    for path in units.into_iter().chain(man).chain([places.program.clone()]) {
+        match fs::remove_file(&path) {
+            Ok(()) => println!("removed    {}", path.display()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => bail!("cannot remove {}: {e}; remove it by hand", path.display()),
+        }
+    }
+    manager.reload()?;
+    println!("kept       {}", sources.folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Gatehound may first have to start a gateway it was restarting, so this takes as long as the unit allows.
+fn await_stopped(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
+    loop {
+        let facts = manager.unit(unit)?;
+        if matches!(facts.active_state.as_str(), "inactive" | "failed") {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Another Gatehound of this user that still needs the files.
+fn other_instance(places: &Places, unit: &str) -> Option<String> {
+    let enabled = fs::read_dir(places.units.join("default.target.wants")).ok()?;
+    enabled
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .find(|name| name.starts_with("gatehound") && name != unit)
+}

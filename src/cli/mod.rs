@@ -1,0 +1,206 @@
+//! The command line: what a person can ask for, and the exit status they get.
+//!
+//! Owns the words of the options; each command has a file of its own.
+
+mod check;
+mod config;
+mod install;
+mod pause;
+mod status;
+
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use anyhow::anyhow;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    act::manager::UserManager,
+    daemon::{self, RunError},
+    decide::MANAGER_LIMIT,
+    sense::{
+        config::{ConfigError, Sources},
+        folders,
+    },
+};
+
+/// EX_CONFIG of sysexits(3): the settings are wrong, and starting again would not help.
+const EX_CONFIG: u8 = 78;
+
+/// A watchdog for the OpenClaw Gateway: restarts one that still runs but no longer works.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gatehound",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+struct Options {
+    /// Watch the gateway of this profile
+    #[arg(long, global = true, env = "GATEHOUND_PROFILE", hide_env = true, value_name = "NAME", value_parser = profile)]
+    profile: Option<String>,
+    /// Set a key of gatehound.toml(5), over files and variables
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the gateway; what gatehound.service runs
+    Run,
+    /// Look once and change nothing: 0 healthy, 1 failing or down, 2 cannot tell
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the running Gatehound is doing
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep hands off the gateway for a while
+    Pause {
+        /// For how long, such as "30min"; pause.default if not given
+        #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+        span: Option<Duration>,
+        /// Why, for whoever looks
+        reason: Vec<String>,
+    },
+    /// End a pause
+    Resume,
+    /// Send the ladder back to its first rung, and end a hold
+    Reset,
+    /// The settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Put program, unit and man pages into place for this user, and start watching
+    Install {
+        /// Say what would be done and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Stop watching and remove what install put into place
+    Uninstall,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every effective value and where it comes from
+    Show,
+    /// Check the settings without starting: 0 right, 78 wrong
+    Check,
+}
+
+/// Reads the arguments and does what they ask.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.dispatch() {
+        Ok(status) => status,
+        Err(e) => {
+            // A reader that has gone away, such as `| head`, is no failure worth a message.
+            let _ = writeln!(
+                std::io::stderr(),
+                "gatehound: {}",
+                crate::line::Line::new(&format!("{e:#}"))
+            );
+            ExitCode::from(if is_config(&e) { EX_CONFIG } else { 1 })
+        }
+    }
+}
+
+fn is_config(e: &anyhow::Error) -> bool {
+    e.is::<ConfigError>() || matches!(e.downcast_ref(), Some(RunError::Config(_)))
+}
+
+impl Cli {
+    fn dispatch(self) -> anyhow::Result<ExitCode> {
+        let sources = self.options.sources()?;
+        match self.command {
+            Command::Run => daemon::run(sources)
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(Into::into),
+            Command::Check { json } => check::check(&sources, json),
+            Command::Status { json } => status::status(&sources, json),
+            Command::Pause { span, reason } => pause::pause(&sources, span, &reason.join(" ")),
+            Command::Resume => pause::resume(&sources),
+            Command::Reset => pause::reset(&sources),
+            Command::Config(ConfigCommand::Show) => config::show(&sources),
+            Command::Config(ConfigCommand::Check) => config::check(sources),
+            Command::Install { dry_run } => install::install(sources, dry_run),
+            Command::Uninstall => install::uninstall(&sources),
+        }
+    }
+}
+
+impl Options {
+    fn sources(self) -> anyhow::Result<Sources> {
+        let variables = std::env::vars_os().collect();
+        Ok(Sources {
+            folder: folders::config(&variables).map_err(|line| anyhow!("{line}"))?,
+            profile: self.profile.filter(|profile| profile != "default"),
+            variables,
+            overrides: self.overrides,
+            watchdog: None,
+        })
+    }
+}
+
+/// A profile becomes part of unit and folder names.
+fn profile(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || 64 < text.len() || text.starts_with('.') || !text.chars().all(plain) {
+        return Err(
+            "a profile has letters, digits, '-', '_' and '.', at most 64 of them".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+fn manager() -> anyhow::Result<UserManager> {
+    UserManager::new(None, MANAGER_LIMIT).map_err(Into::into)
+}
+
+/// Gatehound's unit for this profile, as shipped.
+fn shipped_unit(profile: Option<&str>) -> String {
+    profile.map_or_else(
+        || "gatehound.service".to_owned(),
+        |profile| format!("gatehound@{profile}.service"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_on_a_screen() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.lines().count() <= 24, "{help}");
+    }
+
+    #[test]
+    fn a_profile_cannot_leave_its_folder() {
+        for bad in ["", "..", "a/b", "a b", "a\nb", ".hidden", "%i"] {
+            profile(bad).unwrap_err();
+        }
+        for good in ["work", "a-b_c.d", "9"] {
+            profile(good).unwrap();
+        }
+    }
+}

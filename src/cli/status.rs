@@ -1,0 +1,127 @@
+//! `gatehound status`: what the running Gatehound is doing, from its status line and its state file.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::anyhow;
+use serde_json::json;
+
+use super::{manager, shipped_unit};
+use crate::{
+    act::files::{Kept, StateFile},
+    daemon::Memory,
+    decide::{State, facts::UnitFacts, status::span},
+    line::Line,
+    sense::{
+        boot_id,
+        clock::Clock,
+        config::{self, Sources},
+        folders, gateway,
+    },
+};
+
+/// What is known of both units.
+struct Known {
+    own_unit: String,
+    own: UnitFacts,
+    status: Option<Line>,
+    unit: String,
+    gateway: UnitFacts,
+    state: Option<State>,
+}
+
+/// Prints it; 0 when Gatehound runs, 1 when it does not.
+pub(super) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+    let known = known(sources)?;
+    if json {
+        println!("{:#}", as_json(&known));
+    } else {
+        print_lines(&known);
+    }
+    Ok(if known.own.active_state == "active" {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+fn known(sources: &Sources) -> anyhow::Result<Known> {
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref())
+        .map_err(|line| anyhow!("{line}"))?;
+    let memory = memory(&dir);
+    let settings = config::load(sources)?.settings;
+    let (own_unit, unit) = memory.as_ref().map_or_else(
+        || {
+            let profile = sources.profile.as_deref();
+            (
+                shipped_unit(profile),
+                gateway::unit_name(&settings, profile),
+            )
+        },
+        |memory| (memory.own_unit.clone(), memory.unit.clone()),
+    );
+    let mut manager = manager()?;
+    Ok(Known {
+        own: manager.unit(&own_unit)?,
+        status: manager.status_text(&own_unit)?,
+        gateway: manager.unit(&unit)?,
+        own_unit,
+        unit,
+        state: memory.map(|memory| memory.state),
+    })
+}
+
+/// The state file's content; reading it changes nothing, even if it makes no sense.
+fn memory(dir: &Path) -> Option<Memory> {
+    let boot_id = boot_id::get().ok()?;
+    match StateFile::new(dir, &boot_id).peek() {
+        Kept::Restored(memory) => Some(memory),
+        Kept::Fresh | Kept::OtherBoot | Kept::Rejected(_) => None,
+    }
+}
+
+fn state_of(unit: &UnitFacts) -> String {
+    if unit.load_state == "loaded" {
+        format!("{} ({})", unit.active_state, unit.sub_state)
+    } else {
+        unit.load_state.clone()
+    }
+}
+
+fn print_lines(known: &Known) {
+    let running = known.own.active_state == "active";
+    let text = known.status.as_ref().filter(|_| running);
+    match text {
+        Some(text) => println!("gatehound  {text}"),
+        None => println!(
+            "gatehound  {}, nobody watches; start it: systemctl --user start {}",
+            state_of(&known.own),
+            known.own_unit
+        ),
+    }
+    println!("gateway    {}: {}", known.unit, state_of(&known.gateway));
+    let Some(state) = &known.state else { return };
+    let now = Clock.now();
+    if let Some(incident) = &state.incident {
+        let since = span(now.since(incident.since));
+        let failure = &incident.failure;
+        println!(
+            "incident   {}, {since} so far, {}: {}",
+            incident.id,
+            failure.probe.name(),
+            failure.reason
+        );
+    }
+    if 0 < state.ladder.used {
+        let taken = span(now.since(state.ladder.taken));
+        println!("ladder     rung {}, taken {taken} ago", state.ladder.used);
+    }
+}
+
+fn as_json(known: &Known) -> serde_json::Value {
+    json!({
+        "gatehound": { "unit": known.own_unit, "state": state_of(&known.own), "status": known.status },
+        "gateway": { "unit": known.unit, "state": state_of(&known.gateway), "pid": known.gateway.main_pid, "invocation_id": known.gateway.invocation_id },
+        "phase": known.state.as_ref().map(|state| state.phase.name()),
+        "state": known.state,
+    })
+}

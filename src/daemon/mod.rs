@@ -1,0 +1,502 @@
+//! `gatehound run`: the one loop, in one thread, that looks, asks the policy and does what it says.
+//!
+//! Owns the order: the state is saved before any action is carried out,
+//! so that a successor knows what was begun.
+//! It judges nothing; that is `decide`'s.
+
+pub mod look;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    act::{
+        files::{self, Kept, Lock, StateFile},
+        journal,
+        manager::{ForeignJob, ManagerError, UserManager},
+        notify::{Notifier, Watchdog},
+        sweep,
+    },
+    decide::{
+        self, Action, Done, Event, MANAGER_LIMIT, Phase, SWEEP_GRACE, Signal, State, Step, Swept,
+        facts::{Monotonic, Process},
+        record::Record,
+        settings::Settings,
+        status::status,
+    },
+    line::Line,
+    sense::{
+        boot_id,
+        clock::Clock,
+        config::{self, ConfigError, Sources},
+        folders, gateway, processes,
+        wake::Waker,
+    },
+};
+use look::{Seen, Senses};
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The settings are wrong: exit status 78, because a restart cannot help.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Anything else: exit status 1.
+    #[error("{0}")]
+    Other(Line),
+}
+
+impl From<Line> for RunError {
+    fn from(line: Line) -> Self {
+        Self::Other(line)
+    }
+}
+
+/// A suspend shorter than this is scheduling noise between two clock reads.
+const SUSPEND: Duration = Duration::from_secs(1);
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// The settings are wrong, another Gatehound watches this gateway, or the machine lacks what the loop stands on.
+pub fn run(mut sources: Sources) -> Result<(), RunError> {
+    let mut notifier = Notifier::from_env();
+    journal::install()?;
+    sources.watchdog = notifier.watchdog();
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref())?;
+    files::ensure_private_dir(&dir)?;
+    let own_cgroup = own_cgroup(Path::new(PROC));
+    let own_unit = own_unit(&own_cgroup, sources.profile.as_deref());
+    let _lock = Lock::take(&dir, &own_unit)?;
+    let own = Own {
+        unit: own_unit,
+        cgroup: own_cgroup,
+    };
+    match config::load(&sources) {
+        Ok(loaded) => {
+            let (mut daemon, kept) = Daemon::new(loaded.settings, sources, dir, own)?;
+            daemon.begin(&mut notifier, kept, loaded.warnings);
+            daemon.watch(&mut notifier);
+            daemon.end(&notifier);
+            Ok(())
+        }
+        Err(wrong) => {
+            settle_debts(sources, dir, own, &mut notifier)?;
+            Err(wrong.into())
+        }
+    }
+}
+
+/// Starts the gateway if a predecessor stopped it and was ended before it could start it again.
+///
+/// For a run whose settings are wrong: the gateway must not stay down for that.
+/// It is what a Gatehound does that is told to stop at this point, under the default settings.
+fn settle_debts(
+    sources: Sources,
+    dir: PathBuf,
+    own: Own,
+    notifier: &mut Notifier,
+) -> Result<(), Line> {
+    let Kept::Restored(memory) = StateFile::<Memory>::new(&dir, &boot_id::get()?).peek() else {
+        return Ok(());
+    };
+    if memory.state.owed.is_none() {
+        return Ok(());
+    }
+    let mut settings = Settings::default();
+    settings.gateway.unit = Some(memory.unit);
+    let (mut daemon, _) = Daemon::new(settings, sources, dir, own)?;
+    daemon.handle(Event::Leave, notifier);
+    daemon.watch(notifier);
+    Ok(())
+}
+
+/// The running kernel's proc file system.
+const PROC: &str = "/proc";
+
+/// What Gatehound knows of itself.
+struct Own {
+    unit: String,
+    cgroup: String,
+}
+
+/// What is kept in the state file.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Memory {
+    /// Gatehound's own unit.
+    pub own_unit: String,
+    /// The gateway's unit the state is about.
+    pub unit: String,
+    /// The policy's memory.
+    pub state: State,
+}
+
+/// What a predecessor left behind.
+enum Left {
+    /// Nothing.
+    Nothing,
+    /// Its memory; the successor goes on with it.
+    Memory,
+    /// Something that cannot be gone on with; the line says what.
+    Other(Line),
+}
+
+/// The predecessor's state, where it is about the same unit.
+fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> (State, Left) {
+    let fresh = State {
+        next: now,
+        ..State::default()
+    };
+    match file.load() {
+        Kept::Restored(memory) if memory.unit == unit => (memory.state.restored(now), Left::Memory),
+        Kept::Restored(memory) => {
+            let text = format!("the state kept is about {}, not used", memory.unit);
+            (fresh, Left::Other(Line::new(&text)))
+        }
+        Kept::Rejected(why) => (fresh, Left::Other(why)),
+        Kept::Fresh | Kept::OtherBoot => (fresh, Left::Nothing),
+    }
+}
+
+/// The cgroup of this process; empty when it cannot be seen.
+fn own_cgroup(proc: &Path) -> String {
+    processes::process(proc, std::process::id()).map_or_else(String::new, |process| process.cgroup)
+}
+
+/// Gatehound's own unit: the one its cgroup is named for, else the shipped name.
+fn own_unit(cgroup: &str, profile: Option<&str>) -> String {
+    let unit = cgroup.rsplit('/').next().unwrap_or_default();
+    match profile {
+        _ if unit.starts_with("gatehound") && unit.ends_with(".service") => unit.to_owned(),
+        Some(profile) => format!("gatehound@{profile}.service"),
+        None => "gatehound.service".to_owned(),
+    }
+}
+
+fn start(manager: &mut UserManager, unit: &str) -> Result<(), Line> {
+    // The start limit may have been reached by what came before.
+    let done = manager
+        .reset_failed(unit)
+        .and_then(|()| manager.start(unit))
+        .map(drop);
+    done.map_err(|e| Line::new(&e.to_string()))
+}
+
+struct Daemon {
+    settings: Settings,
+    sources: Sources,
+    senses: Senses,
+    waker: Waker,
+    file: StateFile<Memory>,
+    state: State,
+    own: Own,
+    /// The port that was probed last.
+    port: u16,
+    /// The state as the file holds it.
+    saved: Option<State>,
+    /// Somebody else's job for the unit ended since a start has been owed.
+    foreign_job: bool,
+    /// Time spent suspended since boot.
+    suspended: Duration,
+    /// Warnings that stand and were already written.
+    warned: Vec<Line>,
+    leaving: bool,
+}
+
+impl Daemon {
+    fn new(
+        settings: Settings,
+        sources: Sources,
+        dir: PathBuf,
+        own: Own,
+    ) -> Result<(Self, Left), Line> {
+        let boot_id = boot_id::get()?;
+        let manager =
+            UserManager::new(None, MANAGER_LIMIT).map_err(|e| Line::new(&e.to_string()))?;
+        let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+        let file = StateFile::new(&dir, &boot_id);
+        let (state, left) = recall(&file, &unit, Clock.now());
+        let daemon = Self {
+            settings,
+            sources,
+            waker: Waker::new(&dir)?,
+            senses: Senses::new(PathBuf::from(PROC), dir, boot_id, unit, Clock, manager),
+            file,
+            state,
+            own,
+            port: gateway::DEFAULT_PORT,
+            saved: None,
+            foreign_job: false,
+            suspended: Clock.suspended(),
+            warned: Vec::new(),
+            leaving: false,
+        };
+        Ok((daemon, left))
+    }
+
+    /// Tells everybody that the watching begins.
+    fn begin(&mut self, notifier: &mut Notifier, left: Left, warnings: Vec<Line>) {
+        let status = status(&self.settings, &self.state, self.senses.clock.now());
+        let told = notifier.ready(&status);
+        self.warn_on_error(told);
+        if !notifier.supervised() {
+            let text =
+                "no service manager listens (NOTIFY_SOCKET is not set); watching without one";
+            self.warn(Line::new(text));
+        }
+        self.record(&Record::Watching {
+            unit: Line::new(&self.senses.unit),
+            restored: matches!(left, Left::Memory),
+        });
+        if let Left::Other(what) = left {
+            self.warn(what);
+        }
+        warnings.into_iter().for_each(|warning| self.warn(warning));
+        if files::take_reset(&self.senses.dir) {
+            self.handle(Event::Reset, notifier);
+        }
+    }
+
+    fn end(&self, notifier: &Notifier) {
+        self.record(&Record::Leaving);
+        self.warn_on_error(notifier.stopping());
+    }
+
+    fn watch(&mut self, notifier: &mut Notifier) {
+        let mut look = true;
+        while !self.leaving {
+            if look {
+                let seen = self.look();
+                self.port = seen.port;
+                self.handle(Event::Looked(Box::new(seen.look)), notifier);
+            }
+            if self.leaving {
+                break;
+            }
+            look = self.sleep(notifier);
+        }
+    }
+
+    /// Sleeps until the next look; says whether it is time for it.
+    fn sleep(&mut self, notifier: &mut Notifier) -> bool {
+        let wait = self.state.next.since(self.senses.clock.now());
+        let wake = self.waker.sleep(wait);
+        let suspended = self.senses.clock.suspended();
+        if SUSPEND < suspended.saturating_sub(self.suspended) {
+            self.handle(Event::Resumed, notifier);
+        }
+        self.suspended = suspended;
+        if wake.reload {
+            self.reload(notifier);
+        }
+        if wake.leave {
+            self.handle(Event::Leave, notifier);
+        }
+        if wake.request && files::take_reset(&self.senses.dir) {
+            self.handle(Event::Reset, notifier);
+        }
+        wake.request || self.state.next <= self.senses.clock.now()
+    }
+
+    fn look(&mut self) -> Seen {
+        if self.state.owed.is_some() {
+            let unit = self.senses.unit.clone();
+            // Without a bus the look says so itself.
+            let _ = self.senses.manager.watch_jobs(&unit);
+        }
+        let mut seen = self.senses.look(&self.settings, self.state.wants_probes());
+        if self.state.owed.is_some() {
+            let jobs = self.senses.manager.foreign_jobs().unwrap_or_default();
+            self.foreign_job |= jobs.iter().any(|job| self.is_foreign(job));
+        }
+        seen.look.foreign_job = self.foreign_job;
+        self.warn_once(std::mem::take(&mut seen.warnings));
+        seen
+    }
+
+    /// Whether a job shows a wish that is not Gatehound's: one of this process or of its predecessor is no such thing.
+    fn is_foreign(&self, job: &ForeignJob) -> bool {
+        let stop_job = self.state.owed.as_ref().and_then(|owed| owed.stop_job);
+        let stopping = matches!(self.state.phase, Phase::Restarting(Step::Stopping { .. }));
+        match (job, stop_job) {
+            (ForeignJob::Ended { id, .. }, Some(stop_job)) => *id != stop_job,
+            // A predecessor may have died between asking for its stop and noting the number.
+            (ForeignJob::Ended { .. }, None) => !stopping,
+            (ForeignJob::Merged { id }, stop_job) => stop_job == Some(*id),
+        }
+    }
+
+    /// Lets the policy answer an event, and carries its answer out until nothing follows from it.
+    fn handle(&mut self, event: Event, notifier: &mut Notifier) {
+        let mut event = Some(event);
+        while let Some(next) = event.take() {
+            let now = self.senses.clock.now();
+            let owed = self.state.owed.is_some();
+            let (state, actions) = decide::step(&self.settings, self.state.clone(), next, now);
+            self.state = state;
+            self.watch_jobs_while_owed(owed);
+            self.save();
+            event = self.carry_out(actions, notifier);
+        }
+    }
+
+    /// Foreign jobs are watched from before the stop until the gateway runs again.
+    fn watch_jobs_while_owed(&mut self, owed: bool) {
+        match (owed, self.state.owed.is_some()) {
+            (false, true) => {
+                self.foreign_job = false;
+                let unit = self.senses.unit.clone();
+                if let Err(why) = self.senses.manager.watch_jobs(&unit) {
+                    self.warn(Line::new(&format!(
+                        "{why}; a stop by a human may go unseen until the gateway runs again"
+                    )));
+                }
+            }
+            (true, false) => {
+                self.foreign_job = false;
+                self.senses.manager.unwatch_jobs();
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>, notifier: &mut Notifier) -> Option<Event> {
+        let mut watchdog = Watchdog::Silence;
+        for action in &actions {
+            match action {
+                Action::Vouch { restore: true } => watchdog = Watchdog::VouchAndRestore,
+                Action::Vouch { restore: false } => watchdog = Watchdog::Vouch,
+                Action::Lease(lease) => watchdog = Watchdog::Lease(*lease),
+                Action::Record(record) => self.record(record),
+                Action::Leave => self.leaving = true,
+                Action::Stop | Action::Kill | Action::Sweep(_) | Action::Start => {}
+            }
+        }
+        let status = status(&self.settings, &self.state, self.senses.clock.now());
+        let told = notifier.tell(watchdog, &status);
+        self.warn_on_error(told);
+        // One act at a time, so that the policy can look again before the next.
+        actions
+            .iter()
+            .find_map(|action| self.act(action))
+            .map(Event::Done)
+    }
+
+    fn act(&mut self, action: &Action) -> Option<Done> {
+        let unit = self.senses.unit.clone();
+        let manager = &mut self.senses.manager;
+        let line = |e: ManagerError| Line::new(&e.to_string());
+        match action {
+            Action::Stop => Some(Done::Stop(manager.stop(&unit).map_err(line))),
+            Action::Kill => Some(Done::Kill(manager.kill(&unit).map_err(line))),
+            Action::Sweep(signal) => Some(Done::Sweep(self.sweep(*signal))),
+            Action::Start => Some(Done::Start(start(manager, &unit))),
+            Action::Vouch { .. } | Action::Lease(_) | Action::Record(_) | Action::Leave => None,
+        }
+    }
+
+    fn sweep(&self, signal: Signal) -> Result<Swept, Line> {
+        let Some(owed) = &self.state.owed else {
+            return Ok(Swept::default());
+        };
+        let territory = sweep::Territory {
+            proc: &self.senses.proc,
+            unit: &self.senses.unit,
+            port: self.port,
+            control_group: &owed.control_group,
+            incarnation: owed.incarnation.as_ref(),
+            uid: self.senses.uid,
+            own_cgroup: &self.own.cgroup,
+        };
+        let swept = sweep::sweep(&territory, signal, SWEEP_GRACE)?;
+        for (process, why) in swept.unsignalled {
+            self.warn(Line::new(&format!(
+                "not signalled pid {}: {why}",
+                process.pid
+            )));
+        }
+        let processes =
+            |list: Vec<(Process, _)>| list.into_iter().map(|(process, _)| process).collect();
+        Ok(Swept {
+            signalled: processes(swept.signalled),
+            left: processes(swept.left),
+            stranger: swept
+                .foreign
+                .first()
+                .map(|holder| Line::new(&holder.to_string())),
+        })
+    }
+
+    fn save(&mut self) {
+        let state = self.state.durable();
+        if self.saved.as_ref() == Some(&state) {
+            return;
+        }
+        let memory = Memory {
+            own_unit: self.own.unit.clone(),
+            unit: self.senses.unit.clone(),
+            state,
+        };
+        match self.file.save(&memory) {
+            Ok(()) => self.saved = Some(memory.state),
+            // A gateway that hangs is worse than a memory that would not survive this process.
+            Err(why) => self.warn_once(vec![Line::new(&format!(
+                "{why}; going on without keeping the state"
+            ))]),
+        }
+    }
+
+    fn reload(&mut self, notifier: &mut Notifier) {
+        let told = notifier.reloading();
+        self.warn_on_error(told);
+        match config::load(&self.sources) {
+            Ok(loaded) => {
+                self.settings = loaded.settings;
+                self.record(&Record::Reloaded);
+                let unit = gateway::unit_name(&self.settings, self.sources.profile.as_deref());
+                if unit != self.senses.unit {
+                    self.warn(Line::new(&format!(
+                        "gateway.unit is {unit} now; still watching {}, until a restart of gatehound",
+                        self.senses.unit
+                    )));
+                }
+                loaded
+                    .warnings
+                    .into_iter()
+                    .for_each(|warning| self.warn(warning));
+            }
+            Err(e) => self.warn(Line::new(&format!(
+                "{e}; keeping the settings as they were"
+            ))),
+        }
+        let status = status(&self.settings, &self.state, self.senses.clock.now());
+        let told = notifier.ready(&status);
+        self.warn_on_error(told);
+    }
+
+    fn record(&self, record: &Record) {
+        journal::write(record, &self.state, &self.senses.unit);
+    }
+
+    fn warn(&self, text: Line) {
+        self.record(&Record::Warning { text });
+    }
+
+    fn warn_on_error(&self, result: Result<(), Line>) {
+        if let Err(text) = result {
+            self.warn(text);
+        }
+    }
+
+    /// Writes each warning when it first stands, not in every round.
+    fn warn_once(&mut self, standing: Vec<Line>) {
+        for text in &standing {
+            if !self.warned.contains(text) {
+                self.warn(text.clone());
+            }
+        }
+        self.warned = standing;
+    }
+}

@@ -1,0 +1,614 @@
+//! The command line as a person meets it: exit statuses and messages, where no user manager is needed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output},
+    thread,
+};
+
+use tempfile::TempDir;
+
+/// Commands that need the user manager and cannot do without.
+const NEED_MANAGER: [&[&str]; 5] = [
+    &["status"],
+    &["status", "--json"],
+    &["install"],
+    &["install", "--dry-run"],
+    &["uninstall"],
+];
+
+/// Commands that need the settings to be right.
+const NEED_SETTINGS: [&[&str]; 3] = [&["config", "check"], &["check"], &["run"]];
+
+/// A home of its own with no user manager in reach.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        for folder in ["run", "config/gatehound"] {
+            fs::create_dir_all(home.path().join(folder)).unwrap();
+        }
+        Self(home)
+    }
+
+    fn with_config(text: &str) -> Self {
+        let home = Self::new();
+        fs::write(home.config(), text).unwrap();
+        home
+    }
+
+    fn config(&self) -> PathBuf {
+        self.0.path().join("config/gatehound/config.toml")
+    }
+
+    fn runtime_folder(&self) -> PathBuf {
+        self.0.path().join("run/gatehound")
+    }
+
+    fn runtime(&self, name: &str) -> PathBuf {
+        self.runtime_folder().join(name)
+    }
+
+    fn gatehound(&self, arguments: &[&str]) -> Command {
+        // A `run` that should have been refused and was not would never end.
+        let mut command = Command::new("timeout");
+        command
+            .args(["30", env!("CARGO_BIN_EXE_gatehound")])
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("XDG_CONFIG_HOME", self.0.path().join("config"))
+            .env("XDG_RUNTIME_DIR", self.0.path().join("run"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.gatehound(arguments).output().unwrap()
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Holds that a command failed with this status and said why in one line, which is returned without its prefix.
+#[track_caller]
+fn failed(output: &Output, status: i32) -> String {
+    assert_eq!(output.status.code(), Some(status), "{output:?}");
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+    let message = said
+        .strip_prefix("gatehound: ")
+        .expect("a prefix")
+        .trim_end();
+    assert_eq!(
+        stdout(output),
+        "",
+        "a command that fails has nothing to print"
+    );
+    message.to_owned()
+}
+
+/// As [`failed`], for a message that begins with a word of ours and not with the name of something.
+#[track_caller]
+fn failed_saying(output: &Output, status: i32, parts: &[&str]) {
+    let message = failed(output, status);
+    let first = message.chars().next().unwrap();
+    let is_name = message.starts_with("HOME ");
+    assert!(first.is_lowercase() || is_name, "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{message:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let home = Home::new();
+    for arguments in [
+        &[][..],
+        &["no-such-command"],
+        &["run", "--no-such-option"],
+        &["config"],
+        &["pause", "--for", "3"],
+        &["pause", "--for"],
+        &["--profile", "a/b", "status"],
+        &["--set"],
+        &["resume", "now"],
+    ] {
+        let output = home.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_printed_and_end_with_0() {
+    let home = Home::new();
+    for (arguments, expected) in [
+        (&["--help"][..], "Usage: gatehound"),
+        (&["pause", "--help"], "--for <SPAN>"),
+        (
+            &["--version"],
+            concat!("gatehound ", env!("CARGO_PKG_VERSION")),
+        ),
+    ] {
+        let output = home.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(stdout(&output).contains(expected), "{output:?}");
+    }
+}
+
+/// Holds that these settings are refused by every command that needs them.
+#[track_caller]
+fn check_refused(config: &str, parts: &[&str]) {
+    let home = Home::with_config(config);
+    for command in NEED_SETTINGS {
+        let message = failed(&home.run(command), 78);
+        let file = home.config().display().to_string();
+        assert!(message.starts_with(&file), "{command:?}: {message}");
+        for part in parts {
+            assert!(
+                message.contains(part),
+                "{command:?}: {message:?} lacks {part:?}"
+            );
+        }
+    }
+    assert!(
+        !home.runtime("state.json").exists(),
+        "a refused run leaves no state"
+    );
+}
+
+#[test]
+fn a_wrong_setting_is_refused_with_file_key_value_and_what_would_be_right() {
+    check_refused(
+        "interval = 30\n",
+        &["interval = 30:", "write one such as \"30s\""],
+    );
+    check_refused(
+        "backoff = []\n",
+        &["backoff = []:", "needs at least one delay"],
+    );
+    check_refused(
+        "[gateway]\nport = 0\n",
+        &["gateway.port = 0:", "from 1 to 65535"],
+    );
+    check_refused(
+        "[gateway]\nport = 70000\n",
+        &["gateway.port = 70000:", "from 1 to 65535"],
+    );
+    check_refused(
+        "[probe]\nhttp_timeout = \"0s\"\n",
+        &["probe.http_timeout = \"0s\":", "longer than 0s"],
+    );
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_those_that_are_known() {
+    check_refused(
+        "intervall = \"3s\"\n",
+        &["intervall: unknown key", "interval"],
+    );
+    check_refused(
+        "[gateway]\nhost = \"x\"\n",
+        &["gateway.host: unknown key", "gateway.port"],
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_refused_with_line_and_column() {
+    check_refused("settle = \"1s\"\ninterval = \"30s\n", &["line 2, column "]);
+}
+
+#[test]
+fn a_config_file_that_cannot_be_read_is_refused() {
+    let home = Home::new();
+    fs::create_dir(home.config()).unwrap();
+    for command in NEED_SETTINGS {
+        let message = failed(&home.run(command), 78);
+        assert!(
+            message.starts_with(&home.config().display().to_string()),
+            "{message}"
+        );
+        assert!(message.contains("make it a text file"), "{message}");
+    }
+}
+
+#[test]
+fn a_wrong_variable_or_override_is_refused_by_its_name() {
+    let home = Home::new();
+    let variable = home
+        .gatehound(&["config", "check"])
+        .env("GATEHOUND_GATEWAY__PORT", "0")
+        .output();
+    let message = failed(&variable.unwrap(), 78);
+    assert!(
+        message.starts_with("GATEHOUND_GATEWAY__PORT: gateway.port = 0:"),
+        "{message}"
+    );
+    let message = failed(
+        &home.run(&["--set", "interval=soon", "config", "check"]),
+        78,
+    );
+    assert!(
+        message.starts_with("--set: interval = \"soon\":"),
+        "{message}"
+    );
+    let message = failed(&home.run(&["--set", "interval", "config", "check"]), 78);
+    assert!(message.contains("--set interval=30s"), "{message}");
+}
+
+#[test]
+fn an_interval_above_half_of_the_watchdog_is_refused() {
+    let home = Home::with_config("interval = \"46s\"\n");
+    // Without a unit to ask, the shipped one counts.
+    let message = failed(&home.run(&["config", "check"]), 78);
+    assert!(
+        message.contains("interval = \"46s\": must not be longer than half of WatchdogSec=1m 30s"),
+        "{message}"
+    );
+    let run = |interval: &str| {
+        home.gatehound(&["--set", &format!("interval={interval}"), "run"])
+            .env("WATCHDOG_USEC", "60000000")
+            .env("NOTIFY_SOCKET", home.0.path().join("none"))
+            .output()
+            .unwrap()
+    };
+    let message = failed(&run("31s"), 78);
+    assert!(message.contains("half of WatchdogSec=1m: 30s"), "{message}");
+}
+
+#[test]
+fn config_check_says_that_the_settings_are_right() {
+    let home = Home::with_config("settle = \"1min\"\n");
+    let output = home.run(&["config", "check"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(stdout(&output), "the settings are right\n");
+}
+
+#[test]
+fn config_check_warns_about_a_file_that_everybody_can_change() {
+    let home = Home::with_config("");
+    fs::set_permissions(home.config(), fs::Permissions::from_mode(0o666)).unwrap();
+    let output = home.run(&["config", "check"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stdout(&output).starts_with("warning: "), "{output:?}");
+    assert!(stdout(&output).contains("chmod o-w"), "{output:?}");
+}
+
+#[test]
+fn config_show_prints_every_value_with_its_origin() {
+    let home = Home::with_config("settle = \"1min\"\n[pause]\ndefault = \"1h\"\n");
+    fs::write(
+        home.config().with_file_name("work.toml"),
+        "debounce = \"9s\"\n",
+    )
+    .unwrap();
+    let output = home
+        .gatehound(&[
+            "--profile",
+            "work",
+            "--set",
+            "interval=20s",
+            "config",
+            "show",
+        ])
+        .env("GATEHOUND_PROBE__HTTP_TIMEOUT", "3s")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = stdout(&output);
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let config = home.config().display().to_string();
+    let profile = config.replace("config.toml", "work.toml");
+    for expected in [
+        ["settle", "\"1m\"", &config],
+        ["pause.default", "\"1h\"", &config],
+        ["debounce", "\"9s\"", &profile],
+        [
+            "probe.http_timeout",
+            "\"3s\"",
+            "GATEHOUND_PROBE__HTTP_TIMEOUT",
+        ],
+        ["interval", "\"20s\"", "--set"],
+        ["probe.health_timeout", "\"10s\"", "default"],
+        ["gateway.port", "unset", "default"],
+    ] {
+        assert!(
+            rows.contains(&expected.to_vec()),
+            "{expected:?} is not in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn without_a_runtime_folder_each_command_names_the_variable() {
+    let home = Home::new();
+    for arguments in [
+        &["run"][..],
+        &["check"],
+        &["status"],
+        &["pause"],
+        &["resume"],
+        &["reset"],
+    ] {
+        let output = home
+            .gatehound(arguments)
+            .env_remove("XDG_RUNTIME_DIR")
+            .output()
+            .unwrap();
+        failed_saying(&output, 1, &["XDG_RUNTIME_DIR is not set", "/run/user/UID"]);
+    }
+}
+
+#[test]
+fn without_a_home_the_message_says_to_set_it() {
+    let home = Home::new();
+    let output = home
+        .gatehound(&["check"])
+        .env_remove("HOME")
+        .env_remove("XDG_CONFIG_HOME")
+        .output();
+    failed_saying(&output.unwrap(), 1, &["no config folder", "set HOME"]);
+    let output = home.gatehound(&["install"]).env_remove("HOME").output();
+    failed_saying(&output.unwrap(), 1, &["HOME is not set"]);
+}
+
+#[test]
+fn without_a_user_manager_the_message_names_the_bus_and_the_remedy() {
+    let home = Home::new();
+    for arguments in NEED_MANAGER {
+        let output = home.run(arguments);
+        failed_saying(
+            &output,
+            1,
+            &[
+                "no user manager on the bus at",
+                "run/bus",
+                "loginctl enable-linger",
+            ],
+        );
+    }
+    assert!(
+        !home.0.path().join(".local").exists(),
+        "an install that fails leaves nothing behind"
+    );
+}
+
+/// A gateway that answers every request with this body, on the port that is returned.
+fn gateway(body: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                request.push(byte[0]);
+            }
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+        }
+    });
+    port
+}
+
+#[test]
+fn check_needs_no_user_manager_and_ends_with_what_it_saw() {
+    let home = Home::new();
+    let check = |port: u16, json: bool| {
+        let set = format!("gateway.port={port}");
+        let mut arguments = vec!["--set", &set, "check"];
+        arguments.extend(json.then_some("--json"));
+        home.run(&arguments)
+    };
+    let healthy = check(gateway(r#"{"ok":true}"#), false);
+    assert_eq!(healthy.status.code(), Some(0), "{healthy:?}");
+    assert!(
+        stdout(&healthy).starts_with("gateway  healthy, /health "),
+        "{healthy:?}"
+    );
+    assert!(
+        stdout(&healthy).contains("loginctl enable-linger"),
+        "{healthy:?}"
+    );
+
+    let failing = check(gateway(r#"{"ok":false}"#), true);
+    assert_eq!(failing.status.code(), Some(1), "{failing:?}");
+    let seen: serde_json::Value = serde_json::from_slice(&failing.stdout).unwrap();
+    assert_eq!(seen["health"], "failing", "{seen}");
+    assert_eq!(seen["probe"], "health", "{seen}");
+    assert_eq!(seen["stall"], "answering", "{seen}");
+    assert!(seen["reason"].as_str().unwrap().contains("ok"), "{seen}");
+
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let down = check(port, false);
+    assert_eq!(down.status.code(), Some(1), "{down:?}");
+    assert!(
+        stdout(&down).contains(&format!("nothing listens on port {port}")),
+        "{down:?}"
+    );
+    assert!(!home.runtime_folder().exists(), "check changes nothing");
+}
+
+#[test]
+fn a_pause_is_given_shown_and_ended_without_a_running_gatehound() {
+    let home = Home::new();
+    let paused = home.run(&["pause", "--for", "90min", "new", "disk"]);
+    assert_eq!(paused.status.code(), Some(0), "{paused:?}");
+    assert_eq!(
+        stdout(&paused),
+        "paused for 1 h 30 min; gatehound resume ends it\n"
+    );
+    let mode = |name: &str| {
+        fs::metadata(home.runtime(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode("pause.json"), mode(".")), (0o600, 0o700));
+    let shown = stdout(&home.run(&["check"]));
+    assert!(
+        shown.contains("paused   for 1 h 29 min: new disk\n"),
+        "{shown}"
+    );
+    let resumed = home.run(&["resume"]);
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
+    assert_eq!(stdout(&resumed), "resumed\n");
+    assert!(!home.runtime("pause.json").exists());
+    assert_eq!(
+        stdout(&home.run(&["resume"])),
+        "was not paused by gatehound pause\n"
+    );
+}
+
+#[test]
+fn a_pause_without_a_length_lasts_as_long_as_the_settings_say() {
+    let home = Home::with_config("[pause]\ndefault = \"10min\"\n");
+    let output = home.run(&["pause"]);
+    assert_eq!(
+        stdout(&output),
+        "paused for 10 min; gatehound resume ends it\n"
+    );
+}
+
+#[test]
+fn wrong_settings_keep_nobody_from_pausing_or_resetting() {
+    let home = Home::with_config("interval = 30\n");
+    for arguments in [&["pause"][..], &["resume"], &["reset"]] {
+        let output = home.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_pause_of_no_time_or_above_a_year_is_refused() {
+    let home = Home::new();
+    for span in ["0s", "2years"] {
+        failed_saying(
+            &home.run(&["pause", "--for", span]),
+            1,
+            &["cannot pause for", "not longer than a year"],
+        );
+    }
+    assert!(!home.runtime("pause.json").exists());
+}
+
+#[test]
+fn the_reason_of_a_pause_becomes_one_clean_line() {
+    let home = Home::new();
+    let reason = "new\ndisk\u{1b}[31m\u{202e}\r\nWATCHDOG=trigger";
+    assert_eq!(home.run(&["pause", reason]).status.code(), Some(0));
+    let shown = stdout(&home.run(&["check"]));
+    let line = shown
+        .lines()
+        .find(|line| line.starts_with("paused"))
+        .unwrap();
+    assert!(
+        line.ends_with(": new disk [31m WATCHDOG=trigger"),
+        "{line:?}"
+    );
+    assert!(!shown.contains(['\u{1b}', '\u{202e}', '\r']), "{shown:?}");
+    let kept = fs::read_to_string(home.runtime("pause.json")).unwrap();
+    assert!(
+        !kept.contains('\n') && !kept.contains("\\n") && !kept.contains("\\u"),
+        "{kept}"
+    );
+}
+
+#[test]
+fn resume_says_so_when_the_flag_file_still_pauses() {
+    let home = Home::new();
+    let flag = home.0.path().join("maintenance");
+    fs::write(&flag, "").unwrap();
+    let set = format!("pause.flag_file={}", flag.display());
+    let output = home.run(&["--set", &set, "resume"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains(&format!("rm {}", flag.display())), "{said}");
+    assert!(flag.exists());
+}
+
+#[test]
+fn a_reset_is_asked_for_in_the_runtime_folder() {
+    let home = Home::new();
+    let output = home.run(&["reset"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(fs::read(home.runtime("reset")).unwrap(), b"");
+}
+
+#[test]
+fn a_profile_has_a_runtime_folder_of_its_own() {
+    let home = Home::new();
+    assert_eq!(
+        home.run(&["--profile", "work", "pause"]).status.code(),
+        Some(0)
+    );
+    assert!(home.0.path().join("run/gatehound-work/pause.json").exists());
+    assert!(!home.runtime_folder().exists());
+}
+
+#[test]
+fn a_runtime_folder_that_is_a_link_is_refused() {
+    let home = Home::new();
+    let elsewhere = home.0.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, home.runtime_folder()).unwrap();
+    for arguments in [&["pause"][..], &["reset"], &["run"]] {
+        let output = home.run(arguments);
+        failed(&output, 1);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("not a folder; not used, remove it"), "{said}");
+    }
+    assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 0);
+}
+
+#[test]
+fn a_second_run_is_refused_and_told_how_to_stop_the_first() {
+    let home = Home::new();
+    fs::create_dir(home.runtime_folder()).unwrap();
+    fs::write(home.runtime("lock"), "4711").unwrap();
+    let first = File::open(home.runtime("lock")).unwrap();
+    first.lock().unwrap();
+    failed_saying(
+        &home.run(&["run"]),
+        1,
+        &[
+            "another gatehound (pid 4711) watches this gateway",
+            "systemctl --user stop gatehound.service",
+        ],
+    );
+    let kept = fs::read(home.runtime("lock")).unwrap();
+    assert_eq!(kept, b"4711", "the first one's pid stays");
+}

@@ -1,0 +1,551 @@
+//! Where settings come from, what is refused, and what the messages say.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    time::Duration,
+};
+
+use gatehound::{
+    decide::settings::{Rearm, Settings},
+    sense::config::{Loaded, Sources, load, show},
+};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+/// A folder with a config.toml, and the sources that read it under the shipped WatchdogSec.
+fn sources(config: &str) -> (TempDir, Sources) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config.toml"), config).unwrap();
+    let sources = Sources {
+        folder: dir.path().to_owned(),
+        watchdog: Some(Duration::from_secs(90)),
+        ..Sources::default()
+    };
+    (dir, sources)
+}
+
+fn loaded(config: &str) -> Loaded {
+    let (_dir, sources) = sources(config);
+    load(&sources).unwrap()
+}
+
+/// Holds that the config is refused with this message behind the path of the file.
+#[track_caller]
+fn check_refused(config: &str, expected: &str) {
+    let (dir, sources) = sources(config);
+    let path = dir.path().join("config.toml");
+    let error = load(&sources).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: {expected}", path.display()));
+}
+
+#[track_caller]
+fn check_override_refused(argument: &str, expected: &str) {
+    let sources = Sources {
+        overrides: vec![argument.to_owned()],
+        ..Sources::default()
+    };
+    assert_eq!(load(&sources).unwrap_err().to_string(), expected);
+}
+
+fn variable(sources: &mut Sources, name: &str, value: &str) {
+    sources.variables.insert(name.into(), value.into());
+}
+
+#[test]
+fn without_any_source_the_defaults_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let sources = Sources {
+        folder: dir.path().join("missing"),
+        profile: Some("work".to_owned()),
+        ..Sources::default()
+    };
+    let loaded = load(&sources).unwrap();
+    assert_eq!(loaded.settings, Settings::default());
+    assert_eq!(loaded.origin("interval"), "default");
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn each_source_goes_over_the_one_before_and_is_named() {
+    let (dir, mut sources) = sources(
+        r#"
+        interval = "1s"
+        settle = "1s"
+        debounce = "1s"
+        rearm = "1s"
+        "#,
+    );
+    let profile = dir.path().join("work.toml");
+    fs::write(
+        &profile,
+        "settle = '2s'\ndebounce = '2s'\nrearm = '2s'\n[probe]\nhttp_timeout = '2s'\n",
+    )
+    .unwrap();
+    sources.profile = Some("work".to_owned());
+    variable(&mut sources, "GATEHOUND_DEBOUNCE", "3s");
+    variable(&mut sources, "GATEHOUND_REARM", "3s");
+    variable(&mut sources, "GATEHOUND_PROBE__HEALTH_TIMEOUT", "3s");
+    sources.overrides = vec!["rearm=never".to_owned()];
+
+    let loaded = load(&sources).unwrap();
+
+    let seconds = Duration::from_secs;
+    assert_eq!(loaded.settings.interval, seconds(1));
+    assert_eq!(loaded.settings.settle, seconds(2));
+    assert_eq!(loaded.settings.debounce, seconds(3));
+    assert_eq!(loaded.settings.rearm, Rearm::Never);
+    assert_eq!(loaded.settings.probe.http_timeout, seconds(2));
+    assert_eq!(loaded.settings.probe.health_timeout, seconds(3));
+    let config = dir.path().join("config.toml");
+    assert_eq!(Path::new(loaded.origin("interval")), config);
+    assert_eq!(Path::new(loaded.origin("settle")), profile);
+    assert_eq!(Path::new(loaded.origin("probe.http_timeout")), profile);
+    assert_eq!(loaded.origin("debounce"), "GATEHOUND_DEBOUNCE");
+    assert_eq!(
+        loaded.origin("probe.health_timeout"),
+        "GATEHOUND_PROBE__HEALTH_TIMEOUT"
+    );
+    assert_eq!(loaded.origin("rearm"), "--set");
+    assert_eq!(loaded.origin("backoff"), "default");
+}
+
+#[test]
+fn values_of_variables_and_overrides_have_types() {
+    let (_dir, mut sources) = sources("");
+    variable(&mut sources, "GATEHOUND_GATEWAY__PORT", "18790");
+    variable(&mut sources, "GATEHOUND_GATEWAY__ADDRESS", "::1");
+    variable(&mut sources, "GATEHOUND_BACKOFF", r#"["1s", "2min"]"#);
+    sources.overrides = vec![
+        "gateway.unit=a.service".to_owned(),
+        "forced_stops.limit=3".to_owned(),
+        "pause.flag_file=/run/flag=1".to_owned(),
+    ];
+    let settings = load(&sources).unwrap().settings;
+    assert_eq!(settings.gateway.port, Some(18790));
+    assert_eq!(settings.gateway.address, Some("::1".parse().unwrap()));
+    assert_eq!(
+        settings.backoff,
+        [Duration::from_secs(1), Duration::from_secs(120)]
+    );
+    assert_eq!(settings.gateway.unit.as_deref(), Some("a.service"));
+    assert_eq!(settings.forced_stops.limit, 3);
+    assert_eq!(settings.pause.flag_file, Path::new("/run/flag=1"));
+}
+
+#[test]
+fn a_value_with_a_line_break_is_one_value() {
+    check_override_refused(
+        "interval=1\nbackoff = []",
+        r#"--set: interval = "1\nbackoff = []": not a time span; write one such as "30s" or "5min""#,
+    );
+}
+
+#[test]
+fn options_of_the_program_and_foreign_variables_are_no_keys() {
+    let (_dir, mut sources) = sources("");
+    for name in [
+        "GATEHOUND_PROFILE",
+        "GATEHOUND_CONFIG",
+        "OPENCLAW_GATEWAY_PORT",
+        "INTERVAL",
+    ] {
+        variable(&mut sources, name, "1");
+    }
+    assert_eq!(load(&sources).unwrap().settings, Settings::default());
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_with_what_would_be_right() {
+    let span = r#"not a time span; write one such as "30s" or "5min""#;
+    check_refused(
+        r#"interval = "fast""#,
+        &format!(r#"interval = "fast": {span}"#),
+    );
+    check_refused("interval = 30", &format!("interval = 30: {span}"));
+    check_refused("settle = true", &format!("settle = true: {span}"));
+    check_refused(
+        "[probe]\nhttp_timeout = []",
+        &format!("probe.http_timeout = []: {span}"),
+    );
+    check_refused(
+        "[gateway]\nport = 70000",
+        "gateway.port = 70000: not a port; write a number from 1 to 65535",
+    );
+    check_refused(
+        "[gateway]\nport = '18789'",
+        r#"gateway.port = "18789": not a port; write a number from 1 to 65535"#,
+    );
+    check_refused(
+        "[gateway]\naddress = 'localhost'",
+        r#"gateway.address = "localhost": not an IP address; write one such as "127.0.0.1""#,
+    );
+    check_refused(
+        "gateway = 18789",
+        "gateway = 18789: not a table; put its keys below it, as gatehound.toml(5) shows",
+    );
+    check_refused(
+        "backoff = ['5s', 'soon']",
+        r#"backoff = ["5s","soon"]: not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
+    );
+    check_refused(
+        "rearm = 'soon'",
+        r#"rearm = "soon": neither a time span nor "never"; write one such as "15min""#,
+    );
+    check_refused(
+        "[forced_stops]\nlimit = -1",
+        "forced_stops.limit = -1: not a count; write a whole number from 1",
+    );
+}
+
+#[test]
+fn a_value_that_cannot_work_is_named_as_it_was_written() {
+    check_refused(
+        "interval = '1min'",
+        r#"interval = "1min": must not be longer than half of WatchdogSec=1m 30s: 45s"#,
+    );
+    check_refused(
+        "[gateway]\nport = 0",
+        "gateway.port = 0: must be from 1 to 65535: nothing can listen on port 0",
+    );
+    check_refused(
+        "backoff = []",
+        r#"backoff = []: needs at least one delay, such as ["5s", "10s", "20s"]"#,
+    );
+    check_refused(
+        "[pause]\nflag_file = 'flag'",
+        r#"pause.flag_file = "flag": must be an absolute path, such as "/tmp/openclaw-maintenance""#,
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named_with_those_that_are_known() {
+    check_refused(
+        "intervall = '30s'",
+        "intervall: unknown key; known are backoff, debounce, interval, rearm, settle, \
+         forced_stops, gateway, patience, pause, probe, stop_timeout",
+    );
+    check_refused(
+        "[probe]\ntimeout = '5s'",
+        "probe.timeout: unknown key; known are probe.health_timeout, probe.http_timeout",
+    );
+    check_override_refused(
+        "pause.for=1h",
+        "--set: pause.for: unknown key; known are pause.default, pause.flag_file",
+    );
+}
+
+#[test]
+fn an_unknown_variable_is_named() {
+    let (_dir, mut sources) = sources("");
+    variable(&mut sources, "GATEHOUND_PROBE__TIMEOUT", "5s");
+    assert_eq!(
+        load(&sources).unwrap_err().to_string(),
+        "GATEHOUND_PROBE__TIMEOUT: probe.timeout: unknown key; \
+         known are probe.health_timeout, probe.http_timeout"
+    );
+}
+
+#[test]
+fn a_wrong_value_is_blamed_on_the_source_it_came_from() {
+    let (_dir, mut sources) = sources("interval = '30s'");
+    variable(&mut sources, "GATEHOUND_INTERVAL", "soon");
+    let error = load(&sources).unwrap_err().to_string();
+    assert!(
+        error.starts_with(r#"GATEHOUND_INTERVAL: interval = "soon": not a time span"#),
+        "{error}"
+    );
+    check_override_refused(
+        "interval=0s",
+        r#"--set: interval = "0s": must be longer than 0s"#,
+    );
+}
+
+#[test]
+fn an_override_without_a_value_is_refused() {
+    check_override_refused(
+        "interval",
+        r#"--set "interval": not key=value; write one such as --set interval=30s"#,
+    );
+}
+
+#[test]
+fn a_syntax_error_has_line_and_column() {
+    let (dir, sources) = sources("interval = \"30s\"\nsettle = \"5min\n");
+    let error = load(&sources).unwrap_err().to_string();
+    let prefix = format!(
+        "{}: line 2, column ",
+        dir.path().join("config.toml").display()
+    );
+    assert!(error.starts_with(&prefix), "{error}");
+    check_one_line(&error);
+    check_refused(
+        "interval = '1s'\ninterval = '2s'",
+        "line 2, column 1: duplicate key `interval` in document root",
+    );
+}
+
+#[test]
+fn a_file_that_is_no_readable_text_is_an_error() {
+    let (dir, sources) = sources("");
+    let path = dir.path().join("config.toml");
+    let check = |expected: &str| {
+        let error = load(&sources).unwrap_err().to_string();
+        let full = format!("{}: {expected}", path.display());
+        assert!(error.starts_with(&full), "{error}");
+    };
+
+    fs::write(&path, b"# \xff\n").unwrap();
+    check("not UTF-8 text at byte 2");
+    fs::write(&path, vec![b'#'; 256 * 1024 + 1]).unwrap();
+    check("cannot be read: larger than 262144 bytes");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    check("cannot be read: not a regular file");
+    fs::remove_dir(&path).unwrap();
+    symlink(&path, &path).unwrap();
+    check("cannot be read:");
+}
+
+#[test]
+fn a_config_kept_elsewhere_and_linked_is_read() {
+    let (dir, sources) = sources("interval = '7s'");
+    let path = dir.path().join("config.toml");
+    fs::rename(&path, dir.path().join("dotfile")).unwrap();
+    symlink("dotfile", &path).unwrap();
+    assert_eq!(
+        load(&sources).unwrap().settings.interval,
+        Duration::from_secs(7)
+    );
+}
+
+#[test]
+fn a_config_that_every_user_can_change_is_used_with_a_warning() {
+    let (dir, sources) = sources("interval = '7s'");
+    let path = dir.path().join("config.toml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
+    let loaded = load(&sources).unwrap();
+    assert_eq!(loaded.settings.interval, Duration::from_secs(7));
+    let warnings: Vec<&str> = loaded.warnings.iter().map(|line| line.as_str()).collect();
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains("every user can change it"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_profile_stays_inside_the_folder() {
+    for profile in ["../x", "", ".hidden", "a/b", "a\nb", &"x".repeat(65)] {
+        let sources = Sources {
+            profile: Some(profile.to_owned()),
+            ..Sources::default()
+        };
+        let error = load(&sources).unwrap_err().to_string();
+        assert!(error.contains("not a profile"), "{error}");
+        check_one_line(&error);
+    }
+}
+
+#[test]
+fn every_effective_value_is_shown_with_its_origin() {
+    let loaded = loaded("interval = '90ms'\n[gateway]\nport = 1\n");
+    let shown = show(&loaded);
+    let line = |key: &str| {
+        let found = shown.iter().find(|shown| shown.key == key).unwrap();
+        (found.value.as_str(), found.origin.as_str())
+    };
+    let file = loaded.origin("interval");
+    assert!(file.ends_with("/config.toml"));
+    assert_eq!(line("interval"), (r#""90ms""#, file));
+    assert_eq!(line("gateway.port"), ("1", file));
+    assert_eq!(line("gateway.unit"), ("unset", "default"));
+    assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
+    assert_eq!(line("rearm"), (r#""15m""#, "default"));
+    assert_eq!(shown.len(), 24);
+}
+
+#[test]
+fn what_is_shown_can_be_read_back() {
+    let shown = show(&loaded(
+        "rearm = 'never'\nbackoff = ['90s', '1h 1ms']\n[gateway]\naddress = '::1'\nunit = 'a.service'\n",
+    ));
+    let config: String = shown
+        .iter()
+        .filter(|shown| shown.value != "unset")
+        .map(|shown| format!("{} = {}\n", shown.key, shown.value))
+        .collect();
+    let again: Vec<_> = show(&loaded(&config))
+        .into_iter()
+        .map(|shown| (shown.key, shown.value))
+        .collect();
+    let first: Vec<_> = shown
+        .into_iter()
+        .map(|shown| (shown.key, shown.value))
+        .collect();
+    assert_eq!(again, first);
+}
+
+/// The keys of gatehound.toml(5), each with its default if it has one.
+fn documented() -> Vec<(String, Option<String>)> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/man/gatehound.toml.5");
+    let page = fs::read_to_string(page).unwrap();
+    let keys = page
+        .split("\n.SH ")
+        .find(|section| section.starts_with("KEYS\n"))
+        .unwrap();
+    keys.split("\n.TP\n")
+        .skip(1)
+        .map(|entry| {
+            let tag = entry.lines().next().unwrap();
+            match tag.strip_prefix(".BR ") {
+                Some(tag) => {
+                    let (key, value) = tag.split_once(" \" = ").unwrap();
+                    let value = value.strip_suffix('"').unwrap();
+                    let value = value.replace("\\(dq", "\"").replace("\\-", "-");
+                    (key.to_owned(), Some(value))
+                }
+                None => (tag.strip_prefix(".B ").unwrap().to_owned(), None),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_man_page_has_every_key_once_and_no_other() {
+    let mut documented: Vec<String> = documented().into_iter().map(|(key, _)| key).collect();
+    documented.sort();
+    let known: Vec<String> = show(&loaded(""))
+        .into_iter()
+        .map(|shown| shown.key)
+        .collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn the_defaults_of_the_man_page_are_those_of_the_program() {
+    let documented = documented();
+    for (key, value) in &documented {
+        let config = match value {
+            Some(value) => format!("{key} = {value}"),
+            None => continue,
+        };
+        let loaded = loaded(&config);
+        assert_eq!(loaded.settings, Settings::default(), "{config}");
+        assert_ne!(loaded.origin(key), "default");
+    }
+    let without: Vec<&String> = documented
+        .iter()
+        .filter_map(|(key, value)| value.is_none().then_some(key))
+        .collect();
+    let shown = show(&loaded(""));
+    let unset: Vec<&String> = shown
+        .iter()
+        .filter_map(|shown| (shown.value == "unset").then_some(&shown.key))
+        .collect();
+    assert_eq!(BTreeSet::from_iter(without), BTreeSet::from_iter(unset));
+}
+
+#[track_caller]
+fn check_one_line(message: &str) {
+    assert!(!message.is_empty());
+    assert!(message.len() < 2000, "{} bytes", message.len());
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+}
+
+#[track_caller]
+fn check_either_loads_or_says_one_line(sources: &Sources) {
+    if let Err(error) = load(sources) {
+        check_one_line(&error.to_string());
+    }
+}
+
+#[test]
+fn deep_nesting_does_not_exhaust_the_stack() {
+    let deep = 100_000;
+    for config in [
+        format!("backoff = {}", "[".repeat(deep)),
+        format!("backoff = {}", "{a=".repeat(deep / 2)),
+        format!("{}a = 1", "a.".repeat(deep)),
+        format!("[{}a]", "a.".repeat(deep)),
+        format!("interval = {{ {}a = 1 }}", "a.".repeat(deep)),
+    ] {
+        let (_dir, sources) = sources(&config);
+        check_one_line(&load(&sources).unwrap_err().to_string());
+    }
+    for argument in [
+        format!("backoff={}", "[".repeat(deep)),
+        format!("backoff={}", "{a=".repeat(deep / 3)),
+        format!("{}a=1", "a.".repeat(deep)),
+    ] {
+        let (_dir, mut sources) = sources("");
+        sources.overrides = vec![argument];
+        check_one_line(&load(&sources).unwrap_err().to_string());
+    }
+}
+
+/// Text that looks enough like a config to get past the first check.
+fn toml_like() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        Just("interval".to_owned()),
+        Just("backoff".to_owned()),
+        Just("rearm".to_owned()),
+        Just("gateway.port".to_owned()),
+        Just("gateway.unit".to_owned()),
+        Just("probe".to_owned()),
+        Just("probe.http_timeout".to_owned()),
+        Just("pause.flag_file".to_owned()),
+        Just("\"a.b\\n\"".to_owned()),
+        "[a-z_.\"']{0,12}",
+    ];
+    let value = prop_oneof![
+        "\"[0-9]{1,20}(s|min|y|ns)?\"",
+        "-?[0-9]{1,20}",
+        "[0-9.eE+-]{1,10}",
+        Just("[]".to_owned()),
+        Just("nan".to_owned()),
+        Just("1979-05-27T07:32:00Z".to_owned()),
+        Just("{ a = [1, { b = 'c' }] }".to_owned()),
+        "\\[(\"[0-9]{1,3}s\",){0,20}\\]",
+        "\"(\\\\n|\\\\u0000|[a-z/@.])*\"",
+        ".*",
+    ];
+    let line = prop_oneof![
+        8 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => "\\[+[a-z.]{0,9}\\]+",
+        1 => ".*",
+    ];
+    proptest::collection::vec(line, 0..6).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn any_file_loads_or_says_one_line(config in toml_like()) {
+        let (_dir, sources) = sources(&config);
+        check_either_loads_or_says_one_line(&sources);
+    }
+
+    #[test]
+    fn any_variable_and_override_loads_or_says_one_line(
+        name in "[A-Z_]{0,12}|INTERVAL|GATEWAY__PORT|BACKOFF",
+        value in ".*",
+        argument in "(interval|backoff|gateway\\.unit|pause\\.flag_file|.*)=.*|.*",
+    ) {
+        let (_dir, mut sources) = sources("");
+        variable(&mut sources, &format!("GATEHOUND_{name}"), &value);
+        check_either_loads_or_says_one_line(&sources);
+        sources.variables.clear();
+        sources.overrides = vec![argument];
+        check_either_loads_or_says_one_line(&sources);
+    }
+}

@@ -1,0 +1,223 @@
+//! What ships beside the program: the unit files and the man pages they point to.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use gatehound::decide::settings::Settings;
+use tempfile::TempDir;
+
+const UNITS: [&str; 2] = ["gatehound.service", "gatehound@.service"];
+
+const PAGES: [(&str, &str); 3] = [
+    ("gatehound.1", "man1"),
+    ("gatehound.toml.5", "man5"),
+    ("gatehound.service.8", "man8"),
+];
+
+fn shipped(folder: &str, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(folder)
+        .join(name)
+}
+
+fn unit(name: &str) -> String {
+    fs::read_to_string(shipped("units", name)).unwrap()
+}
+
+/// The directives of a unit file: each `Key=value` line.
+fn directives(unit: &str) -> Vec<(&str, &str)> {
+    unit.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .collect()
+}
+
+/// A home with everything installed: program, units, man pages, and an empty runtime folder.
+fn installed() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    for folder in ["bin", "units", "run"] {
+        fs::create_dir_all(home.path().join(".local").join(folder)).unwrap();
+    }
+    let program = home.path().join(".local/bin/gatehound");
+    fs::write(&program, "").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for name in UNITS {
+        fs::copy(
+            shipped("units", name),
+            home.path().join(".local/units").join(name),
+        )
+        .unwrap();
+    }
+    for (name, section) in PAGES {
+        let folder = home.path().join(".local/man").join(section);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(shipped("man", name), folder.join(name)).unwrap();
+    }
+    home
+}
+
+/// Holds that a program of the system ends well and has nothing to say.
+#[track_caller]
+fn check_silent(command: &mut Command, package: &str) {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}; run apt install {package}"));
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn systemd_has_nothing_to_say_about_the_units() {
+    let home = installed();
+    let local = home.path().join(".local");
+    for name in ["gatehound.service", "gatehound@work.service"] {
+        let mut verify = Command::new("systemd-analyze");
+        verify
+            .args(["--user", "verify"])
+            .arg(local.join("units").join(name))
+            .env("HOME", home.path())
+            .env("XDG_RUNTIME_DIR", local.join("run"))
+            // Documentation=man: pages are looked up too.
+            .env("MANPATH", local.join("man"));
+        check_silent(&mut verify, "systemd man-db");
+    }
+}
+
+#[test]
+fn groff_has_nothing_to_say_about_the_man_pages() {
+    for (name, _) in PAGES {
+        let mut lint = Command::new("groff");
+        lint.args(["-man", "-Tutf8", "-ww", "-z"])
+            .arg(shipped("man", name));
+        check_silent(&mut lint, "groff-base");
+    }
+}
+
+#[test]
+fn the_man_pages_are_of_this_version() {
+    let version = format!("\"gatehound {}\"", env!("CARGO_PKG_VERSION"));
+    for (name, _) in PAGES {
+        let page = fs::read_to_string(shipped("man", name)).unwrap();
+        let title = page.lines().next().unwrap();
+        assert!(title.contains(&version), "{name}: {title}");
+    }
+}
+
+#[test]
+fn the_units_differ_only_in_names() {
+    let [plain, template] = UNITS.map(unit);
+    let (plain, template) = (directives(&plain), directives(&template));
+    assert_eq!(plain.len(), template.len());
+    let differing: Vec<(&str, &str, &str)> = plain
+        .iter()
+        .zip(&template)
+        .filter(|(plain, template)| plain != template)
+        .map(|(plain, template)| {
+            assert_eq!(plain.0, template.0);
+            (plain.0, plain.1, template.1)
+        })
+        .collect();
+    let expected = [
+        (
+            "Description",
+            "Watchdog of the OpenClaw Gateway",
+            "Watchdog of the OpenClaw Gateway (profile: %i)",
+        ),
+        (
+            "After",
+            "openclaw-gateway.service",
+            "openclaw-gateway-%i.service",
+        ),
+        (
+            "ExecStart",
+            "%h/.local/bin/gatehound run",
+            "%h/.local/bin/gatehound --profile %i run",
+        ),
+        ("RuntimeDirectory", "gatehound", "gatehound-%i"),
+    ];
+    assert_eq!(differing, expected);
+}
+
+#[test]
+fn each_directive_has_its_reason_above_it() {
+    for name in UNITS {
+        let unit = unit(name);
+        let lines: Vec<&str> = unit.lines().collect();
+        for (above, line) in lines.iter().zip(&lines[1..]) {
+            let says_itself =
+                line.starts_with("Description=") || line.starts_with("Documentation=");
+            if !line.starts_with('#') && line.contains('=') && !says_itself {
+                assert!(above.starts_with("# "), "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_in_the_units_hides_the_listeners_of_the_port() {
+    // Each of these implies PrivateUsers=yes in a user unit of systemd 254 and later, or keeps it from starting.
+    let absent = [
+        "PrivateUsers",
+        "PrivateTmp",
+        "PrivateDevices",
+        "PrivateMounts",
+        "PrivateNetwork",
+        "PrivateIPC",
+        "ProtectSystem",
+        "ProtectHome",
+        "ProtectProc",
+        "ProcSubset",
+        "ProtectKernelTunables",
+        "ProtectKernelModules",
+        "ProtectKernelLogs",
+        "ProtectControlGroups",
+        "ProtectClock",
+        "ProtectHostname",
+        "ReadOnlyPaths",
+        "ReadWritePaths",
+        "InaccessiblePaths",
+        "ExecPaths",
+        "NoExecPaths",
+        "BindPaths",
+        "BindReadOnlyPaths",
+        "TemporaryFileSystem",
+        "RootDirectory",
+        "RootImage",
+        "MountAPIVFS",
+        "DynamicUser",
+        "CapabilityBoundingSet",
+        "AmbientCapabilities",
+    ];
+    for name in UNITS {
+        for (key, _) in directives(&unit(name)) {
+            assert!(!absent.contains(&key), "{name}: {key}=");
+        }
+    }
+}
+
+#[test]
+fn the_default_settings_fit_the_watchdog_of_the_units() {
+    for name in UNITS {
+        let unit = unit(name);
+        let (_, seconds) = directives(&unit)
+            .into_iter()
+            .find(|(key, _)| *key == "WatchdogSec")
+            .unwrap();
+        let watchdog = std::time::Duration::from_secs(seconds.parse().unwrap());
+        assert_eq!(Settings::default().validate(Some(watchdog)), Ok(()));
+    }
+}
