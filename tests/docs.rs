@@ -1,0 +1,506 @@
+//! What is written about the program, held against the program: the man pages, the architecture page, the invariants.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// A man page with its escaped hyphens as a reader sees them.
+fn page(name: &str) -> String {
+    read(&format!("man/{name}")).replace("\\-", "-")
+}
+
+/// The names of all Rust files in a folder and below it, relative to the crate.
+fn sources(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{folder}/{}", entry.file_name().into_string().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(sources(&name));
+        } else if name.ends_with(".rs") {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The code of a file without comments and without its tests, which come last.
+fn code(name: &str) -> String {
+    let text = read(name);
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    let lines = text.lines().map(|line| match line.find("//") {
+        Some(comment) => &line[..comment],
+        None => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Everything that the `use` items of some code bring in, as full paths.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for item in code.split(';') {
+        let Some((_, tree)) = item.rsplit_once("use ") else {
+            continue;
+        };
+        expand("", tree, &mut found);
+    }
+    found
+}
+
+/// Takes `a::{b, c::{d, e as f}}` apart into `a::b`, `a::c::d`, `a::c::e`.
+fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
+    let Some((head, rest)) = tree.split_once('{') else {
+        let name = tree.split_whitespace().next().unwrap_or_default();
+        found.push(format!("{prefix}{name}"));
+        return;
+    };
+    let prefix = format!("{prefix}{}", head.trim());
+    let inner = rest.trim_end().strip_suffix('}').unwrap_or(rest);
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in inner.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                expand(&prefix, &inner[start..at], found);
+                start = at + 1;
+            }
+            _ => (),
+        }
+    }
+    if !inner[start..].trim().is_empty() {
+        expand(&prefix, &inner[start..], found);
+    }
+}
+
+/// What a pure policy has no use for.
+const IMPURE: [&str; 22] = [
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::thread",
+    "std::env",
+    "std::io",
+    "std::os",
+    "ureq",
+    "zbus",
+    "zbus_systemd",
+    "zruntime",
+    "procfs",
+    "nix",
+    "rustix",
+    "log",
+    "sd_notify",
+    "libsystemd",
+    "figment",
+    "crate::act",
+    "crate::sense",
+];
+
+/// Paths that begin like an impure one and are plain data.
+const DATA: [&str; 1] = ["std::net::IpAddr"];
+
+/// What in some code a pure policy must not name, by its imports and by paths written out.
+fn impurities(code: &str) -> BTreeSet<String> {
+    let is_below = |path: &str, parent: &str| {
+        path == parent
+            || path
+                .strip_prefix(parent)
+                .is_some_and(|rest| rest.starts_with("::"))
+    };
+    let impure = IMPURE.iter().chain(&["crate::daemon", "crate::cli"]);
+    let mut found: BTreeSet<String> = imports(code)
+        .into_iter()
+        .filter(|import| !DATA.contains(&import.as_str()))
+        .filter(|import| impure.clone().any(|impure| is_below(import, impure)))
+        .collect();
+    let words = code.split(|c: char| !(c.is_alphanumeric() || "_:!.".contains(c)));
+    for word in words.filter(|word| !word.ends_with("::")) {
+        let spelled_out = word.contains("::") && !DATA.contains(&word);
+        if spelled_out && impure.clone().any(|impure| is_below(word, impure)) {
+            found.insert(word.to_owned());
+        }
+        if [
+            "async",
+            "println!",
+            "eprintln!",
+            "dbg!",
+            "print!",
+            "eprint!",
+        ]
+        .contains(&word)
+            || word.ends_with(".await")
+            || word.contains("super::super")
+        {
+            found.insert(word.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_check_for_purity_sees_what_it_is_to_see() {
+    for (code, expected) in [
+        ("use std::{fmt, fs::{self, File}};", 2),
+        ("use std::{net::IpAddr, time::Duration};", 0),
+        ("use std::net::{IpAddr, TcpStream};", 1),
+        ("use std::time::Instant;", 1),
+        ("use crate::{line::Line, sense::clock::Clock};", 1),
+        ("let a = std::process::id();", 1),
+        ("pub use nix;", 1),
+        ("use std::{fmt, fs as _, time::Duration};", 1),
+        ("use ureq as client;", 1),
+        ("async fn a() {}", 1),
+        ("fn a() { println!(\"\") }", 1),
+        ("use crate::line::Line; let catalog = log_of(a);", 0),
+    ] {
+        assert_eq!(
+            impurities(code).len(),
+            expected,
+            "{code}: {:?}",
+            impurities(code)
+        );
+    }
+}
+
+#[test]
+fn the_policy_is_pure() {
+    let files: Vec<String> = sources("src/decide")
+        .into_iter()
+        .filter(|name| !name.contains("/tests"))
+        .collect();
+    assert!(
+        files.contains(&"src/decide/policy.rs".to_owned()),
+        "{files:?}"
+    );
+    for name in files {
+        let found = impurities(&code(&name));
+        assert!(found.is_empty(), "{name} names {found:?}");
+    }
+}
+
+/// Each outside crate that stands for an outside thing, and where it may be named.
+const ADAPTERS: [(&str, &[&str]); 12] = [
+    ("ureq", &["src/sense/http.rs"]),
+    ("zbus", &["src/act/manager/"]),
+    ("zbus_systemd", &["src/act/manager/"]),
+    ("zruntime", &["src/act/manager/"]),
+    ("futures_core", &["src/act/manager/"]),
+    ("sd_notify", &["src/act/notify.rs"]),
+    ("systemd_journal_logger", &["src/act/journal.rs"]),
+    ("log", &["src/act/journal.rs"]),
+    ("figment", &["src/sense/config.rs"]),
+    ("libsystemd", &["src/sense/boot_id.rs"]),
+    (
+        "procfs",
+        &["src/sense/listeners.rs", "src/sense/processes.rs"],
+    ),
+    ("rustix", &["src/act/sweep.rs"]),
+];
+
+#[test]
+fn each_outside_crate_is_named_in_its_adapter_alone() {
+    let mut named = BTreeSet::new();
+    for name in sources("src") {
+        let code = code(&name);
+        let spelled = code.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+        let paths: Vec<String> = imports(&code)
+            .into_iter()
+            .chain(
+                spelled
+                    .filter(|word| word.contains("::"))
+                    .map(str::to_owned),
+            )
+            .collect();
+        for (krate, places) in ADAPTERS {
+            let is_named = |path: &String| {
+                let rest = path.strip_prefix(krate);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            };
+            if !paths.iter().any(is_named) {
+                continue;
+            }
+            assert!(
+                places.iter().any(|place| name.starts_with(place)),
+                "{name} names {krate}, which is for {places:?}"
+            );
+            named.insert(krate);
+        }
+    }
+    let all: BTreeSet<&str> = ADAPTERS.iter().map(|(krate, _)| *krate).collect();
+    assert_eq!(named, all, "a crate of the table is no longer used");
+}
+
+#[test]
+fn no_code_starts_a_program() {
+    for name in sources("src") {
+        let code = code(&name);
+        for start in [
+            "Command::new",
+            "process::exec",
+            "execv",
+            "fork(",
+            "thread::spawn",
+        ] {
+            assert!(!code.contains(start), "{name} has {start}");
+        }
+    }
+}
+
+/// The match arms `Self::Name… => "text"` of a function, as the source spells them.
+fn arms(source: &str, function: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for body in source.split(&format!("fn {function}(")).skip(1) {
+        let body = body.split("\n    }\n").next().unwrap();
+        for arm in body.split("Self::").skip(1) {
+            let name: String = arm.chars().take_while(|c| c.is_alphanumeric()).collect();
+            let text = arm
+                .split_once("=> \"")
+                .and_then(|(_, text)| text.split_once('"'));
+            if let Some((text, _)) = text {
+                found.insert(name, text.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The entries of a man page: each begins with its tag.
+fn entries(page: &str) -> Vec<&str> {
+    page.split("\n.TP\n").skip(1).collect()
+}
+
+/// The tag of an entry as plain text.
+fn tag(entry: &str) -> String {
+    let words = entry.lines().next().unwrap().split_whitespace().skip(1);
+    words.collect::<Vec<_>>().join(" ").replace(['"', ','], "")
+}
+
+#[test]
+fn every_event_is_in_gatehound_service_8_with_its_message_id() {
+    let source = code("src/decide/record.rs");
+    let (events, ids) = (arms(&source, "event"), arms(&source, "message_id"));
+    assert!(20 < events.len(), "{events:?}");
+    assert_eq!(
+        events.keys().collect::<Vec<_>>(),
+        ids.keys().collect::<Vec<_>>()
+    );
+    assert_eq!(
+        ids.values().collect::<BTreeSet<_>>().len(),
+        ids.len(),
+        "an id is used twice"
+    );
+    let page = page("gatehound.service.8");
+    let section = page
+        .split("\n.SS Events\n")
+        .nth(1)
+        .expect("a section Events");
+    for (name, event) in &events {
+        let id = &ids[name];
+        let entry = entries(section)
+            .into_iter()
+            .find(|entry| tag(entry) == *event);
+        let entry = entry.unwrap_or_else(|| panic!("no entry for the event {event}"));
+        assert!(
+            entry.contains(id),
+            "the entry of {event} lacks its MESSAGE_ID {id}"
+        );
+    }
+    let known = section
+        .split_whitespace()
+        .filter(|word| word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit()));
+    assert_eq!(known.count(), ids.len(), "a MESSAGE_ID that no event has");
+}
+
+#[test]
+fn every_phase_reason_stall_and_probe_is_in_gatehound_service_8() {
+    let page = page("gatehound.service.8");
+    // Some events have the names of phases.
+    let page = page.split("\n.SS Events\n").next().unwrap();
+    let tags: Vec<String> = entries(page).into_iter().map(tag).collect();
+    let mut names: Vec<String> = Vec::new();
+    for (file, least) in [("state", 15), ("status", 8)] {
+        let found = arms(&code(&format!("src/decide/{file}.rs")), "name");
+        assert!(least <= found.len(), "{found:?}");
+        names.extend(found.into_values());
+    }
+    for name in names {
+        let bold = format!(".B {name}\n");
+        let listed = format!(".BR {name} ");
+        assert!(
+            tags.contains(&name) || page.contains(&bold) || page.contains(&listed),
+            "gatehound.service(8) lacks {name}"
+        );
+    }
+}
+
+#[test]
+fn every_field_of_a_record_is_in_gatehound_service_8() {
+    let source = code("src/decide/record.rs");
+    let page = page("gatehound.service.8");
+    let tags: Vec<String> = entries(&page).into_iter().map(tag).collect();
+    let fields: BTreeSet<&str> = source
+        .split('"')
+        .filter(|text| text.starts_with("GATEHOUND_"))
+        .collect();
+    assert!(7 < fields.len(), "{fields:?}");
+    for field in fields {
+        assert!(tags.contains(&field.to_owned()), "no entry for {field}");
+    }
+    for ended in arms(&source, "name").values() {
+        assert!(
+            page.contains(ended),
+            "gatehound.service(8) lacks the end {ended}"
+        );
+    }
+}
+
+/// What `--help` of a command says.
+fn help(command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_gatehound"))
+        .args(command)
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The first words of the indented lines of a section of a help text.
+fn listed(help: &str, section: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != section).skip(1);
+    lines
+        .take_while(|line| line.starts_with(' '))
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect()
+}
+
+fn long_options(help: &str) -> BTreeSet<String> {
+    let options = help.split("\nOptions:\n").nth(1).unwrap_or_default();
+    let words = options.split(|c: char| c.is_whitespace() || "=,".contains(c));
+    words
+        .filter(|word| word.starts_with("--"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Holds that a command, its own options, and the commands below it are in the page.
+fn check_command(page: &str, command: &[&str]) -> usize {
+    let help = help(command);
+    let below = listed(&help, "Commands:");
+    let (commands, options) = page
+        .split_once("\n.SH OPTIONS\n")
+        .expect("a section OPTIONS");
+    let name = command.join(" ");
+    let entry = entries(commands).into_iter().find(|entry| {
+        let tag = tag(entry);
+        tag == name || tag.starts_with(&format!("{name} "))
+    });
+    if below.is_empty() {
+        assert!(entry.is_some(), "gatehound(1) has no entry for {name}");
+    }
+    for option in long_options(&help) {
+        let here = entry.is_some_and(|entry| entry.contains(&option));
+        let of_all = options.split("\n.SH ").next().unwrap().contains(&option);
+        assert!(here || of_all, "gatehound(1) lacks {option} of {name:?}");
+    }
+    let deeper = below.iter().map(|one| match one.as_str() {
+        "help" => 0,
+        one => check_command(page, &[command, &[one]].concat()),
+    });
+    1 + deeper.sum::<usize>()
+}
+
+#[test]
+fn every_command_and_option_is_in_gatehound_1() {
+    let checked = check_command(&page("gatehound.1"), &[]);
+    assert!(
+        11 < checked,
+        "only {checked} commands found in the help texts"
+    );
+}
+
+#[test]
+fn every_test_that_the_architecture_page_names_exists_and_no_rule_goes_without() {
+    let page = read("src/ARCHITECTURE.md");
+    let code: String = sources("src")
+        .into_iter()
+        .chain(sources("tests/e2e"))
+        .map(|name| read(&name))
+        .collect();
+    let mut rules = BTreeSet::new();
+    let words = page.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    for name in words.filter(|word| word.starts_with("rule_") && 8 < word.len()) {
+        let function = format!("fn {name}(");
+        let trial = format!("\"{name}\"");
+        assert!(
+            code.contains(&function) || code.contains(&trial),
+            "there is no test {name}"
+        );
+        rules.insert(name.split('_').nth(1).unwrap().parse::<u32>().unwrap());
+    }
+    assert_eq!(
+        rules.into_iter().collect::<Vec<_>>(),
+        (1..=10).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn every_file_of_the_crate_is_on_the_code_map_and_every_file_on_it_exists() {
+    let page = read("src/ARCHITECTURE.md");
+    let map = page.split("\n## Code map\n").nth(1).unwrap();
+    let map = map.split("\n## ").next().unwrap();
+    let rows: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    for row in &rows {
+        assert!(
+            path("src").join(row).exists(),
+            "{row} is on the map and not there"
+        );
+    }
+    for name in sources("src") {
+        let name = name.strip_prefix("src/").unwrap();
+        let is_plain = name.ends_with("mod.rs") && !name.starts_with("daemon");
+        if is_plain || name.contains("/tests") || ["lib.rs", "main.rs"].contains(&name) {
+            continue;
+        }
+        let mapped = rows
+            .iter()
+            .any(|row| *row == name || row.ends_with('/') && name.starts_with(row));
+        assert!(mapped, "{name} is not on the code map");
+    }
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    for name in sources("src").into_iter().chain(sources("tests")) {
+        let text = read(&name);
+        let begins = text.starts_with("//!") || text.starts_with("#![doc = include_str!");
+        assert!(begins, "{name} does not begin with //!");
+    }
+}

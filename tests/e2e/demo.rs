@@ -1,0 +1,205 @@
+//! `cargo demo`: the watchdog at work in a throwaway machine, from its own `install` to a gateway brought back.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gatehound::line::Line;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Uid;
+use serde_json::Value;
+
+use crate::journal::Record;
+use crate::machine::Machine;
+use crate::place;
+
+/// After this long without the gateway being back, the demo has failed.
+const LIMIT: Duration = Duration::from_secs(50);
+
+const GATEWAY: &str = "openclaw-gateway.service";
+const CONTROL: &str = "/run/user/59001/stand-in-control";
+
+/// Shorter than the defaults, so that nobody waits a minute for a demonstration.
+const SETTINGS: &str = r#"interval = "5s"
+[probe]
+http_timeout = "2s"
+health_timeout = "3s"
+[patience]
+interval = "2s"
+blocked = "6s"
+[stop_timeout]
+hung = "5s"
+"#;
+
+/// Boots the machine, plays the scenario and returns how it ended.
+pub fn main() -> ExitCode {
+    match play() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("demo: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play() -> Result<(), String> {
+    if !Uid::effective().is_root() {
+        return Err("the throwaway machine needs root; run it as root".to_owned());
+    }
+    say("booting a throwaway machine with a user manager of its own");
+    let machine = place::boot()?;
+    let demo = Demo { machine };
+    demo.prepare()?;
+    say("gatehound install");
+    demo.user("gatehound", &["install"])?;
+    let mut story = demo.follow()?;
+    story.wait_for("healthy")?;
+    say("the gateway's event loop is blocked now: its port stays open, it answers nobody");
+    demo.user("e2e", &["order", CONTROL, "blocked"])?;
+    let hung = now();
+    let detected = story.wait_for("failing")?;
+    let restarted = story.wait_for("starting")?;
+    let healthy = story.wait_for("recovered")?;
+    say("gatehound status");
+    demo.user("gatehound", &["status"])?;
+    println!();
+    for (what, record) in [
+        ("detected", detected),
+        ("restarted", restarted),
+        ("healthy", healthy),
+    ] {
+        let after = record.monotonic().saturating_sub(hung);
+        println!("{what:<10} after {:4.1} s", after.as_secs_f64());
+    }
+    Ok(())
+}
+
+struct Demo {
+    machine: Machine,
+}
+
+impl Demo {
+    /// Puts the stand-in gateway and the shorter settings into place, and starts the gateway.
+    fn prepare(&self) -> Result<(), String> {
+        let gateway = Machine::path("e2e");
+        let unit = format!(
+            "[Unit]\nDescription=OpenClaw Gateway (stand-in)\nStartLimitBurst=10\nStartLimitIntervalSec=300\n\
+             [Service]\nExecStart={} stand-in-gateway gateway --port 18789 --control {CONTROL}\n\
+             Restart=always\nRestartSec=5\nRestartPreventExitStatus=78\nTimeoutStopSec=330\n\
+             SuccessExitStatus=0 143\nKillMode=mixed\nEnvironment=OPENCLAW_SYSTEMD_UNIT={GATEWAY}\n\
+             [Install]\nWantedBy=default.target\n",
+            gateway.display()
+        );
+        self.write(&format!(".config/systemd/user/{GATEWAY}"), &unit)?;
+        self.write(".config/gatehound/config.toml", SETTINGS)?;
+        say(&format!("starting a stand-in gateway as {GATEWAY}"));
+        self.user("systemctl", &["--user", "daemon-reload"])?;
+        self.user("systemctl", &["--user", "start", GATEWAY])
+    }
+
+    /// Writes a file in the user's home.
+    fn write(&self, path: &str, text: &str) -> Result<(), String> {
+        let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        self.user("mkdir", &["-p", folder])?;
+        let mut tee = self.machine.as_user("tee");
+        tee.arg(path).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut tee = tee.spawn().map_err(|error| format!("{path}: {error}"))?;
+        let mut stdin = tee.stdin.take().ok_or("no way to write into the machine")?;
+        stdin
+            .write_all(text.as_bytes())
+            .map_err(|error| format!("{path}: {error}"))?;
+        drop(stdin);
+        ended(tee.wait(), path)
+    }
+
+    /// Runs a program as the machine's user; what it prints is part of the demonstration.
+    fn user(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+        let path = match program {
+            "gatehound" | "e2e" => Machine::path(program),
+            program => program.into(),
+        };
+        ended(self.machine.as_user(path).args(arguments).status(), program)
+    }
+
+    fn follow(&self) -> Result<Story, String> {
+        let mut journalctl: Command = self.machine.as_user("journalctl");
+        journalctl.args(["--user", "--follow", "--no-tail", "--all", "--output=json"]);
+        journalctl.args(["--unit=gatehound.service", &format!("--unit={GATEWAY}")]);
+        let mut child = journalctl
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let stdout = child.stdout.take().ok_or("journalctl has no output")?;
+        let (sender, records) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Ok(Value::Object(fields)) = serde_json::from_str(&line)
+                    && sender.send(Record(fields)).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Ok(Story {
+            journalctl: child,
+            records,
+            deadline: Instant::now() + LIMIT,
+        })
+    }
+}
+
+/// The journal as it happens.
+struct Story {
+    journalctl: Child,
+    records: Receiver<Record>,
+    deadline: Instant,
+}
+
+impl Story {
+    /// Shows records until one of this event has come.
+    fn wait_for(&mut self, event: &str) -> Result<Record, String> {
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            match self.records.recv_timeout(left) {
+                Ok(record) => {
+                    println!("  {}", Line::new(&record.to_string()));
+                    if record.get("GATEHOUND_EVENT").as_deref() == Some(event) {
+                        return Ok(record);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!(
+                        "the gateway was not brought back: no record {event:?} within {LIMIT:?}"
+                    ));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err("journalctl ended".to_owned()),
+            }
+        }
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        let _ = self.journalctl.kill();
+        let _ = self.journalctl.wait();
+    }
+}
+
+fn ended(status: std::io::Result<std::process::ExitStatus>, what: &str) -> Result<(), String> {
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{what}: {status}")),
+        Err(error) => Err(format!("{what}: {error}")),
+    }
+}
+
+fn say(what: &str) {
+    println!("\n== {what}");
+}
+
+/// CLOCK_MONOTONIC, which the machine shares with this process.
+fn now() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}

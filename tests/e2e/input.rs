@@ -1,0 +1,196 @@
+//! Trials of bad input: whatever is wrong, one line says so, and the gateway is not lost.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+
+use libtest_mimic::Trial;
+
+use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::watched::{
+    FAST, assert_hands_off, event, from_systemd, incarnation, vouching, vouching_with,
+};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[
+        (
+            "a_wrong_setting_is_exit_78_and_leaves_the_gateway_alone",
+            wrong_setting,
+        ),
+        ("an_unreadable_config_is_exit_78", unreadable_config),
+        ("port_0_is_exit_78", port_0),
+        (
+            "an_interval_above_half_of_watchdogsec_is_exit_78",
+            long_interval,
+        ),
+        ("a_unit_that_does_not_exist_is_stood_by_for", no_unit),
+        (
+            "a_state_file_of_garbage_is_put_aside_and_the_gateway_watched",
+            garbage_state,
+        ),
+        ("a_second_run_is_refused_and_the_first_goes_on", second_run),
+        ("a_bad_config_at_reload_keeps_the_old_settings", bad_reload),
+        ("a_gateway_that_exits_with_78_is_not_restarted", exit_78),
+    ];
+    crate::named(list)
+}
+
+/// Holds that these settings keep Gatehound from starting, with this line, and nothing else.
+fn refused(settings: &str, line: &[&str]) {
+    let rig = Rig::with(&Setup {
+        settings: settings.to_owned(),
+        ..Setup::default()
+    });
+    rig.start_gateway();
+    let before = incarnation(&rig);
+    assert_refused(&rig, line);
+    assert!(rig.healthy());
+    assert_eq!(incarnation(&rig), before);
+}
+
+fn assert_refused(rig: &Rig, line: &[&str]) {
+    assert!(!rig.try_start_gatehound());
+    let said = rig.journal.wait_for("the refusal", PATIENCE, |record| {
+        record.message().starts_with("gatehound: ")
+    });
+    for part in line {
+        assert!(said.message().contains(part), "{said}");
+    }
+    rig.journal.wait_for(
+        "systemd's books",
+        PATIENCE,
+        from_systemd("status=78/CONFIG"),
+    );
+    assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "0");
+    assert_eq!(rig.property(&rig.gatehound, "ExecMainStatus"), "78");
+}
+
+fn wrong_setting() {
+    refused(
+        "interval = \"fast\"\n",
+        &[".toml: interval = \"fast\"", "time span"],
+    );
+}
+
+fn unreadable_config() {
+    let rig = Rig::with(&Setup::default());
+    rig.start_gateway();
+    rig.settings_unreadable();
+    assert_refused(&rig, &[".toml"]);
+    assert!(rig.healthy());
+}
+
+fn port_0() {
+    refused("[gateway]\nport = 0\n", &["gateway.port = 0", "65535"]);
+}
+
+fn long_interval() {
+    refused(
+        "interval = \"46s\"\n",
+        &["interval = \"46s\"", "half of WatchdogSec"],
+    );
+}
+
+fn no_unit() {
+    let settings = format!("{FAST}\n[gateway]\nunit = \"openclaw-gateway-nowhere.service\"\n");
+    let rig = Rig::with(&Setup {
+        settings,
+        ..Setup::default()
+    });
+    rig.start_gatehound();
+    rig.wait_for_status("standing-by: no-unit", PATIENCE);
+    let said = rig
+        .journal
+        .wait_for("the remedy", PATIENCE, event("standing-by"));
+    assert!(said.message().contains("gateway.unit"), "{said}");
+}
+
+fn garbage_state() {
+    let rig = Rig::with(&Setup {
+        settings: FAST.to_owned(),
+        ..Setup::default()
+    });
+    rig.start_gateway();
+    let before = incarnation(&rig);
+    let folder = rig.runtime_directory();
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&folder)
+        .expect("the runtime folder");
+    let mut state = fs::OpenOptions::new();
+    let mut state = state
+        .write(true)
+        .create(true)
+        .mode(0o600)
+        .open(folder.join("state.json"))
+        .expect("a state file");
+    state.write_all(&[0xff; 4096]).expect("garbage");
+    rig.start_gatehound();
+    let said = rig
+        .journal
+        .wait_for("the warning", PATIENCE, event("warning"));
+    assert!(
+        said.message().contains("kept as state.json.rejected"),
+        "{said}"
+    );
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert_eq!(
+        fs::read(folder.join("state.json.rejected")).expect("the garbage"),
+        [0xff; 4096]
+    );
+    assert_eq!(incarnation(&rig), before);
+    assert_hands_off(&rig);
+}
+
+fn second_run() {
+    let rig = vouching(Setup::default());
+    let second = rig.gatehound(&["run"]);
+    assert_eq!(second.status.code(), Some(1), "{second:?}");
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        said.contains("another gatehound (pid") && said.contains("systemctl --user stop"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "0");
+}
+
+fn bad_reload() {
+    let rig = vouching(Setup::default());
+    rig.settings("interval = 7\n");
+    systemctl(&["reload", &rig.gatehound]);
+    let said = rig
+        .journal
+        .wait_for("the refusal", PATIENCE, event("warning"));
+    assert!(
+        said.message().contains("interval") && said.message().contains("keeping the settings"),
+        "{said}"
+    );
+    rig.mode("ok-false");
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    rig.settings(FAST);
+    systemctl(&["reload", &rig.gatehound]);
+    rig.journal
+        .wait_for("the new settings", PATIENCE, event("reloaded"));
+}
+
+fn exit_78() {
+    let rig = vouching_with(
+        &[("INTERVAL", "1s")],
+        Setup {
+            notify_proxy: true,
+            ..Setup::default()
+        },
+    );
+    rig.mode("exit=78");
+    rig.wait_for_status("standing-by: config-error", PATIENCE);
+    crate::watched::wait_for_rounds(&rig, 5);
+    assert_eq!(rig.property(&rig.gateway, "ActiveState"), "failed");
+    assert_hands_off(&rig);
+    systemctl(&["start", &rig.gateway]);
+    wait_until("the gateway to be healthy", PATIENCE, || rig.healthy());
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+}

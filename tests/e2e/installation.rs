@@ -1,0 +1,132 @@
+//! Trials of `gatehound install` and `uninstall`, for a profile of their own.
+//!
+//! An installation reloads the user manager, which disturbs trials beside it, so these run after all others.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use crate::place;
+use crate::rig::{PATIENCE, Rig, Setup};
+use crate::watched::{FAST, event, incarnation};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[(
+        "install_leads_to_a_watched_gateway_and_uninstall_leaves_it_as_it_was",
+        install,
+    )];
+    crate::named(list)
+}
+
+fn home(path: &str) -> PathBuf {
+    Path::new(&env::var_os("HOME").expect("HOME")).join(path)
+}
+
+/// What `install` puts into place, in the home.
+const INSTALLED: [&str; 6] = [
+    ".local/bin/gatehound",
+    ".config/systemd/user/gatehound.service",
+    ".config/systemd/user/gatehound@.service",
+    ".local/share/man/man1/gatehound.1",
+    ".local/share/man/man5/gatehound.toml.5",
+    ".local/share/man/man8/gatehound.service.8",
+];
+
+fn run(rig: &Rig, arguments: &[&str]) -> String {
+    let output = rig.gatehound(arguments);
+    assert!(
+        output.status.success(),
+        "gatehound {arguments:?}: {output:?}"
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn install() {
+    let in_use: Vec<_> = INSTALLED
+        .iter()
+        .filter(|path| home(path).exists())
+        .collect();
+    assert!(
+        in_use.is_empty(),
+        "a Gatehound is installed for this user ({in_use:?}); uninstall it, or run the suite as root"
+    );
+    let rig = Rig::with(&Setup {
+        watched: false,
+        ..Setup::default()
+    });
+    rig.settings(FAST);
+    rig.start_gateway();
+    let gateway = fs::read(rig.unit_path(&rig.gateway)).expect("the gateway's unit");
+    let before = incarnation(&rig);
+
+    let said = run(&rig, &["install", "--dry-run"]);
+    assert!(
+        said.contains("would install") && said.contains("would enable and start"),
+        "{said}"
+    );
+    assert!(
+        INSTALLED.iter().all(|path| !home(path).exists()),
+        "a dry run installed something"
+    );
+
+    let said = run(&rig, &["install"]);
+    assert!(
+        said.contains(&format!("started    {}", rig.gatehound)),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("watching   {}", rig.gateway)),
+        "{said}"
+    );
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert_eq!(
+        fs::read(home(INSTALLED[0])).unwrap(),
+        fs::read(place::file("gatehound")).unwrap()
+    );
+    assert_eq!(rig.property(&rig.gatehound, "UnitFileState"), "enabled");
+    let mut verify = Command::new("systemd-analyze");
+    // man(1) finds the pages by itself where a login has put ~/.local/bin into PATH.
+    verify
+        .args(["--user", "verify", "gatehound.service"])
+        .env("MANPATH", home(".local/share/man"));
+    let verified = verify.output().unwrap();
+    assert!(
+        verified.status.success() && verified.stderr.is_empty(),
+        "{verified:?}"
+    );
+
+    let own_run = rig.property(&rig.gatehound, "InvocationID");
+    let said = run(&rig, &["install"]);
+    assert!(
+        said.contains("unchanged") && !said.contains("installed"),
+        "{said}"
+    );
+    assert_eq!(
+        rig.property(&rig.gatehound, "InvocationID"),
+        own_run,
+        "a repeated install restarted what runs"
+    );
+    assert_eq!(incarnation(&rig), before);
+
+    rig.mode("blocked");
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    assert_eq!(
+        fs::read(rig.unit_path(&rig.gateway)).expect("the gateway's unit"),
+        gateway
+    );
+
+    let before = incarnation(&rig);
+    run(&rig, &["uninstall"]);
+    assert!(
+        INSTALLED.iter().all(|path| !home(path).exists()),
+        "uninstall left something"
+    );
+    assert_eq!(rig.property(&rig.gatehound, "LoadState"), "not-found");
+    assert_eq!(incarnation(&rig), before);
+    assert!(rig.healthy());
+}

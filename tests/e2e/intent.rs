@@ -1,0 +1,276 @@
+//! Trials of what happens between Gatehound's decisions: a human's wish, its own death, somebody on the port.
+
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+
+use crate::place;
+use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::watched::{
+    event, events, from_systemd, incarnation, vouching, vouching_with, wait_for_rounds,
+};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[
+        (
+            "rule_4_a_humans_stop_during_the_backoff_is_respected",
+            stop_in_backoff,
+        ),
+        (
+            "rule_8_a_humans_stop_between_stop_and_start_is_respected",
+            stop_between,
+        ),
+        (
+            "rule_8_a_successor_starts_what_its_predecessor_stopped",
+            killed_between,
+        ),
+        (
+            "rule_8_a_successor_with_wrong_settings_starts_it_all_the_same",
+            killed_between_and_wrong_settings,
+        ),
+        (
+            "rule_8_told_to_stop_between_stop_and_start_it_starts_the_gateway_first",
+            told_to_stop_between,
+        ),
+        (
+            "who_holds_the_port_is_swept_and_who_does_not_survives",
+            sweep,
+        ),
+        (
+            "rule_4_a_gateway_that_recovers_in_the_backoff_is_left_alone",
+            recovers,
+        ),
+    ];
+    crate::named(list)
+}
+
+fn stop_in_backoff() {
+    let rig = vouching_with(
+        &[("BACKOFF", "[\"20s\"]")],
+        Setup {
+            notify_proxy: true,
+            ..Setup::default()
+        },
+    );
+    rig.mode("ok-false");
+    rig.journal
+        .wait_for("the rung", PATIENCE, event("backing-off"));
+    systemctl(&["stop", &rig.gateway]);
+    rig.wait_for_status("standing-by: stopped", PATIENCE);
+    wait_for_rounds(&rig, 25);
+    assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
+    assert!(
+        !events(&rig)
+            .iter()
+            .any(|event| ["stopping", "starting"].contains(&event.as_str()))
+    );
+}
+
+/// Somebody else's program of the same user on the gateway's port, on an address of its own.
+struct Holder(Child);
+
+impl Holder {
+    /// A holder that ends at SIGTERM.
+    fn new(rig: &Rig) -> Self {
+        Self::with(rig, &[])
+    }
+
+    /// A holder that has to be killed, and so keeps the gateway down for the sweep's whole grace.
+    fn stubborn(rig: &Rig) -> Self {
+        Self::with(rig, &["--mode", "ignores-term"])
+    }
+
+    fn with(rig: &Rig, arguments: &[&str]) -> Self {
+        let mut command = Command::new(place::executable().expect("this executable"));
+        command
+            .args([
+                "stand-in-gateway",
+                "--bind",
+                "127.0.0.2",
+                "--port",
+                &rig.port.to_string(),
+            ])
+            .args(arguments);
+        let holder = Self(
+            command
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("start the holder"),
+        );
+        wait_until("the holder to listen", PATIENCE, || {
+            TcpStream::connect(("127.0.0.2", rig.port)).is_ok()
+        });
+        holder
+    }
+
+    fn lives(&mut self) -> bool {
+        self.0.try_wait().expect("ask for the holder").is_none()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits for the moment at which Gatehound has stopped the gateway and a stubborn holder keeps it from starting it.
+fn wait_until_stopped_by_gatehound(rig: &Rig) {
+    rig.journal
+        .wait_for("the stop", PATIENCE, event("stopping"));
+    wait_until("the gateway to be down", PATIENCE, || {
+        rig.property(&rig.gateway, "ActiveState") == "inactive"
+    });
+}
+
+fn stop_between() {
+    let rig = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    let mut holder = Holder::stubborn(&rig);
+    rig.mode("ok-false");
+    wait_until_stopped_by_gatehound(&rig);
+    systemctl(&["stop", &rig.gateway]);
+    rig.wait_for_status("standing-by: stopped", PATIENCE);
+    wait_for_rounds(&rig, 5);
+    assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
+    assert!(!events(&rig).contains(&"starting".to_owned()));
+    assert!(
+        holder.lives(),
+        "nobody may be killed for a gateway that a human wants down"
+    );
+}
+
+fn killed_between() {
+    let rig = vouching(Setup::default());
+    let _holder = Holder::stubborn(&rig);
+    rig.mode("ok-false");
+    wait_until_stopped_by_gatehound(&rig);
+    systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
+    let mark = rig.journal.mark();
+    rig.journal
+        .wait_for_after(mark, "the successor", PATIENCE, event("watching"));
+    let recovered = rig.journal.wait_for_after(
+        mark,
+        "the end of the incident",
+        PATIENCE,
+        event("recovered"),
+    );
+    assert_eq!(
+        recovered.get("GATEHOUND_RUNG").as_deref(),
+        Some("1"),
+        "{recovered}"
+    );
+    assert_eq!(
+        recovered.get("GATEHOUND_REASON").as_deref(),
+        Some("by-restart"),
+        "{recovered}"
+    );
+    assert!(rig.healthy());
+}
+
+fn killed_between_and_wrong_settings() {
+    let rig = vouching(Setup::default());
+    let before = incarnation(&rig);
+    let _holder = Holder::stubborn(&rig);
+    rig.mode("ok-false");
+    wait_until_stopped_by_gatehound(&rig);
+    rig.settings("interval = 7\n");
+    systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
+    rig.journal
+        .wait_for("the refusal", PATIENCE, from_systemd("status=78/CONFIG"));
+    rig.wait_until_healthy();
+    assert_ne!(incarnation(&rig), before);
+}
+
+fn told_to_stop_between() {
+    let rig = vouching(Setup::default());
+    let before = incarnation(&rig);
+    let _holder = Holder::stubborn(&rig);
+    rig.mode("ok-false");
+    wait_until_stopped_by_gatehound(&rig);
+    systemctl(&["stop", &rig.gatehound]);
+    assert_eq!(rig.property(&rig.gatehound, "Result"), "success");
+    rig.wait_until_healthy();
+    assert_ne!(incarnation(&rig), before);
+}
+
+fn sweep() {
+    let rig = vouching(Setup::default());
+    let mut holder = Holder::new(&rig);
+    let client = TcpStream::connect(("127.0.0.1", rig.port)).expect("a client of the port");
+    let mut client_process = client_of(&rig);
+    let mut namesake = Command::new("sleep");
+    let mut namesake = namesake
+        .arg0("openclaw-gateway")
+        .arg("1000")
+        .spawn()
+        .expect("start a namesake");
+    rig.mode("ok-false");
+    let swept = rig.journal.wait_for("the sweep", PATIENCE, event("swept"));
+    assert!(
+        swept.message().contains(&holder.0.id().to_string()),
+        "{swept}"
+    );
+    assert_eq!(
+        swept.get("GATEHOUND_ACTION").as_deref(),
+        Some("sweep"),
+        "{swept}"
+    );
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    assert!(!holder.lives());
+    assert!(
+        namesake.try_wait().expect("ask for the namesake").is_none(),
+        "killed for its name"
+    );
+    assert!(
+        client_process
+            .try_wait()
+            .expect("ask for the client")
+            .is_none(),
+        "a client of the port was killed"
+    );
+    drop(client);
+    for mut child in [namesake, client_process] {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// A process that is connected to the gateway's port.
+fn client_of(rig: &Rig) -> Child {
+    let stream = TcpStream::connect(("127.0.0.1", rig.port)).expect("a client of the port");
+    let socket = std::os::fd::OwnedFd::from(stream);
+    Command::new("sleep")
+        .arg("1000")
+        .stdin(Stdio::from(socket))
+        .spawn()
+        .expect("start a client")
+}
+
+fn recovers() {
+    let rig = vouching_with(&[("BACKOFF", "[\"20s\"]")], Setup { ..Setup::default() });
+    let before = incarnation(&rig);
+    rig.mode("ok-false");
+    rig.journal
+        .wait_for("the rung", PATIENCE, event("backing-off"));
+    rig.mode("healthy");
+    let recovered = rig.journal.wait_for(
+        "the end of the incident",
+        Duration::from_secs(20),
+        event("recovered"),
+    );
+    assert_eq!(
+        recovered.get("GATEHOUND_REASON").as_deref(),
+        Some("by-itself"),
+        "{recovered}"
+    );
+    assert_eq!(incarnation(&rig), before);
+}

@@ -1,0 +1,114 @@
+//! The end-to-end suite, `cargo demo`, and every helper program they need, in one executable.
+//!
+//! Owns the choice of the mode by the first argument, and of the place where the trials run: the user manager that is
+//! running, else a throwaway machine in which this same executable is started again with the same arguments.
+//! Knows nothing of what the trials do.
+
+// Clippy's leave for tests covers only functions marked `#[test]`, which a suite with a harness of its own has not.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod demo;
+mod infrastructure;
+mod input;
+mod installation;
+mod intent;
+mod machine;
+mod place;
+mod recovery;
+#[path = "../stand_in/mod.rs"]
+mod stand_in;
+mod watched;
+mod watching;
+// What these offer is more than the trials of one moment use.
+#[allow(dead_code)]
+mod journal;
+#[allow(dead_code)]
+mod notify_proxy;
+#[allow(dead_code)]
+mod privileged;
+#[allow(dead_code)]
+mod rig;
+
+use std::env;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Trials mostly wait for timers and the journal, so there may be more of them at once than there are cores.
+const THREADS: usize = 8;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    match arguments.first().map(String::as_str) {
+        Some("stand-in-gateway") => stand_in::main(rest),
+        Some("notify-proxy") => notify_proxy::main(rest),
+        Some("notify-forwarder") => notify_proxy::forward(rest),
+        Some("order") => stand_in::order_main(rest),
+        Some("as-root") => privileged::serve(),
+        Some("demo") => demo::main(),
+        _ => suite(&arguments),
+    }
+}
+
+fn trials() -> Vec<Trial> {
+    [
+        infrastructure::trials(),
+        watching::trials(),
+        recovery::trials(),
+        intent::trials(),
+        input::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Trials that are plain functions and fail by a panic.
+fn named(list: &[(&str, fn())]) -> Vec<Trial> {
+    let run = |trial: fn()| -> Result<(), Failed> {
+        trial();
+        Ok(())
+    };
+    list.iter()
+        .map(|(name, trial)| {
+            let trial = *trial;
+            Trial::test(*name, move || run(trial))
+        })
+        .collect()
+}
+
+fn suite(arguments: &[String]) -> ExitCode {
+    let mut options = Arguments::from_args();
+    options.test_threads.get_or_insert(THREADS);
+    if options.list {
+        let all = trials().into_iter().chain(installation::trials()).collect();
+        return libtest_mimic::run(&options, all).exit_code();
+    }
+    match place::find() {
+        Ok(place::Place::Here) => run(&options),
+        Ok(place::Place::Machine) => place::again_in_machine(arguments).unwrap_or_else(refuse),
+        Err(reason) => refuse(reason),
+    }
+}
+
+/// Side by side first, then those that would disturb the others.
+fn run(options: &Arguments) -> ExitCode {
+    let beside = libtest_mimic::run(options, trials());
+    let alone = libtest_mimic::run(options, installation::trials());
+    if beside.has_failed() {
+        beside.exit_code()
+    } else {
+        alone.exit_code()
+    }
+}
+
+fn refuse(reason: String) -> ExitCode {
+    eprintln!("e2e: {reason}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,350 @@
+//! Trials of the ladder: a gateway that hangs is brought back, one that stays broken is held.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+
+use crate::rig::{PATIENCE, Rig, Setup};
+use crate::watched::{
+    between, event, events, from_systemd, vouching, vouching_with, wait_for_rounds,
+};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[
+        (
+            "rule_1_a_blocked_gateway_is_brought_back_without_a_vouch_meanwhile",
+            blocked,
+        ),
+        ("a_gateway_whose_port_is_gone_is_restarted", port_gone),
+        ("a_gateway_whose_http_is_dead_is_restarted", http_dead),
+        ("a_gateway_whose_health_has_no_ok_is_restarted", no_ok),
+        (
+            "a_gateway_whose_health_says_ok_false_is_restarted",
+            ok_false,
+        ),
+        ("a_gateway_that_answers_html_is_restarted", html),
+        (
+            "a_gateway_that_is_never_healthy_again_is_held_and_the_watchdog_bites_once",
+            never_healthy,
+        ),
+        (
+            "a_gateway_that_ignores_sigterm_is_stopped_within_the_bound",
+            ignores_sigterm,
+        ),
+        ("a_stopped_gateway_is_restarted_at_once", stopped),
+        (
+            "the_gateways_unit_and_drop_ins_stay_as_they_are",
+            unit_files,
+        ),
+    ];
+    crate::named(list)
+}
+
+fn blocked() {
+    let rig = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    rig.mode("blocked");
+    let failing = rig
+        .journal
+        .wait_for("the failing round", PATIENCE, event("failing"));
+    assert_eq!(
+        failing.get("GATEHOUND_PROBE").as_deref(),
+        Some("http"),
+        "{failing}"
+    );
+    assert_eq!(
+        failing.get("GATEHOUND_STALL").as_deref(),
+        Some("blocked"),
+        "{failing}"
+    );
+    let incident = failing.get("GATEHOUND_INCIDENT").expect("an incident");
+    let recovered = rig
+        .journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    assert_eq!(
+        recovered.get("GATEHOUND_REASON").as_deref(),
+        Some("by-restart"),
+        "{recovered}"
+    );
+    assert_eq!(recovered.get("GATEHOUND_INCIDENT"), Some(incident.clone()));
+    assert_eq!(recovered.get("GATEHOUND_RUNG").as_deref(), Some("1"));
+    let story = [
+        "failing",
+        "backing-off",
+        "stopping",
+        "killing",
+        "starting",
+        "recovered",
+    ];
+    let told: Vec<_> = events(&rig)
+        .into_iter()
+        .filter(|event| story.contains(&event.as_str()))
+        .collect();
+    assert_eq!(told, story);
+    for record in rig.journal.all() {
+        if record
+            .get("GATEHOUND_EVENT")
+            .is_some_and(|event| story.contains(&event.as_str()))
+        {
+            assert_eq!(
+                record.get("GATEHOUND_INCIDENT"),
+                Some(incident.clone()),
+                "{record}"
+            );
+            assert_eq!(
+                record.get("USER_UNIT"),
+                Some(rig.gateway.clone()),
+                "{record}"
+            );
+            assert_eq!(
+                record.get("MESSAGE_ID").map(|id| id.len()),
+                Some(32),
+                "{record}"
+            );
+        }
+    }
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    wait_for_rounds(&rig, 2);
+    let meanwhile = failing.monotonic()..recovered.monotonic();
+    let vouches: Vec<_> = rig
+        .notified()
+        .into_iter()
+        .filter(|sent| sent.text.contains("WATCHDOG=1"))
+        .collect();
+    assert!(
+        vouches.iter().all(|vouch| !meanwhile.contains(&vouch.at)),
+        "{vouches:?}"
+    );
+    let first = vouches
+        .iter()
+        .find(|vouch| meanwhile.end <= vouch.at)
+        .expect("a vouch afterwards");
+    assert!(first.text.contains("WATCHDOG_USEC=90000000"), "{first:?}");
+    assert!(rig.healthy());
+}
+
+/// Holds that a way to fail is answered with one restart, and that the journal names it.
+fn restarted_for(mode: &str, probe: &str, reason: &str, stall: &str) {
+    let rig = vouching(Setup::default());
+    rig.mode(mode);
+    let failing = rig
+        .journal
+        .wait_for("the failing round", PATIENCE, event("failing"));
+    let field = |name| failing.get(name).unwrap_or_default();
+    assert_eq!(field("GATEHOUND_PROBE"), probe, "{failing}");
+    assert!(field("GATEHOUND_REASON").contains(reason), "{failing}");
+    assert_eq!(field("GATEHOUND_STALL"), stall, "{failing}");
+    let recovered = rig
+        .journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    assert_eq!(
+        recovered.get("GATEHOUND_REASON").as_deref(),
+        Some("by-restart"),
+        "{recovered}"
+    );
+    assert_eq!(
+        events(&rig)
+            .iter()
+            .filter(|event| *event == "starting")
+            .count(),
+        1
+    );
+    assert!(rig.healthy());
+}
+
+fn port_gone() {
+    restarted_for("port-gone", "port", "nothing listens", "gone");
+}
+
+fn http_dead() {
+    restarted_for(
+        "accept-and-silent",
+        "http",
+        "no answer within 1 s",
+        "blocked",
+    );
+}
+
+fn no_ok() {
+    restarted_for("no-ok", "health", "no \"ok\"", "answering");
+}
+
+fn ok_false() {
+    restarted_for("ok-false", "health", "\"ok\": false", "answering");
+}
+
+fn html() {
+    restarted_for("html", "health", "HTML", "answering");
+}
+
+fn never_healthy() {
+    let settings = [
+        ("BACKOFF", r#"["5s", "10s", "20s"]"#),
+        ("PATIENCE__STARTING", "1s"),
+    ];
+    let rig = vouching_with(
+        &settings,
+        Setup {
+            notify_proxy: true,
+            ..Setup::default()
+        },
+    );
+    rig.mode_at_start("ok-false");
+    rig.mode("ok-false");
+    let mut mark = rig.journal.mark();
+    for (rung, delay) in [(1, 5), (2, 10), (3, 20)] {
+        let within = PATIENCE + Duration::from_secs(delay);
+        let backing_off = rig
+            .journal
+            .wait_for_after(mark, "a rung", within, event("backing-off"));
+        assert_eq!(
+            backing_off.get("GATEHOUND_RUNG"),
+            Some(rung.to_string()),
+            "{backing_off}"
+        );
+        assert!(
+            backing_off
+                .message()
+                .contains(&format!("restart in {delay} s")),
+            "{backing_off}"
+        );
+        let stopping = rig
+            .journal
+            .wait_for_after(mark, "the stop", within, event("stopping"));
+        let waited = between(&backing_off, &stopping);
+        assert!(
+            (delay..delay + 3).contains(&waited.as_secs()),
+            "rung {rung} waited {waited:?}"
+        );
+        rig.journal
+            .wait_for_after(mark, "the start", PATIENCE, event("starting"));
+        mark = rig.journal.mark();
+    }
+    let holding = rig.journal.wait_for("the hold", PATIENCE, event("holding"));
+    let bite = rig
+        .journal
+        .wait_for("the bite", PATIENCE, from_systemd("Watchdog timeout"));
+    assert!(between(&holding, &bite) < Duration::from_secs(5), "{bite}");
+    rig.journal.wait_for(
+        "systemd's books",
+        PATIENCE,
+        from_systemd("Failed with result 'watchdog'"),
+    );
+    rig.journal
+        .wait_for_after(mark, "the successor", PATIENCE, event("watching"));
+    rig.wait_for_status("holding: the ladder is used up", PATIENCE);
+    wait_for_rounds(&rig, 5);
+    assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "1");
+    assert!(
+        rig.status_text().starts_with("holding: "),
+        "{}",
+        rig.status_text()
+    );
+    let last = rig.notified().pop().expect("a lease");
+    assert!(last.text.contains("WATCHDOG_USEC="), "{last:?}");
+    assert_eq!(
+        events(&rig)
+            .iter()
+            .filter(|event| *event == "starting")
+            .count(),
+        3
+    );
+    assert_eq!(
+        events(&rig)
+            .iter()
+            .filter(|event| *event == "holding")
+            .count(),
+        1
+    );
+}
+
+fn ignores_sigterm() {
+    let rig = vouching(Setup::default());
+    assert_eq!(rig.property(&rig.gateway, "TimeoutStopUSec"), "5min 30s");
+    rig.mode("blocked");
+    let stopping = rig
+        .journal
+        .wait_for("the stop", PATIENCE, event("stopping"));
+    let starting = rig
+        .journal
+        .wait_for("the start", PATIENCE, event("starting"));
+    let took = between(&stopping, &starting);
+    // One second until SIGKILL, as the settings say, and what two cores full of trials add.
+    assert!(
+        (Duration::from_secs(1)..Duration::from_secs(6)).contains(&took),
+        "{took:?}"
+    );
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+}
+
+fn stopped() {
+    let rig = vouching(Setup::default());
+    rig.mode("stopped");
+    let failing = rig
+        .journal
+        .wait_for("the failing round", PATIENCE, event("failing"));
+    assert_eq!(
+        failing.get("GATEHOUND_STALL").as_deref(),
+        Some("stopped"),
+        "{failing}"
+    );
+    let backing_off = rig
+        .journal
+        .wait_for("the rung", PATIENCE, event("backing-off"));
+    assert!(
+        between(&failing, &backing_off) < Duration::from_millis(100),
+        "{backing_off}"
+    );
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+}
+
+fn unit_files() {
+    let rig = Rig::with(&Setup::default());
+    let drop_in = rig
+        .unit_path(&format!("{}.d", rig.gateway))
+        .join("operator.conf");
+    fs::create_dir_all(drop_in.parent().expect("a folder")).expect("a folder for the drop-in");
+    fs::write(&drop_in, "[Service]\nEnvironment=OPERATOR=1\n").expect("a drop-in");
+    drop(rig);
+    let rig = vouching(Setup {
+        gateway_service: "Environment=OPERATOR=1",
+        ..Setup::default()
+    });
+    let drop_in = rig
+        .unit_path(&format!("{}.d", rig.gateway))
+        .join("operator.conf");
+    fs::create_dir_all(drop_in.parent().expect("a folder")).expect("a folder for the drop-in");
+    fs::write(&drop_in, "[Service]\nEnvironment=OPERATOR=2\n").expect("a drop-in");
+    let unit = rig.unit_path(&rig.gateway);
+    let before = (seen(&unit), seen(&drop_in));
+    rig.mode("blocked");
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    assert_eq!((seen(&unit), seen(&drop_in)), before);
+    let folder = fs::read_dir(drop_in.parent().expect("a folder"))
+        .expect("the folder")
+        .count();
+    assert_eq!(folder, 1, "a drop-in appeared");
+    assert_eq!(
+        rig.property(&rig.gateway, "FragmentPath"),
+        unit.display().to_string()
+    );
+}
+
+/// A file's bytes, and what tells that nobody wrote the same bytes again.
+fn seen(path: &Path) -> (Vec<u8>, std::time::SystemTime, u64) {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).expect("the file");
+    (
+        fs::read(path).expect("the file"),
+        metadata.modified().expect("a time"),
+        metadata.ino(),
+    )
+}

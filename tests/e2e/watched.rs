@@ -1,0 +1,110 @@
+//! What the trials of Gatehound share: short settings, and how its records are recognised.
+
+use std::time::Duration;
+
+use crate::journal::Record;
+use crate::rig::{PATIENCE, Rig, Setup, wait_until};
+
+/// Settings under which nothing takes longer than it must; a trial that measures a default sets it itself.
+pub const FAST: &str = r#"
+interval = "1s"
+debounce = "0s"
+backoff = ["1s", "1s", "1s"]
+[probe]
+http_timeout = "1s"
+health_timeout = "1s"
+[patience]
+interval = "500ms"
+gone = "500ms"
+blocked = "1s"
+answering = "500ms"
+busy = "2s"
+starting = "5s"
+starting_idle = "5s"
+[stop_timeout]
+hung = "1s"
+draining = "3s"
+"#;
+
+/// A gateway and a Gatehound that vouches for it, under the short settings.
+pub fn vouching(setup: Setup) -> Rig {
+    vouching_with(&[], setup)
+}
+
+/// As [`vouching`], with settings of the trial's own, each the name of a variable without its prefix and a value.
+pub fn vouching_with(own: &[(&str, &str)], setup: Setup) -> Rig {
+    let rig = Rig::with(&short(own, setup));
+    rig.start_gateway();
+    rig.start_gatehound();
+    rig.journal
+        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+    rig
+}
+
+/// The short settings, with the trial's own over them.
+pub fn short(own: &[(&str, &str)], setup: Setup) -> Setup {
+    let variable =
+        |(name, value): &(&str, &str)| format!("Environment='GATEHOUND_{name}={value}'\n");
+    let variables: String = own.iter().map(variable).collect();
+    Setup {
+        settings: FAST.to_owned(),
+        gatehound_service: variables + &setup.gatehound_service,
+        ..setup
+    }
+}
+
+/// Recognises a record by its `GATEHOUND_EVENT=`.
+pub fn event(name: &str) -> impl Fn(&Record) -> bool {
+    move |record| record.get("GATEHOUND_EVENT").as_deref() == Some(name)
+}
+
+/// Recognises what the user manager writes about a unit.
+pub fn from_systemd(text: &str) -> impl Fn(&Record) -> bool {
+    move |record| {
+        record.get("SYSLOG_IDENTIFIER").as_deref() == Some("systemd")
+            && record.message().contains(text)
+    }
+}
+
+/// Everything Gatehound decided in this trial, by event.
+pub fn events(rig: &Rig) -> Vec<String> {
+    rig.journal
+        .all()
+        .iter()
+        .filter_map(|record| record.get("GATEHOUND_EVENT"))
+        .collect()
+}
+
+/// Holds that Gatehound laid no hand on the gateway.
+#[track_caller]
+pub fn assert_hands_off(rig: &Rig) {
+    let acts: Vec<_> = rig
+        .journal
+        .all()
+        .iter()
+        .filter_map(|record| record.get("GATEHOUND_ACTION"))
+        .collect();
+    assert!(acts.is_empty(), "Gatehound acted: {acts:?}");
+}
+
+/// Waits until Gatehound has looked this many more times; needs [`Setup::notify_proxy`].
+pub fn wait_for_rounds(rig: &Rig, rounds: usize) {
+    let told = || {
+        rig.notified()
+            .iter()
+            .filter(|datagram| datagram.text.contains("WATCHDOG"))
+            .count()
+    };
+    let before = told();
+    wait_until("more rounds", PATIENCE, || before + rounds <= told());
+}
+
+/// The name of the gateway's current run.
+pub fn incarnation(rig: &Rig) -> String {
+    rig.property(&rig.gateway, "InvocationID")
+}
+
+/// The time from one record to a later one.
+pub fn between(earlier: &Record, later: &Record) -> Duration {
+    later.monotonic().saturating_sub(earlier.monotonic())
+}

@@ -1,0 +1,145 @@
+//! Trials of what Gatehound leaves alone: a crash, a human's stop, a pause.
+
+use std::fs;
+
+use libtest_mimic::Trial;
+
+use crate::privileged;
+use crate::rig::{PATIENCE, Setup, systemctl, wait_until};
+use crate::watched::{
+    assert_hands_off, event, incarnation, vouching, vouching_with, wait_for_rounds,
+};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[
+        ("a_crash_is_systemds_to_answer", crash),
+        (
+            "a_humans_stop_is_respected_and_their_start_is_watched_again",
+            stop,
+        ),
+        ("a_pause_keeps_hands_off_until_resume", pause),
+        ("the_old_flag_file_pauses_while_it_exists", flag_file),
+        (
+            "a_flag_file_of_another_user_is_refused_with_a_warning",
+            foreign_flag_file,
+        ),
+        (
+            "a_healthy_round_starts_no_process_and_no_thread",
+            nothing_is_spawned,
+        ),
+    ];
+    crate::named(list)
+}
+
+fn crash() {
+    let rig = vouching(Setup::default());
+    let before = incarnation(&rig);
+    systemctl(&["kill", "--signal=ABRT", "--kill-whom=main", &rig.gateway]);
+    rig.journal
+        .wait_for("systemd's new run", PATIENCE, event("new-incarnation"));
+    rig.wait_until_healthy();
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert_ne!(incarnation(&rig), before);
+    assert_eq!(rig.property(&rig.gateway, "NRestarts"), "1");
+    assert_hands_off(&rig);
+}
+
+fn stop() {
+    let rig = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    systemctl(&["stop", &rig.gateway]);
+    rig.wait_for_status("standing-by: stopped", PATIENCE);
+    wait_for_rounds(&rig, 5);
+    assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
+    assert!(rig.status_text().starts_with("standing-by: stopped"));
+    assert_hands_off(&rig);
+    systemctl(&["start", &rig.gateway]);
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert_hands_off(&rig);
+}
+
+fn pause() {
+    let rig = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    let paused = rig.gatehound(&["pause", "--for", "1h", "trying", "something"]);
+    assert!(paused.status.success(), "{paused:?}");
+    rig.wait_for_status("standing-by: paused, trying something", PATIENCE);
+    rig.mode("blocked");
+    wait_for_rounds(&rig, 5);
+    assert_hands_off(&rig);
+    let mark = rig.journal.mark();
+    assert!(rig.gatehound(&["resume"]).status.success());
+    rig.journal
+        .wait_for_after(mark, "the restart", PATIENCE, event("starting"));
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+}
+
+fn flag_file() {
+    let flag = std::env::temp_dir().join(format!("gatehound-e2e-flag-{}", std::process::id()));
+    let rig = vouching_with(
+        &[("PAUSE__FLAG_FILE", flag.to_str().unwrap())],
+        Setup {
+            notify_proxy: true,
+            ..Setup::default()
+        },
+    );
+    fs::write(&flag, "").unwrap();
+    rig.wait_for_status("standing-by: paused", PATIENCE);
+    rig.mode("blocked");
+    wait_for_rounds(&rig, 3);
+    assert_hands_off(&rig);
+    fs::remove_file(&flag).unwrap();
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+}
+
+fn foreign_flag_file() {
+    let flag = std::env::temp_dir().join(format!("gatehound-e2e-foreign-{}", std::process::id()));
+    let flag = flag.to_str().unwrap();
+    privileged::as_root(&[
+        "install",
+        "-o",
+        &privileged::stranger(),
+        "-m",
+        "666",
+        "/dev/null",
+        flag,
+    ]);
+    let rig = vouching_with(&[("PAUSE__FLAG_FILE", flag)], Setup::default());
+    let warning = rig
+        .journal
+        .wait_for("the refusal", PATIENCE, event("warning"));
+    assert!(warning.message().contains("belongs to uid"), "{warning}");
+    rig.mode("blocked");
+    rig.journal
+        .wait_for("the restart", PATIENCE, event("recovered"));
+    privileged::as_root(&["rm", flag]);
+}
+
+fn nothing_is_spawned() {
+    // The user has more processes than one already, so that every fork and every thread is refused.
+    let rig = vouching(Setup {
+        gatehound_service: "LimitNPROC=1".to_owned(),
+        ..Setup::default()
+    });
+    let pid = rig.main_pid(&rig.gatehound);
+    let last = || rig.property(&rig.gatehound, "WatchdogTimestampMonotonic");
+    for _ in 0..5 {
+        let before = last();
+        wait_until("the next vouch", PATIENCE, || last() != before);
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
+        assert_eq!(threads, 1);
+    }
+    assert_eq!(rig.main_pid(&rig.gatehound), pid);
+    let refused = std::process::Command::new("prlimit")
+        .args(["--nproc=1", "sh", "-c", "true & true"])
+        .output();
+    assert!(
+        !refused.unwrap().stderr.is_empty(),
+        "LimitNPROC=1 refuses nothing here, so this trial shows nothing"
+    );
+}
