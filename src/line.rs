@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest line, in characters; enough for a sentence, short enough for a status line.
-pub const MAX_CHARS: usize = 240;
+/// The longest line, in characters: enough for what was seen, what is done and what comes next.
+pub const MAX_CHARS: usize = 400;
 
 /// One printable line: no control characters, no newline, at most [`MAX_CHARS`] characters.
 ///

@@ -612,3 +612,29 @@ fn a_second_run_is_refused_and_told_how_to_stop_the_first() {
     let kept = fs::read(home.runtime("lock")).unwrap();
     assert_eq!(kept, b"4711", "the first one's pid stays");
 }
+
+#[test]
+fn output_that_nobody_takes_is_no_reason_to_panic() {
+    let home = Home::new();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = home
+        .gatehound(&["config", "show"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn every_profile_that_the_option_takes_is_one_that_the_settings_take() {
+    let home = Home::new();
+    for name in ["_x", "-x", ".x", "a/b"] {
+        let argument = format!("--profile={name}");
+        let output = home.run(&[&argument, "config", "show"]);
+        assert_eq!(output.status.code(), Some(2), "{name}: {output:?}");
+    }
+}

@@ -154,12 +154,7 @@ fn a_value_with_a_line_break_is_one_value() {
 #[test]
 fn options_of_the_program_and_foreign_variables_are_no_keys() {
     let (_dir, mut sources) = sources("");
-    for name in [
-        "GATEHOUND_PROFILE",
-        "GATEHOUND_CONFIG",
-        "OPENCLAW_GATEWAY_PORT",
-        "INTERVAL",
-    ] {
+    for name in ["GATEHOUND_PROFILE", "OPENCLAW_GATEWAY_PORT", "INTERVAL"] {
         variable(&mut sources, name, "1");
     }
     assert_eq!(load(&sources).unwrap().settings, Settings::default());

@@ -72,7 +72,13 @@ pub fn ensure_private_dir(path: &Path) -> Result<(), Line> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|e| cannot("create", path, &e))?;
+        .map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Line::new(&format!(
+                "{}: not a folder; not used, remove it or make it a folder of your own",
+                path.display()
+            )),
+            _ => cannot("create", path, &e),
+        })?;
     let metadata = fs::symlink_metadata(path).map_err(|e| cannot("look at", path, &e))?;
     let refused = |reason: &str| {
         Line::new(&format!(

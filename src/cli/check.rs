@@ -28,7 +28,7 @@ pub(super) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let mut senses = Senses::new(proc, dir, boot_id, unit, Clock, manager()?);
     let seen = senses.look(&settings, true);
     if json {
-        println!("{:#}", as_json(&senses.unit, &seen));
+        say!("{:#}", as_json(&senses.unit, &seen));
     } else {
         print_lines(&senses.unit, &seen);
     }
@@ -66,23 +66,23 @@ fn unit_state(seen: &Seen) -> String {
 
 fn print_lines(unit: &str, seen: &Seen) {
     let (verdict, detail) = verdict(&seen.look.health);
-    println!("gateway  {verdict}, {detail}");
-    println!("unit     {unit}: {}", unit_state(seen));
+    say!("gateway  {verdict}, {detail}");
+    say!("unit     {unit}: {}", unit_state(seen));
     match seen.address {
-        Some(address) => println!("port     {} on {address}", seen.port),
-        None => println!("port     {}, nothing listens", seen.port),
+        Some(address) => say!("port     {} on {address}", seen.port),
+        None => say!("port     {}, nothing listens", seen.port),
     }
     if let Some(stranger) = &seen.look.stranger {
-        println!("         held by {stranger}");
+        say!("         held by {stranger}");
     }
     if let Some(pause) = &seen.look.pause {
         let left = pause
             .remaining
             .map_or_else(String::new, |left| format!(" for {}", span(left)));
-        println!("paused  {left}: {}", pause.reason);
+        say!("paused  {left}: {}", pause.reason);
     }
     for warning in &seen.warnings {
-        println!("warning  {warning}");
+        say!("warning  {warning}");
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn show(sources: &Sources) -> anyhow::Result<ExitCode> {
         .max()
         .unwrap_or(0);
     for one in shown {
-        println!("{:key$}  {:value$}  {}", one.key, one.value, one.origin);
+        say!("{:key$}  {:value$}  {}", one.key, one.value, one.origin);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -28,9 +28,9 @@ pub(super) fn check(mut sources: Sources) -> anyhow::Result<ExitCode> {
     sources.watchdog = Some(watchdog(&sources));
     let loaded = config::load(&sources)?;
     for warning in &loaded.warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
-    println!("the settings are right");
+    say!("the settings are right");
     Ok(ExitCode::SUCCESS)
 }
 

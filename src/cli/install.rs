@@ -99,16 +99,16 @@ impl File {
         let there = self.there();
         let path = self.path.display();
         match (&there, dry_run) {
-            (There::Same, _) => println!("unchanged  {path}"),
-            (There::Nothing, true) => println!("would install  {path}"),
-            (There::Other, true) => println!("would replace  {path}"),
+            (There::Same, _) => say!("unchanged  {path}"),
+            (There::Nothing, true) => say!("would install  {path}"),
+            (There::Other, true) => say!("would replace  {path}"),
             (There::Nothing | There::Other, false) => {
                 let folder = self.path.parent().unwrap_or(Path::new("/"));
                 fs::create_dir_all(folder)
                     .with_context(|| format!("cannot create {}", folder.display()))?;
                 files::install(&self.path, &self.bytes, self.mode)
                     .map_err(|line| anyhow!("{line}"))?;
-                println!(
+                say!(
                     "{}  {path}",
                     if there == There::Nothing {
                         "installed"
@@ -139,7 +139,7 @@ pub(super) fn install(mut sources: Sources, dry_run: bool) -> anyhow::Result<Exi
         changed |= file.put(dry_run)?;
     }
     if dry_run {
-        println!("would enable and start  {unit}");
+        say!("would enable and start  {unit}");
     } else {
         activate(&mut manager, &unit, &before, changed)?;
     }
@@ -177,10 +177,10 @@ fn activate(
 ) -> anyhow::Result<()> {
     manager.reload()?;
     manager.enable(unit)?;
-    println!("enabled    {unit}");
+    say!("enabled    {unit}");
     let running = before.active_state == "active";
     if running && !changed {
-        println!("running    {unit}");
+        say!("running    {unit}");
         return Ok(());
     }
     if running {
@@ -190,7 +190,7 @@ fn activate(
         manager.start(unit)?;
     }
     await_active(manager, unit)?;
-    println!(
+    say!(
         "{}  {unit}",
         if running { "restarted" } else { "started  " }
     );
@@ -224,19 +224,19 @@ fn await_active(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
 fn missing(manager: &mut UserManager, gateway: &str) -> anyhow::Result<()> {
     let facts = manager.unit(gateway)?;
     match (facts.load_state.as_str(), facts.active_state.as_str()) {
-        ("loaded", "active") => println!("watching   {gateway}"),
+        ("loaded", "active") => say!("watching   {gateway}"),
         ("loaded", state) => {
-            println!("missing    {gateway} is {state}; start it: systemctl --user start {gateway}")
+            say!("missing    {gateway} is {state}; start it: systemctl --user start {gateway}")
         }
         (state, _) => {
-            println!("missing    {gateway} is {state}; install it: openclaw gateway install")
+            say!("missing    {gateway} is {state}; install it: openclaw gateway install")
         }
     }
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?
         .map_or_else(String::new, |user| user.name);
     // systemd-logind keeps one empty file for each lingering user.
     if !Path::new("/var/lib/systemd/linger").join(&user).exists() {
-        println!(
+        say!(
             "missing    linger is off, so both stop at logout; switch it on: loginctl enable-linger {user}"
         );
     }
@@ -257,25 +257,25 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
     ) {
         manager.stop(&unit)?;
         await_stopped(&mut manager, &unit)?;
-        println!("stopped    {unit}");
+        say!("stopped    {unit}");
     }
     manager.disable(&unit)?;
-    println!("disabled   {unit}");
+    say!("disabled   {unit}");
     if let Some(other) = other_instance(&places, &unit) {
-        println!("kept       program and units, because {other} is still enabled");
+        say!("kept       program and units, because {other} is still enabled");
         return Ok(ExitCode::SUCCESS);
     }
     let man = MAN_PAGES.map(|(name, _)| places.man.join(name));
     let units = ["gatehound.service", "gatehound@.service"].map(|name| places.units.join(name));
     for path in units.into_iter().chain(man).chain([places.program.clone()]) {
         match fs::remove_file(&path) {
-            Ok(()) => println!("removed    {}", path.display()),
+            Ok(()) => say!("removed    {}", path.display()),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => bail!("cannot remove {}: {e}; remove it by hand", path.display()),
         }
     }
     manager.reload()?;
-    println!("kept       {}", sources.folder.display());
+    say!("kept       {}", sources.folder.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,13 @@
 //!
 //! Owns the words of the options; each command has a file of its own.
 
+/// Prints a line. A reader that has gone away, such as `| head`, is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+
 mod check;
 mod config;
 mod install;
@@ -18,7 +25,7 @@ use crate::{
     daemon::{self, RunError},
     decide::MANAGER_LIMIT,
     sense::{
-        config::{ConfigError, Sources},
+        config::{ConfigError, Sources, is_profile},
         folders,
     },
 };
@@ -107,7 +114,6 @@ pub fn main() -> ExitCode {
     match cli.dispatch() {
         Ok(status) => status,
         Err(e) => {
-            // A reader that has gone away, such as `| head`, is no failure worth a message.
             let _ = writeln!(
                 std::io::stderr(),
                 "gatehound: {}",
@@ -157,13 +163,11 @@ impl Options {
 
 /// A profile becomes part of unit and folder names.
 fn profile(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.is_empty() || 64 < text.len() || text.starts_with('.') || !text.chars().all(plain) {
-        return Err(
-            "a profile has letters, digits, '-', '_' and '.', at most 64 of them".to_owned(),
-        );
+    if is_profile(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a profile has letters, digits, '-', '_' and '.', begins with a letter or digit, and has at most 64 of them".to_owned())
     }
-    Ok(text.to_owned())
 }
 
 fn manager() -> anyhow::Result<UserManager> {
@@ -196,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_profile_cannot_leave_its_folder() {
-        for bad in ["", "..", "a/b", "a b", "a\nb", ".hidden", "%i"] {
+        for bad in ["", "..", "_x", "a/b", "a b", "a\nb", ".hidden", "%i"] {
             profile(bad).unwrap_err();
         }
         for good in ["work", "a-b_c.d", "9"] {

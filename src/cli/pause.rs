@@ -29,7 +29,7 @@ pub(super) fn pause(
     let boot_id = boot_id::get().map_err(own)?;
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     pause::set(&dir, &boot_id, Clock.boottime(), length, reason).map_err(own)?;
-    println!("paused for {}; gatehound resume ends it", span(length));
+    say!("paused for {}; gatehound resume ends it", span(length));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn pause(
 pub(super) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     let lifted = pause::lift(&dir).map_err(own)?;
-    println!(
+    say!(
         "{}",
         if lifted {
             "resumed"
@@ -61,7 +61,7 @@ pub(super) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
 pub(super) fn reset(sources: &Sources) -> anyhow::Result<ExitCode> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     files::request_reset(&dir).map_err(own)?;
-    println!("reset asked for; gatehound status shows what comes of it");
+    say!("reset asked for; gatehound status shows what comes of it");
     Ok(ExitCode::SUCCESS)
 }
 

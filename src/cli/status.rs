@@ -9,7 +9,7 @@ use super::{manager, shipped_unit};
 use crate::{
     act::files::{Kept, StateFile},
     daemon::Memory,
-    decide::{State, facts::UnitFacts, status::span},
+    decide::{State, facts::UnitFacts, settings::Settings, status::span},
     line::Line,
     sense::{
         boot_id,
@@ -33,7 +33,7 @@ struct Known {
 pub(super) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let known = known(sources)?;
     if json {
-        println!("{:#}", as_json(&known));
+        say!("{:#}", as_json(&known));
     } else {
         print_lines(&known);
     }
@@ -48,9 +48,11 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref())
         .map_err(|line| anyhow!("{line}"))?;
     let memory = memory(&dir);
-    let settings = config::load(sources)?.settings;
     let (own_unit, unit) = memory.as_ref().map_or_else(
         || {
+            // Settings that are wrong are `config check`'s to complain about.
+            let settings = config::load(sources)
+                .map_or_else(|_| Settings::default(), |loaded| loaded.settings);
             let profile = sources.profile.as_deref();
             (
                 shipped_unit(profile),
@@ -91,20 +93,20 @@ fn print_lines(known: &Known) {
     let running = known.own.active_state == "active";
     let text = known.status.as_ref().filter(|_| running);
     match text {
-        Some(text) => println!("gatehound  {text}"),
-        None => println!(
+        Some(text) => say!("gatehound  {text}"),
+        None => say!(
             "gatehound  {}, nobody watches; start it: systemctl --user start {}",
             state_of(&known.own),
             known.own_unit
         ),
     }
-    println!("gateway    {}: {}", known.unit, state_of(&known.gateway));
+    say!("gateway    {}: {}", known.unit, state_of(&known.gateway));
     let Some(state) = &known.state else { return };
     let now = Clock.now();
     if let Some(incident) = &state.incident {
         let since = span(now.since(incident.since));
         let failure = &incident.failure;
-        println!(
+        say!(
             "incident   {}, {since} so far, {}: {}",
             incident.id,
             failure.probe.name(),
@@ -113,7 +115,7 @@ fn print_lines(known: &Known) {
     }
     if 0 < state.ladder.used {
         let taken = span(now.since(state.ladder.taken));
-        println!("ladder     rung {}, taken {taken} ago", state.ladder.used);
+        say!("ladder     rung {}, taken {taken} ago", state.ladder.used);
     }
 }
 

@@ -325,7 +325,12 @@ impl Machine<'_> {
     fn healthy(&mut self, look: &Look, took: Duration) {
         let since = match self.state.phase {
             Phase::Vouching { since, .. } => since,
-            _ => self.now,
+            Phase::Starting { .. }
+            | Phase::Doubting(_)
+            | Phase::BackingOff { .. }
+            | Phase::Restarting(_)
+            | Phase::Holding { .. }
+            | Phase::StandingBy { .. } => self.now,
         };
         // Whatever was about to be done, the gateway recovered first.
         self.state.owed = None;

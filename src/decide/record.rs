@@ -499,7 +499,10 @@ fn standing_by(reason: Standby, detail: &Line) -> String {
         Standby::InTransition => "systemd is at work on the unit",
         Standby::Debugged => "watching again when the tracer is gone",
     };
-    if detail.as_str().is_empty() {
+    if reason == Standby::NoBus && !detail.as_str().is_empty() {
+        // Whoever could not reach the manager has said what mends it.
+        format!("standing by, {}: {detail}", reason.name())
+    } else if detail.as_str().is_empty() {
         format!("standing by, {}: {remedy}", reason.name())
     } else {
         format!("standing by, {}: {detail}; {remedy}", reason.name())

@@ -37,8 +37,8 @@ const MAX_FILE: u64 = 256 * 1024;
 /// What keys of variables begin with; `__` separates a table from its key.
 const PREFIX: &str = "GATEHOUND_";
 
-/// Variables that are options of the program, not keys.
-const NOT_KEYS: [&str; 2] = ["GATEHOUND_PROFILE", "GATEHOUND_CONFIG"];
+/// A variable that is an option of the program, not a key.
+const NOT_A_KEY: &str = "GATEHOUND_PROFILE";
 
 /// Where settings come from, later ones over earlier ones; kept for reading them again.
 #[derive(Clone, Debug, Default)]
@@ -171,7 +171,7 @@ fn config_files(sources: &Sources) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 /// Whether the name can be part of a file's and a unit's name as it stands.
-fn is_profile(name: &str) -> bool {
+pub fn is_profile(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name
@@ -238,7 +238,7 @@ fn variable_layers(variables: &Variables) -> Result<Vec<Layer>, ConfigError> {
         let Some(key) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if NOT_KEYS.contains(&name.as_ref()) {
+        if name == NOT_A_KEY {
             continue;
         }
         let key = key.to_ascii_lowercase().replace("__", ".");
