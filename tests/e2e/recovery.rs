@@ -129,7 +129,7 @@ fn blocked() {
 }
 
 /// Holds that a way to fail is answered with one restart, and that the journal names it.
-fn restarted_for(mode: &str, probe: &str, reason: &str, stall: &str) {
+fn restarted_for(mode: &str, probe: &str, reason: &str, stalls: &[&str]) {
     let rig = vouching(Setup::default());
     rig.mode(mode);
     let failing = rig
@@ -138,7 +138,8 @@ fn restarted_for(mode: &str, probe: &str, reason: &str, stall: &str) {
     let field = |name| failing.get(name).unwrap_or_default();
     assert_eq!(field("GATEHOUND_PROBE"), probe, "{failing}");
     assert!(field("GATEHOUND_REASON").contains(reason), "{failing}");
-    assert_eq!(field("GATEHOUND_STALL"), stall, "{failing}");
+    let stall = field("GATEHOUND_STALL");
+    assert!(stalls.contains(&stall.as_str()), "{failing}");
     let recovered = rig
         .journal
         .wait_for("the end of the incident", PATIENCE, event("recovered"));
@@ -158,28 +159,29 @@ fn restarted_for(mode: &str, probe: &str, reason: &str, stall: &str) {
 }
 
 fn port_gone() {
-    restarted_for("port-gone", "port", "nothing listens", "gone");
+    restarted_for("port-gone", "port", "nothing listens", &["gone"]);
 }
 
 fn http_dead() {
+    // Its loop runs and may just be waking up when it is looked at; in doubt it counts as busy.
     restarted_for(
         "accept-and-silent",
         "http",
         "no answer within 1 s",
-        "blocked",
+        &["blocked", "busy"],
     );
 }
 
 fn no_ok() {
-    restarted_for("no-ok", "health", "no \"ok\"", "answering");
+    restarted_for("no-ok", "health", "no \"ok\"", &["answering"]);
 }
 
 fn ok_false() {
-    restarted_for("ok-false", "health", "\"ok\": false", "answering");
+    restarted_for("ok-false", "health", "\"ok\": false", &["answering"]);
 }
 
 fn html() {
-    restarted_for("html", "health", "HTML", "answering");
+    restarted_for("html", "health", "HTML", &["answering"]);
 }
 
 fn never_healthy() {
