@@ -13,6 +13,7 @@
 )]
 
 mod demo;
+mod hostile;
 mod infrastructure;
 mod input;
 mod installation;
@@ -63,10 +64,19 @@ fn trials() -> Vec<Trial> {
         recovery::trials(),
         intent::trials(),
         input::trials(),
+        hostile::trials(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Trials that would disturb others beside them.
+fn alone() -> Vec<Trial> {
+    [installation::trials(), hostile::alone()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Trials that are plain functions and fail by a panic.
@@ -87,20 +97,21 @@ fn suite(arguments: &[String]) -> ExitCode {
     let mut options = Arguments::from_args();
     options.test_threads.get_or_insert(THREADS);
     if options.list {
-        let all = trials().into_iter().chain(installation::trials()).collect();
+        let all = trials().into_iter().chain(alone()).collect();
         return libtest_mimic::run(&options, all).exit_code();
     }
     match place::find() {
-        Ok(place::Place::Here) => run(&options),
+        Ok(place::Place::Here) => run(options),
         Ok(place::Place::Machine) => place::again_in_machine(arguments).unwrap_or_else(refuse),
         Err(reason) => refuse(reason),
     }
 }
 
-/// Side by side first, then those that would disturb the others.
-fn run(options: &Arguments) -> ExitCode {
-    let beside = libtest_mimic::run(options, trials());
-    let alone = libtest_mimic::run(options, installation::trials());
+/// Side by side first, then one by one those that would disturb the others.
+fn run(mut options: Arguments) -> ExitCode {
+    let beside = libtest_mimic::run(&options, trials());
+    options.test_threads = Some(1);
+    let alone = libtest_mimic::run(&options, alone());
     if beside.has_failed() {
         beside.exit_code()
     } else {
