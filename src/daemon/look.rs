@@ -38,6 +38,8 @@ pub struct Senses {
     pub clock: Clock,
     /// The user manager.
     pub manager: UserManager,
+    /// The port, as the settings or the unit named it last.
+    port: Option<u16>,
     /// The main process as the last look saw it.
     last: Option<(u32, Activity, crate::decide::facts::Monotonic)>,
 }
@@ -84,6 +86,7 @@ impl Senses {
             unit,
             clock,
             manager,
+            port: None,
             last: None,
         }
     }
@@ -95,16 +98,16 @@ impl Senses {
     pub fn look(&mut self, settings: &Settings, probe: bool) -> Seen {
         let began = self.clock.now();
         let mut unit = self.ask_unit();
-        let port = gateway::port(settings, unit.as_ref().ok());
-        let probed = if probe {
-            self.probe(settings, port, unit.as_ref().ok())
-        } else {
-            Probed::not_made()
+        let probed = match (probe, self.port(settings, &unit)) {
+            (true, Ok(port)) => self.probe(settings, port, unit.as_ref().ok()),
+            (true, Err(why)) => Probed::cannot_tell(why),
+            (false, _) => Probed::not_made(),
         };
         let progress = self.progress(unit.as_ref().ok());
         if !matches!(probed.health, Health::Healthy(_) | Health::NotProbed) {
             unit = self.ask_unit();
         }
+        let port = self.port(settings, &unit).unwrap_or(gateway::DEFAULT_PORT);
         let (pause, warnings) = self.pause(settings);
         let look = Look {
             began,
@@ -129,6 +132,20 @@ impl Senses {
         self.manager
             .unit(&self.unit)
             .map_err(|e| Line::new(&e.to_string()))
+    }
+
+    /// The port, which the unit named when it was last seen.
+    ///
+    /// It is not guessed: another gateway may listen on the default port, to be judged and swept in place of this one.
+    fn port(&mut self, settings: &Settings, unit: &Result<UnitFacts, Line>) -> Result<u16, Line> {
+        match unit {
+            Err(why) if settings.gateway.port.is_none() => self.port.ok_or_else(|| why.clone()),
+            Ok(_) | Err(_) => {
+                let port = gateway::port(settings, unit.as_ref().ok());
+                self.port = Some(port);
+                Ok(port)
+            }
+        }
     }
 
     fn pause(&self, settings: &Settings) -> (Option<Pause>, Vec<Line>) {
@@ -162,12 +179,7 @@ impl Senses {
         let main_pid = unit.map_or(0, |unit| unit.main_pid);
         let listening = match listeners::listening(&self.proc, port) {
             Ok(listening) => listening,
-            Err(why) => {
-                return Probed {
-                    health: Health::Unsure(why),
-                    ..Probed::not_made()
-                };
-            }
+            Err(why) => return Probed::cannot_tell(why),
         };
         let owner = owner(&self.proc, &listening, main_pid);
         let before = processes::activity(&self.proc, owner);
@@ -248,6 +260,13 @@ impl Probed {
             stranger: None,
             debugged: false,
             address: None,
+        }
+    }
+
+    fn cannot_tell(why: Line) -> Self {
+        Self {
+            health: Health::Unsure(why),
+            ..Self::not_made()
         }
     }
 }
