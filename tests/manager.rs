@@ -244,7 +244,7 @@ impl ManagerObject {
         mode: String,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<OwnedObjectPath, SystemdError> {
-        assert_eq!(mode, "fail");
+        assert_eq!(mode, "ignore-dependencies");
         match self.stop {
             Answer::Job => Ok(self.job(connection).await),
             Answer::Refusal => Err(SystemdError::TransactionIsDestructive(

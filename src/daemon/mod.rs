@@ -213,11 +213,14 @@ impl Daemon {
         own: Own,
     ) -> Result<(Self, Left), Line> {
         let boot_id = boot_id::get()?;
-        let manager =
+        let mut manager =
             UserManager::new(None, MANAGER_LIMIT).map_err(|e| Line::new(&e.to_string()))?;
         let unit = gateway::unit_name(&settings, sources.profile.as_deref());
         let file = StateFile::new(&dir, &boot_id);
         let (state, left) = recall(&file, &unit, Clock.now());
+        if let Some(owed) = &state.owed {
+            manager.adopt(owed.stop_job);
+        }
         let daemon = Self {
             settings,
             sources,

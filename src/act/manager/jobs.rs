@@ -73,6 +73,17 @@ impl OwnJobs {
         }
     }
 
+    /// Takes over a predecessor's stop, which systemd carries out at once and so has announced as running.
+    pub fn adopt(&mut self, id: Option<JobId>) {
+        let Some(id) = id else {
+            return self.unanswered();
+        };
+        self.queued(id);
+        if let Some(job) = self.jobs.front_mut() {
+            job.state = Line::from("running");
+        }
+    }
+
     /// Notes that the answer to a call of ours never came.
     pub fn unanswered(&mut self) {
         self.unclaimed = true;
@@ -199,6 +210,20 @@ mod tests {
         jobs.unanswered();
         jobs.queued(7);
         assert_eq!(jobs.foreign(removed(8)), Some(ended(8)));
+    }
+
+    #[test]
+    fn the_stop_of_a_predecessor_is_ours_and_a_merge_with_it_is_not() {
+        let mut jobs = OwnJobs::default();
+        jobs.adopt(Some(5));
+        assert_eq!(
+            jobs.foreign(state(5, "running")),
+            Some(ForeignJob::Merged { id: 5 })
+        );
+        assert_eq!(jobs.foreign(removed(5)), None);
+        let mut jobs = OwnJobs::default();
+        jobs.adopt(None);
+        assert_eq!(jobs.foreign(removed(5)), None);
     }
 
     #[test]

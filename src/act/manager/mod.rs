@@ -34,6 +34,10 @@ use crate::{
 
 /// Refuse rather than replace a job that is pending: it may be a human's.
 const JOB_MODE: &str = "fail";
+/// Order nobody after the stop: Gatehound's own unit is ordered after the gateway's,
+/// so a successor would not be started before a hung gateway has stopped by itself.
+/// Units that require the gateway are left alone too; stopped with it, nobody would start them again.
+const STOP_MODE: &str = "ignore-dependencies";
 /// The manager reads every unit file and runs generators, each of which it grants 90 s.
 const RELOAD_LIMIT: Duration = Duration::from_secs(180);
 
@@ -61,6 +65,11 @@ impl UserManager {
         })
     }
 
+    /// Takes the stop that a predecessor asked for as one asked for here; its number, if that is known.
+    pub fn adopt(&mut self, stop: Option<JobId>) {
+        self.own.adopt(stop);
+    }
+
     /// Looks at a unit; one that does not exist has the load state `not-found`.
     pub fn unit(&mut self, name: &str) -> Result<UnitFacts, ManagerError> {
         let what = format!("show {name}");
@@ -78,11 +87,11 @@ impl UserManager {
         Ok(properties::facts(unit, service, job))
     }
 
-    /// Queues a stop and returns its job; refused when a job is pending that it would replace.
+    /// Queues a stop of this unit alone and returns its job; a job that is pending is replaced.
     pub fn stop(&mut self, name: &str) -> Result<JobId, ManagerError> {
         self.queue(&format!("stop {name}"), async |manager| {
             manager
-                .stop_unit(name.to_owned(), JOB_MODE.to_owned())
+                .stop_unit(name.to_owned(), STOP_MODE.to_owned())
                 .await
         })
     }
