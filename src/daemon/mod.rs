@@ -15,12 +15,12 @@ use crate::{
     act::{
         files::{self, Kept, Lock, StateFile},
         journal,
-        manager::{ForeignJob, ManagerError, UserManager},
+        manager::{ManagerError, UserManager},
         notify::{Notifier, Watchdog},
         sweep,
     },
     decide::{
-        self, Action, Done, Event, MANAGER_LIMIT, Phase, SWEEP_GRACE, Signal, State, Step, Swept,
+        self, Action, Done, Event, MANAGER_LIMIT, SWEEP_GRACE, Signal, State, Swept,
         facts::{Monotonic, Process},
         record::Record,
         settings::Settings,
@@ -196,8 +196,6 @@ struct Daemon {
     port: u16,
     /// The state as the file holds it.
     saved: Option<State>,
-    /// Somebody else's job for the unit ended since a start has been owed.
-    foreign_job: bool,
     /// Time spent suspended since boot.
     suspended: Duration,
     /// Warnings that stand and were already written.
@@ -231,7 +229,6 @@ impl Daemon {
             own,
             port: gateway::DEFAULT_PORT,
             saved: None,
-            foreign_job: false,
             suspended: Clock.suspended(),
             warned: Vec::new(),
             leaving: false,
@@ -311,24 +308,14 @@ impl Daemon {
         }
         let mut seen = self.senses.look(&self.settings, self.state.wants_probes());
         if self.state.owed.is_some() {
-            let jobs = self.senses.manager.foreign_jobs().unwrap_or_default();
-            self.foreign_job |= jobs.iter().any(|job| self.is_foreign(job));
+            seen.look.foreign_job = self
+                .senses
+                .manager
+                .foreign_jobs()
+                .is_ok_and(|jobs| !jobs.is_empty());
         }
-        seen.look.foreign_job = self.foreign_job;
         self.warn_once(std::mem::take(&mut seen.warnings));
         seen
-    }
-
-    /// Whether a job shows a wish that is not Gatehound's: one of this process or of its predecessor is no such thing.
-    fn is_foreign(&self, job: &ForeignJob) -> bool {
-        let stop_job = self.state.owed.as_ref().and_then(|owed| owed.stop_job);
-        let stopping = matches!(self.state.phase, Phase::Restarting(Step::Stopping { .. }));
-        match (job, stop_job) {
-            (ForeignJob::Ended { id, .. }, Some(stop_job)) => *id != stop_job,
-            // A predecessor may have died between asking for its stop and noting the number.
-            (ForeignJob::Ended { .. }, None) => !stopping,
-            (ForeignJob::Merged { id }, stop_job) => stop_job == Some(*id),
-        }
     }
 
     /// Lets the policy answer an event, and carries its answer out until nothing follows from it.
@@ -349,7 +336,6 @@ impl Daemon {
     fn watch_jobs_while_owed(&mut self, owed: bool) {
         match (owed, self.state.owed.is_some()) {
             (false, true) => {
-                self.foreign_job = false;
                 let unit = self.senses.unit.clone();
                 if let Err(why) = self.senses.manager.watch_jobs(&unit) {
                     self.warn(Line::new(&format!(
@@ -357,10 +343,7 @@ impl Daemon {
                     )));
                 }
             }
-            (true, false) => {
-                self.foreign_job = false;
-                self.senses.manager.unwatch_jobs();
-            }
+            (true, false) => self.senses.manager.unwatch_jobs(),
             (true, true) | (false, false) => {}
         }
     }

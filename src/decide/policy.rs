@@ -145,8 +145,11 @@ impl Machine<'_> {
         {
             self.settled(unit.invocation_id.clone());
         }
+        if let Some(owed) = &mut self.state.owed {
+            owed.foreign_job |= look.foreign_job;
+        }
         let standing = match &look.unit {
-            Ok(unit) => self.standing(unit, look.foreign_job),
+            Ok(unit) => self.standing(unit),
             Err(why) => return self.without_bus(look, why),
         };
         // Even under a pause, because only this look may show it: a successor knows nothing of past jobs.
@@ -181,9 +184,9 @@ impl Machine<'_> {
     /// What the unit's state means.
     /// A run that exits 78 while it is stopped is not owed a start: rule 7 goes before rule 8.
     /// A unit that systemd gave up on stays failed when a human stops it, so that has to be remembered.
-    fn standing(&self, unit: &UnitFacts, foreign_job: bool) -> Standing {
-        let unowed = || unit::standing(unit, None, foreign_job);
-        match unit::standing(unit, self.state.owed.as_ref(), foreign_job) {
+    fn standing(&self, unit: &UnitFacts) -> Standing {
+        let unowed = || unit::standing(unit, None);
+        match unit::standing(unit, self.state.owed.as_ref()) {
             Standing::DownForUs if unowed() == Standing::ConfigError => Standing::ConfigError,
             Standing::GivenUp if self.is_unwanted(unit) => Standing::Stopped,
             standing => standing,
@@ -521,6 +524,7 @@ impl Machine<'_> {
             stop_job: None,
             stop_timeout,
             forced: false,
+            foreign_job: false,
         });
         if is_up(look) {
             self.state.phase = Phase::Restarting(Step::Stopping {

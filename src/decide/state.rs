@@ -300,6 +300,8 @@ pub struct Owed {
     pub stop_timeout: Duration,
     /// This rung already counts as a forced stop: rule 6.
     pub forced: bool,
+    /// Somebody else's job for the unit ended, or joined ours, since: kept, because only the one who heard it knows.
+    pub foreign_job: bool,
 }
 
 /// Whether systemd's watchdog has bitten in this holding.

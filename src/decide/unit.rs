@@ -39,8 +39,9 @@ pub(super) enum Standing {
     },
 }
 
-/// Judges the unit. `foreign_job`: somebody else's job for it ended since Gatehound stopped it.
-pub(super) fn standing(unit: &UnitFacts, owed: Option<&Owed>, foreign_job: bool) -> Standing {
+/// Judges the unit.
+pub(super) fn standing(unit: &UnitFacts, owed: Option<&Owed>) -> Standing {
+    let foreign_job = owed.is_some_and(|owed| owed.foreign_job);
     if unit.load_state != "loaded" {
         return Standing::NoUnit;
     }
@@ -137,21 +138,25 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(unit: &UnitFacts, owed: Option<&Owed>, foreign_job: bool, expected: Standing) {
-        assert_eq!(standing(unit, owed, foreign_job), expected);
+    fn check(unit: &UnitFacts, owed: Option<&Owed>, expected: Standing) {
+        assert_eq!(standing(unit, owed), expected);
     }
 
     #[test]
     fn an_inactive_unit_was_stopped_by_a_human_unless_we_stopped_it() {
-        check(&unit("inactive"), None, false, Standing::Stopped);
-        check(&unit("inactive"), Some(&owed()), false, Standing::DownForUs);
-        check(&unit("failed"), Some(&owed()), false, Standing::DownForUs);
+        check(&unit("inactive"), None, Standing::Stopped);
+        check(&unit("inactive"), Some(&owed()), Standing::DownForUs);
+        check(&unit("failed"), Some(&owed()), Standing::DownForUs);
     }
 
     #[test]
     fn rule_8_a_foreign_job_on_the_unit_we_stopped_is_a_humans_stop() {
-        check(&unit("inactive"), Some(&owed()), true, Standing::Stopped);
-        check(&unit("failed"), Some(&owed()), true, Standing::Stopped);
+        let foreign = Owed {
+            foreign_job: true,
+            ..owed()
+        };
+        check(&unit("inactive"), Some(&foreign), Standing::Stopped);
+        check(&unit("failed"), Some(&foreign), Standing::Stopped);
     }
 
     #[test]
@@ -164,7 +169,7 @@ mod tests {
             "refreshing",
             "",
         ] {
-            check(&unit(state), None, false, Standing::InTransition);
+            check(&unit(state), None, Standing::InTransition);
         }
     }
 
@@ -175,8 +180,8 @@ mod tests {
                 job: Some(Job { id: 9, ours: false }),
                 ..unit(state)
             };
-            check(&unit, None, false, Standing::InTransition);
-            check(&unit, Some(&owed()), false, Standing::InTransition);
+            check(&unit, None, Standing::InTransition);
+            check(&unit, Some(&owed()), Standing::InTransition);
         }
     }
 
@@ -186,22 +191,17 @@ mod tests {
             job: Some(Job { id: 9, ours: true }),
             ..unit("deactivating")
         };
-        check(&ours, Some(&owed()), false, Standing::StoppingForUs);
+        check(&ours, Some(&owed()), Standing::StoppingForUs);
         let predecessors = UnitFacts {
             job: Some(Job { id: 7, ours: false }),
             ..unit("deactivating")
         };
-        check(&predecessors, Some(&owed()), false, Standing::StoppingForUs);
+        check(&predecessors, Some(&owed()), Standing::StoppingForUs);
         let unwritten = Owed {
             stop_job: None,
             ..owed()
         };
-        check(
-            &predecessors,
-            Some(&unwritten),
-            false,
-            Standing::StoppingForUs,
-        );
+        check(&predecessors, Some(&unwritten), Standing::StoppingForUs);
     }
 
     #[test]
@@ -212,12 +212,12 @@ mod tests {
             exec_main_status: 78,
             ..unit("failed")
         };
-        check(&exit, None, false, Standing::ConfigError);
+        check(&exit, None, Standing::ConfigError);
         let other = UnitFacts {
             exec_main_code: 2,
             ..exit
         };
-        check(&other, None, false, Standing::Stopped);
+        check(&other, None, Standing::Stopped);
     }
 
     #[test]
@@ -226,13 +226,13 @@ mod tests {
             result: "start-limit-hit".into(),
             ..unit("failed")
         };
-        check(&limit, None, false, Standing::GivenUp);
+        check(&limit, None, Standing::GivenUp);
         let never = UnitFacts {
             restart: "no".into(),
             result: "signal".into(),
             ..unit("failed")
         };
-        check(&never, None, false, Standing::GivenUp);
+        check(&never, None, Standing::GivenUp);
         let excluded = UnitFacts {
             restart: "on-abnormal".into(),
             result: "exit-code".into(),
@@ -240,12 +240,12 @@ mod tests {
             exec_main_status: 1,
             ..unit("failed")
         };
-        check(&excluded, None, false, Standing::GivenUp);
+        check(&excluded, None, Standing::GivenUp);
         let stop_timed_out = UnitFacts {
             result: "timeout".into(),
             ..unit("failed")
         };
-        check(&stop_timed_out, None, false, Standing::Stopped);
+        check(&stop_timed_out, None, Standing::Stopped);
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
                 load_state: load_state.into(),
                 ..unit("inactive")
             };
-            check(&unit, None, false, Standing::NoUnit);
+            check(&unit, None, Standing::NoUnit);
         }
     }
 
