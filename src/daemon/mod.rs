@@ -200,6 +200,8 @@ struct Daemon {
     suspended: Duration,
     /// Warnings that stand and were already written.
     warned: Vec<Line>,
+    /// Why the state was not kept when it was last to be, if it was not.
+    unsaved: Option<Line>,
     leaving: bool,
 }
 
@@ -231,6 +233,7 @@ impl Daemon {
             saved: None,
             suspended: Clock.suspended(),
             warned: Vec::new(),
+            unsaved: None,
             leaving: false,
         };
         Ok((daemon, left))
@@ -294,7 +297,8 @@ impl Daemon {
         if wake.leave {
             self.handle(Event::Leave, notifier);
         }
-        if wake.request && files::take_reset(&self.senses.dir) {
+        // Whatever woke it: a folder that cannot be watched only makes a request wait for the next round.
+        if files::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
         wake.request || self.state.next <= self.senses.clock.now()
@@ -425,12 +429,24 @@ impl Daemon {
             unit: self.senses.unit.clone(),
             state,
         };
-        match self.file.save(&memory) {
-            Ok(()) => self.saved = Some(memory.state),
-            // A gateway that hangs is worse than a memory that would not survive this process.
-            Err(why) => self.warn_once(vec![Line::new(&format!(
+        // Whoever cleans up the runtime folder may take this one along.
+        let made = files::ensure_private_dir(&self.senses.dir);
+        match made.and_then(|()| self.file.save(&memory)) {
+            Ok(()) => {
+                self.saved = Some(memory.state);
+                self.unsaved = None;
+            }
+            Err(why) => self.not_saved(why),
+        }
+    }
+
+    /// A gateway that hangs is worse than a memory that would not survive this process.
+    fn not_saved(&mut self, why: Line) {
+        if self.unsaved.as_ref() != Some(&why) {
+            self.warn(Line::new(&format!(
                 "{why}; going on without keeping the state"
-            ))]),
+            )));
+            self.unsaved = Some(why);
         }
     }
 
