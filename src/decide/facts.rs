@@ -64,6 +64,10 @@ pub struct UnitFacts {
     pub main_pid: u32,
     /// `ActiveEnterTimestampMonotonic`: when the current run became active; 0 if it never did.
     pub active_since: Monotonic,
+    /// `InactiveEnterTimestampMonotonic`: when the last run was over; 0 if none was.
+    pub inactive_since: Monotonic,
+    /// `StateChangeTimestampMonotonic`: when the unit's state changed last.
+    pub state_changed: Monotonic,
     /// `ControlGroup`: path below the cgroup root, empty when there is none.
     pub control_group: String,
     /// The arguments of the first `ExecStart` command.

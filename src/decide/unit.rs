@@ -95,7 +95,11 @@ fn failed(unit: &UnitFacts) -> Standing {
         "on-abort" => aborted,
         _ => false,
     };
-    if unit.result == "start-limit-hit" || !restarts_by_itself {
+    // `Result` keeps how the last run failed, and says `start-limit-hit` only after runs that succeeded.
+    // A unit that was down already and failed afterwards is one whose start was refused (systemd 252).
+    let start_refused =
+        unit.result == "start-limit-hit" || unit.inactive_since < unit.state_changed;
+    if start_refused || !restarts_by_itself {
         return Standing::GivenUp;
     }
     // systemd would have restarted it, had nobody asked it to stop:
@@ -227,6 +231,13 @@ mod tests {
             ..unit("failed")
         };
         check(&limit, None, Standing::GivenUp);
+        let after_a_failure = UnitFacts {
+            result: "exit-code".into(),
+            inactive_since: Monotonic(7),
+            state_changed: Monotonic(8),
+            ..unit("failed")
+        };
+        check(&after_a_failure, None, Standing::GivenUp);
         let never = UnitFacts {
             restart: "no".into(),
             result: "signal".into(),
@@ -243,6 +254,8 @@ mod tests {
         check(&excluded, None, Standing::GivenUp);
         let stop_timed_out = UnitFacts {
             result: "timeout".into(),
+            inactive_since: Monotonic(7),
+            state_changed: Monotonic(7),
             ..unit("failed")
         };
         check(&stop_timed_out, None, Standing::Stopped);

@@ -25,6 +25,8 @@ pub struct UnitProperties {
     #[zbus(rename = "InvocationID")]
     invocation_id: Option<Vec<u8>>,
     active_enter_timestamp_monotonic: Option<u64>,
+    inactive_enter_timestamp_monotonic: Option<u64>,
+    state_change_timestamp_monotonic: Option<u64>,
     job: Option<(u32, OwnedObjectPath)>,
     fragment_path: Option<String>,
 }
@@ -68,6 +70,8 @@ pub fn facts(unit: UnitProperties, service: ServiceProperties, job: Option<Job>)
         invocation_id: incarnation(&unit.invocation_id.unwrap_or_default()),
         main_pid: service.main_pid.unwrap_or_default(),
         active_since: Monotonic(unit.active_enter_timestamp_monotonic.unwrap_or_default()),
+        inactive_since: Monotonic(unit.inactive_enter_timestamp_monotonic.unwrap_or_default()),
+        state_changed: Monotonic(unit.state_change_timestamp_monotonic.unwrap_or_default()),
         control_group: text.cut(service.control_group),
         restart: text.cut(service.restart),
         fragment_path: text.cut(unit.fragment_path),
