@@ -5,7 +5,8 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    time::SystemTime,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
@@ -240,7 +241,7 @@ impl Senses {
             Outcome::Pass(took) => Health::Healthy(took),
             Outcome::Unsure(why) => Health::Unsure(why),
             Outcome::Fail { reason, answered } => {
-                let after = processes::activity(&self.proc, owner);
+                let after = self.activity_at_rest(owner);
                 let elapsed = self.clock.now().since(began);
                 let stall = processes::stall(before, after.as_ref(), elapsed, answered);
                 Health::Failing(Failure {
@@ -250,6 +251,21 @@ impl Senses {
                 })
             }
         }
+    }
+}
+
+/// How long a loop that turns gets to notice that the request it did not answer is over.
+const REST: Duration = Duration::from_millis(50);
+
+impl Senses {
+    /// What the process does once it has dealt with the end of the request, which wakes one that sleeps.
+    fn activity_at_rest(&self, pid: u32) -> Option<Activity> {
+        let at_once = processes::activity(&self.proc, pid)?;
+        if at_once.state != 'R' {
+            return Some(at_once);
+        }
+        thread::sleep(REST);
+        processes::activity(&self.proc, pid)
     }
 }
 
