@@ -61,8 +61,18 @@ const SUSPEND: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The settings are wrong, another Gatehound watches this gateway, or the machine lacks what the loop stands on.
-pub fn run(mut sources: Sources) -> Result<(), RunError> {
+pub fn run(sources: Sources) -> Result<(), RunError> {
     let mut notifier = Notifier::from_env();
+    let ran = run_notifying(sources, &mut notifier);
+    if let Err(error) = &ran {
+        // journald may lose which unit a line came from when its process is gone before journald has looked at it.
+        // That this cannot be told either is no reason to tell less through the exit status.
+        let _ = notifier.tell(Watchdog::Silence, &Line::new(&error.to_string()));
+    }
+    ran
+}
+
+fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), RunError> {
     journal::install()?;
     sources.watchdog = notifier.watchdog();
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref())?;
@@ -77,13 +87,13 @@ pub fn run(mut sources: Sources) -> Result<(), RunError> {
     match config::load(&sources) {
         Ok(loaded) => {
             let (mut daemon, kept) = Daemon::new(loaded.settings, sources, dir, own)?;
-            daemon.begin(&mut notifier, kept, loaded.warnings);
-            daemon.watch(&mut notifier);
-            daemon.end(&notifier);
+            daemon.begin(notifier, kept, loaded.warnings);
+            daemon.watch(notifier);
+            daemon.end(notifier);
             Ok(())
         }
         Err(wrong) => {
-            settle_debts(sources, dir, own, &mut notifier)?;
+            settle_debts(sources, dir, own, notifier)?;
             Err(wrong.into())
         }
     }
