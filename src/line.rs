@@ -24,7 +24,7 @@ impl Line {
         let mut line = String::new();
         let mut chars = 0;
         let mut gap = false;
-        for c in text.chars() {
+        for c in without_control_sequences(text) {
             if is_unprintable(c) || c.is_whitespace() {
                 gap = true;
                 continue;
@@ -53,6 +53,22 @@ impl Line {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The characters without the control sequences of a terminal, which are mostly colours (ECMA-48, 5.4).
+fn without_control_sequences(text: &str) -> impl Iterator<Item = char> {
+    let mut chars = text.chars().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let c = chars.next()?;
+            if c != '\u{1b}' || chars.next_if_eq(&'[').is_none() {
+                return Some(c);
+            }
+            // Parameters and intermediate bytes, then one final byte.
+            while chars.next_if(|c| (' '..='?').contains(c)).is_some() {}
+            chars.next_if(|c| ('@'..='~').contains(c));
+        }
+    })
 }
 
 /// Control characters, and the format characters that reorder or hide what a terminal shows.
@@ -105,7 +121,9 @@ mod tests {
 
     #[test]
     fn escape_sequences_and_direction_marks_lose_their_power() {
-        check("a\x1b[31mred\x07", "a [31mred");
+        check("a \x1b[1;31mred\x1b[0m\x07", "a red");
+        check("\x1b[", "");
+        check("\x1b]0;title\x07", "]0;title");
         check("user\u{202e}txt.exe", "user txt.exe");
     }
 

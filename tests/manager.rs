@@ -200,6 +200,8 @@ enum SystemdError {
     #[zbus(error)]
     ZBus(zbus::Error),
     NoSuchUnit(String),
+    #[zbus(name = "NoUnitForPID")]
+    NoUnitForPid(String),
     TransactionIsDestructive(String),
 }
 
@@ -258,6 +260,31 @@ impl ManagerObject {
         Err(SystemdError::NoSuchUnit(format!("Unit {name} not loaded.")))
     }
 
+    async fn list_units_by_patterns(
+        &self,
+        states: Vec<String>,
+        patterns: Vec<String>,
+    ) -> Vec<ListedUnit> {
+        assert_eq!(states, ["active", "activating"]);
+        match patterns.as_slice() {
+            [pattern] if pattern == "openclaw-update-*.scope" => {
+                vec![
+                    listed("openclaw-update-1.scope"),
+                    listed("openclaw-update-2.scope"),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[zbus(name = "GetUnitByPID")]
+    async fn get_unit_by_pid(&self, pid: u32) -> Result<OwnedObjectPath, SystemdError> {
+        match pid {
+            77 => Ok(OwnedObjectPath::try_from(UNIT_PATH).unwrap()),
+            pid => Err(SystemdError::NoUnitForPid(format!("PID {pid}: no unit"))),
+        }
+    }
+
     async fn subscribe(&self) {
         self.subscribed.store(true, SeqCst);
     }
@@ -267,10 +294,47 @@ impl ManagerObject {
     }
 }
 
+/// Name, description, states, unit it follows, object, job, its type and object; see org.freedesktop.systemd1(5).
+type ListedUnit = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
+
+fn listed(name: &str) -> ListedUnit {
+    let text = str::to_owned;
+    let path = || OwnedObjectPath::try_from(UNIT_PATH).unwrap();
+    let (loaded, active, running) = (text("loaded"), text("active"), text("running"));
+    (
+        text(name),
+        text("an update"),
+        loaded,
+        active,
+        running,
+        text(""),
+        path(),
+        0,
+        text(""),
+        path(),
+    )
+}
+
 struct UnitObject;
 
 #[interface(name = "org.freedesktop.systemd1.Unit")]
 impl UnitObject {
+    #[zbus(property)]
+    async fn id(&self) -> &str {
+        UNIT
+    }
+
     #[zbus(property)]
     async fn load_state(&self) -> &str {
         "loaded"
@@ -423,6 +487,27 @@ fn single_properties_are_seen() {
         manager.watchdog_usec(UNIT).unwrap(),
         Some(Duration::from_secs(90))
     );
+}
+
+#[test]
+fn active_units_are_found_by_a_pattern() {
+    let bus = Bus::start();
+    let _systemd = Systemd::start(&bus);
+    let mut manager = bus.manager(PATIENT);
+    assert_eq!(
+        manager.active_units("openclaw-update-*.scope").unwrap(),
+        ["openclaw-update-1.scope", "openclaw-update-2.scope"]
+    );
+    assert_eq!(manager.active_units("other-*.scope").unwrap(), [""; 0]);
+}
+
+#[test]
+fn the_unit_of_a_process_is_named_and_a_process_without_one_is_no_error() {
+    let bus = Bus::start();
+    let _systemd = Systemd::start(&bus);
+    let mut manager = bus.manager(PATIENT);
+    assert_eq!(manager.unit_of_pid(77), Ok(Some(UNIT.to_owned())));
+    assert_eq!(manager.unit_of_pid(78), Ok(None));
 }
 
 #[test]

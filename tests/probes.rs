@@ -10,19 +10,24 @@
 use std::{
     env,
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{Read, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
+};
+
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, crypto::ring,
+    pki_types::PrivateKeyDer, version,
 };
 
 use gatehound::{
     decide::facts::Outcome,
     sense::{
-        http::{health, http, longest},
+        http::{self, Target, longest},
         listeners::{listening, owners},
         processes::activity,
     },
@@ -37,6 +42,25 @@ const SHORT: Duration = Duration::from_millis(300);
 /// What a healthy gateway says, byte for byte.
 const LIVE: &str = r#"{"ok":true,"status":"live"}"#;
 
+fn http(address: SocketAddr, limit: Duration) -> Outcome {
+    http::http(&plain(address), limit)
+}
+
+fn health(address: SocketAddr, limit: Duration) -> Outcome {
+    http::health(&plain(address), limit)
+}
+
+fn plain(address: SocketAddr) -> Target {
+    Target {
+        address,
+        tls: false,
+    }
+}
+
+fn tls(address: SocketAddr) -> Target {
+    Target { address, tls: true }
+}
+
 /// Serves each connection, one after the other, until the test program ends.
 fn serve(script: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -49,14 +73,55 @@ fn serve(script: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     address
 }
 
-/// Reads one request, up to the empty line behind its header.
-fn request(stream: &mut TcpStream) -> String {
+/// Reads one request, up to the empty line behind its header; of what is none, its first byte.
+fn request(stream: &mut impl Read) -> String {
     let mut text = Vec::new();
     let mut byte = [0];
-    while !text.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+    while !text.ends_with(b"\r\n\r\n")
+        && text.first().is_none_or(|byte| *byte == b'G')
+        && stream.read(&mut byte).unwrap() == 1
+    {
         text.push(byte[0]);
     }
     String::from_utf8(text).unwrap()
+}
+
+/// Serves each connection over TLS, with a certificate that is expired and names another host.
+fn serve_tls(
+    versions: &[&'static SupportedProtocolVersion],
+    script: impl Fn(StreamOwned<ServerConnection, TcpStream>) + Send + 'static,
+) -> SocketAddr {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut certificate = rcgen::CertificateParams::new(["elsewhere.invalid".to_owned()]).unwrap();
+    certificate.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let certificate = certificate.self_signed(&key).unwrap();
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    serve(move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        script(StreamOwned::new(connection, stream));
+    })
+}
+
+/// A TLS server that answers every request with these bytes and closes.
+fn answering_tls(answer: impl Into<Vec<u8>>) -> SocketAddr {
+    let answer = answer.into();
+    serve_tls(rustls::ALL_VERSIONS, move |mut stream| {
+        // What is no TLS is turned away, as by any TLS server.
+        if stream.conn.complete_io(&mut stream.sock).is_err() {
+            return;
+        }
+        request(&mut stream);
+        let _ = stream.write_all(&answer);
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+    })
 }
 
 /// A server that answers every request with these bytes and closes.
@@ -353,6 +418,127 @@ fn a_reason_that_quotes_the_answer_is_one_line() {
     assert!(!reason.as_str().contains(['\n', '\u{1b}']), "{reason:?}");
 }
 
+#[test]
+fn a_healthy_gateway_passes_over_tls_whatever_its_certificate() {
+    for version in [&version::TLS12, &version::TLS13] {
+        let address = serve_tls(&[version], |mut stream| {
+            request(&mut stream);
+            stream.write_all(ok(LIVE).as_bytes()).unwrap();
+        });
+        passes(http::http(&tls(address), AMPLE));
+        passes(http::health(&tls(address), AMPLE));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_answer_is_the_same_over_tls() {
+    for (answer, reason) in [
+        (
+            "HTTP/1.1 503 Oops\r\nContent-Length: 0\r\n\r\n",
+            "status 503",
+        ),
+        (&ok("{\"ok\":false}"), "\"ok\": false"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n{\"ok\"",
+            "closed after 5 bytes of the body",
+        ),
+        ("", "closed without an answer"),
+    ] {
+        fails(http::health(&tls(answering_tls(answer)), AMPLE), reason);
+    }
+    let closed = TcpListener::bind("127.77.0.2:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    fails(http::http(&tls(address), AMPLE), "connection refused");
+}
+
+#[test]
+fn silence_in_the_handshake_ends_at_its_limit() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let target = tls(listener.local_addr().unwrap());
+    fails(http::http(&target, SHORT), "no TLS handshake within 210 ms");
+    fails(
+        http::health(&target, SHORT),
+        "no TLS handshake within 210 ms",
+    );
+}
+
+#[test]
+fn a_dripping_handshake_ends_at_its_limit() {
+    let address = serve(|mut stream| {
+        // The header of a handshake message of 16 KiB.
+        let _ = stream.write_all(&[0x16, 3, 3, 0x40, 0]);
+        while stream.write_all(&[2]).is_ok() {
+            thread::sleep(SHORT / 20);
+        }
+    });
+    let start = Instant::now();
+    fails(
+        http::http(&tls(address), SHORT),
+        "no TLS handshake within 210 ms",
+    );
+    // Were the limit one on each read, it would go on for four minutes.
+    assert!(start.elapsed() < AMPLE);
+}
+
+#[test]
+fn silence_after_the_handshake_ends_at_its_limit() {
+    let (sender, shaken) = mpsc::channel();
+    let address = serve_tls(rustls::ALL_VERSIONS, move |mut stream| {
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        request(&mut stream);
+        // Kept open until the test ends.
+        sender.send(stream).unwrap();
+    });
+    let limit = Duration::from_secs(2);
+    fails(http::http(&tls(address), limit), "no answer within 1 s");
+    assert_eq!(shaken.try_iter().count(), 1);
+}
+
+#[test]
+fn tls_where_plain_http_is_expected_is_our_own_trouble_and_said_plainly() {
+    for outcome in [
+        http(answering_tls(ok(LIVE)), AMPLE),
+        health(answering_tls(ok(LIVE)), AMPLE),
+    ] {
+        let Outcome::Unsure(reason) = outcome else {
+            panic!("{outcome:?}")
+        };
+        let start = "the port speaks TLS, gateway.tls says it does not";
+        assert!(reason.as_str().starts_with(start), "{reason}");
+    }
+}
+
+#[test]
+fn plain_http_where_tls_is_expected_is_our_own_trouble_and_said_plainly() {
+    // Some servers answer a handshake in plain HTTP, others hang up.
+    let answers = answering(ok(LIVE));
+    let hangs_up = serve(|mut stream| {
+        if request(&mut stream).starts_with('G') {
+            stream.write_all(ok(LIVE).as_bytes()).unwrap();
+        }
+    });
+    for address in [answers, hangs_up] {
+        for outcome in [
+            http::http(&tls(address), AMPLE),
+            http::health(&tls(address), AMPLE),
+        ] {
+            let Outcome::Unsure(reason) = outcome else {
+                panic!("{outcome:?}")
+            };
+            let start = "the port speaks plain HTTP, gateway.tls says TLS";
+            assert!(reason.as_str().starts_with(start), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn what_is_neither_tls_nor_http_fails() {
+    let address = answering("SSH-2.0-OpenSSH_9.2p1\r\n");
+    fails(http::http(&tls(address), AMPLE), "not TLS");
+    fails(http::health(&tls(address), AMPLE), "not TLS");
+}
+
 /// Far more than anything but the stack of a thread would ask for.
 const STACK: u64 = 512 * 1024 * 1024;
 
@@ -400,30 +586,46 @@ fn a_proxy_in_the_environment_is_ignored() {
 #[test]
 fn a_probe_starts_no_thread() {
     if let Some(address) = address_of_parent() {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        // Counting threads would miss one that has ended; so none can be started for want of a stack.
-        let pages = fs::read_to_string("/proc/self/statm").unwrap();
-        let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
-        let limit = getrlimit(Resource::As);
-        let room = Rlimit {
-            current: Some(pages * rustix::param::page_size() as u64 + STACK / 2),
-            ..limit
-        };
-        setrlimit(Resource::As, room).unwrap();
-        let thread = thread::Builder::new().spawn(|| ());
-        let outcomes = [http(address, AMPLE), health(address, AMPLE)];
-        setrlimit(Resource::As, limit).unwrap();
-        assert!(thread.is_err());
-        for outcome in outcomes {
-            passes(outcome);
-        }
-        return;
+        return passes_without_threads(&plain(address));
     }
     in_child(
         "a_probe_starts_no_thread",
         answering(ok(LIVE)),
         &[("RUST_MIN_STACK", &STACK.to_string())],
     );
+}
+
+#[test]
+fn a_probe_over_tls_starts_no_thread() {
+    if let Some(address) = address_of_parent() {
+        return passes_without_threads(&tls(address));
+    }
+    in_child(
+        "a_probe_over_tls_starts_no_thread",
+        answering_tls(ok(LIVE)),
+        &[("RUST_MIN_STACK", &STACK.to_string())],
+    );
+}
+
+#[track_caller]
+fn passes_without_threads(target: &Target) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Counting threads would miss one that has ended; so none can be started for want of a stack.
+    let pages = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    let limit = getrlimit(Resource::As);
+    let room = Rlimit {
+        current: Some(pages * rustix::param::page_size() as u64 + STACK / 2),
+        ..limit
+    };
+    setrlimit(Resource::As, room).unwrap();
+    let thread = thread::Builder::new().spawn(|| ());
+    let outcomes = [http::http(target, AMPLE), http::health(target, AMPLE)];
+    setrlimit(Resource::As, limit).unwrap();
+    assert!(thread.is_err());
+    for outcome in outcomes {
+        passes(outcome);
+    }
 }
 
 #[test]

@@ -235,10 +235,13 @@ impl fmt::Display for Holder {
             Some(name) => write!(f, " of user {name}")?,
             None => write!(f, " of uid {}", self.uid)?,
         }
-        match &self.process {
-            Some(process) => write!(f, " ({})", process.command),
-            None => Ok(()),
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        if let Some(unit) = processes::unit_of(&process.cgroup) {
+            write!(f, " in unit {}", Line::new(unit))?;
         }
+        write!(f, " ({})", process.command)
     }
 }
 
@@ -410,6 +413,31 @@ mod tests {
         child.wait().unwrap();
         let struck = strike(&territory(), &seen, Claim::Marked, Signal::Kill);
         assert!(matches!(struck, Struck::Gone), "{struck:?}");
+    }
+
+    #[test]
+    fn a_holder_is_named_as_far_as_it_is_known() {
+        let holder = |cgroup: &str| Holder {
+            process: Some(Process {
+                pid: 42,
+                start_time: 1,
+                uid: 1000,
+                cgroup: cgroup.to_owned(),
+                command: Line::new("nginx: master"),
+            }),
+            uid: 1000,
+            user: Some(Line::new("bob")),
+        };
+        assert_eq!(
+            holder("/system.slice/web.service").to_string(),
+            "pid 42 of user bob in unit web.service (nginx: master)"
+        );
+        assert_eq!(holder("").to_string(), "pid 42 of user bob (nginx: master)");
+        let unseen = Holder {
+            process: None,
+            ..holder("")
+        };
+        assert_eq!(unseen.to_string(), "an unseen process of user bob");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::{
         boot_id,
         clock::Clock,
         config::{self, Sources},
-        folders, gateway,
+        folders,
+        gateway::{self, Finder},
     },
 };
 
@@ -24,8 +25,9 @@ pub(super) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
         .map_err(|line| anyhow!("{line}"))?;
     let boot_id = boot_id::get().map_err(|line| anyhow!("{line}"))?;
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+    let finder = Finder::new(&sources.variables);
     let proc = PathBuf::from("/proc");
-    let mut senses = Senses::new(proc, dir, boot_id, unit, Clock, manager()?);
+    let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
     let seen = senses.look(&settings, true);
     if json {
         say!("{:#}", as_json(&senses.unit, &seen));
@@ -64,13 +66,20 @@ fn unit_state(seen: &Seen) -> String {
     }
 }
 
+fn tls(seen: &Seen) -> &'static str {
+    if seen.found.tls { ", TLS" } else { "" }
+}
+
 fn print_lines(unit: &str, seen: &Seen) {
     let (verdict, detail) = verdict(&seen.look.health);
     say!("gateway  {verdict}, {detail}");
     say!("unit     {unit}: {}", unit_state(seen));
     match seen.address {
-        Some(address) => say!("port     {} on {address}", seen.port),
-        None => say!("port     {}, nothing listens", seen.port),
+        Some(address) => say!("port     {} on {address}{}", seen.found.port, tls(seen)),
+        None => say!("port     {}, nothing listens", seen.found.port),
+    }
+    if let Some(doubt) = &seen.found.doubt {
+        say!("config   {doubt}");
     }
     if let Some(stranger) = &seen.look.stranger {
         say!("         held by {stranger}");
@@ -105,8 +114,12 @@ fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
         "stall": stall,
         "unit": unit,
         "unit_state": unit_state(seen),
-        "port": seen.port,
+        "port": seen.found.port,
         "address": seen.address,
+        "tls": seen.found.tls,
+        "profile": seen.found.profile,
+        "config": seen.found.config_path,
+        "config_doubt": seen.found.doubt,
         "stranger": seen.look.stranger,
         "pause": seen.look.pause.as_ref().map(|pause| &pause.reason),
         "pause_remaining_seconds": seen.look.pause.as_ref().and_then(|pause| pause.remaining).map(|left| left.as_secs()),

@@ -12,14 +12,25 @@ use std::{
 use crate::{
     act::{manager::UserManager, sweep::Holder},
     decide::{
-        facts::{Failure, Health, Listener, Look, Outcome, Pause, Probe, Stall, UnitFacts},
+        EVIDENCE_LIMIT, JOURNAL_LIMIT, READY_LIMIT,
+        facts::{
+            Failure, Health, Incarnation, Listener, Look, Monotonic, Outcome, Pause, Probe, Stall,
+            UnitFacts,
+        },
         settings::Settings,
     },
     line::Line,
     sense::{
+        cgroup,
         clock::Clock,
-        gateway, http, listeners, pause,
+        evidence::{self, Evidence},
+        gateway::{Finder, Found},
+        gateway_log,
+        http::{self, Target},
+        journalctl, listeners, pause,
         processes::{self, Activity},
+        readiness::{self, Readiness},
+        update::{self, Update},
     },
 };
 
@@ -35,14 +46,22 @@ pub struct Senses {
     pub uid: u32,
     /// The gateway's unit.
     pub unit: String,
+    /// Finds the gateway.
+    pub finder: Finder,
     /// The clocks.
     pub clock: Clock,
     /// The user manager.
     pub manager: UserManager,
-    /// The port, as the settings or the unit named it last.
-    port: Option<u16>,
-    /// The main process as the last look saw it.
-    last: Option<(u32, Activity, crate::decide::facts::Monotonic)>,
+    /// Where the cgroup file system of version 2 is, if anywhere.
+    cgroups: Option<PathBuf>,
+    /// CPU time of the unit's run as the last look saw it.
+    last: Option<(Incarnation, Duration, Monotonic)>,
+    /// How long an update has been going on.
+    update: update::Bound,
+    /// What a run said at its end, asked for once.
+    last_words: Option<(Incarnation, Option<Line>)>,
+    /// Whether a run's crash-loop breaker tripped, asked for once.
+    breaker: Option<(Incarnation, Option<Line>)>,
 }
 
 /// A look, and what was noticed on the side.
@@ -51,10 +70,19 @@ pub struct Seen {
     pub look: Look,
     /// What was refused or doubted on the way.
     pub warnings: Vec<Line>,
-    /// The port that was probed.
-    pub port: u16,
+    /// The gateway that was looked for.
+    pub found: Found,
     /// Where the probes went, if anything listened.
     pub address: Option<IpAddr>,
+}
+
+impl Seen {
+    /// Where the gateway answers, if anything listens.
+    pub fn target(&self) -> Option<Target> {
+        let address = SocketAddr::new(self.address?, self.found.port);
+        let tls = self.found.tls;
+        Some(Target { address, tls })
+    }
 }
 
 /// What the probes found.
@@ -68,6 +96,9 @@ struct Probed {
 /// CPU use below this share of the time is a timer or two, not a start that gets anywhere.
 const PROGRESS_PERCENT: u128 = 2;
 
+/// The program that reads the journal, found by `$PATH`.
+const JOURNALCTL: &str = "journalctl";
+
 impl Senses {
     /// Senses that have not looked yet.
     pub fn new(
@@ -75,6 +106,7 @@ impl Senses {
         dir: PathBuf,
         boot_id: String,
         unit: String,
+        finder: Finder,
         clock: Clock,
         manager: UserManager,
     ) -> Self {
@@ -85,10 +117,14 @@ impl Senses {
             boot_id,
             uid,
             unit,
+            finder,
             clock,
             manager,
-            port: None,
+            cgroups: cgroup::root(Path::new("/sys/fs/cgroup")),
             last: None,
+            update: update::Bound::default(),
+            last_words: None,
+            breaker: None,
         }
     }
 
@@ -99,23 +135,28 @@ impl Senses {
     pub fn look(&mut self, settings: &Settings, probe: bool) -> Seen {
         let began = self.clock.now();
         let mut unit = self.ask_unit();
-        let probed = match (probe, self.port(settings, &unit)) {
-            (true, Ok(port)) => self.probe(settings, port, unit.as_ref().ok()),
-            (true, Err(why)) => Probed::cannot_tell(why),
+        let found = self.finder.find(settings, &self.unit, unit.as_ref().ok());
+        let probed = match (probe, &unit) {
+            // Another gateway may listen on the default port, to be judged and swept in place of this one.
+            (true, Err(why)) if self.finder.guesses(settings) => Probed::cannot_tell(why.clone()),
+            (true, unit) => self.probe(settings, &found, unit.as_ref().ok()),
             (false, _) => Probed::not_made(),
         };
         let progress = self.progress(unit.as_ref().ok());
         if !matches!(probed.health, Health::Healthy(_) | Health::NotProbed) {
             unit = self.ask_unit();
         }
-        let port = self.port(settings, &unit).unwrap_or(gateway::DEFAULT_PORT);
-        let (pause, warnings) = self.pause(settings);
+        let (pause, mut warnings) = self.pause(settings);
+        let healthy = matches!(probed.health, Health::Healthy(_));
+        let update = self.update(unit.as_ref().ok().filter(|_| !healthy), &mut warnings);
+        let last_words = unit.as_ref().ok().and_then(|unit| self.last_words(unit));
         let look = Look {
             began,
             unit,
             foreign_job: false,
             pause,
-            update: None,
+            update,
+            last_words,
             debugged: probed.debugged,
             stranger: probed.stranger,
             progress,
@@ -124,7 +165,7 @@ impl Senses {
         Seen {
             look,
             warnings,
-            port,
+            found,
             address: probed.address,
         }
     }
@@ -133,20 +174,6 @@ impl Senses {
         self.manager
             .unit(&self.unit)
             .map_err(|e| Line::new(&e.to_string()))
-    }
-
-    /// The port, which the unit named when it was last seen.
-    ///
-    /// It is not guessed: another gateway may listen on the default port, to be judged and swept in place of this one.
-    fn port(&mut self, settings: &Settings, unit: &Result<UnitFacts, Line>) -> Result<u16, Line> {
-        match unit {
-            Err(why) if settings.gateway.port.is_none() => self.port.ok_or_else(|| why.clone()),
-            Ok(_) | Err(_) => {
-                let port = gateway::port(settings, unit.as_ref().ok());
-                self.port = Some(port);
-                Ok(port)
-            }
-        }
     }
 
     fn pause(&self, settings: &Settings) -> (Option<Pause>, Vec<Line>) {
@@ -165,18 +192,112 @@ impl Senses {
         (found.pause, found.warnings)
     }
 
-    /// Whether the main process used CPU since the last look; unknown at its first.
+    /// Whether the unit's processes used CPU since the last look; unknown at its first.
     fn progress(&mut self, unit: Option<&UnitFacts>) -> Option<bool> {
-        let pid = unit.map(|unit| unit.main_pid).filter(|pid| *pid != 0)?;
-        let activity = processes::activity(&self.proc, pid)?;
+        let unit = unit?;
+        let run = unit.invocation_id.clone()?;
+        // All of the unit's processes together, because the main one may only have launched the others.
+        let of_unit = self
+            .cgroups
+            .as_deref()
+            .and_then(|root| cgroup::cpu_used(root, &unit.control_group));
+        let cpu = of_unit.or_else(|| Some(processes::activity(&self.proc, unit.main_pid)?.cpu))?;
         let now = self.clock.now();
-        let before = self.last.replace((pid, activity.clone(), now));
-        let (_, before, then) = before.filter(|(before, ..)| *before == pid)?;
-        let used = activity.cpu.saturating_sub(before.cpu);
+        let before = self.last.replace((run.clone(), cpu, now));
+        let (_, before, then) = before.filter(|(before, ..)| *before == run)?;
+        let used = cpu.saturating_sub(before);
         Some(now.since(then).as_micros() * PROGRESS_PERCENT <= used.as_micros() * 100)
     }
 
-    fn probe(&self, settings: &Settings, port: u16, unit: Option<&UnitFacts>) -> Probed {
+    /// An update of the gateway that is going on. `unit` is none where it does not matter:
+    /// a gateway that is healthy is vouched for, however young its files are.
+    fn update(&mut self, unit: Option<&UnitFacts>, warnings: &mut Vec<Line>) -> Option<Line> {
+        let sign = unit.and_then(|unit| {
+            let scopes = self
+                .manager
+                .active_units(update::SCOPES)
+                .unwrap_or_default();
+            update::look(&unit.exec_start, &scopes, SystemTime::now())
+        });
+        match self.update.judge(sign, self.clock.now()) {
+            Update::None => None,
+            Update::InProgress(sign) => Some(sign),
+            Update::Overdue(sign) => {
+                warnings.push(Line::new(&format!(
+                    "an update of the gateway has taken too long ({sign}); watching again"
+                )));
+                None
+            }
+        }
+    }
+
+    /// What the gateway said of its configuration, where its unit failed for that; asked for once a run.
+    fn last_words(&mut self, unit: &UnitFacts) -> Option<Line> {
+        /// EX_CONFIG of sysexits(3).
+        const REFUSED: i32 = 78;
+        let run = unit.invocation_id.as_ref()?;
+        if unit.active_state != "failed" || unit.exec_main_status != REFUSED {
+            return None;
+        }
+        if self
+            .last_words
+            .as_ref()
+            .is_none_or(|(asked, _)| asked != run)
+        {
+            let said = gateway_log::last_error(&self.gateway_lines(run));
+            self.last_words = Some((run.clone(), said));
+        }
+        self.last_words.as_ref()?.1.clone()
+    }
+
+    /// What a run of the gateway wrote last; nothing if that cannot be had in time.
+    fn gateway_lines(&self, run: &Incarnation) -> Vec<Line> {
+        let program = Path::new(JOURNALCTL);
+        journalctl::last_lines(program, &self.unit, run, gateway_log::LINES, JOURNAL_LIMIT)
+            .unwrap_or_default()
+    }
+
+    /// What of a healthy gateway does not work, as far as it says so itself.
+    pub fn degraded(&mut self, target: &Target, run: Option<&Incarnation>) -> Option<Line> {
+        if let Some(run) = run
+            && self.breaker.as_ref().is_none_or(|(asked, _)| asked != run)
+        {
+            let tripped = gateway_log::breaker_tripped(&self.gateway_lines(run));
+            self.breaker = Some((run.clone(), tripped));
+        }
+        let ready = match readiness::ready(target, READY_LIMIT) {
+            Readiness::Degraded(what) => Some(what),
+            Readiness::Ready | Readiness::Unknown => None,
+        };
+        let breaker = self
+            .breaker
+            .as_ref()
+            .and_then(|(_, tripped)| tripped.clone());
+        breaker.or(ready)
+    }
+
+    /// Takes down what the failing gateway looks like.
+    pub fn evidence(&mut self, settings: &Settings, stall: Stall) -> Evidence {
+        let unit = self.ask_unit().unwrap_or_default();
+        let found = self.finder.find(settings, &self.unit, Some(&unit));
+        let places = evidence::Places {
+            proc: self.proc.clone(),
+            cgroup: self.cgroups.clone(),
+            journalctl: PathBuf::from(JOURNALCTL),
+        };
+        let subject = evidence::Subject {
+            stall,
+            unit: self.unit.clone(),
+            incarnation: unit.invocation_id,
+            control_group: unit.control_group,
+            main_pid: unit.main_pid,
+            port: found.port,
+        };
+        evidence::collect(&places, &subject, EVIDENCE_LIMIT)
+    }
+
+    fn probe(&self, settings: &Settings, found: &Found, unit: Option<&UnitFacts>) -> Probed {
+        let port = found.port;
         let main_pid = unit.map_or(0, |unit| unit.main_pid);
         let listening = match listeners::listening(&self.proc, port) {
             Ok(listening) => listening,
@@ -185,14 +306,33 @@ impl Senses {
         let owner = owner(&self.proc, &listening, main_pid);
         let before = processes::activity(&self.proc, owner);
         let debugged = before.as_ref().is_some_and(|activity| activity.tracer != 0);
+        let group = unit.map_or("", |unit| unit.control_group.as_str());
+        let frozen = self
+            .cgroups
+            .as_deref()
+            .is_some_and(|root| cgroup::frozen(root, group));
         let stranger = stranger(&self.proc, &listening, self.uid);
-        let address = settings
-            .gateway
+        let address = found
             .address
             .or_else(|| listeners::address_to_probe(&listening));
+        if let Some(holder) = &stranger {
+            // Whatever it answers, it is not this user's gateway.
+            let health = Health::Failing(Failure {
+                probe: Probe::Port,
+                reason: Line::new(&format!("port {port} is held by {holder}")),
+                stall: Stall::Gone,
+            });
+            return Probed {
+                health,
+                stranger,
+                debugged,
+                address: None,
+            };
+        }
         let Some(address) = address.filter(|_| !listening.is_empty()) else {
             let reason = Line::new(&format!("nothing listens on port {port}"));
             let stall = match before {
+                _ if frozen => Stall::Stopped,
                 Some(activity) if activity.state == 'T' => Stall::Stopped,
                 Some(_) | None => Stall::Gone,
             };
@@ -208,12 +348,11 @@ impl Senses {
                 address: None,
             };
         };
-        let health = self.ask(
-            settings,
-            SocketAddr::new(address, port),
-            owner,
-            before.as_ref(),
-        );
+        let target = Target {
+            address: SocketAddr::new(address, port),
+            tls: found.tls,
+        };
+        let health = self.ask(settings, &target, owner, before.as_ref(), frozen);
         Probed {
             health,
             stranger,
@@ -225,15 +364,16 @@ impl Senses {
     fn ask(
         &self,
         settings: &Settings,
-        address: SocketAddr,
+        target: &Target,
         owner: u32,
         before: Option<&Activity>,
+        frozen: bool,
     ) -> Health {
         let began = self.clock.now();
-        let (probe, outcome) = match http::http(address, settings.probe.http_timeout) {
+        let (probe, outcome) = match http::http(target, settings.probe.http_timeout) {
             Outcome::Pass(_) => (
                 Probe::Health,
-                http::health(address, settings.probe.health_timeout),
+                http::health(target, settings.probe.health_timeout),
             ),
             other => (Probe::Http, other),
         };
@@ -243,7 +383,11 @@ impl Senses {
             Outcome::Fail { reason, answered } => {
                 let after = self.activity_at_rest(owner);
                 let elapsed = self.clock.now().since(began);
-                let stall = processes::stall(before, after.as_ref(), elapsed, answered);
+                let stall = if frozen {
+                    Stall::Stopped
+                } else {
+                    processes::stall(before, after.as_ref(), elapsed, answered)
+                };
                 Health::Failing(Failure {
                     probe,
                     reason,

@@ -14,7 +14,7 @@ use std::{
 use crate::{
     act::{
         files::{self, Kept, Lock, StateFile},
-        journal,
+        incidents, journal,
         manager::{ManagerError, UserManager},
         notify::{Notifier, Watchdog},
         sweep,
@@ -31,7 +31,11 @@ use crate::{
         boot_id,
         clock::Clock,
         config::{self, ConfigError, Sources},
-        folders, gateway, processes,
+        evidence::Evidence,
+        folders,
+        gateway::{self, Finder},
+        http::Target,
+        processes,
         wake::Waker,
     },
 };
@@ -53,6 +57,9 @@ impl From<Line> for RunError {
         Self::Other(line)
     }
 }
+
+/// How long the disk may take to keep evidence.
+const KEEP_LIMIT: Duration = Duration::from_millis(500);
 
 /// A suspend shorter than this is scheduling noise between two clock reads.
 const SUSPEND: Duration = Duration::from_secs(1);
@@ -204,6 +211,10 @@ struct Daemon {
     own: Own,
     /// The port that was probed last.
     port: u16,
+    /// Where the gateway answered last.
+    target: Option<Target>,
+    /// What was taken down for a restart that may follow.
+    evidence: Option<Evidence>,
     /// The state as the file holds it.
     saved: Option<State>,
     /// Time spent suspended since boot.
@@ -228,6 +239,7 @@ impl Daemon {
         let unit = gateway::unit_name(&settings, sources.profile.as_deref());
         let file = StateFile::new(&dir, &boot_id);
         let (state, left) = recall(&file, &unit, Clock.now());
+        let finder = Finder::new(&sources.variables);
         if let Some(owed) = &state.owed {
             manager.adopt(owed.stop_job);
         }
@@ -235,11 +247,21 @@ impl Daemon {
             settings,
             sources,
             waker: Waker::new(&dir)?,
-            senses: Senses::new(PathBuf::from(PROC), dir, boot_id, unit, Clock, manager),
+            senses: Senses::new(
+                PathBuf::from(PROC),
+                dir,
+                boot_id,
+                unit,
+                finder,
+                Clock,
+                manager,
+            ),
             file,
             state,
             own,
             port: gateway::DEFAULT_PORT,
+            target: None,
+            evidence: None,
             saved: None,
             suspended: Clock.suspended(),
             warned: Vec::new(),
@@ -282,7 +304,8 @@ impl Daemon {
         while !self.leaving {
             if look {
                 let seen = self.look();
-                self.port = seen.port;
+                self.port = seen.found.port;
+                self.target = seen.target();
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
             }
             if self.leaving {
@@ -319,6 +342,10 @@ impl Daemon {
             let unit = self.senses.unit.clone();
             // Without a bus the look says so itself.
             let _ = self.senses.manager.watch_jobs(&unit);
+        }
+        let now = self.senses.clock.now();
+        if let Some(stall) = self.state.wants_evidence(&self.settings, now) {
+            self.evidence = Some(self.senses.evidence(&self.settings, stall));
         }
         let mut seen = self.senses.look(&self.settings, self.state.wants_probes());
         if self.state.owed.is_some() {
@@ -371,7 +398,12 @@ impl Daemon {
                 Action::Lease(lease) => watchdog = Watchdog::Lease(*lease),
                 Action::Record(record) => self.record(record),
                 Action::Leave => self.leaving = true,
-                Action::Stop | Action::Kill | Action::Sweep(_) | Action::Start => {}
+                Action::KeepEvidence => self.keep_evidence(),
+                Action::Stop
+                | Action::Kill
+                | Action::Sweep(_)
+                | Action::Start
+                | Action::AskReadiness => {}
             }
         }
         let status = status(&self.settings, &self.state, self.senses.clock.now());
@@ -393,8 +425,38 @@ impl Daemon {
             Action::Kill => Some(Done::Kill(manager.kill(&unit).map_err(line))),
             Action::Sweep(signal) => Some(Done::Sweep(self.sweep(*signal))),
             Action::Start => Some(Done::Start(start(manager, &unit))),
-            Action::Vouch { .. } | Action::Lease(_) | Action::Record(_) | Action::Leave => None,
+            Action::AskReadiness => Some(Done::Readiness(self.ask_readiness())),
+            Action::Vouch { .. }
+            | Action::Lease(_)
+            | Action::Record(_)
+            | Action::KeepEvidence
+            | Action::Leave => None,
         }
+    }
+
+    /// Writes down what the look before this decision took; a disk that is full or slow delays nothing.
+    fn keep_evidence(&mut self) {
+        let Some(evidence) = self.evidence.take() else {
+            return;
+        };
+        // Not the rung, which comes again when the ladder is tried again.
+        let (incident, restart) = match &self.state.incident {
+            Some(incident) => (incident.id.as_str(), incident.restarts + 1),
+            None => ("", 1),
+        };
+        let kept = folders::state(&self.sources.variables, self.sources.profile.as_deref())
+            .and_then(|state| incidents::save(&state, incident, restart, &evidence, KEEP_LIMIT))
+            .map(|path| Line::new(&path.display().to_string()));
+        self.record(&Record::Evidence {
+            summary: evidence.summary(),
+            fields: evidence.fields(),
+            kept,
+        });
+    }
+
+    fn ask_readiness(&mut self) -> Option<Line> {
+        let run = self.state.gateway.incarnation.clone();
+        self.senses.degraded(&self.target?, run.as_ref())
     }
 
     fn sweep(&self, signal: Signal) -> Result<Swept, Line> {

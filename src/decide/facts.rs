@@ -212,6 +212,8 @@ pub struct Look {
     pub pause: Option<Pause>,
     /// An update of the gateway that is going on, if any.
     pub update: Option<Line>,
+    /// What the gateway's last run said of its end, looked up where the unit refused its configuration.
+    pub last_words: Option<Line>,
     /// A tracer is attached to the gateway's process: a human is at work.
     pub debugged: bool,
     /// A process of another user that listens on the gateway's port.

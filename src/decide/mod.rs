@@ -14,6 +14,6 @@ mod unit;
 
 pub use policy::{Action, Done, Event, Signal, Swept, step};
 pub use state::{
-    Bite, Doubt, Incident, Ladder, MANAGER_LIMIT, Owed, Phase, SWEEP_GRACE, Standby, State, Step,
-    longest_step,
+    Bite, Doubt, EVIDENCE_LIMIT, Incident, JOURNAL_LIMIT, Ladder, MANAGER_LIMIT, Owed, Phase,
+    READY_LIMIT, SWEEP_GRACE, Standby, State, Step, longest_step,
 };

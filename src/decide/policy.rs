@@ -43,6 +43,8 @@ pub enum Done {
     Sweep(Result<Swept, Line>),
     /// systemd queued the start.
     Start(Result<(), Line>),
+    /// What of a healthy gateway does not work, as far as it says so itself.
+    Readiness(Option<Line>),
 }
 
 /// What a sweep did.
@@ -77,6 +79,10 @@ pub enum Action {
     Lease(Duration),
     /// Write a journal record.
     Record(Record),
+    /// Write down what was seen of the failing gateway before it is stopped.
+    KeepEvidence,
+    /// Ask a healthy gateway whether all of it works.
+    AskReadiness,
     /// Ask systemd to stop the gateway.
     Stop,
     /// Ask systemd to send SIGKILL to the whole unit.
@@ -164,7 +170,7 @@ impl Machine<'_> {
             Some((reason, detail)) => self.stand_by(reason, detail),
             None => match standing {
                 Standing::Up { incarnation, since } => self.up(look, incarnation, since),
-                Standing::GivenUp => self.judge(look),
+                Standing::GivenUp => self.given_up(look),
                 Standing::StoppingForUs => {
                     self.know_stop_job(look);
                     self.stopping();
@@ -205,7 +211,7 @@ impl Machine<'_> {
         match standing {
             Standing::NoUnit => Some((Standby::NoUnit, Line::default())),
             Standing::Stopped => Some((Standby::Stopped, Line::default())),
-            Standing::ConfigError => Some((Standby::ConfigError, config_error(look))),
+            Standing::ConfigError => Some(refused(look)),
             Standing::InTransition => Some((Standby::InTransition, transition(look))),
             // The start that is owed waits for the end of the update, which takes the code away meanwhile.
             // A tracer that appears between stop and start does not leave the gateway down.
@@ -225,6 +231,22 @@ impl Machine<'_> {
                 self.stand_by(Standby::NoBus, why.clone());
             }
         }
+    }
+
+    /// systemd no longer restarts the unit, which is worth knowing beside what the probes say.
+    fn given_up(&mut self, look: &Look) {
+        let (Health::Failing(failure), Ok(unit)) = (&look.health, &look.unit) else {
+            return self.judge(look);
+        };
+        let reason = format!("{}, systemd gave up: {}", failure.reason, unit.result);
+        let failure = Failure {
+            reason: Line::new(&reason),
+            ..failure.clone()
+        };
+        self.judge(&Look {
+            health: Health::Failing(failure),
+            ..look.clone()
+        });
     }
 
     fn up(&mut self, look: &Look, incarnation: Incarnation, since: Monotonic) {
@@ -284,6 +306,7 @@ impl Machine<'_> {
         if let Some(incident) = &mut self.state.incident {
             incident.started_by_other = incident.started.as_ref() != Some(&incarnation);
         }
+        self.state.degraded = None;
         self.state.gateway = Gateway {
             incarnation: Some(incarnation.clone()),
             since,
@@ -353,6 +376,10 @@ impl Machine<'_> {
         self.actions.push(Action::Vouch {
             restore: self.state.leased,
         });
+        // A gateway can answer and yet have come back without its channels.
+        if 0 < self.state.ladder.used || self.state.degraded.is_some() {
+            self.actions.push(Action::AskReadiness);
+        }
         self.state.leased = false;
         self.state.next = (look.began + self.settings.interval).max(self.now + POLL);
     }
@@ -518,6 +545,7 @@ impl Machine<'_> {
         let unit = look.unit.as_ref().ok();
         let incarnation = unit.and_then(|unit| unit.invocation_id.clone());
         let control_group = unit.map_or_else(String::new, |unit| unit.control_group.clone());
+        self.actions.push(Action::KeepEvidence);
         self.state.owed = Some(Owed {
             incarnation,
             control_group,
@@ -719,6 +747,7 @@ impl Machine<'_> {
             | Standby::NoUnit
             | Standby::Updating
             | Standby::ConfigError
+            | Standby::OtherGateway
             | Standby::Debugged => self.settings.interval,
         };
         self.again_in(pace.min(self.settings.interval));
@@ -768,6 +797,7 @@ impl Machine<'_> {
             Done::Kill(Ok(())) => self.again_in(POLL),
             Done::Sweep(Ok(swept)) => self.swept(swept),
             Done::Start(Ok(())) => self.start_tried(),
+            Done::Readiness(degraded) => self.readiness(degraded),
             Done::Stop(Err(why)) => self.failed_to("stop the gateway", &why),
             Done::Kill(Err(why)) => {
                 self.state.phase = Phase::Restarting(Step::Stopping { until: self.now });
@@ -783,6 +813,18 @@ impl Machine<'_> {
                 self.start_tried();
             }
         }
+    }
+
+    /// Said in STATUS and the journal; never a reason to restart, because a restart would not mend it.
+    fn readiness(&mut self, degraded: Option<Line>) {
+        match &degraded {
+            Some(what) if self.state.degraded != degraded => {
+                self.record(Record::Degraded { what: what.clone() });
+            }
+            None if self.state.degraded.is_some() => self.record(Record::NoLongerDegraded),
+            Some(_) | None => {}
+        }
+        self.state.degraded = degraded;
     }
 
     /// A start was asked for. Each one that leaves the unit down makes the pause before the next longer.
@@ -1033,11 +1075,19 @@ fn debugged(look: &Look) -> Option<(Standby, Line)> {
     look.debugged.then_some((Standby::Debugged, tracer))
 }
 
-fn config_error(look: &Look) -> Line {
-    match (&look.health, &look.unit) {
-        (Health::Healthy(_), _) => Line::new("another gateway serves the port"),
-        (_, Ok(unit)) => Line::new(&format!("exit status {}", unit.exec_main_status)),
-        (_, Err(why)) => why.clone(),
+/// Exit status 78 does not always mean a wrong configuration: it is also how a gateway makes way for another one.
+fn refused(look: &Look) -> (Standby, Line) {
+    let said = match &look.unit {
+        Ok(unit) => format!("exit status {}", unit.exec_main_status),
+        Err(why) => why.to_string(),
+    };
+    match (&look.health, &look.last_words) {
+        (Health::Healthy(_), _) => (
+            Standby::OtherGateway,
+            Line::new("another gateway serves the port"),
+        ),
+        (_, Some(words)) => (Standby::ConfigError, Line::new(&format!("{said}: {words}"))),
+        (_, None) => (Standby::ConfigError, Line::new(&said)),
     }
 }
 

@@ -65,6 +65,15 @@ pub enum Record {
         /// How the gateway fails.
         failure: Failure,
     },
+    /// What the failing gateway looked like was taken down.
+    Evidence {
+        /// The evidence in one line.
+        summary: Line,
+        /// The same in fields.
+        fields: Vec<(&'static str, String)>,
+        /// Where all of it is, or why it is nowhere.
+        kept: Result<Line, Line>,
+    },
     /// systemd is asked to stop the gateway.
     Stopping {
         /// How long it gets.
@@ -122,6 +131,13 @@ pub enum Record {
     Resumed,
     /// A human sent the ladder back to its first rung.
     Reset,
+    /// The gateway is healthy, and part of it does not work.
+    Degraded {
+        /// Which part.
+        what: Line,
+    },
+    /// All of the gateway works again.
+    NoLongerDegraded,
     /// The settings were read again.
     Reloaded,
     /// Something is not as it should be, and Gatehound goes on.
@@ -235,6 +251,7 @@ impl Record {
                 failure_fields(failure, fields);
                 fields.push(("GATEHOUND_ACTION", "stop".to_owned()));
             }
+            Self::Evidence { fields: own, .. } => fields.extend(own.iter().cloned()),
             Self::Killing { .. } => fields.push(("GATEHOUND_ACTION", "kill".to_owned())),
             Self::Swept { .. } => fields.push(("GATEHOUND_ACTION", "sweep".to_owned())),
             Self::Starting => fields.push(("GATEHOUND_ACTION", "start".to_owned())),
@@ -246,8 +263,10 @@ impl Record {
             Self::StandingBy { reason, .. } => {
                 fields.push(("GATEHOUND_REASON", reason.name().to_owned()))
             }
-            Self::CannotTell { why } | Self::ActionFailed { why, .. } => {
-                fields.push(("GATEHOUND_REASON", why.to_string()));
+            Self::CannotTell { why: reason }
+            | Self::ActionFailed { why: reason, .. }
+            | Self::Degraded { what: reason } => {
+                fields.push(("GATEHOUND_REASON", reason.to_string()));
             }
             Self::Watching { .. }
             | Self::Leaving
@@ -258,6 +277,7 @@ impl Record {
             | Self::Settled
             | Self::Resumed
             | Self::Reset
+            | Self::NoLongerDegraded
             | Self::Reloaded
             | Self::Warning { .. }
             | Self::Of { .. } => {}
@@ -275,6 +295,7 @@ impl Record {
             Self::FailingOtherwise { .. } => "failing-otherwise",
             Self::Recovered { .. } => "recovered",
             Self::BackingOff { .. } => "backing-off",
+            Self::Evidence { .. } => "evidence",
             Self::Stopping { .. } => "stopping",
             Self::Killing { .. } => "killing",
             Self::Swept { .. } => "swept",
@@ -288,6 +309,8 @@ impl Record {
             Self::Settled => "settled",
             Self::Resumed => "resumed",
             Self::Reset => "reset",
+            Self::Degraded { .. } => "degraded",
+            Self::NoLongerDegraded => "no-longer-degraded",
             Self::Reloaded => "reloaded",
             Self::Warning { .. } => "warning",
             Self::Of { record, .. } => record.event(),
@@ -305,6 +328,7 @@ impl Record {
             Self::FailingOtherwise { .. } => "9bcc69ab6a26477da501b0cace6260ff",
             Self::Recovered { .. } => "f803a11ecbfb4714987eed88c95c434d",
             Self::BackingOff { .. } => "c16dc7ef91d6474b91542a9c0c737fbe",
+            Self::Evidence { .. } => "3d09db59c46441b8beceb34a2968a6ee",
             Self::Stopping { .. } => "aadc2d5129e945529678d96cfdae026a",
             Self::Killing { .. } => "9485985e1b484028838ee14a8b12a1bc",
             Self::Swept { .. } => "24d5dd0528bd41c7b397869fc2b86d69",
@@ -318,6 +342,8 @@ impl Record {
             Self::Settled => "a24e1ff07fbf40a78eee5680fa5b4fbc",
             Self::Resumed => "50402af3033543f48f27cb64a4d88728",
             Self::Reset => "d7d77a0c1a93450a9e23ac62afdcd997",
+            Self::Degraded { .. } => "22035b910ee74734b689454d66bac686",
+            Self::NoLongerDegraded => "ffa8923a453d4988a3c3ad8967d6628a",
             Self::Reloaded => "ff863b6c074c44c09d72fe9a5bb3a017",
             Self::Warning { .. } => "7bb8dfa2417d478e9194daf607465a8d",
             Self::Of { record, .. } => record.message_id(),
@@ -337,6 +363,7 @@ impl Record {
             | Self::ActionFailed { .. }
             | Self::Rearmed
             | Self::CannotTell { .. }
+            | Self::Degraded { .. }
             | Self::Warning { .. } => Level::Warning,
             Self::Watching { .. }
             | Self::Leaving
@@ -348,6 +375,8 @@ impl Record {
             | Self::Settled
             | Self::Resumed
             | Self::Reset
+            | Self::NoLongerDegraded
+            | Self::Evidence { .. }
             | Self::Reloaded => Level::Notice,
             Self::Of { record, .. } => record.level(),
         }
@@ -398,6 +427,20 @@ impl Record {
                     words(failure)
                 )
             }
+            Self::Evidence {
+                summary,
+                kept: Ok(path),
+                ..
+            } => {
+                format!("evidence before the restart: {summary}; all of it is in {path}")
+            }
+            Self::Evidence {
+                summary,
+                kept: Err(why),
+                ..
+            } => {
+                format!("evidence before the restart: {summary}; {why}")
+            }
             Self::Killing { after } => {
                 format!(
                     "gateway not stopped after {}: sending SIGKILL to its unit",
@@ -435,6 +478,10 @@ impl Record {
             }
             Self::Resumed => "the machine was suspended, all patience starts anew".to_owned(),
             Self::Reset => "reset by a human, the ladder is back at its first rung".to_owned(),
+            Self::Degraded { what } => format!(
+                "gateway healthy but degraded: {what}; that is no reason for a restart, see openclaw doctor"
+            ),
+            Self::NoLongerDegraded => "gateway healthy, no longer degraded".to_owned(),
             Self::Reloaded => "settings read again".to_owned(),
             Self::Warning { text } => text.to_string(),
             Self::Of { record, .. } => record.text(),
@@ -467,7 +514,7 @@ fn recovered(ended: Ended, downtime: Duration) -> String {
             format!("gateway healthy again after {downtime}, restarted {times} times")
         }
         Ended::ByOther => {
-            format!("gateway healthy again after {downtime}, restarted by somebody else")
+            format!("gateway healthy again after {downtime}, restarted by systemd or a human")
         }
         Ended::StoppedByHuman => format!("gateway stopped by a human after failing for {downtime}"),
     }
@@ -496,6 +543,9 @@ fn standing_by(reason: Standby, detail: &Line) -> String {
         Standby::NoBus => "is the user manager running? loginctl enable-linger keeps it",
         Standby::Updating => "watching again when the update is over",
         Standby::ConfigError => "mend openclaw.json, then systemctl --user restart the gateway",
+        Standby::OtherGateway => {
+            "stop that one, or this unit for good with systemctl --user disable"
+        }
         Standby::InTransition => "systemd is at work on the unit",
         Standby::Debugged => "watching again when the tracer is gone",
     };
@@ -786,7 +836,7 @@ mod tests {
             ),
             (
                 Ended::ByOther,
-                "gateway healthy again after 10 s, restarted by somebody else",
+                "gateway healthy again after 10 s, restarted by systemd or a human",
             ),
             (
                 Ended::StoppedByHuman,

@@ -49,16 +49,18 @@ pub enum Rearm {
     Never,
 }
 
-/// Which gateway is watched. What is not set is found from the unit.
+/// Which gateway is watched. What is not set is found from the unit and the gateway's openclaw.json.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
     /// The unit's name; by default `openclaw-gateway.service`, or `openclaw-gateway-PROFILE.service`.
     pub unit: Option<String>,
-    /// The port, if not the one the unit's ExecStart or environment names.
+    /// The port, if not the one the unit or openclaw.json names.
     pub port: Option<u16>,
     /// The address to probe, if not the one the gateway listens on.
     pub address: Option<IpAddr>,
+    /// Whether the port speaks TLS, if not as the gateway's openclaw.json says.
+    pub tls: Option<bool>,
 }
 
 /// Time limits of the probes.
@@ -287,7 +289,7 @@ impl Settings {
             let right = format!("must not be longer than half of WatchdogSec={limit}: {half}");
             return Err(Invalid::span("interval", self.interval, right));
         }
-        if watchdog <= super::longest_step(self).saturating_add(self.interval) {
+        if watchdog <= super::state::longest_healthy_round(self).saturating_add(self.interval) {
             // Blamed on the longer one: shortening it helps most.
             let (key, span) = if self.probe.health_timeout < self.probe.http_timeout {
                 ("probe.http_timeout", self.probe.http_timeout)
@@ -296,7 +298,7 @@ impl Settings {
             };
             let right = format!(
                 "too long: interval, 1.3 times probe.http_timeout, 1.5 times probe.health_timeout and \
-                 22s for the user manager and a sweep together must be shorter than WatchdogSec={limit}"
+                 11s for the user manager and what a restarted gateway is asked together must be shorter than WatchdogSec={limit}"
             );
             return Err(Invalid::span(key, span, right));
         }
@@ -491,12 +493,12 @@ mod tests {
     #[test]
     fn a_round_that_may_outlast_the_watchdog_is_refused() {
         refused("probe.health_timeout", |s| {
-            s.probe.health_timeout = Duration::from_secs(21);
+            s.probe.health_timeout = Duration::from_secs(29);
         });
         refused("probe.http_timeout", |s| {
-            s.probe.http_timeout = Duration::from_secs(21);
+            s.probe.http_timeout = Duration::from_secs(27);
         });
-        accepted(|s| s.probe.health_timeout = Duration::from_secs(20));
+        accepted(|s| s.probe.health_timeout = Duration::from_secs(28));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct State {
     pub owed: Option<Owed>,
     /// The last run of the gateway when it was last seen down by a human's wish.
     pub unwanted: Option<Incarnation>,
+    /// What of the healthy gateway does not work, as far as it says so itself.
+    pub degraded: Option<Line>,
     /// systemd waits under a lease; the next vouch restores the unit's own WatchdogSec.
     pub leased: bool,
     /// Gatehound was told to stop and only settles what it owes.
@@ -154,6 +156,8 @@ pub enum Standby {
     Updating,
     /// The gateway refuses its configuration.
     ConfigError,
+    /// The gateway refused to start, and another one serves its port.
+    OtherGateway,
     /// systemd is at work on the unit.
     InTransition,
     /// A tracer is attached to the gateway.
@@ -170,6 +174,7 @@ impl Standby {
             Self::NoBus => "no-bus",
             Self::Updating => "updating",
             Self::ConfigError => "config-error",
+            Self::OtherGateway => "other-gateway",
             Self::InTransition => "in-transition",
             Self::Debugged => "debugged",
         }
@@ -323,12 +328,28 @@ pub const SWEEP_GRACE: Duration = Duration::from_secs(2);
 /// The longest a message to the user manager may take, connecting included.
 pub const MANAGER_LIMIT: Duration = Duration::from_secs(3);
 
+/// The longest that taking evidence may delay a restart, keeping it included.
+pub const EVIDENCE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The longest that the gateway's own lines in the journal are waited for.
+pub const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long `/ready` may take to answer; half of it again at most for connecting and the body.
+pub const READY_LIMIT: Duration = Duration::from_secs(2);
+
 /// The longest time the loop can be away between two events, besides waiting for the next look:
 /// both probes at their limits, the manager's answers and the sweep's grace.
 pub fn longest_step(settings: &Settings) -> Duration {
     /// Unit before and after the probes, jobs, and two calls that act.
     const MANAGER_CALLS: u32 = 6;
-    settings.longest_round() + MANAGER_LIMIT * MANAGER_CALLS + SWEEP_GRACE * 2
+    // Evidence comes before probes, readiness after them; lines of the journal with either.
+    let told = EVIDENCE_LIMIT.max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT;
+    settings.longest_round() + MANAGER_LIMIT * MANAGER_CALLS + SWEEP_GRACE * 2 + told
+}
+
+/// The longest time from one look at a healthy gateway to its vouch, and what is asked after the vouch.
+pub(super) fn longest_healthy_round(settings: &Settings) -> Duration {
+    settings.longest_round() + MANAGER_LIMIT * 2 + READY_LIMIT * 3 / 2 + JOURNAL_LIMIT
 }
 
 impl State {
@@ -380,6 +401,22 @@ impl State {
             *took = Duration::ZERO;
         }
         state
+    }
+
+    /// Whether a look that begins now may end in a restart, so that evidence has to be taken before it.
+    pub fn wants_evidence(&self, settings: &Settings, now: Monotonic) -> Option<Stall> {
+        let latest = now + settings.longest_round();
+        match &self.phase {
+            // It may end after the delay even if it begins before.
+            Phase::BackingOff { until, failure, .. } if *until <= latest => Some(failure.stall),
+            Phase::BackingOff { .. }
+            | Phase::Starting { .. }
+            | Phase::Vouching { .. }
+            | Phase::Doubting(_)
+            | Phase::Restarting(_)
+            | Phase::Holding { .. }
+            | Phase::StandingBy { .. } => None,
+        }
     }
 
     /// Whether the next look has to make the probes, or only ask for the unit and the pause.

@@ -30,15 +30,15 @@ fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
             )
         }
         Phase::Vouching { took, .. } => {
-            let took = span(*took);
-            match state.gateway.incarnation {
-                Some(_) => {
-                    let up = span(now.since(state.gateway.since));
-                    format!("gateway healthy, /health {took}, up {up}")
-                }
-                // Without a bus nobody says since when it runs.
-                None => format!("gateway healthy, /health {took}"),
+            let mut text = format!("gateway healthy, /health {}", span(*took));
+            // Without a bus nobody says since when it runs.
+            if state.gateway.incarnation.is_some() {
+                text += &format!(", up {}", span(now.since(state.gateway.since)));
             }
+            if let Some(what) = &state.degraded {
+                text += &format!(", degraded: {what}");
+            }
+            text
         }
         Phase::Doubting(doubt) => match (&doubt.unsure, &doubt.failure) {
             (Some(why), _) => format!("cannot tell how the gateway is: {why}; looking again"),

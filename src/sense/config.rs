@@ -356,6 +356,7 @@ fn wanted(key: &str) -> &'static str {
         "gateway.unit" => r#"not the name of a unit; write one such as "openclaw-gateway.service""#,
         "gateway.port" => "not a port; write a number from 1 to 65535",
         "gateway.address" => r#"not an IP address; write one such as "127.0.0.1""#,
+        "gateway.tls" => "neither true nor false; write one of them",
         "forced_stops.limit" => "not a count; write a whole number from 1",
         "pause.flag_file" => {
             r#"not a path; write an absolute one such as "/tmp/openclaw-maintenance""#

@@ -34,18 +34,50 @@ pub fn config(variables: &Variables) -> Result<PathBuf, Line> {
 /// a `gatehound pause` run by somebody else's service must not leave its pause in that service's folder,
 /// where nobody looks for it.
 pub fn runtime(variables: &Variables, profile: Option<&str>) -> Result<PathBuf, Line> {
-    let name = match profile {
-        Some(profile) => format!("gatehound-{profile}"),
-        None => "gatehound".to_owned(),
-    };
-    absolute(variables, "RUNTIME_DIRECTORY")
-        .filter(|path| path.file_name() == Some(OsStr::new(&name)))
+    let name = name(profile);
+    given(variables, "RUNTIME_DIRECTORY", &name)
         .or_else(|| Some(absolute(variables, "XDG_RUNTIME_DIR")?.join(&name)))
         .ok_or_else(|| {
             "no runtime folder: XDG_RUNTIME_DIR is not set; \
              run gatehound in a user session, or set XDG_RUNTIME_DIR=/run/user/UID"
                 .into()
         })
+}
+
+/// The folder of what outlives a boot: `$STATE_DIRECTORY`, else below `$XDG_STATE_HOME`,
+/// else below `$HOME/.local/state`, `gatehound` or `gatehound-PROFILE`.
+///
+/// `$STATE_DIRECTORY` counts by the rule of [`runtime`].
+/// The shipped units have no `StateDirectory=`, which would set it:
+/// before systemd 254 that is a folder below `$XDG_CONFIG_HOME`, where no command run in a terminal would look.
+/// Source: XDG Base Directory Specification, systemd.exec(5).
+pub fn state(variables: &Variables, profile: Option<&str>) -> Result<PathBuf, Line> {
+    let name = name(profile);
+    given(variables, "STATE_DIRECTORY", &name)
+        .or_else(|| Some(absolute(variables, "XDG_STATE_HOME")?.join(&name)))
+        .or_else(|| {
+            Some(
+                absolute(variables, "HOME")?
+                    .join(".local/state")
+                    .join(&name),
+            )
+        })
+        .ok_or_else(|| {
+            "no state folder: neither XDG_STATE_HOME nor HOME holds an absolute path; set HOME"
+                .into()
+        })
+}
+
+fn name(profile: Option<&str>) -> String {
+    match profile {
+        Some(profile) => format!("gatehound-{profile}"),
+        None => "gatehound".to_owned(),
+    }
+}
+
+/// A folder that systemd gave to a service of ours, not to one that happens to run us.
+fn given(variables: &Variables, variable: &str, name: &str) -> Option<PathBuf> {
+    absolute(variables, variable).filter(|path| path.file_name() == Some(OsStr::new(name)))
 }
 
 fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
@@ -117,5 +149,33 @@ mod tests {
             None,
             Some("/run/user/1000/gatehound"),
         );
+    }
+
+    #[track_caller]
+    fn check_state(list: &[(&str, &str)], profile: Option<&str>, expected: Option<&str>) {
+        let found = state(&variables(list), profile).ok();
+        assert_eq!(found.as_deref(), expected.map(Path::new));
+    }
+
+    #[test]
+    fn the_state_folder_follows_systemd_and_the_xdg_variables() {
+        let home = ("HOME", "/h");
+        check_state(&[home], None, Some("/h/.local/state/gatehound"));
+        check_state(
+            &[home],
+            Some("work"),
+            Some("/h/.local/state/gatehound-work"),
+        );
+        let xdg = ("XDG_STATE_HOME", "/x");
+        check_state(&[home, xdg], None, Some("/x/gatehound"));
+        let given = ("STATE_DIRECTORY", "/s/gatehound");
+        check_state(&[home, xdg, given], None, Some("/s/gatehound"));
+        check_state(&[home, xdg, given], Some("work"), Some("/x/gatehound-work"));
+        check_state(
+            &[("XDG_STATE_HOME", "x"), home],
+            None,
+            Some("/h/.local/state/gatehound"),
+        );
+        check_state(&[("HOME", "h")], None, None);
     }
 }

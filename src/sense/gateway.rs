@@ -1,8 +1,22 @@
-//! Where the gateway is: its unit's name and its port, found without settings in an ordinary installation.
+//! Where the gateway is: its unit's name, its port, how it is spoken to, found without settings in an ordinary installation.
 //!
-//! Pure: it reads what the unit says and asks nobody.
+//! Owns the order in which the settings, the unit and openclaw.json are believed, which is the gateway's own.
+//! It asks nobody but the one file, and knows nothing of sockets.
 
-use crate::decide::{facts::UnitFacts, settings::Settings};
+use std::{
+    ffi::OsStr,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    decide::{facts::UnitFacts, settings::Settings},
+    line::Line,
+    sense::{
+        folders::Variables,
+        openclaw_json::{Reader, Said},
+    },
+};
 
 /// The gateway's port where nothing else is said.
 pub const DEFAULT_PORT: u16 = 18789;
@@ -18,38 +32,179 @@ pub fn unit_name(settings: &Settings, profile: Option<&str>) -> String {
     }
 }
 
-/// The port: the setting, else `--port` of ExecStart, else `OPENCLAW_GATEWAY_PORT` of the unit, else 18789.
-///
-/// That is the gateway's own order, because the installed unit passes the port in both places.
-pub fn port(settings: &Settings, unit: Option<&UnitFacts>) -> u16 {
-    let found = || {
-        unit.and_then(|unit| {
-            port_of_command(&unit.exec_start).or_else(|| port_of_environment(&unit.environment))
-        })
-    };
-    settings.gateway.port.or_else(found).unwrap_or(DEFAULT_PORT)
+/// Where the gateway is, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The port it serves on.
+    pub port: u16,
+    /// The address to probe, if a setting names one; else the listening socket says it.
+    pub address: Option<IpAddr>,
+    /// Whether the port speaks TLS.
+    pub tls: bool,
+    /// The gateway's profile, if it has one.
+    pub profile: Option<String>,
+    /// The gateway's openclaw.json, whether it exists or not; none where no home folder is known.
+    pub config_path: Option<PathBuf>,
+    /// Why openclaw.json says less than it could, if it does.
+    pub doubt: Option<Line>,
 }
 
-fn port_of_command(arguments: &[String]) -> Option<u16> {
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        if argument == "--port" {
-            return arguments.next().and_then(|value| parse(value));
-        }
-        if let Some(value) = argument.strip_prefix("--port=") {
-            return parse(value);
+/// Finds the gateway; keeps what makes finding it again cheap.
+#[derive(Debug)]
+pub struct Finder {
+    home: Option<PathBuf>,
+    openclaw_json: Reader,
+    last: Option<Unit>,
+}
+
+/// What a look at the unit said, kept for a look that cannot ask the user manager.
+#[derive(Clone, Debug, Default)]
+struct Unit {
+    arguments: Vec<String>,
+    assignments: Vec<String>,
+}
+
+impl Finder {
+    /// A finder that looks below `$HOME` where the unit names no other home.
+    pub fn new(variables: &Variables) -> Self {
+        let home = variables.get(OsStr::new("HOME")).map(PathBuf::from);
+        Self {
+            home: home.filter(|home| home.is_absolute()),
+            openclaw_json: Reader::default(),
+            last: None,
         }
     }
-    None
+
+    /// Whether [`Finder::find`] would have to guess, because nobody has ever said what the unit says.
+    pub fn guesses(&self, settings: &Settings) -> bool {
+        self.last.is_none() && settings.gateway.port.is_none()
+    }
+
+    /// Finds the gateway of the unit of this name; `facts` is none while the user manager cannot be asked.
+    ///
+    /// The port is the setting, else `--port` of ExecStart, else `OPENCLAW_GATEWAY_PORT` of the unit,
+    /// else `gateway.port` of openclaw.json, else the profile's own, else 18789.
+    /// What `EnvironmentFile=` assigns is not among the unit's properties, and so is not known here.
+    pub fn find(&mut self, settings: &Settings, name: &str, facts: Option<&UnitFacts>) -> Found {
+        if let Some(facts) = facts {
+            self.last = Some(Unit {
+                arguments: facts.exec_start.clone(),
+                assignments: facts.environment.clone(),
+            });
+        }
+        // A port that jumped to the default for a moment would have another gateway swept.
+        let unit = self.last.clone().unwrap_or_default();
+        let profile = profile(&unit, name);
+        let config_path = self.config_path(&unit, profile.as_deref());
+        let said = match &config_path {
+            Some(path) => self.openclaw_json.read(path),
+            None => Said::default(),
+        };
+        let port = settings.gateway.port.or_else(|| unit.port()).or(said.port);
+        Found {
+            port: port.unwrap_or_else(|| profile.as_deref().map_or(DEFAULT_PORT, port_of_profile)),
+            address: settings.gateway.address,
+            tls: settings.gateway.tls.or(said.tls).unwrap_or(false),
+            profile,
+            config_path,
+            doubt: said.doubt,
+        }
+    }
+
+    /// `OPENCLAW_CONFIG_PATH`, else openclaw.json in `OPENCLAW_STATE_DIR`, else in the profile's folder;
+    /// without any of these, and without openclaw.json, that of the gateway's former name.
+    fn config_path(&self, unit: &Unit, profile: Option<&str>) -> Option<PathBuf> {
+        let home = match unit.variable("OPENCLAW_HOME") {
+            Some(home) => below(&self.home_of(unit)?, home),
+            None => self.home_of(unit)?,
+        };
+        if let Some(path) = unit.variable("OPENCLAW_CONFIG_PATH") {
+            return Some(below(&home, path));
+        }
+        if let Some(folder) = unit.variable("OPENCLAW_STATE_DIR") {
+            return Some(below(&home, folder).join("openclaw.json"));
+        }
+        let Some(profile) = profile else {
+            let path = home.join(".openclaw/openclaw.json");
+            let former = home.join(".clawdbot/clawdbot.json");
+            let is_former = !path.exists() && former.exists();
+            return Some(if is_former { former } else { path });
+        };
+        Some(home.join(format!(".openclaw-{profile}/openclaw.json")))
+    }
+
+    fn home_of(&self, unit: &Unit) -> Option<PathBuf> {
+        let home = unit.variable("HOME").map(PathBuf::from);
+        home.filter(|home| home.is_absolute())
+            .or_else(|| self.home.clone())
+    }
 }
 
-fn port_of_environment(assignments: &[String]) -> Option<u16> {
-    let value = assignments
-        .iter()
-        .rev()
-        .find_map(|one| one.strip_prefix("OPENCLAW_GATEWAY_PORT="))?;
-    // The gateway accepts `host:port` there.
-    parse(value.rsplit(':').next().unwrap_or(value))
+impl Unit {
+    fn port(&self) -> Option<u16> {
+        let of_variable = || {
+            let value = self.variable("OPENCLAW_GATEWAY_PORT")?;
+            // The gateway accepts `host:port` there.
+            parse(value.rsplit(':').next().unwrap_or(value))
+        };
+        self.port_of_command().or_else(of_variable)
+    }
+
+    fn port_of_command(&self) -> Option<u16> {
+        let mut arguments = self.arguments.iter();
+        while let Some(argument) = arguments.next() {
+            if argument == "--port" {
+                return arguments.next().and_then(|value| parse(value));
+            }
+            if let Some(value) = argument.strip_prefix("--port=") {
+                return parse(value);
+            }
+        }
+        None
+    }
+
+    /// The last assignment counts, and an empty one is none.
+    fn variable(&self, name: &str) -> Option<&str> {
+        let assigned = self
+            .assignments
+            .iter()
+            .rev()
+            .find_map(|one| one.strip_prefix(name)?.strip_prefix('='))?;
+        Some(assigned.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+/// `OPENCLAW_PROFILE` of the unit, else what its name says; `default` is no profile.
+fn profile(unit: &Unit, name: &str) -> Option<String> {
+    let of_name = || {
+        name.strip_prefix("openclaw-gateway-")?
+            .strip_suffix(".service")
+    };
+    let profile = unit.variable("OPENCLAW_PROFILE").or_else(of_name)?;
+    // It becomes part of a path.
+    let is_name = profile
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    (is_name && profile != "default").then(|| profile.to_owned())
+}
+
+/// The port a gateway of 2026.8.2 or later gives a profile that names none: FNV-1a, 32 bits.
+///
+/// Older ones take the default port; but installed units name their port, so that this is rarely asked.
+fn port_of_profile(profile: &str) -> u16 {
+    let hash = profile.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    u16::try_from(20_000 + hash % 40_000).unwrap_or(DEFAULT_PORT)
+}
+
+/// A path as the unit gives it: absolute, behind `~`, or relative to the home, where user units run by default.
+fn below(home: &Path, path: &str) -> PathBuf {
+    match path.strip_prefix('~') {
+        Some("") => home.to_owned(),
+        Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        Some(_) | None => home.join(path),
+    }
 }
 
 fn parse(value: &str) -> Option<u16> {
@@ -59,63 +214,6 @@ fn parse(value: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn unit(exec_start: &[&str], environment: &[&str]) -> UnitFacts {
-        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-        UnitFacts {
-            exec_start: owned(exec_start),
-            environment: owned(environment),
-            ..UnitFacts::default()
-        }
-    }
-
-    #[track_caller]
-    fn check(exec_start: &[&str], environment: &[&str], expected: u16) {
-        assert_eq!(
-            port(&Settings::default(), Some(&unit(exec_start, environment))),
-            expected
-        );
-    }
-
-    #[test]
-    fn the_command_line_goes_before_the_environment_before_the_default() {
-        check(
-            &["node", "index.js", "gateway", "--port", "19000"],
-            &["OPENCLAW_GATEWAY_PORT=19001"],
-            19000,
-        );
-        check(&["node", "index.js", "gateway", "--port=19000"], &[], 19000);
-        check(
-            &["node", "index.js", "gateway"],
-            &["OPENCLAW_GATEWAY_PORT=19001"],
-            19001,
-        );
-        check(&["node"], &["OPENCLAW_GATEWAY_PORT=127.0.0.1:19002"], 19002);
-        check(&[], &[], DEFAULT_PORT);
-    }
-
-    #[test]
-    fn a_port_that_is_none_is_passed_over() {
-        check(
-            &["gateway", "--port"],
-            &["OPENCLAW_GATEWAY_PORT=19001"],
-            19001,
-        );
-        check(
-            &["gateway", "--port", "0"],
-            &["OPENCLAW_GATEWAY_PORT=x"],
-            DEFAULT_PORT,
-        );
-        check(&["gateway", "--port", "70000"], &[], DEFAULT_PORT);
-    }
-
-    #[test]
-    fn a_setting_goes_before_everything() {
-        let mut settings = Settings::default();
-        settings.gateway.port = Some(7);
-        assert_eq!(port(&settings, Some(&unit(&["--port", "8"], &[]))), 7);
-        assert_eq!(port(&Settings::default(), None), DEFAULT_PORT);
-    }
 
     #[test]
     fn a_profile_names_its_unit() {
@@ -129,5 +227,17 @@ mod tests {
             unit_name(&settings, Some("work")),
             "openclaw-gateway-work.service"
         );
+    }
+
+    #[test]
+    fn the_port_of_a_profile_is_its_fnv_1a_hash() {
+        // The hash's published test vectors: "" 811c9dc5, "a" e40c292c, "foobar" bf9cf968.
+        for (profile, hash) in [
+            ("", 0x811c_9dc5),
+            ("a", 0xe40c_292c),
+            ("foobar", 0xbf9c_f968_u32),
+        ] {
+            assert_eq!(u32::from(port_of_profile(profile)), 20_000 + hash % 40_000);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP probes: does `/` answer, does `/health` say `"ok": true`.
+//! The HTTP probes: does `/` answer, does `/health` say `"ok": true`, over plain HTTP or TLS.
 //!
 //! Owns the HTTP client and its limits; it knows nothing of listeners, processes or patience.
 //! No type of the client leaves this file.
@@ -7,11 +7,13 @@ use std::{
     fmt::Display,
     io::{self, Read as _},
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use rustls::crypto::ring;
 use serde_json::Value;
-use ureq::{Agent, Body, Error, Timeout, http::Response};
+use ureq::{Agent, Body, Error, Timeout, http::Response, tls::TlsConfig};
 
 use crate::{decide::facts::Outcome, line::Line};
 
@@ -27,25 +29,36 @@ const INPUT_BUFFER: usize = 2 * MAX_HEADER;
 /// The request is one short line and a few fields.
 const OUTPUT_BUFFER: usize = 2 * 1024;
 
+/// What is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
 /// Asks for `/` and takes any status for an answer; the body is not read.
 ///
-/// `limit` is how long the answer may take once the request is sent; see [`longest`] for the rest.
-pub fn http(address: SocketAddr, limit: Duration) -> Outcome {
+/// `limit` is how long the answer may take once the request is sent; over TLS the handshake may take
+/// 0.7 times as long, and the answer half as long. See [`longest`] for the whole.
+pub fn http(target: &Target, limit: Duration) -> Outcome {
     let start = Instant::now();
-    match get(address, "/", limit) {
+    match ask(target, "/", limit) {
         Ok(_) => Outcome::Pass(start.elapsed()),
-        Err(error) => before_the_body(error, limit),
+        Err(outcome) => outcome,
     }
 }
 
 /// Asks for `/health`, which has to answer with status 200 and a JSON object that has `"ok": true`.
 ///
-/// `limit` is how long the answer may take once the request is sent; see [`longest`] for the rest.
-pub fn health(address: SocketAddr, limit: Duration) -> Outcome {
+/// `limit` is how long the answer may take once the request is sent; over TLS the handshake may take
+/// 0.7 times as long, and the answer half as long. See [`longest`] for the whole.
+pub fn health(target: &Target, limit: Duration) -> Outcome {
     let start = Instant::now();
-    let response = match get(address, "/health", limit) {
+    let response = match ask(target, "/health", limit) {
         Ok(response) => response,
-        Err(error) => return before_the_body(error, limit),
+        Err(outcome) => return outcome,
     };
     let status = response.status().as_u16();
     if status != 200 {
@@ -63,34 +76,77 @@ pub fn health(address: SocketAddr, limit: Duration) -> Outcome {
 
 /// The longest that one probe can take: the time limits of its phases together.
 pub fn longest(limit: Duration) -> Duration {
-    let budgets = Budgets::of(limit);
-    budgets.connect + budgets.send + limit + budgets.body
+    let budgets = Budgets::of(false, limit);
+    budgets.connect + budgets.send + budgets.answer + budgets.body
 }
 
-/// How the phases beside the wait for the answer are limited.
+/// How the phases of a probe are limited.
 struct Budgets {
+    /// The TLS handshake is a part of it.
     connect: Duration,
     send: Duration,
+    answer: Duration,
     body: Duration,
 }
 
 impl Budgets {
-    /// On one machine these take microseconds, so a fraction of the wait for the answer is ample.
-    fn of(limit: Duration) -> Self {
+    /// On one machine all but the answer takes microseconds, so a fraction of its time is ample.
+    ///
+    /// Over TLS the gateway's event loop has to answer twice, and it is the handshake that finds it stalled.
+    /// Connection and answer together get the same time either way, so that a round is no longer over TLS.
+    fn of(tls: bool, limit: Duration) -> Self {
+        let (connect, answer) = if tls {
+            (limit * 7 / 10, limit / 2)
+        } else {
+            (limit / 5, limit)
+        };
         Self {
-            connect: limit / 5,
+            connect,
             send: limit / 10,
+            answer,
             body: limit / 5,
         }
     }
+}
+
+/// One GET, or the outcome that its failure is.
+fn ask(target: &Target, path: &str, limit: Duration) -> Result<Response<Body>, Outcome> {
+    let start = Instant::now();
+    get(target, path, limit).map_err(|error| {
+        // Either kind of server turns the other kind of client away at once, which leaves time for a second request.
+        let at_once = start.elapsed() < limit / 2;
+        if at_once && is_turned_away(&error) && speaks_the_other(target, path, limit) {
+            return mismatch(target);
+        }
+        before_the_body(error, target.tls, limit)
+    })
+}
+
+/// Whether the port answers over TLS where plain HTTP was spoken, or the other way round.
+fn speaks_the_other(target: &Target, path: &str, limit: Duration) -> bool {
+    let other = Target {
+        tls: !target.tls,
+        ..*target
+    };
+    get(&other, path, limit / 10).is_ok()
+}
+
+/// The gateway works, and what we take it for is wrong: no restart would mend that.
+fn mismatch(target: &Target) -> Outcome {
+    Outcome::Unsure(Line::new(if target.tls {
+        "the port speaks plain HTTP, gateway.tls says TLS; set gateway.tls = false"
+    } else {
+        "the port speaks TLS, gateway.tls says it does not; set gateway.tls = true"
+    }))
 }
 
 /// One GET on a connection of its own.
 ///
 /// The address is numeric, and there is no limit on the whole call or on name resolution:
 /// with either of these ureq 3.5 starts a thread for each request.
-fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<Response<Body>, Error> {
-    let budgets = Budgets::of(limit);
+pub(crate) fn get(target: &Target, path: &str, limit: Duration) -> Result<Response<Body>, Error> {
+    let Target { address, tls } = *target;
+    let budgets = Budgets::of(tls, limit);
     let agent: Agent = Agent::config_builder()
         // By default `http_proxy` would send the probe to another machine.
         .proxy(None)
@@ -100,22 +156,36 @@ fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<Response<Body
         .max_idle_connections(0)
         .timeout_connect(Some(budgets.connect))
         .timeout_send_request(Some(budgets.send))
-        .timeout_recv_response(Some(limit))
+        .timeout_recv_response(Some(budgets.answer))
         .timeout_recv_body(Some(budgets.body))
         .max_response_header_size(MAX_HEADER)
         .input_buffer_size(INPUT_BUFFER)
         .output_buffer_size(OUTPUT_BUFFER)
         .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
+        .tls_config(any_certificate())
         .build()
         .into();
+    let scheme = if tls { "https" } else { "http" };
     agent
-        .get(format!("http://{address}{path}"))
+        .get(format!("{scheme}://{address}{path}"))
         .header("connection", "close")
         .call()
 }
 
+/// TLS with whatever certificate the gateway shows.
+///
+/// It is self-signed and made by the gateway itself, so nothing vouches for it that could be checked.
+/// Nor does anything rest on it: the request carries no secret, it goes to a socket that was seen listening
+/// on this machine, and whoever holds that socket could as well answer over plain HTTP.
+fn any_certificate() -> TlsConfig {
+    TlsConfig::builder()
+        .disable_verification(true)
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build()
+}
+
 /// The whole body, or the outcome that its absence is.
-fn read(body: Body, limit: Duration) -> Result<Vec<u8>, Outcome> {
+pub(crate) fn read(body: Body, limit: Duration) -> Result<Vec<u8>, Outcome> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a body that is too large from one that just fits.
     let most = MAX_BODY as u64 + 1;
@@ -148,24 +218,26 @@ fn judge(body: &[u8]) -> Result<(), Line> {
 }
 
 /// What an error says that came before the answer's header was complete.
-fn before_the_body(error: Error, limit: Duration) -> Outcome {
-    let budgets = Budgets::of(limit);
+fn before_the_body(error: Error, tls: bool, limit: Duration) -> Outcome {
+    let budgets = Budgets::of(tls, limit);
     match error {
         Error::Timeout(Timeout::Connect) => silent(format_args!(
-            "no connection within {}",
+            "no {} within {}",
+            if tls { "TLS handshake" } else { "connection" },
             span(budgets.connect)
         )),
         Error::Timeout(Timeout::SendRequest) => silent(format_args!(
             "request not taken within {}",
             span(budgets.send)
         )),
-        Error::Timeout(_) => silent(format_args!("no answer within {}", span(limit))),
+        Error::Timeout(_) => silent(format_args!("no answer within {}", span(budgets.answer))),
         Error::LargeResponseHeader(..) => fail("answer header too large"),
         Error::Protocol(error) => fail(format_args!("not HTTP: {error}")),
         Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             silent("connection refused")
         }
         Error::Io(error) if is_hang_up(&error) => fail("closed without an answer"),
+        Error::Io(error) if is_not_tls(&error) => fail("not TLS"),
         other => Outcome::Unsure(Line::new(&other.to_string())),
     }
 }
@@ -175,7 +247,7 @@ fn within_the_body(error: Error, received: usize, limit: Duration) -> Outcome {
     match error {
         Error::Timeout(_) => silent(format_args!(
             "body stopped after {received} bytes, not complete within {}",
-            span(Budgets::of(limit).body)
+            span(Budgets::of(false, limit).body)
         )),
         Error::Protocol(error) => fail(format_args!("malformed body: {error}")),
         Error::Io(error) if is_hang_up(&error) => {
@@ -183,6 +255,21 @@ fn within_the_body(error: Error, received: usize, limit: Duration) -> Outcome {
         }
         other => Outcome::Unsure(Line::new(&other.to_string())),
     }
+}
+
+/// Whether this is how a server answers a client that speaks TLS to plain HTTP, or the other way round.
+fn is_turned_away(error: &Error) -> bool {
+    match error {
+        Error::Protocol(_) => true,
+        Error::Io(error) => is_hang_up(error) || is_not_tls(error),
+        _ => false,
+    }
+}
+
+/// Whether what came was nothing that TLS could begin with.
+fn is_not_tls(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
 }
 
 /// Whether the other side ended the connection.
@@ -243,7 +330,11 @@ mod tests {
             Error::Timeout(_) => silent::<&str>,
             _ => fail::<&str>,
         };
-        assert_eq!(before_the_body(error, LIMIT), expected(before), "{text}");
+        assert_eq!(
+            before_the_body(error, false, LIMIT),
+            expected(before),
+            "{text}"
+        );
         assert_eq!(within_the_body(same, 5, LIMIT), expected(within), "{text}");
     }
 
@@ -262,6 +353,15 @@ mod tests {
             "no answer within 10 s",
             body,
         );
+    }
+
+    #[test]
+    fn a_probe_over_tls_takes_no_longer() {
+        let sum = |tls| {
+            let budgets = Budgets::of(tls, LIMIT);
+            budgets.connect + budgets.send + budgets.answer + budgets.body
+        };
+        assert!(sum(true) <= longest(LIMIT));
     }
 
     #[test]
@@ -297,7 +397,7 @@ mod tests {
         ] {
             let error = || Error::Io(errno.into());
             for outcome in [
-                before_the_body(error(), LIMIT),
+                before_the_body(error(), false, LIMIT),
                 within_the_body(error(), 0, LIMIT),
             ] {
                 assert!(matches!(outcome, Outcome::Unsure(_)), "{errno} {outcome:?}");

@@ -1,13 +1,20 @@
 //! Sense: adapters that look at the outside world and change nothing in it.
 
 pub mod boot_id;
+pub mod cgroup;
 pub mod clock;
 pub mod config;
+pub mod evidence;
 pub mod files;
 pub mod folders;
 pub mod gateway;
+pub mod gateway_log;
 pub mod http;
+pub mod journalctl;
 pub mod listeners;
+pub mod openclaw_json;
 pub mod pause;
 pub mod processes;
+pub mod readiness;
+pub mod update;
 pub mod wake;

@@ -76,6 +76,21 @@ pub fn is_within(cgroup: &str, control_group: &str) -> bool {
     !matches!(control_group, "" | "/") && (rest.is_empty() || rest.starts_with('/'))
 }
 
+/// The unit that a cgroup belongs to: the innermost service or scope on its path, if there is one.
+///
+/// systemd writes `_` before a name that would look like a file of the cgroup's own.
+pub fn unit_of(cgroup: &str) -> Option<&str> {
+    let name = |component: &&str| {
+        [".service", ".scope"].iter().any(|suffix| {
+            component
+                .strip_suffix(suffix)
+                .is_some_and(|prefix| !prefix.is_empty())
+        })
+    };
+    let component = cgroup.rsplit('/').find(name)?;
+    Some(component.strip_prefix('_').unwrap_or(component))
+}
+
 /// The processes of this user that carry the mark of the gateway unit; see [`is_marked`].
 pub fn marked(
     proc: &Path,
@@ -126,11 +141,14 @@ pub fn activity(proc: &Path, pid: u32) -> Option<Activity> {
     let stat = Stat::read(&directory.join("task").join(pid.to_string()))?;
     Some(Activity {
         state: stat.state,
-        cpu: Duration::from_millis(
-            stat.cpu_ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1),
-        ),
+        cpu: ticks(stat.cpu_ticks),
         tracer: status_field(&status, "TracerPid:")?.next()?.parse().ok()?,
     })
+}
+
+/// Ticks of the kernel's clock as time.
+pub(crate) fn ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1))
 }
 
 /// Below this, two readings of a counter of hundredths prove nothing.
@@ -316,6 +334,38 @@ mod tests {
         assert!(!is_within(unit, ""));
         assert!(!is_within(unit, "/"));
         assert!(!is_within("", ""));
+    }
+
+    #[test]
+    fn a_cgroup_names_the_innermost_unit_on_its_path() {
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        for (cgroup, expected) in [
+            (format!("{user}/app.slice/foo.service"), Some("foo.service")),
+            (
+                format!("{user}/app.slice/foo.service/payload"),
+                Some("foo.service"),
+            ),
+            (format!("{user}/app.slice/run-1.scope"), Some("run-1.scope")),
+            (
+                format!("{user}/app.slice/_cpu.service"),
+                Some("cpu.service"),
+            ),
+            (format!("{user}/app.slice"), Some("user@1000.service")),
+            (
+                "/user.slice/user-1000.slice/session-2.scope".to_owned(),
+                Some("session-2.scope"),
+            ),
+            (
+                "/system.slice/nginx.service".to_owned(),
+                Some("nginx.service"),
+            ),
+            ("/user.slice".to_owned(), None),
+            ("/.service/x.servicex".to_owned(), None),
+            ("/".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(unit_of(&cgroup), expected, "{cgroup}");
+        }
     }
 
     #[test]

@@ -213,6 +213,40 @@ impl UserManager {
         })
     }
 
+    /// The names of the units that are active, or about to be, and match `pattern`, which may hold `*` and `?`.
+    ///
+    /// Takes one round trip; only loaded units are looked at.
+    pub fn active_units(&mut self, pattern: &str) -> Result<Vec<String>, ManagerError> {
+        let what = format!("list {pattern}");
+        let units = self.bus.ask(&what, self.deadline(), async |connection| {
+            let states = ["active", "activating"].map(str::to_owned).to_vec();
+            manager(connection)
+                .await?
+                .list_units_by_patterns(states, vec![pattern.to_owned()])
+                .await
+        })?;
+        let names = units.into_iter().map(|unit| unit.0).collect();
+        Ok(properties::bounded(names))
+    }
+
+    /// The unit of this manager that a process belongs to; none for one of another user or of the system.
+    pub fn unit_of_pid(&mut self, pid: u32) -> Result<Option<String>, ManagerError> {
+        let what = format!("name the unit of pid {pid}");
+        let asked = self.bus.ask(&what, self.deadline(), async |connection| {
+            let path = manager(connection).await?.get_unit_by_pid(pid).await?;
+            property(connection, &path, UNIT, "Id").await
+        });
+        match asked {
+            Ok(id) => Ok(Some(id)),
+            Err(ManagerError::Refused { name, .. })
+                if name == "org.freedesktop.systemd1.NoUnitForPID" =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The environment the manager gives to services, assignments `NAME=value`.
     pub fn environment(&mut self) -> Result<Vec<String>, ManagerError> {
         let what = "show its environment";

@@ -908,3 +908,69 @@ fn status_says_what_the_design_promises() {
         Some(&failure(Stall::Blocked))
     );
 }
+
+// What is told of a gateway beside its health.
+
+#[test]
+fn evidence_is_kept_before_anything_is_destroyed() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.run_until_does(&Action::Stop);
+    let at = |action| world.log.iter().position(|(_, done)| *done == action);
+    assert!(at(Action::KeepEvidence) < at(Action::Stop));
+    assert_eq!(world.count(&Action::KeepEvidence), 1);
+}
+
+#[test]
+fn the_look_that_ends_a_backoff_takes_evidence() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    let World {
+        state, settings, ..
+    } = &world;
+    let stall = state.wants_evidence(settings, world.now);
+    assert_eq!(stall, Some(Stall::Blocked));
+    let patient = vouching();
+    let now = patient.now;
+    assert_eq!(patient.state.wants_evidence(settings, now), None);
+}
+
+#[test]
+fn a_gateway_that_was_never_restarted_is_not_asked_whether_all_of_it_works() {
+    let mut world = vouching();
+    world.degraded = Some("channels: telegram".into());
+    for _ in 0..5 {
+        world.round();
+    }
+    assert_eq!(world.count(&Action::AskReadiness), 0);
+}
+
+#[test]
+fn a_gateway_that_came_back_degraded_is_said_to_be_and_never_restarted_for_it() {
+    let mut world = broken(Stall::Blocked);
+    world.degraded = Some("channels: telegram".into());
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Start);
+    world.run_until("vouching");
+    for _ in 0..50 {
+        world.round();
+    }
+    let said = "degraded: channels: telegram";
+    assert!(world.status().ends_with(said), "{}", world.status());
+    assert_eq!(world.texts("degraded").len(), 1);
+    assert_eq!(world.count(&Action::Stop), 1);
+
+    world.degraded = None;
+    world.round();
+    assert!(!world.status().contains("degraded"), "{}", world.status());
+    assert_eq!(world.texts("no-longer-degraded").len(), 1);
+}
+
+#[test]
+fn a_unit_systemd_gave_up_on_is_said_to_be() {
+    let mut world = vouching();
+    world.start_limit_hit(9);
+    world.run_until("backing-off");
+    let said = &world.texts("failing")[0];
+    assert!(said.contains("systemd gave up: start-limit-hit"), "{said}");
+}

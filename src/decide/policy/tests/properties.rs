@@ -197,7 +197,10 @@ proptest! {
             prop_assert_eq!(&world.state.incident, &None);
         } else {
             let calm = world.phase() == "vouching"
-                || matches!(world.standby(), Some(Standby::Stopped | Standby::ConfigError));
+                || matches!(
+                    world.standby(),
+                    Some(Standby::Stopped | Standby::ConfigError | Standby::OtherGateway)
+                );
             prop_assert!(calm, "{:?}", world.state);
         }
     }

@@ -410,7 +410,7 @@ fn rule_7_another_gateway_that_serves_the_port_is_named() {
     let mut world = vouching();
     world.exits(78);
     world.other_serves = true;
-    let world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    let world = does_nothing_for_an_hour(world, Standby::OtherGateway);
     assert!(world.status().contains("another gateway serves the port"));
 }
 
@@ -562,7 +562,7 @@ fn rule_8_a_humans_start_settles_what_is_owed() {
     world.run_until("vouching");
     assert_eq!(world.count(&Action::Start), 0);
     assert_eq!(world.state.owed, None);
-    assert!(world.texts("recovered")[0].ends_with("restarted by somebody else"));
+    assert!(world.texts("recovered")[0].ends_with("restarted by systemd or a human"));
 }
 
 #[test]

@@ -93,6 +93,7 @@ pub(super) struct World {
     /// A start job waits for another unit.
     pub(super) start_is_queued: bool,
     pub(super) other_serves: bool,
+    pub(super) degraded: Option<Line>,
 
     // What else a look shows.
     foreign_job: bool,
@@ -151,6 +152,7 @@ pub(super) fn world() -> World {
         unmet_condition: false,
         start_is_queued: false,
         other_serves: false,
+        degraded: None,
         foreign_job: false,
         paused: false,
         updating: false,
@@ -465,6 +467,7 @@ impl World {
                 .updating
                 .then(|| "openclaw-update-1.scope is running".into()),
             debugged: self.debugged,
+            last_words: None,
             stranger: self.stranger.then(|| "pid 9 (sshd) of user 1001".into()),
             progress: self.progress,
             health,
@@ -590,7 +593,8 @@ impl World {
                 self.deadline = Some(self.now + *lease);
                 return Ok(None);
             }
-            Action::Record(_) => return Ok(None),
+            Action::Record(_) | Action::KeepEvidence => return Ok(None),
+            Action::AskReadiness => return Ok(Some(Done::Readiness(self.degraded.clone()))),
             Action::Leave => {
                 self.left = true;
                 self.deadline = None;
@@ -653,7 +657,12 @@ impl World {
                 }
                 Some(Done::Start(Ok(())))
             }
-            Action::Vouch { .. } | Action::Lease(_) | Action::Record(_) | Action::Leave => None,
+            Action::Vouch { .. }
+            | Action::Lease(_)
+            | Action::Record(_)
+            | Action::KeepEvidence
+            | Action::AskReadiness
+            | Action::Leave => None,
         }
     }
 
@@ -688,7 +697,11 @@ impl World {
                     self.check_act(before, event, action);
                 }
                 Action::Record(record) => check_text(record, &self.state),
-                Action::Vouch { .. } | Action::Lease(_) | Action::Leave => {}
+                Action::Vouch { .. }
+                | Action::Lease(_)
+                | Action::KeepEvidence
+                | Action::AskReadiness
+                | Action::Leave => {}
             }
         }
         self.note_wish(before, event);
