@@ -1,6 +1,7 @@
 # Turns the namespaces it is started in into a small machine and becomes its systemd.
 # Runs as process 1 of a new pid namespace; everything it mounts is seen and kept here alone.
-# NAME is the machine's hostname, STAGE the folder on the host with what goes in.
+# NAME is the machine's hostname, STAGE the folder on the host with what goes in,
+# BOUND the name inside of a folder BOUND_SOURCE on the host that is too large to copy.
 set -eu
 
 # The host's root is read through an overlay; what the machine writes lives and dies in memory.
@@ -94,6 +95,11 @@ mkdir -p opt/e2e
 cp -r "$STAGE/files/." opt/e2e
 find opt/e2e -exec touch -d 2020-01-01 {} +
 chmod -R a+rX opt/e2e
+if [ -n "${BOUND:-}" ]; then
+    mkdir "opt/e2e/$BOUND"
+    mount --bind "$BOUND_SOURCE" "opt/e2e/$BOUND"
+    mount -o remount,bind,ro "opt/e2e/$BOUND"
+fi
 
 : >run/host-notify
 mount --bind "$STAGE/notify" run/host-notify

@@ -31,7 +31,13 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 const CGROUP_PREFIX: &str = "gatehound-e2e-";
 
 /// Variables of the caller that reach a process inside; all others stay outside.
-const PASSED_ON: &[&str] = &["TERM", "NO_COLOR", "CARGO_TERM_COLOR", "RUST_BACKTRACE"];
+const PASSED_ON: &[&str] = &[
+    "TERM",
+    "NO_COLOR",
+    "CARGO_TERM_COLOR",
+    "RUST_BACKTRACE",
+    "E2E_REAL_GATEWAY",
+];
 
 /// What each Debian package is recognised by.
 const PACKAGES: &[(&str, &[&str])] = &[
@@ -57,8 +63,10 @@ pub struct Machine {
 impl Machine {
     /// Boots a machine with these executables and folders in `/opt/e2e`, each under its own file name.
     ///
+    /// A folder that is too large to copy is bound there, read-only; anybody has to be allowed to read it.
+    ///
     /// Must be called from the main thread: the kernel ties the machine's life to the thread that started it.
-    pub fn boot(files: &[(&str, &Path)]) -> Result<Self, String> {
+    pub fn boot(files: &[(&str, &Path)], bound: Option<(&str, &Path)>) -> Result<Self, String> {
         missing_packages()?;
         let parent = cgroup2_mount()?;
         remove_stale_cgroups(&parent);
@@ -71,7 +79,11 @@ impl Machine {
 
         let notify = UnixDatagram::bind(stage.path().join("notify"))
             .map_err(|error| format!("cannot listen for the machine's readiness: {error}"))?;
-        let unshare = unshare(&cgroup, stage.path(), &name)
+        let mut unshare = unshare(&cgroup, stage.path(), &name);
+        if let Some((name, source)) = bound {
+            unshare.env("BOUND", name).env("BOUND_SOURCE", source);
+        }
+        let unshare = unshare
             .spawn()
             .map_err(|error| format!("cannot run unshare: {error}"))?;
         let mut machine = Self {

@@ -18,8 +18,10 @@ mod infrastructure;
 mod input;
 mod installation;
 mod intent;
+mod judgement;
 mod machine;
 mod place;
+mod real;
 mod recovery;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;
@@ -38,7 +40,7 @@ mod rig;
 use std::env;
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// Trials mostly wait for timers and the journal, so there may be more of them at once than there are cores.
 const THREADS: usize = 8;
@@ -64,6 +66,7 @@ fn trials() -> Vec<Trial> {
         recovery::trials(),
         intent::trials(),
         input::trials(),
+        judgement::trials(),
         hostile::trials(),
     ]
     .into_iter()
@@ -73,7 +76,7 @@ fn trials() -> Vec<Trial> {
 
 /// Trials that would disturb others beside them.
 fn alone() -> Vec<Trial> {
-    [installation::trials(), hostile::alone()]
+    [judgement::alone(), installation::trials(), hostile::alone()]
         .into_iter()
         .flatten()
         .collect()
@@ -94,28 +97,50 @@ fn named(list: &[(&str, fn())]) -> Vec<Trial> {
 }
 
 fn suite(arguments: &[String]) -> ExitCode {
-    let mut options = Arguments::from_args();
-    options.test_threads.get_or_insert(THREADS);
+    let options = Arguments::from_args();
     if options.list {
-        let all = trials().into_iter().chain(alone()).collect();
-        return libtest_mimic::run(&options, all).exit_code();
+        let all = [trials(), alone(), real_trials()];
+        return libtest_mimic::run(&options, all.into_iter().flatten().collect()).exit_code();
+    }
+    if real::wanted()
+        && let Err(reason) = real::install::install()
+    {
+        return refuse(reason);
     }
     match place::find() {
-        Ok(place::Place::Here) => run(options),
+        Ok(place::Place::Here) => run(&options),
         Ok(place::Place::Machine) => place::again_in_machine(arguments).unwrap_or_else(refuse),
         Err(reason) => refuse(reason),
     }
 }
 
-/// Side by side first, then one by one those that would disturb the others.
-fn run(mut options: Arguments) -> ExitCode {
-    let beside = libtest_mimic::run(&options, trials());
-    options.test_threads = Some(1);
-    let alone = libtest_mimic::run(&options, alone());
-    if beside.has_failed() {
-        beside.exit_code()
+/// The trials with the real gateway, which have to be asked for.
+fn real_trials() -> Vec<Trial> {
+    if real::wanted() {
+        real::trials()
     } else {
-        alone.exit_code()
+        Vec::new()
+    }
+}
+
+/// Side by side first, then one by one those that would disturb the others, then those that are large.
+fn run(options: &Arguments) -> ExitCode {
+    let conclusions = [
+        (trials(), options.test_threads.unwrap_or(THREADS)),
+        (alone(), 1),
+        (real_trials(), real::THREADS),
+    ]
+    .map(|(trials, threads)| {
+        let options = Arguments {
+            test_threads: Some(threads),
+            ..options.clone()
+        };
+        libtest_mimic::run(&options, trials)
+    });
+    if conclusions.iter().any(Conclusion::has_failed) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     }
 }
 

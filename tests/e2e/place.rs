@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use nix::unistd::Uid;
 
 use crate::machine::Machine;
+use crate::real;
 
 /// A place with a user manager, a user bus and a journal.
 pub enum Place {
@@ -17,6 +18,9 @@ pub enum Place {
     /// A machine that has to be booted first.
     Machine,
 }
+
+/// The folder with the real gateway and its node, as [`file`] knows it.
+pub const REAL_GATEWAY: &str = "real-gateway";
 
 /// Finds the place, or says in one line why there is none.
 ///
@@ -61,21 +65,23 @@ fn user_manager() -> Result<(), String> {
     ))
 }
 
-/// Boots a machine with everything under test in it.
-pub fn boot() -> Result<Machine, String> {
-    Machine::boot(&[
+/// Boots a machine with everything under test in it, and with a folder that is bound there.
+pub fn boot(bound: Option<(&str, &Path)>) -> Result<Machine, String> {
+    let files: &[(&str, &Path)] = &[
         ("e2e", &executable()?),
         ("gatehound", Path::new(env!("CARGO_BIN_EXE_gatehound"))),
         (
             "units",
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("units"),
         ),
-    ])
+    ];
+    Machine::boot(files, bound)
 }
 
 /// Runs this executable inside a new machine with the same arguments, and hands on how it ended.
 pub fn again_in_machine(arguments: &[String]) -> Result<ExitCode, String> {
-    let machine = boot()?;
+    let real_gateway = real::install::folder();
+    let machine = boot(real::wanted().then_some((REAL_GATEWAY, &real_gateway)))?;
     let status = machine
         .as_user(Machine::path("e2e"))
         .args(arguments)
@@ -97,6 +103,7 @@ pub fn file(name: &str) -> PathBuf {
     match env::var_os("E2E_FILES") {
         Some(files) => Path::new(&files).join(name),
         None if name == "gatehound" => PathBuf::from(env!("CARGO_BIN_EXE_gatehound")),
+        None if name == REAL_GATEWAY => real::install::folder(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join(name),
     }
 }

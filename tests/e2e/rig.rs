@@ -27,6 +27,10 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What differs from one trial to the next.
 pub struct Setup {
+    /// The gateway's program with what stands before its own arguments; none is the stand-in.
+    pub gateway_program: Option<String>,
+    /// The gateway's port; none is a free one.
+    pub port: Option<u16>,
     /// Gatehound's settings, as TOML.
     pub settings: String,
     /// `RestartSec=` of the gateway.
@@ -46,6 +50,8 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            gateway_program: None,
+            port: None,
             settings: String::new(),
             restart_sec: "100ms",
             gateway_arguments: "",
@@ -90,7 +96,7 @@ impl Rig {
         let runtime = PathBuf::from(env::var_os("XDG_RUNTIME_DIR").expect("XDG_RUNTIME_DIR"));
         let home = PathBuf::from(env::var_os("HOME").expect("HOME"));
         let rig = Self {
-            port: free_port(),
+            port: setup.port.unwrap_or_else(free_port),
             journal: Journal::follow(&[&gateway, &gatehound]),
             folder: runtime.join("gatehound-e2e").join(&profile),
             settings: home
@@ -117,9 +123,13 @@ impl Rig {
             gateway,
             ..
         } = self;
-        let executable = quoted(&place::executable().expect("this executable"));
-        let control = quoted(&self.control());
-        let mode_file = quoted(&self.mode_file_path());
+        let stand_in = || {
+            let executable = quoted(&place::executable().expect("this executable"));
+            let control = quoted(&self.control());
+            let mode_file = quoted(&self.mode_file_path());
+            format!("{executable} stand-in-gateway --control {control} --mode-file {mode_file}")
+        };
+        let program = setup.gateway_program.clone().unwrap_or_else(stand_in);
         let Setup {
             restart_sec,
             gateway_arguments,
@@ -132,7 +142,7 @@ impl Rig {
              StartLimitBurst=10\n\
              StartLimitIntervalSec=300\n\
              [Service]\n\
-             ExecStart={executable} stand-in-gateway gateway --port {port} --control {control} --mode-file {mode_file} {gateway_arguments}\n\
+             ExecStart={program} gateway --port {port} {gateway_arguments}\n\
              Restart=always\n\
              RestartSec={restart_sec}\n\
              RestartPreventExitStatus=78\n\
@@ -142,6 +152,7 @@ impl Rig {
              OOMPolicy=continue\n\
              KillMode=mixed\n\
              Environment=OPENCLAW_PROFILE={profile}\n\
+             Environment=OPENCLAW_STATE_DIR=%h/.openclaw-{profile}\n\
              Environment=OPENCLAW_GATEWAY_PORT={port}\n\
              Environment=OPENCLAW_SYSTEMD_UNIT={gateway}\n\
              Environment=OPENCLAW_SERVICE_MARKER=openclaw\n\
@@ -423,7 +434,7 @@ fn field_of(stat: &Path, number: usize) -> Option<String> {
 }
 
 /// A port below the ones the kernel gives to clients, free on both loopback addresses.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 100).expect("below 100") * 100;
     loop {
@@ -437,7 +448,7 @@ fn free_port() -> u16 {
 }
 
 /// A path as one word of a unit file's command line.
-fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     let path = path
         .to_str()
         .expect("a path in UTF-8")
@@ -446,7 +457,7 @@ fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.replace('%', "%%").replace('$', "$$"))
 }
 
-fn write(path: &Path, text: &str) {
+pub fn write(path: &Path, text: &str) {
     let folder = path.parent().expect("a file is in a folder");
     fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

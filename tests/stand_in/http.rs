@@ -130,6 +130,13 @@ pub fn answer(mode: &Mode, request: &Request) -> Answer {
         Mode::Root404 if page == "/" => {
             respond(request, "404 Not Found", "text/plain", "Not Found", "")
         }
+        Mode::Degraded if matches!(page, "/ready" | "/readyz") => respond(
+            request,
+            "503 Service Unavailable",
+            "application/json; charset=utf-8",
+            r#"{"ready":false,"failing":["telegram"]}"#,
+            "",
+        ),
         Mode::OkFalse if health => json(request, r#"{"ok":false,"status":"live"}"#),
         Mode::NoOk if health => json(request, r#"{"status":"live"}"#),
         Mode::Html if health => respond(request, "200 OK", "text/html; charset=utf-8", PAGE, ""),

@@ -29,6 +29,8 @@ pub enum Mode {
     Redirect,
     /// 404 on `/`, `/health` as ever: a gateway without its control UI.
     Root404,
+    /// `/ready` says that a channel is down; all else is well.
+    Degraded,
     /// `/health` says `"ok":false`.
     OkFalse,
     /// `/health` is a JSON object without `ok`.
@@ -104,6 +106,7 @@ impl Mode {
             "not-http" => Self::NotHttp,
             "redirect" => Self::Redirect,
             "root-404" => Self::Root404,
+            "degraded" => Self::Degraded,
             "ok-false" => Self::OkFalse,
             "no-ok" => Self::NoOk,
             "html" => Self::Html,
@@ -135,6 +138,7 @@ impl fmt::Display for Mode {
             Self::NotHttp => "not-http",
             Self::Redirect => "redirect",
             Self::Root404 => "root-404",
+            Self::Degraded => "degraded",
             Self::OkFalse => "ok-false",
             Self::NoOk => "no-ok",
             Self::Html => "html",

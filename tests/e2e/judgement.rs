@@ -1,0 +1,350 @@
+//! Trials of judgement: what kind of failure it is, how long it deserves, and what is told of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+
+use crate::rig::{PATIENCE, Rig, Setup, systemctl};
+use crate::watched::{
+    assert_hands_off, between, event, events, incarnation, short, vouching, vouching_with,
+    wait_for_rounds,
+};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[
+        ("a_start_that_makes_progress_is_never_touched", slow_start),
+        ("a_start_without_progress_is_acted_on", dead_start),
+        (
+            "a_busy_loop_that_ends_in_time_is_left_alone",
+            busy_for_a_while,
+        ),
+        ("a_busy_loop_that_does_not_end_is_restarted", busy_for_ever),
+        (
+            "a_listener_in_a_child_of_the_main_process_is_the_gateway",
+            listener_in_a_child,
+        ),
+        (
+            "of_two_profiles_only_the_one_that_hangs_is_restarted",
+            two_profiles,
+        ),
+        (
+            "a_gateway_on_an_address_of_its_own_is_vouched_for",
+            own_address,
+        ),
+        ("a_gateway_without_a_page_is_healthy", no_page),
+        (
+            "rule_6_the_third_forced_stop_waits_for_the_window",
+            forced_stops,
+        ),
+        (
+            "a_gateway_that_comes_back_degraded_is_said_to_be_and_left_alone",
+            degraded,
+        ),
+        ("evidence_is_taken_down_before_the_stop", evidence),
+    ];
+    crate::named(list)
+}
+
+/// The trials that show something to every Gatehound of the session.
+pub fn alone() -> Vec<Trial> {
+    crate::named(&[("an_update_keeps_hands_off_until_it_is_over", update)])
+}
+
+/// A gateway that is told how to start, and a Gatehound that sees it from its beginning.
+fn starting(arguments: &'static str, own: &[(&str, &str)]) -> Rig {
+    let setup = Setup {
+        gateway_arguments: arguments,
+        ..Setup::default()
+    };
+    let rig = Rig::with(&short(own, setup));
+    systemctl(&["start", &rig.gateway]);
+    rig.start_gatehound();
+    rig
+}
+
+fn slow_start() {
+    let own = [
+        ("PATIENCE__STARTING", "1min"),
+        ("PATIENCE__STARTING_IDLE", "2s"),
+    ];
+    let rig = starting("--start-busy 8000", &own);
+    rig.wait_for_status("starting: gateway started", PATIENCE);
+    rig.journal
+        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+    assert_hands_off(&rig);
+    assert!(!events(&rig).contains(&"failing".to_owned()));
+}
+
+fn dead_start() {
+    let own = [
+        ("PATIENCE__STARTING", "1min"),
+        ("PATIENCE__STARTING_IDLE", "3s"),
+    ];
+    let rig = starting("--start-delay 3600000", &own);
+    let watching = rig
+        .journal
+        .wait_for("the beginning", PATIENCE, event("watching"));
+    let failing = rig
+        .journal
+        .wait_for("the end of patience", PATIENCE, event("failing"));
+    assert_eq!(
+        failing.get("GATEHOUND_STALL").as_deref(),
+        Some("gone"),
+        "{failing}"
+    );
+    let waited = between(&watching, &failing);
+    assert!(
+        (Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited),
+        "{waited:?}"
+    );
+    rig.journal
+        .wait_for("the restart", PATIENCE, event("starting"));
+}
+
+fn busy_for_a_while() {
+    let rig = vouching_with(&[("PATIENCE__BUSY", "20s")], Setup::default());
+    let before = incarnation(&rig);
+    rig.mode("busy-for=5000");
+    let failing = rig
+        .journal
+        .wait_for("the failing round", PATIENCE, event("failing"));
+    assert_eq!(
+        failing.get("GATEHOUND_STALL").as_deref(),
+        Some("busy"),
+        "{failing}"
+    );
+    rig.wait_for_status("doubting: ", PATIENCE);
+    let recovered = rig
+        .journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    assert_eq!(
+        recovered.get("GATEHOUND_REASON").as_deref(),
+        Some("by-itself"),
+        "{recovered}"
+    );
+    assert_eq!(incarnation(&rig), before);
+    assert_hands_off(&rig);
+}
+
+fn busy_for_ever() {
+    let rig = vouching_with(&[("PATIENCE__BUSY", "6s")], Setup::default());
+    rig.mode("busy");
+    let failing = rig
+        .journal
+        .wait_for("the failing round", PATIENCE, event("failing"));
+    let backing_off = rig
+        .journal
+        .wait_for("the rung", PATIENCE, event("backing-off"));
+    assert_eq!(
+        backing_off.get("GATEHOUND_STALL").as_deref(),
+        Some("busy"),
+        "{backing_off}"
+    );
+    assert!(
+        Duration::from_secs(4) < between(&failing, &backing_off),
+        "{backing_off}"
+    );
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+}
+
+fn listener_in_a_child() {
+    let rig = vouching(Setup::default());
+    rig.mode("fork-listener");
+    rig.wait_until_healthy();
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert_hands_off(&rig);
+    rig.mode("fork-listener:blocked");
+    let failing = rig
+        .journal
+        .wait_for("the failing round", PATIENCE, event("failing"));
+    assert_eq!(
+        failing.get("GATEHOUND_STALL").as_deref(),
+        Some("blocked"),
+        "{failing}"
+    );
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+}
+
+fn two_profiles() {
+    let healthy = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    let hung = vouching(Setup::default());
+    let before = incarnation(&healthy);
+    hung.mode("blocked");
+    hung.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    wait_for_rounds(&healthy, 2);
+    assert_eq!(incarnation(&healthy), before);
+    assert_hands_off(&healthy);
+    assert!(!events(&healthy).contains(&"failing".to_owned()));
+}
+
+fn own_address() {
+    let setup = Setup {
+        gateway_arguments: "--bind 127.0.0.5",
+        ..Setup::default()
+    };
+    let rig = Rig::with(&short(&[], setup));
+    systemctl(&["start", &rig.gateway]);
+    rig.start_gatehound();
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    let checked = rig.gatehound(&["check"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains("on 127.0.0.5"), "{said}");
+}
+
+fn no_page() {
+    let rig = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    rig.mode("root-404");
+    wait_for_rounds(&rig, 3);
+    assert!(
+        rig.status_text().starts_with("vouching"),
+        "{}",
+        rig.status_text()
+    );
+    assert!(!events(&rig).contains(&"failing".to_owned()));
+}
+
+fn forced_stops() {
+    let own = [
+        ("FORCED_STOPS__WINDOW", "25s"),
+        ("BACKOFF", r#"["1s", "1s", "1s", "1s"]"#),
+    ];
+    let rig = vouching_with(&own, Setup::default());
+    let mut kills = Vec::new();
+    let mut mark = 0;
+    for _ in 0..3 {
+        rig.mode("blocked");
+        let kill =
+            rig.journal
+                .wait_for_after(mark, "the forced stop", PATIENCE * 2, event("killing"));
+        mark = rig.journal.mark();
+        rig.journal.wait_for_after(
+            mark,
+            "the end of the incident",
+            PATIENCE,
+            event("recovered"),
+        );
+        kills.push(kill);
+    }
+    let window = between(&kills[0], &kills[2]);
+    assert!(
+        Duration::from_secs(25) <= window + Duration::from_millis(50),
+        "{window:?}"
+    );
+    assert!(between(&kills[0], &kills[1]) < Duration::from_secs(25));
+}
+
+fn degraded() {
+    let rig = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    rig.mode_at_start("degraded");
+    rig.mode("blocked");
+    let said = rig
+        .journal
+        .wait_for("what does not work", PATIENCE, event("degraded"));
+    assert_eq!(
+        said.get("GATEHOUND_REASON").as_deref(),
+        Some("channels telegram"),
+        "{said}"
+    );
+    rig.wait_for_status("degraded: channels telegram", PATIENCE);
+    let before = incarnation(&rig);
+    wait_for_rounds(&rig, 4);
+    assert_eq!(incarnation(&rig), before);
+    rig.mode("healthy");
+    rig.journal
+        .wait_for("all of it", PATIENCE, event("no-longer-degraded"));
+}
+
+/// Where Gatehound keeps what it saw of this rig's gateway.
+fn incidents(rig: &Rig) -> PathBuf {
+    let home = std::env::var_os("HOME").expect("HOME");
+    Path::new(&home).join(format!(".local/state/gatehound-{}", rig.profile))
+}
+
+fn evidence() {
+    let rig = vouching(Setup::default());
+    rig.mode("blocked");
+    let evidence = rig
+        .journal
+        .wait_for("the evidence", PATIENCE, event("evidence"));
+    let stopping = rig
+        .journal
+        .wait_for("the stop", PATIENCE, event("stopping"));
+    assert!(evidence.monotonic() <= stopping.monotonic());
+    assert_eq!(
+        evidence.get("GATEHOUND_EVIDENCE_STATE").as_deref(),
+        Some("S"),
+        "{evidence}"
+    );
+    assert!(
+        evidence.get("GATEHOUND_EVIDENCE_RECV_QUEUE").is_some(),
+        "{evidence}"
+    );
+    let incident = evidence.get("GATEHOUND_INCIDENT").expect("an incident");
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    let path = incidents(&rig).join(format!("incidents/{incident}-1.json"));
+    let kept = fs::read_to_string(&path).expect("the file of the incident");
+    fs::remove_dir_all(incidents(&rig)).expect("a folder to remove");
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+    assert_eq!(kept["stall"], "blocked");
+    assert!(
+        kept["journal"]
+            .as_array()
+            .is_some_and(|lines| !lines.is_empty()),
+        "{kept}"
+    );
+}
+
+/// Something that looks like an update of the gateway, until it is dropped.
+struct Updater(Child);
+
+impl Updater {
+    fn start(scope: &str) -> Self {
+        let mut command = Command::new("systemd-run");
+        command.args([
+            "--user", "--scope", "--quiet", "--unit", scope, "sleep", "1000",
+        ]);
+        Self(command.spawn().expect("start an update"))
+    }
+}
+
+impl Drop for Updater {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn update() {
+    let rig = vouching(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    let updater = Updater::start("openclaw-update-e2e.scope");
+    rig.mode("ok-false");
+    rig.wait_for_status(
+        "standing-by: updating, openclaw-update-e2e.scope is active",
+        PATIENCE,
+    );
+    wait_for_rounds(&rig, 5);
+    assert_hands_off(&rig);
+    drop(updater);
+    rig.journal
+        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+}
