@@ -327,6 +327,9 @@ impl Machine<'_> {
         if matches!(self.state.phase, Phase::StandingBy { .. }) {
             self.resume_watching();
         }
+        if !matches!(look.health, Health::Unsure(_)) {
+            self.state.unsure = None;
+        }
         match &look.health {
             Health::Healthy(took) => self.healthy(look, *took),
             Health::Unsure(why) => self.unsure(why),
@@ -393,13 +396,12 @@ impl Machine<'_> {
             *progress = self.now;
         }
         if let Phase::Doubting(doubt) = &mut self.state.phase {
-            let news = doubt.unsure.as_ref() != Some(why);
-            doubt.unsure = Some(why.clone());
             doubt.last = None;
-            if news {
-                self.record(Record::CannotTell { why: why.clone() });
-            }
         }
+        if self.state.unsure.as_ref() != Some(why) {
+            self.record(Record::CannotTell { why: why.clone() });
+        }
+        self.state.unsure = Some(why.clone());
         self.again_in(self.settings.patience.interval);
     }
 
@@ -446,7 +448,6 @@ impl Machine<'_> {
         let from = doubt.last.unwrap_or(look.began);
         doubt.waited.add(failure.stall, self.now.since(from));
         doubt.last = Some(self.now);
-        doubt.unsure = None;
         let news = doubt.failure.as_ref() != Some(failure);
         doubt.failure = Some(failure.clone());
         let left = doubt.waited.left(failure.stall, &self.settings.patience);
@@ -953,7 +954,6 @@ impl Machine<'_> {
         Doubt {
             since: self.now,
             failure: None,
-            unsure: None,
             last: None,
             waited: Waited::default(),
         }

@@ -31,6 +31,8 @@ pub struct State {
     pub unwanted: Option<Incarnation>,
     /// What of the healthy gateway does not work, as far as it says so itself.
     pub degraded: Option<Line>,
+    /// Why Gatehound could not tell at the last look how the gateway is, if it could not.
+    pub unsure: Option<Line>,
     /// systemd waits under a lease; the next vouch restores the unit's own WatchdogSec.
     pub leased: bool,
     /// Gatehound was told to stop and only settles what it owes.
@@ -188,8 +190,6 @@ pub struct Doubt {
     pub since: Monotonic,
     /// The failure last seen; none while Gatehound itself cannot tell.
     pub failure: Option<Failure>,
-    /// Why Gatehound cannot tell, when it cannot.
-    pub unsure: Option<Line>,
     /// When the last failing look was, if the last look failed.
     pub last: Option<Monotonic>,
     /// Time seen in each kind of stall.

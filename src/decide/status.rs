@@ -24,10 +24,11 @@ pub fn status(settings: &Settings, state: &State, now: Monotonic) -> Line {
 fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
     match &state.phase {
         Phase::Starting { since, .. } => {
-            format!(
-                "gateway started {} ago, not healthy yet",
-                span(now.since(*since))
-            )
+            let ago = span(now.since(*since));
+            match &state.unsure {
+                Some(why) => format!("gateway started {ago} ago, cannot tell how it is: {why}"),
+                None => format!("gateway started {ago} ago, not healthy yet"),
+            }
         }
         Phase::Vouching { took, .. } => {
             let mut text = format!("gateway healthy, /health {}", span(*took));
@@ -40,7 +41,7 @@ fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
             }
             text
         }
-        Phase::Doubting(doubt) => match (&doubt.unsure, &doubt.failure) {
+        Phase::Doubting(doubt) => match (&state.unsure, &doubt.failure) {
             (Some(why), _) => format!("cannot tell how the gateway is: {why}; looking again"),
             (None, Some(failure)) => {
                 let left = doubt
@@ -259,7 +260,6 @@ mod tests {
         let mut doubt = Doubt {
             since: ago(12),
             failure: None,
-            unsure: None,
             last: None,
             waited: Waited::default(),
         };
@@ -270,11 +270,28 @@ mod tests {
             Phase::Doubting(doubt.clone()),
             "doubting: http: no answer within 5 s (blocked), 18 s more given",
         );
-        doubt.unsure = Some("too many open files".into());
-        says(
-            Phase::Doubting(doubt),
-            "doubting: cannot tell how the gateway is: too many open files; looking again",
-        );
+        let starting = Phase::Starting {
+            since: ago(40),
+            progress: NOW,
+        };
+        for (phase, expected) in [
+            (
+                Phase::Doubting(doubt),
+                "doubting: cannot tell how the gateway is: too many open files; looking again",
+            ),
+            (
+                starting,
+                "starting: gateway started 40 s ago, cannot tell how it is: too many open files",
+            ),
+        ] {
+            let state = State {
+                phase,
+                unsure: Some("too many open files".into()),
+                ..State::default()
+            };
+            let status = status(&Settings::default(), &state, NOW);
+            assert_eq!(status.as_str(), expected);
+        }
     }
 
     #[test]
