@@ -49,7 +49,7 @@ const BUSY: &str = "for (;;) {}";
 const BUSY_FOR_100_S: &str = "const end = Date.now() + 100000; while (Date.now() < end) {}";
 
 /// A module that makes a start longer than the 20 s that matter, however fast the machine is.
-const SPIN_10_S: &str = "data:text/javascript,const end=Date.now()+10000;while(Date.now()<end){}";
+const SPIN_15_S: &str = "data:text/javascript,const end=Date.now()+15000;while(Date.now()<end){}";
 
 /// What the gateway writes when it leaves its channels off after too many unclean ends.
 const BREAKER_TRIPPED: &str = "restart-loop breaker tripped";
@@ -408,7 +408,7 @@ fn busy_for_a_while() {
 
 fn start() {
     let real = Real::with_node_options(
-        &format!("--import \"{SPIN_10_S}\""),
+        &format!("--import \"{SPIN_15_S}\""),
         LOOPBACK,
         Setup::default(),
     );
