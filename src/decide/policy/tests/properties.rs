@@ -3,7 +3,7 @@
 //! The world itself holds every step against the rules; what is said here is what has to become of it:
 //! once nobody objects and nothing misbehaves, a gateway that was broken or taken down is healthy again.
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::{
     super::Event,
@@ -173,11 +173,24 @@ fn world_after(settings: Settings, history: Vec<Happening>) -> World {
     world
 }
 
+/// The same histories each time, so that a change passes or fails for what it changes.
+/// `PROPTEST_CASES=10000 PROPTEST_RNG_SEED=$RANDOM cargo test --lib properties` looks for new ones.
 fn config() -> ProptestConfig {
+    let given = ProptestConfig::default();
+    let asked = |name| std::env::var_os(name).is_some();
     ProptestConfig {
-        cases: 400,
+        cases: if asked("PROPTEST_CASES") {
+            given.cases
+        } else {
+            400
+        },
+        rng_seed: if asked("PROPTEST_RNG_SEED") {
+            given.rng_seed
+        } else {
+            RngSeed::Fixed(20)
+        },
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..given
     }
 }
 

@@ -915,6 +915,12 @@ impl World {
         status(&self.settings, &self.state, self.now).to_string()
     }
 
+    /// A human's stop that joined ours outlives the process that heard of it.
+    fn stop_was_noted(&self) -> bool {
+        let owed = self.state.owed.as_ref();
+        owed.is_some_and(|owed| owed.foreign_job)
+    }
+
     /// Whether nobody and nothing stands in the way of a restart, so that health is only a matter of time.
     pub(super) fn nobody_objects(&self) -> bool {
         match self.active {
@@ -926,7 +932,7 @@ impl World {
             Active::Down => self.owes_a_start() && !self.wish_down,
             Active::Failed if self.ended.2 == 78 => false,
             Active::Failed if self.ended.0 == "start-limit-hit" => {
-                !self.foreign_job && !self.wish_down
+                !self.foreign_job && !self.wish_down && !self.stop_was_noted()
             }
             Active::Failed => self.owes_a_start() && !self.wish_down,
         }
@@ -935,7 +941,9 @@ impl World {
     /// A start is owed for the run that is the unit's last, and nobody else has had a hand in it.
     pub(super) fn owes_a_start(&self) -> bool {
         let owed = self.state.owed.as_ref();
-        owed.is_some_and(|owed| owed.incarnation == Some(self.incarnation())) && !self.foreign_job
+        owed.is_some_and(|owed| owed.incarnation == Some(self.incarnation()))
+            && !self.foreign_job
+            && !self.stop_was_noted()
     }
 
     fn stop_is_ours(&self) -> bool {
