@@ -13,7 +13,7 @@ use std::{
     io::{Read, Write},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
     thread,
 };
@@ -633,5 +633,69 @@ fn every_profile_that_the_option_takes_is_one_that_the_settings_take() {
         let argument = format!("--profile={name}");
         let output = home.run(&[&argument, "config", "show"]);
         assert_eq!(output.status.code(), Some(2), "{name}: {output:?}");
+    }
+}
+
+/// A home in whose `$PATH` there is only this journalctl.
+fn with_journal(script: &str) -> (Home, PathBuf) {
+    let home = Home::new();
+    let bin = home.0.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let journalctl = bin.join("journalctl");
+    fs::write(&journalctl, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o700)).unwrap();
+    (home, bin)
+}
+
+fn asked(home: &Home, bin: &Path, arguments: &[&str]) -> Output {
+    let mut command = home.gatehound(arguments);
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    command.env("PATH", path).output().unwrap()
+}
+
+#[test]
+fn a_journal_without_records_is_said_to_be_so_and_why_it_may_be() {
+    let (home, bin) = with_journal("exit 0");
+    let said = asked(&home, &bin, &["history", "--since", "2026-11-01"]);
+    assert!(said.status.success(), "{said:?}");
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(
+        said.starts_with("no record of Gatehound since 2026-11-01 00:00:00"),
+        "{said}"
+    );
+    failed_saying(&asked(&home, &bin, &["incident"]), 1, &["no incident"]);
+}
+
+#[test]
+fn a_moment_that_is_none_is_refused_with_what_would_be_one() {
+    let refused = Home::new().run(&["history", "--since", "soon"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("'--since <TIME>': \"soon\" is no time; give a span such as 7d"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_named() {
+    let (home, bin) = with_journal("exit 3");
+    let failed = asked(&home, &bin, &["history"]);
+    failed_saying(&failed, 1, &["the journal cannot be read", "journalctl"]);
+}
+
+#[test]
+fn what_stands_in_the_journal_reaches_the_terminal_as_plain_lines() {
+    let record = r#"{"__REALTIME_TIMESTAMP":"1","__MONOTONIC_TIMESTAMP":"1","_BOOT_ID":"b","MESSAGE":"a\u001b[2Jb\nc","GATEHOUND_EVENT":"failing","GATEHOUND_INCIDENT":"\u001b]0;x\u0007\nforged","GATEHOUND_PROBE":"http","GATEHOUND_REASON":"r\u202e\n1"}"#;
+    let (home, bin) = with_journal(&format!("echo '{}'", record.replace('\\', "\\\\")));
+    for arguments in [&["history"][..], &["incident"]] {
+        let said = String::from_utf8(asked(&home, &bin, arguments).stdout).unwrap();
+        assert!(said.contains("forged"), "{said}");
+        assert!(
+            said.lines().all(|line| !line.starts_with("forged")),
+            "{said}"
+        );
+        let dirty = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+        assert!(!said.contains(dirty), "{said:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! The incident folder: what was seen before each restart, one file for each restart of an incident.
 //!
-//! Owns the names, the number of files that are kept, and that a disk that hangs holds up nobody.
+//! Owns the names, the number of files that are kept, and that a disk that hangs holds up no restart.
 //! Knows nothing of what is in the files.
 
 use std::{
@@ -14,10 +14,16 @@ use std::{
 use serde::Serialize;
 
 use super::files::{cannot, ensure_private_dir, write_atomic};
-use crate::line::Line;
+use crate::{
+    line::Line,
+    sense::files::{Links, read_limited},
+};
 
 /// How many files are kept: months of incidents, at a few kilobytes each.
 pub const KEPT: usize = 50;
+
+/// The largest file that is read back; ours are a few kilobytes.
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// The longest id of an incident.
 const MAX_ID: usize = 64;
@@ -53,6 +59,35 @@ pub fn save<T: Serialize>(
     let state = state.to_owned();
     let name = format!("{incident}-{restart}.json");
     within(budget, move || write(&state, &name, &bytes))?
+}
+
+/// The evidence of one incident, by its files, in the order of the restarts; none if none was kept.
+///
+/// A file that cannot be read or understood comes with the reason.
+pub fn read(state: &Path, incident: &str) -> Vec<(PathBuf, Result<serde_json::Value, Line>)> {
+    let mut files: Vec<(u32, PathBuf)> = ours(&folder(state))
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(_, path)| {
+            let (id, restart) = parts(path.file_name()?.to_str()?)?;
+            let restart = (id == incident).then_some(restart)?;
+            Some((restart, path))
+        })
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|(_, path)| {
+            let content = content(&path);
+            (path, content)
+        })
+        .collect()
+}
+
+fn content(path: &Path) -> Result<serde_json::Value, Line> {
+    let contents = read_limited(path, MAX_FILE, Links::Refuse)?;
+    let bytes = contents.ok_or("it is gone")?.bytes;
+    serde_json::from_slice(&bytes).map_err(|e| Line::new(&format!("it makes no sense: {e}")))
 }
 
 /// Does the work in a thread of its own, and leaves that behind when it is late.
@@ -103,7 +138,7 @@ fn ours(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let mut ours = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let is_ours = entry.file_name().to_str().is_some_and(is_name);
+        let is_ours = entry.file_name().to_str().and_then(parts).is_some();
         // Of the entry itself, not of what it may link to.
         let metadata = entry.metadata()?;
         if is_ours && metadata.is_file() {
@@ -113,11 +148,10 @@ fn ours(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     Ok(ours)
 }
 
-fn is_name(name: &str) -> bool {
-    let parts = name
-        .strip_suffix(".json")
-        .and_then(|it| it.rsplit_once('-'));
-    parts.is_some_and(|(incident, restart)| is_id(incident) && restart.parse::<u32>().is_ok())
+/// The incident and the restart that one of our names tells.
+fn parts(name: &str) -> Option<(&str, u32)> {
+    let (incident, restart) = name.strip_suffix(".json")?.rsplit_once('-')?;
+    is_id(incident).then_some((incident, restart.parse().ok()?))
 }
 
 /// Whether this can be the id of an incident: it may come from a state file, and it becomes the name of a file.
@@ -144,7 +178,7 @@ mod tests {
     #[test]
     fn only_a_name_that_is_made_here_is_ours() {
         for name in ["c0ffee00-123-1.json", "0-10.json"] {
-            assert!(is_name(name), "{name}");
+            assert!(parts(name).is_some(), "{name}");
         }
         for name in [
             "c0ffee00.json",
@@ -156,7 +190,7 @@ mod tests {
             ".c0ffee00-1-1.json.77.new",
             "",
         ] {
-            assert!(!is_name(name), "{name}");
+            assert_eq!(parts(name), None);
         }
     }
 

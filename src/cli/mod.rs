@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod check;
 mod config;
+mod history;
 mod install;
 mod pause;
 mod status;
@@ -26,7 +27,7 @@ use crate::{
     decide::MANAGER_LIMIT,
     sense::{
         config::{ConfigError, Sources, is_profile},
-        folders,
+        folders, wall_clock,
     },
 };
 
@@ -71,6 +72,26 @@ enum Command {
     },
     /// Show what the running Gatehound is doing
     Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Show it anew every two seconds, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
+    /// List what became of the gateway: incidents, availability, mean time to recover
+    History {
+        /// From when on: a span such as "7d", a date, "today" or "yesterday"
+        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = moment)]
+        since: Duration,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one incident with its evidence
+    Incident {
+        /// Its id, as history shows it; the last one if not given
+        id: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -136,7 +157,10 @@ impl Cli {
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(Into::into),
             Command::Check { json } => check::check(&sources, json),
-            Command::Status { json } => status::status(&sources, json),
+            Command::Status { json, watch: false } => status::status(&sources, json),
+            Command::Status { json, watch: true } => status::watch(&sources, json),
+            Command::History { since, json } => history::history(&sources, since, json),
+            Command::Incident { id, json } => history::incident(&sources, id.as_deref(), json),
             Command::Pause { span, reason } => pause::pause(&sources, span, &reason.join(" ")),
             Command::Resume => pause::resume(&sources),
             Command::Reset => pause::reset(&sources),
@@ -168,6 +192,11 @@ fn profile(text: &str) -> Result<String, String> {
     } else {
         Err("a profile has letters, digits, '-', '_' and '.', begins with a letter or digit, and has at most 64 of them".to_owned())
     }
+}
+
+/// A moment in the past, since the Unix epoch.
+fn moment(text: &str) -> Result<Duration, String> {
+    wall_clock::moment(text).map_err(|line| line.to_string())
 }
 
 fn manager() -> anyhow::Result<UserManager> {

@@ -1,6 +1,12 @@
 //! `gatehound status`: what the running Gatehound is doing, from its status line and its state file.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use serde_json::json;
@@ -18,6 +24,9 @@ use crate::{
         folders, gateway,
     },
 };
+
+/// Pause between two looks of [`watch`].
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// What is known of both units.
 struct Known {
@@ -42,6 +51,31 @@ pub(super) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> 
     } else {
         ExitCode::from(1)
     })
+}
+
+/// Prints it again and again: in place on a terminal, else one below the other. Ends only by a signal.
+pub(super) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+    // To the upper left corner, and clear from there (ECMA-48).
+    let clear = if std::io::stdout().is_terminal() && !json {
+        "\x1b[H\x1b[2J"
+    } else {
+        ""
+    };
+    loop {
+        let known = known(sources);
+        let _ = write!(std::io::stdout(), "{clear}");
+        match known {
+            Ok(known) if json => say!("{}", as_json(&known)),
+            Ok(known) => print_lines(&known),
+            // The user manager may be restarting; whoever watches wants to see it come back.
+            Err(e) => say!("gatehound  {}", Line::new(&format!("{e:#}"))),
+        }
+        // A reader that has gone away wants no more.
+        if writeln!(std::io::stdout()).is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 fn known(sources: &Sources) -> anyhow::Result<Known> {

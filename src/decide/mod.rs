@@ -5,6 +5,7 @@
 //! so that every rule can be tested without a gateway and explored exhaustively.
 
 pub mod facts;
+pub mod history;
 mod policy;
 pub mod record;
 pub mod settings;

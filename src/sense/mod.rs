@@ -18,3 +18,4 @@ pub mod processes;
 pub mod readiness;
 pub mod update;
 pub mod wake;
+pub mod wall_clock;

@@ -13,6 +13,7 @@
 )]
 
 mod demo;
+mod history;
 mod hostile;
 mod infrastructure;
 mod input;
@@ -68,6 +69,7 @@ fn trials() -> Vec<Trial> {
         input::trials(),
         judgement::trials(),
         hostile::trials(),
+        history::trials(),
     ]
     .into_iter()
     .flatten()
