@@ -21,7 +21,8 @@ use std::{
 use tempfile::TempDir;
 
 /// Commands that need the user manager and cannot do without.
-const NEED_MANAGER: [&[&str]; 5] = [
+const NEED_MANAGER: [&[&str]; 6] = [
+    &["emergency-stop"],
     &["status"],
     &["status", "--json"],
     &["install"],

@@ -178,7 +178,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// The state file in the runtime folder `dir`, for the boot with this id.
     pub fn new(dir: &Path, boot_id: &str) -> Self {
         Self {
-            path: dir.join("state.json"),
+            path: state_path(dir),
             boot_id: boot_id.to_owned(),
             state: PhantomData,
         }
@@ -244,6 +244,19 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         }
         write_atomic(&self.path, &bytes)
     }
+}
+
+/// Removes the state file, so that whoever starts next owes nothing.
+pub fn forget_state(dir: &Path) -> Result<(), Line> {
+    let path = state_path(dir);
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(cannot("remove", &path, &e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn state_path(dir: &Path) -> PathBuf {
+    dir.join("state.json")
 }
 
 /// Asks the running Gatehound to take its ladder back to the first rung.

@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod check;
 mod config;
+mod emergency_stop;
 mod history;
 mod install;
 mod pause;
@@ -108,6 +109,12 @@ enum Command {
     Resume,
     /// Send the ladder back to its first rung, and end a hold
     Reset,
+    /// Stop Gatehound and gateway at once and end what is left of them
+    EmergencyStop {
+        /// Keep both from starting at the next boot or login
+        #[arg(long)]
+        disable: bool,
+    },
     /// The settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -164,6 +171,7 @@ impl Cli {
             Command::Pause { span, reason } => pause::pause(&sources, span, &reason.join(" ")),
             Command::Resume => pause::resume(&sources),
             Command::Reset => pause::reset(&sources),
+            Command::EmergencyStop { disable } => emergency_stop::emergency_stop(&sources, disable),
             Command::Config(ConfigCommand::Show) => config::show(&sources),
             Command::Config(ConfigCommand::Check) => config::check(sources),
             Command::Install { dry_run } => install::install(sources, dry_run),

@@ -44,6 +44,10 @@ pub fn trials() -> Vec<Trial> {
             "rule_4_a_gateway_that_recovers_in_the_backoff_is_left_alone",
             recovers,
         ),
+        (
+            "an_emergency_stop_in_the_midst_of_a_restart_ends_everything_for_good",
+            emergency_stop,
+        ),
     ];
     crate::named(list)
 }
@@ -273,4 +277,37 @@ fn recovers() {
         "{recovered}"
     );
     assert_eq!(incarnation(&rig), before);
+}
+
+fn emergency_stop() {
+    let setup = Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    };
+    // Gatehound itself would wait for the gateway's stop for longer than the trial takes.
+    let rig = vouching_with(&[("STOP_TIMEOUT__HUNG", "30s")], setup);
+    let mut holder = Holder::stubborn(&rig);
+    rig.mode("blocked");
+    rig.journal
+        .wait_for("the stop", PATIENCE, event("stopping"));
+    let output = rig.gatehound(&["emergency-stop"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    let gatehound = format!("killed     {}", rig.gatehound);
+    let gateway = format!("killed     {}", rig.gateway);
+    for told in [&gatehound, &gateway, "SIGKILL", "both stay down"] {
+        assert!(said.contains(told), "{told} in {said}");
+    }
+    assert!(!holder.lives());
+    let state = |unit: &str| rig.property(unit, "ActiveState");
+    assert!(["inactive", "failed"].contains(&state(&rig.gatehound).as_str()));
+    assert!(["inactive", "failed"].contains(&state(&rig.gateway).as_str()));
+    // Nobody owes the gateway a start any more.
+    let mark = rig.journal.all().len();
+    rig.start_gatehound();
+    rig.journal
+        .wait_for_after(mark, "a look at it", PATIENCE, event("standing-by"));
+    wait_for_rounds(&rig, 5);
+    assert!(!events(&rig).contains(&"starting".to_owned()));
+    assert!(["inactive", "failed"].contains(&state(&rig.gateway).as_str()));
 }

@@ -1,0 +1,155 @@
+//! `gatehound emergency-stop`: watchdog and gateway down, now, and nothing left of either.
+//!
+//! Owns the order: the watchdog first, because it would bring back what is stopped after it.
+//! Who may be signalled is `act::sweep`'s to say, here as in a restart.
+
+use std::{
+    path::Path,
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+
+use super::{manager, shipped_unit};
+use crate::{
+    act::{
+        files,
+        manager::UserManager,
+        sweep::{self, Signal, Swept, Territory},
+    },
+    decide::{SWEEP_GRACE, facts::UnitFacts, settings::Settings},
+    sense::{
+        config::{self, Sources},
+        folders,
+        gateway::{self, Finder},
+    },
+};
+
+/// How long Gatehound may take: it may be waiting for an answer of the gateway, and is not worth waiting for.
+const WATCHDOG_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long the gateway may take to finish its work; as `stop_timeout.hung` is by default.
+const GATEWAY_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the kernel may take after SIGKILL; only disk wait outlasts it.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Stops both units, sweeps what is left, and says what was done; 1 if something is left.
+pub(super) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result<ExitCode> {
+    // Wrong settings must not keep a human from stopping it all.
+    let settings =
+        config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let own = shipped_unit(sources.profile.as_deref());
+    let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+    let mut manager = manager()?;
+    let facts = manager.unit(&unit).with_context(|| {
+        format!("nothing is stopped, because {unit} can only be stopped through the user manager")
+    })?;
+    stop(&mut manager, &own, WATCHDOG_LIMIT)?;
+    forget(sources);
+    stop(&mut manager, &unit, GATEWAY_LIMIT)?;
+    let clean = sweep(sources, &settings, &unit, &facts)?;
+    if disable {
+        for unit in [&own, &unit] {
+            manager.disable(unit)?;
+            say!("disabled   {unit}");
+        }
+        manager.reload()?;
+    }
+    let enable = if disable { "enable --now" } else { "start" };
+    say!("both stay down; to have them back: systemctl --user {enable} {unit} {own}");
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+/// What Gatehound remembers may be a start that it owes, and a human has just said otherwise.
+fn forget(sources: &Sources) {
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref());
+    if let Err(why) = dir.and_then(|dir| files::forget_state(&dir)) {
+        say!("warning    {why}; a gatehound that is started now may start the gateway");
+    }
+}
+
+fn stop(manager: &mut UserManager, unit: &str, limit: Duration) -> anyhow::Result<()> {
+    if is_down(&manager.unit(unit)?) {
+        say!("was down   {unit}");
+        return Ok(());
+    }
+    manager.stop(unit)?;
+    if comes_down(manager, unit, limit)? {
+        say!("stopped    {unit}");
+        return Ok(());
+    }
+    manager.kill(unit)?;
+    if comes_down(manager, unit, KILL_LIMIT)? {
+        say!("killed     {unit}, which did not stop within {limit:?}");
+        return Ok(());
+    }
+    bail!(
+        "{unit} is still there after SIGKILL, probably waiting for a disk; look with: systemctl --user status {unit}"
+    )
+}
+
+fn comes_down(manager: &mut UserManager, unit: &str, limit: Duration) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if is_down(&manager.unit(unit)?) {
+            return Ok(true);
+        }
+        if deadline <= Instant::now() {
+            return Ok(false);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_down(unit: &UnitFacts) -> bool {
+    unit.job.is_none() && matches!(unit.active_state.as_str(), "inactive" | "failed")
+}
+
+/// SIGTERM, then SIGKILL to who has not ended; whether nothing is left.
+fn sweep(
+    sources: &Sources,
+    settings: &Settings,
+    unit: &str,
+    facts: &UnitFacts,
+) -> anyhow::Result<bool> {
+    let found = Finder::new(&sources.variables).find(settings, unit, Some(facts));
+    let territory = Territory {
+        proc: Path::new("/proc"),
+        unit,
+        port: found.port,
+        control_group: &facts.control_group,
+        incarnation: facts.invocation_id.as_ref(),
+        uid: nix::unistd::geteuid().as_raw(),
+        own_cgroup: "",
+    };
+    let mut last = Swept::default();
+    for (signal, name) in [(Signal::Term, "SIGTERM"), (Signal::Kill, "SIGKILL")] {
+        last = sweep::sweep(&territory, signal, SWEEP_GRACE).map_err(|line| {
+            anyhow!("both units are stopped, but not what is left of them: {line}")
+        })?;
+        for (process, _) in &last.signalled {
+            say!(
+                "swept      pid {} ({}), {name}",
+                process.pid,
+                process.command
+            );
+        }
+        if last.left.is_empty() {
+            break;
+        }
+    }
+    for (process, _) in &last.left {
+        say!("left       pid {} ({})", process.pid, process.command);
+    }
+    for holder in &last.foreign {
+        say!("left       {holder}, which holds port {}", found.port);
+    }
+    Ok(last.left.is_empty() && last.foreign.is_empty())
+}
