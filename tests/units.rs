@@ -18,7 +18,15 @@ use std::{
 use gatehound::decide::settings::Settings;
 use tempfile::TempDir;
 
-const UNITS: [&str; 2] = ["gatehound.service", "gatehound@.service"];
+/// Of these, the watchdog's own.
+const WATCHDOGS: [&str; 2] = ["gatehound.service", "gatehound@.service"];
+
+const UNITS: [&str; 4] = [
+    "gatehound.service",
+    "gatehound@.service",
+    "gatehound-tidy.service",
+    "gatehound-tidy.timer",
+];
 
 const PAGES: [(&str, &str); 3] = [
     ("gatehound.1", "man1"),
@@ -84,7 +92,12 @@ fn check_silent(command: &mut Command, package: &str) {
 fn systemd_has_nothing_to_say_about_the_units() {
     let home = installed();
     let local = home.path().join(".local");
-    for name in ["gatehound.service", "gatehound@work.service"] {
+    for name in [
+        "gatehound.service",
+        "gatehound@work.service",
+        "gatehound-tidy.service",
+        "gatehound-tidy.timer",
+    ] {
         let mut verify = Command::new("systemd-analyze");
         verify
             .args(["--user", "verify"])
@@ -119,7 +132,7 @@ fn the_man_pages_are_of_this_version() {
 
 #[test]
 fn the_units_differ_only_in_names() {
-    let [plain, template] = UNITS.map(unit);
+    let [plain, template] = WATCHDOGS.map(unit);
     let (plain, template) = (directives(&plain), directives(&template));
     assert_eq!(plain.len(), template.len());
     let differing: Vec<(&str, &str, &str)> = plain
@@ -211,7 +224,7 @@ fn nothing_in_the_units_hides_the_listeners_of_the_port() {
 
 #[test]
 fn the_default_settings_fit_the_watchdog_of_the_units() {
-    for name in UNITS {
+    for name in WATCHDOGS {
         let unit = unit(name);
         let (_, seconds) = directives(&unit)
             .into_iter()

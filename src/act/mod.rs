@@ -7,3 +7,4 @@ pub mod manager;
 pub mod notify;
 pub mod pause;
 pub mod sweep;
+pub mod tidy;

@@ -23,9 +23,25 @@ use crate::{
     },
 };
 
-/// The shipped unit, and the template for profiles.
-const UNIT: &str = include_str!("../../units/gatehound.service");
-const TEMPLATE: &str = include_str!("../../units/gatehound@.service");
+/// The shipped units: the watchdog's, its template for profiles, and what tidies for all of them.
+const UNITS: [(&str, &str); 4] = [
+    (
+        "gatehound.service",
+        include_str!("../../units/gatehound.service"),
+    ),
+    (
+        "gatehound@.service",
+        include_str!("../../units/gatehound@.service"),
+    ),
+    (
+        "gatehound-tidy.service",
+        include_str!("../../units/gatehound-tidy.service"),
+    ),
+    (TIMER, include_str!("../../units/gatehound-tidy.timer")),
+];
+
+/// The unit that has the gateway's logs tidied.
+const TIMER: &str = "gatehound-tidy.timer";
 
 /// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
 const MAN_PAGES: [(&str, &str); 3] = [
@@ -139,7 +155,9 @@ pub(super) fn install(mut sources: Sources, dry_run: bool) -> anyhow::Result<Exi
         changed |= file.put(dry_run)?;
     }
     if dry_run {
-        say!("would enable and start  {unit}");
+        for unit in [&unit, TIMER] {
+            say!("would enable and start  {unit}");
+        }
     } else {
         activate(&mut manager, &unit, &before, changed)?;
     }
@@ -156,15 +174,12 @@ fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {
         bytes: text.into(),
         mode: 0o644,
     };
-    let mut files = vec![
-        File {
-            path: places.program.clone(),
-            bytes: program,
-            mode: 0o755,
-        },
-        text(places.units.join("gatehound.service"), UNIT),
-        text(places.units.join("gatehound@.service"), TEMPLATE),
-    ];
+    let mut files = vec![File {
+        path: places.program.clone(),
+        bytes: program,
+        mode: 0o755,
+    }];
+    files.extend(UNITS.map(|(name, unit)| text(places.units.join(name), unit)));
     files.extend(MAN_PAGES.map(|(name, page)| text(places.man.join(name), page)));
     Ok(files)
 }
@@ -176,8 +191,12 @@ fn activate(
     changed: bool,
 ) -> anyhow::Result<()> {
     manager.reload()?;
-    manager.enable(unit)?;
-    say!("enabled    {unit}");
+    for unit in [unit, TIMER] {
+        manager.enable(unit)?;
+        say!("enabled    {unit}");
+    }
+    // A timer that runs already is started to no effect.
+    manager.start(TIMER)?;
     let running = before.active_state == "active";
     if running && !changed {
         say!("running    {unit}");
@@ -265,8 +284,11 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
         say!("kept       program and units, because {other} is still enabled");
         return Ok(ExitCode::SUCCESS);
     }
+    manager.stop(TIMER)?;
+    manager.disable(TIMER)?;
+    say!("disabled   {TIMER}");
     let man = MAN_PAGES.map(|(name, _)| places.man.join(name));
-    let units = ["gatehound.service", "gatehound@.service"].map(|name| places.units.join(name));
+    let units = UNITS.map(|(name, _)| places.units.join(name));
     for path in units.into_iter().chain(man).chain([places.program.clone()]) {
         match fs::remove_file(&path) {
             Ok(()) => say!("removed    {}", path.display()),

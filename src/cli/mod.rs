@@ -16,8 +16,9 @@ mod history;
 mod install;
 mod pause;
 mod status;
+mod tidy;
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +42,8 @@ const EX_CONFIG: u8 = 78;
     name = "gatehound",
     version,
     arg_required_else_help = true,
+    // Each command has --help, and the list has to fit on a screen.
+    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub struct Cli {
@@ -115,6 +118,21 @@ enum Command {
         #[arg(long)]
         disable: bool,
     },
+    /// Delete old log files of the gateway and empty large ones
+    Tidy {
+        /// Delete files that were last written to longer ago
+        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
+        keep: Duration,
+        /// Empty files that are larger
+        #[arg(long, value_name = "MEGABYTES", default_value_t = 50)]
+        max_size: u64,
+        /// A folder of logs; may be given more than once [default: the gateway's in /tmp]
+        #[arg(long, value_name = "PATH")]
+        folder: Vec<PathBuf>,
+        /// Say what would be done and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// The settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -172,6 +190,12 @@ impl Cli {
             Command::Resume => pause::resume(&sources),
             Command::Reset => pause::reset(&sources),
             Command::EmergencyStop { disable } => emergency_stop::emergency_stop(&sources, disable),
+            Command::Tidy {
+                keep,
+                max_size,
+                folder,
+                dry_run,
+            } => tidy::command(folder, keep, max_size, dry_run),
             Command::Config(ConfigCommand::Show) => config::show(&sources),
             Command::Config(ConfigCommand::Check) => config::check(sources),
             Command::Install { dry_run } => install::install(sources, dry_run),

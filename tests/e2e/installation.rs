@@ -3,14 +3,16 @@
 //! An installation reloads the user manager, which disturbs trials beside it, so these run after all others.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Trial;
 
 use crate::place;
-use crate::rig::{PATIENCE, Rig, Setup};
+use crate::rig::{PATIENCE, Rig, Setup, systemctl};
 use crate::watched::{FAST, event, incarnation};
 
 /// The trials of this file.
@@ -27,14 +29,38 @@ fn home(path: &str) -> PathBuf {
 }
 
 /// What `install` puts into place, in the home.
-const INSTALLED: [&str; 6] = [
+const INSTALLED: [&str; 8] = [
     ".local/bin/gatehound",
     ".config/systemd/user/gatehound.service",
     ".config/systemd/user/gatehound@.service",
+    ".config/systemd/user/gatehound-tidy.service",
+    ".config/systemd/user/gatehound-tidy.timer",
     ".local/share/man/man1/gatehound.1",
     ".local/share/man/man5/gatehound.toml.5",
     ".local/share/man/man8/gatehound.service.8",
 ];
+
+const TIMER: &str = "gatehound-tidy.timer";
+
+/// The timer is armed for the night, and what it starts does its work inside its sandbox.
+fn tidy(rig: &Rig) {
+    assert_eq!(rig.property(TIMER, "ActiveState"), "active");
+    let due = rig.property(TIMER, "NextElapseUSecRealtime");
+    assert!(due.contains("03:00:00"), "{due}");
+    let logs = Path::new("/tmp/openclaw");
+    let [old, young] = ["gatehound-e2e-old.log", "gatehound-e2e-young.log"].map(|it| logs.join(it));
+    fs::create_dir_all(logs).expect("a folder for logs");
+    fs::set_permissions(logs, Permissions::from_mode(0o700)).expect("a folder of our own");
+    for path in [&old, &young] {
+        fs::write(path, "a line\n").expect("a log");
+    }
+    let log = File::options().write(true).open(&old).expect("the log");
+    let then = SystemTime::now() - Duration::from_secs(8 * 24 * 3600);
+    log.set_modified(then).expect("an old log");
+    systemctl(&["start", "gatehound-tidy.service"]);
+    assert!(!old.exists() && young.exists());
+    fs::remove_file(&young).expect("the young log");
+}
 
 fn run(rig: &Rig, arguments: &[&str]) -> String {
     let output = rig.gatehound(arguments);
@@ -99,6 +125,8 @@ fn install() {
         "{verified:?}"
     );
 
+    tidy(&rig);
+
     let own_run = rig.property(&rig.gatehound, "InvocationID");
     let said = run(&rig, &["install"]);
     assert!(
@@ -127,6 +155,7 @@ fn install() {
         "uninstall left something"
     );
     assert_eq!(rig.property(&rig.gatehound, "LoadState"), "not-found");
+    assert_eq!(rig.property(TIMER, "LoadState"), "not-found");
     assert_eq!(incarnation(&rig), before);
     assert!(rig.healthy());
 }
