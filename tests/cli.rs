@@ -700,3 +700,39 @@ fn what_stands_in_the_journal_reaches_the_terminal_as_plain_lines() {
         assert!(!said.contains(dirty), "{said:?}");
     }
 }
+
+#[test]
+fn a_doctor_who_finds_no_user_manager_says_so_and_looks_at_the_rest() {
+    let home = Home::with_config("interval = 7\n");
+    let output = home.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    for told in [
+        "PROBLEM  settings",
+        "PROBLEM  manager",
+        "no user manager on the bus",
+        "→ ",
+    ] {
+        assert!(said.contains(told), "{told} in {said}");
+    }
+    let json = home.run(&["doctor", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["worst"], "problem");
+}
+
+#[test]
+fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
+    let (home, bin) = with_journal("exit 0");
+    let crontab = "#!/bin/sh\necho '* * * * * /home/a/openclaw-watchdog.sh'\n";
+    fs::write(bin.join("crontab"), crontab).unwrap();
+    fs::set_permissions(bin.join("crontab"), fs::Permissions::from_mode(0o700)).unwrap();
+    let output = asked(&home, &bin, &["doctor"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains(
+            "a cron job is about the gateway too: * * * * * /home/a/openclaw-watchdog.sh"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("crontab -e"), "{said}");
+}

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use nix::unistd::{User, geteuid};
 
 use super::{config, manager, shipped_unit};
 use crate::{
@@ -251,15 +252,30 @@ fn missing(manager: &mut UserManager, gateway: &str) -> anyhow::Result<()> {
             say!("missing    {gateway} is {state}; install it: openclaw gateway install")
         }
     }
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?
-        .map_or_else(String::new, |user| user.name);
-    // systemd-logind keeps one empty file for each lingering user.
-    if !Path::new("/var/lib/systemd/linger").join(&user).exists() {
-        say!(
-            "missing    linger is off, so both stop at logout; switch it on: loginctl enable-linger {user}"
-        );
+    if let Some(remedy) = linger_is_off() {
+        say!("missing    linger is off, so both stop at logout; switch it on: {remedy}");
     }
     Ok(())
+}
+
+/// The command that keeps the user manager running after logout, unless it does.
+pub(super) fn linger_is_off() -> Option<String> {
+    let user = User::from_uid(geteuid()).ok().flatten();
+    let user = user.map_or_else(String::new, |user| user.name);
+    // systemd-logind keeps one empty file for each lingering user.
+    let lingers = Path::new("/var/lib/systemd/linger").join(&user).exists();
+    (!lingers).then(|| format!("loginctl enable-linger {user}"))
+}
+
+/// The unit of this name as it is shipped; an instance is its template.
+pub(super) fn shipped_text(unit: &str) -> Option<&'static str> {
+    let template = unit
+        .split_once('@')
+        .map(|(name, _)| format!("{name}@.service"));
+    let name = template.as_deref().unwrap_or(unit);
+    UNITS
+        .iter()
+        .find_map(|(known, text)| (*known == name).then_some(*text))
 }
 
 /// Stops watching and removes what [`install`] put into place. The gateway is left as it is.

@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod check;
 mod config;
+mod doctor;
 mod emergency_stop;
 mod history;
 mod install;
@@ -66,7 +67,9 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    // Hidden like `tidy`, because a unit runs it: the list is for people.
     /// Watch the gateway; what gatehound.service runs
+    #[command(hide = true)]
     Run,
     /// Look once and change nothing: 0 healthy, 1 failing or down, 2 cannot tell
     Check {
@@ -100,6 +103,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Find what keeps the watch from being complete: 0 nothing, 1 warnings, 2 problems
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Keep hands off the gateway for a while
     Pause {
         /// For how long, such as "30min"; pause.default if not given
@@ -118,7 +127,8 @@ enum Command {
         #[arg(long)]
         disable: bool,
     },
-    /// Delete old log files of the gateway and empty large ones
+    /// Delete old log files of the gateway and empty large ones; what gatehound-tidy.timer runs
+    #[command(hide = true)]
     Tidy {
         /// Delete files that were last written to longer ago
         #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
@@ -184,6 +194,7 @@ impl Cli {
             Command::Check { json } => check::check(&sources, json),
             Command::Status { json, watch: false } => status::status(&sources, json),
             Command::Status { json, watch: true } => status::watch(&sources, json),
+            Command::Doctor { json } => doctor::doctor(sources, json),
             Command::History { since, json } => history::history(&sources, since, json),
             Command::Incident { id, json } => history::incident(&sources, id.as_deref(), json),
             Command::Pause { span, reason } => pause::pause(&sources, span, &reason.join(" ")),

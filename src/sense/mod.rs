@@ -2,8 +2,10 @@
 
 pub mod boot_id;
 pub mod cgroup;
+pub mod child;
 pub mod clock;
 pub mod config;
+pub mod crontab;
 pub mod evidence;
 pub mod files;
 pub mod folders;

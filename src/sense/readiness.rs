@@ -47,6 +47,14 @@ pub fn ready(target: &Target, limit: Duration) -> Readiness {
         .unwrap_or(Readiness::Unknown)
 }
 
+/// The gateway's version, as `/startup` says it; none from versions before 2026.8.2, which have no such answer.
+pub fn version(target: &Target, limit: Duration) -> Option<Line> {
+    let response = http::get(target, "/startup", limit).ok()?;
+    let body = http::read(response.into_body(), limit).ok()?;
+    let answer: Map<String, Value> = serde_json::from_slice(&body).ok()?;
+    answer.get("version")?.as_str().map(Line::new)
+}
+
 fn judge(body: &[u8]) -> Option<Readiness> {
     let answer: Map<String, Value> = serde_json::from_slice(body).ok()?;
     if answer.get("ready")?.as_bool()? {

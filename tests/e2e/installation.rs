@@ -62,6 +62,38 @@ fn tidy(rig: &Rig) {
     fs::remove_file(&young).expect("the young log");
 }
 
+/// A new installation has no problems, and what is wrong with it later is found with what mends it.
+fn doctor(rig: &Rig) {
+    let examined = |status: i32| {
+        let output = rig.gatehound(&["doctor"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        said
+    };
+    let has = |said: &str, severity: &str, what: &str| {
+        let found = |line: &str| line.starts_with(severity) && line.contains(what);
+        assert!(said.lines().any(found), "no {severity} {what:?} in {said}");
+    };
+    // A throwaway machine has no persistent journal, and a stand-in gateway no unit file of the real one.
+    let said = examined(1);
+    has(&said, "fine", &format!("{} is running", rig.gatehound));
+    has(&said, "fine", "its unit is the one of this version");
+    has(&said, "fine", "healthy, /health");
+    has(&said, "fine", "linger     on");
+
+    let unit = home(INSTALLED[2]);
+    let shipped = fs::read_to_string(&unit).expect("the unit");
+    fs::write(&unit, format!("{shipped}\n")).expect("another unit");
+    systemctl(&["stop", &rig.gatehound]);
+    let said = examined(2);
+    has(&said, "PROBLEM", "is inactive, so nobody watches");
+    assert!(said.contains(&format!("→ systemctl --user start {}", rig.gatehound)));
+    has(&said, "warning", "is not the unit of this version");
+    fs::write(&unit, shipped).expect("the unit as it was");
+    systemctl(&["start", &rig.gatehound]);
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+}
+
 fn run(rig: &Rig, arguments: &[&str]) -> String {
     let output = rig.gatehound(arguments);
     assert!(
@@ -126,6 +158,7 @@ fn install() {
     );
 
     tidy(&rig);
+    doctor(&rig);
 
     let own_run = rig.property(&rig.gatehound, "InvocationID");
     let said = run(&rig, &["install"]);

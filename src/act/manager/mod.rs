@@ -198,6 +198,17 @@ impl UserManager {
         })
     }
 
+    /// Whether a unit is `enabled`, `disabled`, `static` and so on (systemctl(1), is-enabled); empty if it has no file.
+    pub fn file_state(&mut self, unit: &str) -> Result<String, ManagerError> {
+        self.unit_property(unit, "UnitFileState")
+    }
+
+    /// The drop-in files of a unit.
+    pub fn drop_ins(&mut self, unit: &str) -> Result<Vec<String>, ManagerError> {
+        let paths = self.unit_property(unit, "DropInPaths")?;
+        Ok(properties::bounded(paths))
+    }
+
     /// What a service last said of itself in `STATUS=`, if anything.
     pub fn status_text(&mut self, unit: &str) -> Result<Option<Line>, ManagerError> {
         let text: String = self.service_property(unit, "StatusText")?;
@@ -302,7 +313,23 @@ impl UserManager {
         })
     }
 
+    fn unit_property<T>(&mut self, unit: &str, name: &str) -> Result<T, ManagerError>
+    where
+        T: TryFrom<OwnedVariant>,
+        zbus::Error: From<T::Error>,
+    {
+        self.property_of(unit, UNIT, name)
+    }
+
     fn service_property<T>(&mut self, unit: &str, name: &str) -> Result<T, ManagerError>
+    where
+        T: TryFrom<OwnedVariant>,
+        zbus::Error: From<T::Error>,
+    {
+        self.property_of(unit, SERVICE, name)
+    }
+
+    fn property_of<T>(&mut self, unit: &str, interface: &str, name: &str) -> Result<T, ManagerError>
     where
         T: TryFrom<OwnedVariant>,
         zbus::Error: From<T::Error>,
@@ -311,7 +338,7 @@ impl UserManager {
         self.bus.ask(&what, self.deadline(), async |connection| {
             let manager = manager(connection).await?;
             let path = manager.load_unit(unit.to_owned()).await?;
-            property(connection, &path, SERVICE, name).await
+            property(connection, &path, interface, name).await
         })
     }
 }

@@ -1,0 +1,393 @@
+//! `gatehound doctor`: what keeps the watch from being complete, each with the command that mends it.
+//!
+//! Owns the findings and their words. It looks only, and a part that cannot be looked at is itself a finding.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{config, install, manager, shipped_unit};
+use crate::{
+    act::manager::{ManagerError, UserManager},
+    daemon::look::{Seen, Senses},
+    decide::{READY_LIMIT, facts::Health, settings::Settings, status::span},
+    line::Line,
+    sense::{
+        boot_id,
+        clock::Clock,
+        config::{self as settings, Sources},
+        crontab, folders,
+        gateway::{self, Finder},
+        readiness,
+    },
+};
+
+/// How long crontab(1) may take.
+const CRONTAB_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is known to concern a watchdog in single versions of the gateway.
+///
+/// Source: OpenClaw's public issues.
+const DEFECTS: [(&str, &str); 2] = [
+    (
+        "2026.3.13",
+        "it stops logging once its log file has 500 MB, without a word",
+    ),
+    (
+        "2026.9.5",
+        "its folder ~/.openclaw/tmp grows without bound, and a full disk hangs it",
+    ),
+];
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Severity {
+    /// As it should be.
+    Fine,
+    /// The watch works, but not in every case.
+    Warning,
+    /// The gateway is not watched, or would not be brought back.
+    Problem,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    about: &'static str,
+    severity: Severity,
+    what: Line,
+    /// A command, or what to do.
+    mend: Option<String>,
+}
+
+/// The findings so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn fine(&mut self, about: &'static str, what: &str) {
+        self.add(about, Severity::Fine, what, None);
+    }
+
+    fn warning(&mut self, about: &'static str, what: &str, mend: impl Into<String>) {
+        self.add(about, Severity::Warning, what, Some(mend.into()));
+    }
+
+    fn problem(&mut self, about: &'static str, what: &str, mend: impl Into<String>) {
+        self.add(about, Severity::Problem, what, Some(mend.into()));
+    }
+
+    fn add(&mut self, about: &'static str, severity: Severity, what: &str, mend: Option<String>) {
+        self.0.push(Finding {
+            about,
+            severity,
+            what: Line::new(what),
+            mend,
+        });
+    }
+
+    fn worst(&self) -> Severity {
+        let worst = self.0.iter().map(|finding| finding.severity).max();
+        worst.unwrap_or(Severity::Fine)
+    }
+}
+
+/// Looks at everything, says what it found, and ends with 0, 1 or 2 by the worst of it.
+pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
+    sources.watchdog = Some(config::watchdog(&sources));
+    let mut findings = Findings::default();
+    let settings = settings(&mut findings, &sources);
+    let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+    if let Err(e) = units(&mut findings, &sources, &unit) {
+        findings.problem(
+            "manager",
+            &e.to_string(),
+            "log in as the user of the gateway, or: loginctl enable-linger USER",
+        );
+    }
+    match look(&sources, &settings, unit) {
+        Ok(seen) => of_look(&mut findings, &seen),
+        Err(e) => findings.problem("gateway", &format!("{e:#}"), "see above"),
+    }
+    session(&mut findings);
+    rivals(&mut findings, &settings);
+    if json {
+        say!(
+            "{:#}",
+            serde_json::json!({ "worst": findings.worst(), "findings": findings.0 })
+        );
+    } else {
+        print(&findings);
+    }
+    Ok(ExitCode::from(findings.worst() as u8))
+}
+
+fn settings(findings: &mut Findings, sources: &Sources) -> Settings {
+    match settings::load(sources) {
+        Ok(loaded) => {
+            if loaded.warnings.is_empty() {
+                findings.fine("settings", "right");
+            }
+            for warning in loaded.warnings {
+                findings.warning("settings", warning.as_str(), "see man gatehound.toml");
+            }
+            loaded.settings
+        }
+        Err(e) => {
+            let mend = "mend it; gatehound config check says whether it is right";
+            findings.problem("settings", &e.to_string(), mend);
+            Settings::default()
+        }
+    }
+}
+
+/// Both units: there, enabled, running, and Gatehound's own as it is shipped.
+fn units(findings: &mut Findings, sources: &Sources, gateway: &str) -> Result<(), ManagerError> {
+    let mut manager = UserManager::new(None, crate::decide::MANAGER_LIMIT)?;
+    let facts = manager.unit(gateway)?;
+    if facts.load_state != "loaded" {
+        let mend = "openclaw gateway install";
+        findings.problem(
+            "gateway",
+            &format!("{gateway} is {}", facts.load_state),
+            mend,
+        );
+    } else {
+        enabled(findings, &mut manager, "gateway", gateway)?;
+        if !matches!(facts.restart.as_str(), "always" | "on-failure") {
+            findings.warning(
+                "gateway",
+                &format!(
+                    "{gateway} has Restart={}, so a crash is not answered",
+                    facts.restart
+                ),
+                "openclaw doctor --fix",
+            );
+        }
+        if !facts.restart_prevent_exit_status.contains(&78) {
+            findings.warning(
+                "gateway",
+                &format!(
+                    "{gateway} has no RestartPreventExitStatus=78, as of old versions: \
+                     systemd restarts a gateway that refuses its configuration for ever"
+                ),
+                "openclaw doctor --fix",
+            );
+        }
+    }
+    let own = shipped_unit(sources.profile.as_deref());
+    let facts = manager.unit(&own)?;
+    if facts.load_state != "loaded" {
+        let what = format!("{own} is {}", facts.load_state);
+        findings.problem("gatehound", &what, "gatehound install");
+        return Ok(());
+    }
+    match facts.active_state.as_str() {
+        "active" => findings.fine("gatehound", &format!("{own} is running")),
+        state => findings.problem(
+            "gatehound",
+            &format!("{own} is {state}, so nobody watches"),
+            format!("systemctl --user start {own}"),
+        ),
+    }
+    enabled(findings, &mut manager, "gatehound", &own)?;
+    as_shipped(findings, &mut manager, &own, &facts.fragment_path)
+}
+
+fn enabled(
+    findings: &mut Findings,
+    manager: &mut UserManager,
+    about: &'static str,
+    unit: &str,
+) -> Result<(), ManagerError> {
+    match manager.file_state(unit)?.as_str() {
+        "enabled" => findings.fine(about, &format!("{unit} is enabled")),
+        state => findings.warning(
+            about,
+            &format!("{unit} is {state}, so it does not start at boot"),
+            format!("systemctl --user enable {unit}"),
+        ),
+    }
+    Ok(())
+}
+
+fn as_shipped(
+    findings: &mut Findings,
+    manager: &mut UserManager,
+    own: &str,
+    path: &str,
+) -> Result<(), ManagerError> {
+    match (fs::read_to_string(path), install::shipped_text(own)) {
+        (Ok(there), Some(shipped)) if there == shipped => {
+            findings.fine("gatehound", "its unit is the one of this version");
+        }
+        (Ok(_), _) => findings.warning(
+            "gatehound",
+            &format!("{path} is not the unit of this version: edited, or of another one"),
+            "gatehound install; what you want otherwise belongs into: systemctl --user edit gatehound",
+        ),
+        (Err(e), _) => findings.warning(
+            "gatehound",
+            &format!("{path} cannot be read: {e}"),
+            "gatehound install",
+        ),
+    }
+    for drop_in in manager.drop_ins(own)? {
+        findings.fine("gatehound", &format!("drop-in {drop_in}"));
+    }
+    Ok(())
+}
+
+fn look(sources: &Sources, settings: &Settings, unit: String) -> anyhow::Result<Seen> {
+    let own = |line: Line| anyhow::anyhow!("{line}");
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
+    let boot_id = boot_id::get().map_err(own)?;
+    let finder = Finder::new(&sources.variables);
+    let proc = PathBuf::from("/proc");
+    let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
+    Ok(senses.look(settings, true))
+}
+
+/// What one round shows: health, port, pause, version.
+fn of_look(findings: &mut Findings, seen: &Seen) {
+    match &seen.look.health {
+        Health::Healthy(took) => {
+            findings.fine("gateway", &format!("healthy, /health {}", span(*took)));
+        }
+        Health::Failing(failure) => findings.problem(
+            "gateway",
+            &format!("failing, {}: {}", failure.probe.name(), failure.reason),
+            "gatehound status; gatehound history",
+        ),
+        Health::Unsure(why) => {
+            findings.warning(
+                "gateway",
+                &format!("cannot tell how it is: {why}"),
+                "gatehound check",
+            );
+        }
+        Health::NotProbed => {}
+    }
+    match &seen.found.doubt {
+        Some(doubt) => findings.warning(
+            "port",
+            doubt.as_str(),
+            "set gateway.port; see man gatehound.toml",
+        ),
+        None => findings.fine(
+            "port",
+            &format!("{}, by unit and configuration", seen.found.port),
+        ),
+    }
+    if let Some(stranger) = &seen.look.stranger {
+        let mend = "stop that process, or give the gateway another port";
+        findings.problem("port", &format!("held by {stranger}"), mend);
+    }
+    if let Some(pause) = &seen.look.pause {
+        findings.warning(
+            "pause",
+            &format!("paused: {}", pause.reason),
+            "gatehound resume",
+        );
+    }
+    for warning in &seen.warnings {
+        findings.warning("look", warning.as_str(), "gatehound check");
+    }
+    let version = seen
+        .target()
+        .and_then(|target| readiness::version(&target, READY_LIMIT));
+    match version {
+        Some(version) => of_version(findings, &version),
+        None => findings.fine(
+            "version",
+            "of the gateway not known: it is down, or older than 2026.8.2",
+        ),
+    }
+}
+
+fn of_version(findings: &mut Findings, version: &Line) {
+    let known = DEFECTS.iter().find(|(of, _)| *of == version.as_str());
+    match known {
+        Some((_, defect)) => findings.warning(
+            "version",
+            &format!("gateway {version}: {defect}"),
+            "openclaw update",
+        ),
+        None => findings.fine("version", &format!("gateway {version}")),
+    }
+}
+
+/// What the machine around has to offer: linger, a journal that lasts, a clock that is right.
+fn session(findings: &mut Findings) {
+    match install::linger_is_off() {
+        Some(remedy) => {
+            findings.warning("linger", "off: gateway and watchdog stop at logout", remedy);
+        }
+        None => findings.fine("linger", "on"),
+    }
+    if Path::new("/var/log/journal").is_dir() {
+        findings.fine("journal", "persistent");
+    } else {
+        findings.warning(
+            "journal",
+            "not persistent: what happened is forgotten at the next boot",
+            "sudo mkdir -p /var/log/journal && sudo journalctl --flush",
+        );
+    }
+    // Only systemd-timesyncd leaves a mark; other services of its kind are not asked.
+    let timesync = Path::new("/run/systemd/timesync");
+    if timesync.is_dir() && !timesync.join("synchronized").exists() {
+        findings.warning(
+            "clock",
+            "not synchronised, so the journal's times may be wrong; the watch does not depend on it",
+            "timedatectl set-ntp true",
+        );
+    }
+}
+
+/// Who else might restart the gateway, and what the old shell watchdog left behind.
+fn rivals(findings: &mut Findings, settings: &Settings) {
+    for line in crontab::lines_about_openclaw(Path::new("crontab"), CRONTAB_LIMIT) {
+        findings.warning(
+            "cron",
+            &format!("a cron job is about the gateway too: {line}"),
+            "if it is a watchdog, remove the line: crontab -e",
+        );
+    }
+    let flag = &settings.pause.flag_file;
+    if flag.symlink_metadata().is_ok() {
+        let flag = flag.display();
+        findings.warning(
+            "pause",
+            &format!("the flag file {flag} of the old shell watchdog is there"),
+            format!("rm {flag}"),
+        );
+    }
+    let units = manager().and_then(|mut manager| Ok(manager.active_units("*watchdog*")?));
+    for unit in units.unwrap_or_default() {
+        findings.warning(
+            "rival",
+            &format!("{unit} is active and may be another watchdog of the gateway"),
+            format!("if it is one: systemctl --user disable --now {unit}"),
+        );
+    }
+}
+
+fn print(findings: &Findings) {
+    for finding in &findings.0 {
+        let severity = match finding.severity {
+            Severity::Fine => "fine",
+            Severity::Warning => "warning",
+            Severity::Problem => "PROBLEM",
+        };
+        say!("{severity:<8} {:<10} {}", finding.about, finding.what);
+        if let Some(mend) = &finding.mend {
+            say!("{:<19} → {mend}", "");
+        }
+    }
+}
