@@ -226,6 +226,7 @@ const ADAPTERS: [(&str, &[&str]); 15] = [
             "src/act/sweep.rs",
             "src/sense/child.rs",
             "src/sense/journalctl.rs",
+            "src/sense/sock_diag.rs",
         ],
     ),
 ];

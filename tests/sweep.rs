@@ -49,6 +49,7 @@ const RUN: &str = "0123456789abcdef0123456789abcdef";
 fn territory(port: u16) -> Territory<'static> {
     Territory {
         proc: Path::new("/proc"),
+        cgroups: None,
         unit: "gatehound-sweep-test.service",
         port,
         control_group: "",

@@ -9,6 +9,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -219,6 +220,20 @@ fn nothing_in_the_units_hides_the_listeners_of_the_port() {
         for (key, _) in directives(&unit(name)) {
             assert!(!absent.contains(&key), "{name}: {key}=");
         }
+    }
+}
+
+#[test]
+fn the_units_let_gatehound_use_the_sockets_it_uses() {
+    let used = BTreeSet::from(["AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"]);
+    for name in WATCHDOGS {
+        let unit = unit(name);
+        let (_, families) = directives(&unit)
+            .into_iter()
+            .find(|(key, _)| *key == "RestrictAddressFamilies")
+            .unwrap();
+        let families: BTreeSet<&str> = families.split_whitespace().collect();
+        assert_eq!(families, used, "{name}");
     }
 }
 

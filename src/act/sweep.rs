@@ -20,7 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 pub use crate::decide::Signal;
 use crate::{
-    decide::facts::{Incarnation, Process},
+    decide::facts::{Incarnation, Listener, Process},
     line::Line,
     sense::{listeners, processes},
 };
@@ -30,6 +30,8 @@ use crate::{
 pub struct Territory<'a> {
     /// Root of procfs.
     pub proc: &'a Path,
+    /// Where cgroup2 is mounted, if it is.
+    pub cgroups: Option<&'a Path>,
     /// Name of the gateway unit.
     pub unit: &'a str,
     /// The gateway's port.
@@ -69,12 +71,16 @@ pub struct Survey {
 /// Somebody who listens on the port and may not be signalled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The process; none when it cannot be seen, as another user's cannot without privileges.
+    /// The process; none when it cannot be told.
     pub process: Option<Process>,
     /// The user it runs as, or who opened the socket.
     pub uid: u32,
     /// That user's name, if there is one.
     pub user: Option<Line>,
+    /// The unit it is in, or in which the socket was made.
+    pub unit: Option<Line>,
+    /// How many processes of that user are where the socket was made, if that was asked and all can be seen.
+    pub among: Option<usize>,
 }
 
 /// What a sweep did and what is still there.
@@ -105,7 +111,7 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
         if territory.may_signal(process) {
             survey.claim(process.clone(), Claim::HoldsPort);
         } else {
-            survey.name(Some(process.clone()), process.uid);
+            survey.name(Holder::seen(process.clone()));
         }
     }
     let is_owned = |inode| owners.iter().any(|(owned, _)| *owned == inode);
@@ -113,7 +119,7 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
         // Again, because a holder that ended between the two looks has no owner either.
         for listener in listeners::listening(proc, port)? {
             if listeners.contains(&listener) && !is_owned(listener.inode) {
-                survey.name(None, listener.uid);
+                survey.name(Holder::unseen(proc, territory.cgroups, port, &listener));
             }
         }
     }
@@ -207,8 +213,7 @@ impl Survey {
         }
     }
 
-    fn name(&mut self, process: Option<Process>, uid: u32) {
-        let holder = Holder::new(process, uid);
+    fn name(&mut self, holder: Holder) {
         // One process may hold the port at two addresses.
         if !self.foreign.contains(&holder) {
             self.foreign.push(holder);
@@ -217,31 +222,62 @@ impl Survey {
 }
 
 impl Holder {
-    /// Names the holder, as far as it can be named.
-    pub fn new(process: Option<Process>, uid: u32) -> Self {
-        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-        let user = user.map(|user| Line::new(&user.name));
-        Self { process, uid, user }
+    /// A process that is seen to hold the port.
+    pub fn seen(process: Process) -> Self {
+        Self {
+            uid: process.uid,
+            user: user(process.uid),
+            unit: unit(&process.cgroup),
+            process: Some(process),
+            among: None,
+        }
+    }
+
+    /// Whoever holds this listener of the port, as far as can be told without a look at descriptors,
+    /// which another user's process shows to nobody without privileges.
+    pub fn unseen(proc: &Path, cgroups: Option<&Path>, port: u16, listener: &Listener) -> Self {
+        let origin = cgroups.and_then(|root| listeners::origin(proc, root, port, listener));
+        let processes = origin.as_ref().and_then(|it| it.processes.as_ref());
+        Self {
+            process: origin.as_ref().and_then(|it| it.only_process()).cloned(),
+            uid: listener.uid,
+            user: user(listener.uid),
+            unit: origin.as_ref().and_then(|it| unit(&it.cgroup)),
+            among: processes.map(Vec::len),
+        }
     }
 }
 
+fn user(uid: u32) -> Option<Line> {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map(|user| Line::new(&user.name))
+}
+
+fn unit(cgroup: &str) -> Option<Line> {
+    processes::unit_of(cgroup).map(Line::new)
+}
+
+/// How much of a command is told, in characters: another user chose it, and what is done comes behind it in a message.
+const COMMAND: usize = 100;
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.process {
-            Some(process) => write!(f, "pid {}", process.pid)?,
-            None => write!(f, "an unseen process")?,
+        match (&self.process, self.among) {
+            (Some(process), _) => write!(f, "pid {}", process.pid)?,
+            (None, Some(among)) if 1 < among => write!(f, "one of {among} processes")?,
+            (None, _) => write!(f, "an unseen process")?,
         }
         match &self.user {
             Some(name) => write!(f, " of user {name}")?,
             None => write!(f, " of uid {}", self.uid)?,
         }
-        let Some(process) = &self.process else {
-            return Ok(());
-        };
-        if let Some(unit) = processes::unit_of(&process.cgroup) {
-            write!(f, " in unit {}", Line::new(unit))?;
+        if let Some(unit) = &self.unit {
+            write!(f, " in unit {unit}")?;
         }
-        write!(f, " ({})", process.command)
+        match &self.process {
+            Some(process) => write!(f, " ({:.COMMAND$})", process.command),
+            None => Ok(()),
+        }
     }
 }
 
@@ -335,6 +371,7 @@ mod tests {
     fn territory<'a>() -> Territory<'a> {
         Territory {
             proc: Path::new("/proc"),
+            cgroups: None,
             unit: UNIT,
             port: 0,
             control_group: "",
@@ -417,27 +454,55 @@ mod tests {
 
     #[test]
     fn a_holder_is_named_as_far_as_it_is_known() {
-        let holder = |cgroup: &str| Holder {
-            process: Some(Process {
-                pid: 42,
-                start_time: 1,
-                uid: 1000,
-                cgroup: cgroup.to_owned(),
-                command: Line::new("nginx: master"),
-            }),
-            uid: 1000,
-            user: Some(Line::new("bob")),
+        let process = |cgroup: &str| Process {
+            pid: 42,
+            start_time: 1,
+            uid: 4_000_000,
+            cgroup: cgroup.to_owned(),
+            command: Line::new("nginx: master"),
         };
+        let seen = Holder::seen(process("/system.slice/web.service"));
         assert_eq!(
-            holder("/system.slice/web.service").to_string(),
-            "pid 42 of user bob in unit web.service (nginx: master)"
+            seen.to_string(),
+            "pid 42 of uid 4000000 in unit web.service (nginx: master)"
         );
-        assert_eq!(holder("").to_string(), "pid 42 of user bob (nginx: master)");
-        let unseen = Holder {
-            process: None,
-            ..holder("")
+        let seen = Holder {
+            user: Some(Line::new("bob")),
+            ..Holder::seen(process(""))
         };
-        assert_eq!(unseen.to_string(), "an unseen process of user bob");
+        assert_eq!(seen.to_string(), "pid 42 of user bob (nginx: master)");
+        let wordy = Process {
+            command: Line::new(&"x".repeat(300)),
+            ..process("")
+        };
+        let told = Holder::seen(wordy).to_string();
+        assert_eq!(told, format!("pid 42 of uid 4000000 ({})", "x".repeat(100)));
+        let unseen = |unit: Option<&str>, among| Holder {
+            process: None,
+            unit: unit.map(Line::new),
+            among,
+            ..seen.clone()
+        };
+        for (unit, among, expected) in [
+            (
+                Some("web.service"),
+                Some(3),
+                "one of 3 processes of user bob in unit web.service",
+            ),
+            (
+                Some("web.service"),
+                Some(0),
+                "an unseen process of user bob in unit web.service",
+            ),
+            (
+                Some("web.service"),
+                None,
+                "an unseen process of user bob in unit web.service",
+            ),
+            (None, None, "an unseen process of user bob"),
+        ] {
+            assert_eq!(unseen(unit, among).to_string(), expected);
+        }
     }
 
     #[test]

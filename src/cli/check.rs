@@ -74,15 +74,13 @@ fn print_lines(unit: &str, seen: &Seen) {
     let (verdict, detail) = verdict(&seen.look.health);
     say!("gateway  {verdict}, {detail}");
     say!("unit     {unit}: {}", unit_state(seen));
-    match seen.address {
-        Some(address) => say!("port     {} on {address}{}", seen.found.port, tls(seen)),
-        None => say!("port     {}, nothing listens", seen.found.port),
+    match (seen.address, &seen.look.stranger) {
+        (Some(address), _) => say!("port     {} on {address}{}", seen.found.port, tls(seen)),
+        (None, Some(stranger)) => say!("port     {}, held by {stranger}", seen.found.port),
+        (None, None) => say!("port     {}, nothing listens", seen.found.port),
     }
     if let Some(doubt) = &seen.found.doubt {
         say!("config   {doubt}");
-    }
-    if let Some(stranger) = &seen.look.stranger {
-        say!("         held by {stranger}");
     }
     if let Some(pause) = &seen.look.pause {
         let left = pause

@@ -21,6 +21,7 @@ use crate::{
     },
     decide::{SWEEP_GRACE, facts::UnitFacts, settings::Settings},
     sense::{
+        cgroup,
         config::{self, Sources},
         folders,
         gateway::{self, Finder},
@@ -120,8 +121,10 @@ fn sweep(
     facts: &UnitFacts,
 ) -> anyhow::Result<bool> {
     let found = Finder::new(&sources.variables).find(settings, unit, Some(facts));
+    let cgroups = cgroup::root(Path::new("/sys/fs/cgroup"));
     let territory = Territory {
         proc: Path::new("/proc"),
+        cgroups: cgroups.as_deref(),
         unit,
         port: found.port,
         control_group: &facts.control_group,

@@ -5,7 +5,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    thread,
+    slice, thread,
     time::{Duration, SystemTime},
 };
 
@@ -53,7 +53,7 @@ pub struct Senses {
     /// The user manager.
     pub manager: UserManager,
     /// Where the cgroup file system of version 2 is, if anywhere.
-    cgroups: Option<PathBuf>,
+    pub cgroups: Option<PathBuf>,
     /// CPU time of the unit's run as the last look saw it.
     last: Option<(Incarnation, Duration, Monotonic)>,
     /// How long an update has been going on.
@@ -311,7 +311,7 @@ impl Senses {
             .cgroups
             .as_deref()
             .is_some_and(|root| cgroup::frozen(root, group));
-        let stranger = stranger(&self.proc, &listening, self.uid);
+        let stranger = self.stranger(port, &listening);
         let address = found
             .address
             .or_else(|| listeners::address_to_probe(&listening));
@@ -359,6 +359,20 @@ impl Senses {
             debugged,
             address: Some(address),
         }
+    }
+
+    /// Another user's process that holds the port, where nobody of this user listens as well.
+    fn stranger(&self, port: u16, listening: &[Listener]) -> Option<Line> {
+        if listening.iter().any(|listener| listener.uid == self.uid) {
+            return None;
+        }
+        let listener = listening.first()?;
+        let owner = listeners::owners(&self.proc, slice::from_ref(listener), &[]).pop();
+        let holder = owner.map_or_else(
+            || Holder::unseen(&self.proc, self.cgroups.as_deref(), port, listener),
+            |(_, process)| Holder::seen(process),
+        );
+        Some(Line::new(&holder.to_string()))
     }
 
     fn ask(
@@ -435,15 +449,4 @@ impl Probed {
 fn owner(proc: &Path, listening: &[Listener], main_pid: u32) -> u32 {
     let owners = listeners::owners(proc, listening, &[main_pid]);
     owners.first().map_or(main_pid, |(_, process)| process.pid)
-}
-
-/// Another user's process that holds the port, where nobody of this user listens as well.
-fn stranger(proc: &Path, listening: &[Listener], uid: u32) -> Option<Line> {
-    if listening.iter().any(|listener| listener.uid == uid) {
-        return None;
-    }
-    let listener = listening.first()?;
-    let owner = listeners::owners(proc, std::slice::from_ref(listener), &[]).pop();
-    let holder = Holder::new(owner.map(|(_, process)| process), listener.uid);
-    Some(Line::new(&holder.to_string()))
 }

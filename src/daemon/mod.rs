@@ -465,6 +465,7 @@ impl Daemon {
         };
         let territory = sweep::Territory {
             proc: &self.senses.proc,
+            cgroups: self.senses.cgroups.as_deref(),
             unit: &self.senses.unit,
             port: self.port,
             control_group: &owed.control_group,

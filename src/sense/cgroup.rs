@@ -1,10 +1,12 @@
-//! What the kernel counts for a unit's cgroup: CPU time, memory, pressure, and whether it is frozen.
+//! What the kernel counts for a unit's cgroup: CPU time, memory, pressure, and whether it is frozen; and who is in one.
 //!
-//! Owns the files of cgroup2; it knows nothing of processes or of what the numbers mean for a gateway.
+//! Owns the files of cgroup2; it knows nothing of processes but their pids, or of what the numbers mean for a gateway.
 //! Everything is optional: files are absent with their controller, as on hosts that keep the controllers in version 1.
 //! Source of every format: Documentation/admin-guide/cgroup-v2.rst of the kernel.
 
 use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
     time::Duration,
 };
@@ -15,6 +17,9 @@ use super::files::{Links, read_limited};
 
 /// Enough for every file read here.
 const MAX_FILE: u64 = 16 * 1024;
+
+/// A host with a hundred containers has some thousand cgroups.
+const MAX_CGROUPS: usize = 10_000;
 
 /// What is known of a cgroup at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -82,6 +87,37 @@ pub fn frozen(root: &Path, control_group: &str) -> bool {
         || read(root, control_group, "cgroup.freeze").is_some_and(|text| text.trim() == "1")
 }
 
+/// The path of the cgroup with this id, as systemd names it; none if it is gone, or is the root.
+///
+/// The id is the inode number of its folder, except on machines of 32 bits, whose inode numbers are shorter:
+/// there none is found.
+/// Looks at every cgroup in the worst case.
+pub fn path_of(root: &Path, id: u64) -> Option<String> {
+    let mut folders = vec![root.to_owned()];
+    for _ in 0..MAX_CGROUPS {
+        for entry in fs::read_dir(folders.pop()?).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let path = entry.path();
+            if entry.metadata().is_ok_and(|folder| folder.ino() == id) {
+                let path = path.strip_prefix(root).ok()?;
+                return Some(format!("/{}", path.to_str()?));
+            }
+            folders.push(path);
+        }
+    }
+    None
+}
+
+/// The pids in this cgroup, those below it left out; none if that cannot be known.
+///
+/// A process outside of our pid namespace has pid 0 here.
+pub fn pids(root: &Path, control_group: &str) -> Option<Vec<u32>> {
+    let text = read(root, control_group, "cgroup.procs")?;
+    text.lines().map(|line| line.parse().ok()).collect()
+}
+
 /// The value of one line `NAME VALUE`.
 fn keyed(text: &str, name: &str) -> Option<u64> {
     text.lines()
@@ -123,7 +159,6 @@ pub(super) fn usec<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_key_is_not_taken_for_a_longer_one() {
@@ -159,5 +194,41 @@ mod tests {
         for path in ["", "/", "//", "..", "/..", "/a/../..", "/c"] {
             assert_eq!(used(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_cgroup_is_found_by_its_id() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        fs::create_dir_all(root.join("a/b.service")).unwrap();
+        fs::create_dir_all(root.join("c/d.scope")).unwrap();
+        fs::write(root.join("a/cgroup.procs"), "").unwrap();
+        let id = |path: &str| fs::metadata(root.join(path)).unwrap().ino();
+        for path in ["/a", "/a/b.service", "/c", "/c/d.scope"] {
+            let found = path_of(root, id(path.trim_start_matches('/')));
+            assert_eq!(found.as_deref(), Some(path));
+        }
+        // Neither the root, nor a file, nor one that is not there.
+        for id in [id(""), id("a/cgroup.procs"), 0] {
+            assert_eq!(path_of(root, id), None);
+        }
+    }
+
+    #[test]
+    fn the_pids_of_a_cgroup_are_all_or_none() {
+        let root = tempfile::tempdir().unwrap();
+        let procs = root.path().join("cgroup.procs");
+        fs::create_dir(root.path().join("a")).unwrap();
+        fs::write(procs, "1\n").unwrap();
+        let of = |text: &str| {
+            fs::write(root.path().join("a/cgroup.procs"), text).unwrap();
+            pids(root.path(), "/a")
+        };
+        assert_eq!(of("42\n7\n0\n"), Some(vec![42, 7, 0]));
+        assert_eq!(of(""), Some(Vec::new()));
+        assert_eq!(of("42\n-7\n"), None);
+        assert_eq!(of(&"42\n".repeat(10_000)), None);
+        assert_eq!(pids(root.path(), "/"), None);
+        assert_eq!(pids(root.path(), "/b"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Who listens on a port: the kernel's TCP tables, and the processes that hold their sockets.
 //!
 //! Owns /proc/net/tcp, /proc/net/tcp6 and the links in /proc/PID/fd; it knows nothing of HTTP or signals.
+//! Where those links may not be read, because the process is another user's, it says where the socket comes from.
 //! Only sockets in LISTEN count: whoever is merely connected to the port is not its holder.
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 
 use procfs::{FromBufReadSI as _, net::TcpState};
 
-use super::processes;
+use super::{cgroup, processes, sock_diag};
 use crate::{
     decide::facts::{Listener, Process},
     line::Line,
@@ -117,6 +118,48 @@ pub fn held(proc: &Path, pid: u32, inodes: &[u64]) -> Vec<u64> {
         .collect()
 }
 
+/// Where a socket comes from whose owner may not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The cgroup in which the process was that made it.
+    pub cgroup: String,
+    /// The processes of the socket's user that are in it now; none if not all of them can be seen.
+    pub processes: Option<Vec<Process>>,
+}
+
+impl Origin {
+    /// The process that holds the socket, where only one of its user is there.
+    ///
+    /// It errs where a socket was handed to another cgroup: then it is the one that is left where it was made.
+    pub fn only_process(&self) -> Option<&Process> {
+        match self.processes.as_deref()? {
+            [process] => Some(process),
+            _ => None,
+        }
+    }
+}
+
+/// Where a listening socket comes from, if the kernel says so; `cgroups` is where cgroup2 is mounted.
+///
+/// It costs a question to the kernel and a look at its cgroups: only for a socket whose owner cannot be seen.
+pub fn origin(proc: &Path, cgroups: &Path, port: u16, listener: &Listener) -> Option<Origin> {
+    let id = sock_diag::cgroup_id(port, listener.inode)?;
+    origin_in(proc, cgroups, id, listener.uid)
+}
+
+fn origin_in(proc: &Path, cgroups: &Path, id: u64, uid: u32) -> Option<Origin> {
+    let cgroup = cgroup::path_of(cgroups, id)?;
+    let seen = |pid| processes::process(proc, pid).filter(|process| process.cgroup == cgroup);
+    // One that is hidden, or ends just now, may be the one that holds the socket.
+    let processes: Option<Vec<Process>> = cgroup::pids(cgroups, &cgroup)
+        .and_then(|pids| pids.into_iter().map(seen).collect())
+        .map(|mut processes: Vec<Process>| {
+            processes.retain(|process| process.uid == uid);
+            processes
+        });
+    Some(Origin { cgroup, processes })
+}
+
 /// The address at which these listeners are best probed, if there are any.
 ///
 /// Loopback where it is bound, alone or by the wildcard address, which needs no network to be up;
@@ -145,6 +188,88 @@ fn unreadable(path: &Path, error: impl Display) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{net::TcpListener, os::unix::fs::MetadataExt as _};
+
+    const WEB: &str = "/system.slice/web.service";
+
+    /// A machine with one cgroup, and these processes in it, each a pid and a user; none of them is pid 9.
+    fn machine(processes: &[(u32, u32)]) -> (tempfile::TempDir, u64) {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join(format!("cgroups{WEB}"));
+        fs::create_dir_all(&folder).unwrap();
+        let pids: String = processes
+            .iter()
+            .map(|(pid, _)| format!("{pid}\n"))
+            .collect();
+        fs::write(folder.join("cgroup.procs"), pids).unwrap();
+        for (pid, uid) in processes.iter().filter(|(pid, _)| *pid != 9) {
+            let process = top.path().join(format!("proc/{pid}"));
+            fs::create_dir_all(&process).unwrap();
+            let stat = format!("{pid} (web) S 1 1 1 0 -1 0 0 0 0 0 1 1 0 0 20 0 1 0 5 0");
+            fs::write(process.join("stat"), stat).unwrap();
+            fs::write(process.join("status"), format!("Uid:\t0\t{uid}\t0\t0\n")).unwrap();
+            fs::write(process.join("cmdline"), "web\0--fast\0").unwrap();
+            fs::write(process.join("cgroup"), format!("0::{WEB}\n")).unwrap();
+        }
+        let id = fs::metadata(folder).unwrap().ino();
+        (top, id)
+    }
+
+    /// The pid that is told to hold a socket of user 1001, and how many of that user are known to be there.
+    #[track_caller]
+    fn check_origin(processes: &[(u32, u32)], expected: (Option<u32>, Option<usize>)) {
+        let (top, id) = machine(processes);
+        let (proc, cgroups) = (top.path().join("proc"), top.path().join("cgroups"));
+        let origin = origin_in(&proc, &cgroups, id, 1001).unwrap();
+        assert_eq!(origin.cgroup, WEB);
+        let count = origin.processes.as_ref().map(Vec::len);
+        assert_eq!((origin.only_process().map(|it| it.pid), count), expected);
+    }
+
+    #[test]
+    fn the_only_process_of_its_user_where_a_socket_was_made_holds_it() {
+        check_origin(&[(42, 1001)], (Some(42), Some(1)));
+        check_origin(&[(41, 0), (42, 1001), (43, 1002)], (Some(42), Some(1)));
+    }
+
+    #[test]
+    fn no_pid_is_told_that_is_not_sure() {
+        check_origin(&[(42, 1001), (43, 1001)], (None, Some(2)));
+        check_origin(&[(42, 1002)], (None, Some(0)));
+        // One that cannot be seen may be the one.
+        check_origin(&[(42, 1001), (9, 0)], (None, None));
+        check_origin(&[], (None, Some(0)));
+    }
+
+    #[test]
+    fn a_process_that_moved_on_is_not_where_the_socket_was_made() {
+        let (top, id) = machine(&[(42, 1001)]);
+        let (proc, cgroups) = (top.path().join("proc"), top.path().join("cgroups"));
+        fs::write(proc.join("42/cgroup"), "0::/elsewhere\n").unwrap();
+        let origin = origin_in(&proc, &cgroups, id, 1001).unwrap();
+        assert_eq!(origin.only_process(), None);
+        assert_eq!(origin_in(&proc, &cgroups, 0, 1001), None);
+    }
+
+    #[test]
+    fn the_kernel_says_in_which_cgroup_a_listener_was_made() {
+        let root = cgroup::root(Path::new("/sys/fs/cgroup")).expect("cgroup2");
+        let proc = Path::new("/proc");
+        let own = processes::process(proc, std::process::id()).unwrap();
+        let own = root.join(own.cgroup.trim_start_matches('/'));
+        let own = fs::metadata(own).unwrap().ino();
+        for address in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
+            let socket = TcpListener::bind(address).unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let [listener] = &*listening(proc, port).unwrap() else {
+                panic!("one listener on port {port}");
+            };
+            let asked = |port, inode| sock_diag::cgroup_id(port, inode);
+            assert_eq!(asked(port, listener.inode), Some(own), "{address}");
+            assert_eq!(asked(port, listener.inode + 1), None);
+            assert_eq!(asked(1, listener.inode), None);
+        }
+    }
 
     #[track_caller]
     fn check(bound: &[&str], expected: Option<&str>) {

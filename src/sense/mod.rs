@@ -18,6 +18,7 @@ pub mod openclaw_json;
 pub mod pause;
 pub mod processes;
 pub mod readiness;
+pub mod sock_diag;
 pub mod update;
 pub mod wake;
 pub mod wall_clock;

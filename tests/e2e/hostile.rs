@@ -306,11 +306,19 @@ fn stranger_on_port() {
         .chain(arguments.split(' '))
         .chain([port.as_str()])
         .collect();
-    let holder = StrangersProgram::start(&format!("gatehound-e2e-{}", rig.profile), &command);
+    let unit = format!("gatehound-e2e-{}.service", rig.profile);
+    let holder = StrangersProgram::start(&unit, &command);
+    let shown = privileged::as_root(&["systemctl", "show", "--value", "--property=MainPID", &unit]);
+    let pid = shown.stdout.trim();
+    let user = privileged::stranger();
+    let named = format!("pid {pid} of user {user} in unit {unit} ({executable} ");
     rig.mode("ok-false");
     let holding = rig.journal.wait_for("the hold", PATIENCE, event("holding"));
-    let named = format!("of user {}", privileged::stranger());
     assert!(holding.message().contains(&named), "{holding}");
+    rig.wait_for_status(&format!("holding: the port is held by {named}"), PATIENCE);
+    let checked = rig.gatehound(&["check"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains(&named), "{said}");
     let mark = rig.journal.mark();
     rig.journal
         .wait_for_after(mark, "the hold after the rest", PATIENCE, event("holding"));
