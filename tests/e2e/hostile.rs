@@ -11,6 +11,7 @@ use crate::privileged::{self, StrangersProgram};
 use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
 use crate::watched::{
     event, events, from_systemd, incarnation, vouching, vouching_with, wait_for_rounds,
+    wait_until_recovered,
 };
 
 /// The trials of this file that disturb no other.
@@ -130,19 +131,6 @@ fn kill_gatehound(rig: &Rig) {
     systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
 }
 
-/// Waits for the end of the incident, which has to have this reason.
-fn wait_until_recovered(rig: &Rig, reason: &str) {
-    let recovered = rig
-        .journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
-    assert_eq!(
-        recovered.get("GATEHOUND_REASON").as_deref(),
-        Some(reason),
-        "{recovered}"
-    );
-    assert!(rig.healthy());
-}
-
 #[track_caller]
 fn assert_never(rig: &Rig, what: &str) {
     let events = events(rig);
@@ -174,7 +162,7 @@ fn killed_during_stop() {
     let rig = hung("3s", "");
     wait_until_stopping(&rig);
     kill_gatehound(&rig);
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn killed_often() {
@@ -201,7 +189,7 @@ fn killed_often() {
         kill_gatehound(&rig);
         rig.journal
             .wait_for("the end of the incident", PATIENCE, event("recovered"));
-        assert!(rig.healthy());
+        rig.wait_until_healthy();
     }
 }
 
@@ -212,7 +200,7 @@ fn frozen() {
     // The lease is twice the longest step under the short settings and what is left of the stop.
     rig.journal
         .wait_for("the bite", PATIENCE * 3, from_systemd("Watchdog timeout"));
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn pause_during_stop() {
@@ -227,7 +215,7 @@ fn pause_during_stop() {
     wait_for_rounds(&rig, 3);
     assert_never(&rig, "starting");
     assert!(rig.gatehound(&["resume"]).status.success());
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn restart_by_human() {
@@ -239,7 +227,7 @@ fn restart_by_human() {
         rig.mode("ok-false");
         rig.journal.wait_for("the moment", PATIENCE, event(moment));
         systemctl(&["restart", &rig.gateway]);
-        wait_until_recovered(&rig, "by-other");
+        wait_until_recovered(&rig, PATIENCE, "by-other");
         assert_never(&rig, "stopping");
     }
 }
@@ -248,7 +236,7 @@ fn restart_during_stop() {
     let rig = hung("20s", "TimeoutStopSec=4");
     wait_until_stopping(&rig);
     systemctl(&["restart", &rig.gateway]);
-    wait_until_recovered(&rig, "by-other");
+    wait_until_recovered(&rig, PATIENCE, "by-other");
     assert_never(&rig, "starting");
 }
 
@@ -258,7 +246,7 @@ fn exits_in_doubt() {
     rig.journal
         .wait_for("the failing round", PATIENCE, event("failing"));
     systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
-    wait_until_recovered(&rig, "by-other");
+    wait_until_recovered(&rig, PATIENCE, "by-other");
     assert_never(&rig, "stopping");
 }
 
@@ -272,7 +260,7 @@ fn start_limit() {
         from_systemd("Start request repeated too quickly"),
     );
     rig.mode_at_start("healthy");
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn stop_that_times_out() {
@@ -324,7 +312,7 @@ fn stranger_on_port() {
         .wait_for_after(mark, "the hold after the rest", PATIENCE, event("holding"));
     assert_never(&rig, "starting");
     drop(holder);
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn reset_while_holding() {
@@ -337,14 +325,14 @@ fn reset_while_holding() {
     rig.journal.wait_for("the hold", PATIENCE, event("holding"));
     rig.mode_at_start("healthy");
     assert!(rig.gatehound(&["reset"]).status.success());
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn folder_removed() {
     let rig = vouching(Setup::default());
     fs::remove_dir_all(rig.runtime_directory()).expect("the runtime folder");
     rig.mode("blocked");
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
     assert!(rig.runtime_directory().join("state.json").exists());
     assert!(rig.gatehound(&["reset"]).status.success());
     rig.journal.wait_for("the reset", PATIENCE, event("reset"));
@@ -357,7 +345,7 @@ fn state_not_kept() {
     fs::remove_file(&file).expect("the state file");
     fs::create_dir(&file).expect("a folder in its place");
     rig.mode("blocked");
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
     let warnings = events(&rig)
         .iter()
         .filter(|event| *event == "warning")
@@ -370,14 +358,14 @@ fn reload_during_stop() {
     wait_until_stopping(&rig);
     systemctl(&["daemon-reload"]);
     systemctl(&["daemon-reexec"]);
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn bus_killed() {
     let rig = hung("4s", "");
     wait_until_stopping(&rig);
     systemctl(&["kill", "--signal=KILL", "dbus.service"]);
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 /// A user manager that is stopped by SIGSTOP until this is dropped.
@@ -428,5 +416,5 @@ fn unit_removed() {
     rig.wait_for_status("standing-by: no-unit", PATIENCE);
     fs::write(&path, unit).expect("the gateway's unit file");
     systemctl(&["daemon-reload"]);
-    wait_until_recovered(&rig, "by-restart");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }

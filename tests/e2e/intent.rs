@@ -10,7 +10,8 @@ use libtest_mimic::Trial;
 use crate::place;
 use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
 use crate::watched::{
-    event, events, from_systemd, incarnation, vouching, vouching_with, wait_for_rounds,
+    assert_field, event, events, from_systemd, incarnation, vouching, vouching_with,
+    wait_for_rounds, wait_until_recovered,
 };
 
 /// The trials of this file.
@@ -166,17 +167,9 @@ fn killed_between() {
         PATIENCE,
         event("recovered"),
     );
-    assert_eq!(
-        recovered.get("GATEHOUND_RUNG").as_deref(),
-        Some("1"),
-        "{recovered}"
-    );
-    assert_eq!(
-        recovered.get("GATEHOUND_REASON").as_deref(),
-        Some("by-restart"),
-        "{recovered}"
-    );
-    assert!(rig.healthy());
+    assert_field(&recovered, "GATEHOUND_RUNG", "1");
+    assert_field(&recovered, "GATEHOUND_REASON", "by-restart");
+    rig.wait_until_healthy();
 }
 
 fn killed_between_and_wrong_settings() {
@@ -222,11 +215,7 @@ fn sweep() {
         swept.message().contains(&holder.0.id().to_string()),
         "{swept}"
     );
-    assert_eq!(
-        swept.get("GATEHOUND_ACTION").as_deref(),
-        Some("sweep"),
-        "{swept}"
-    );
+    assert_field(&swept, "GATEHOUND_ACTION", "sweep");
     rig.journal
         .wait_for("the end of the incident", PATIENCE, event("recovered"));
     assert!(!holder.lives());
@@ -266,16 +255,7 @@ fn recovers() {
     rig.journal
         .wait_for("the rung", PATIENCE, event("backing-off"));
     rig.mode("healthy");
-    let recovered = rig.journal.wait_for(
-        "the end of the incident",
-        Duration::from_secs(20),
-        event("recovered"),
-    );
-    assert_eq!(
-        recovered.get("GATEHOUND_REASON").as_deref(),
-        Some("by-itself"),
-        "{recovered}"
-    );
+    wait_until_recovered(&rig, Duration::from_secs(20), "by-itself");
     assert_eq!(incarnation(&rig), before);
 }
 

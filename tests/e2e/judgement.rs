@@ -9,8 +9,8 @@ use libtest_mimic::Trial;
 
 use crate::rig::{PATIENCE, Rig, Setup, systemctl};
 use crate::watched::{
-    assert_hands_off, between, event, events, incarnation, short, vouching, vouching_with,
-    wait_for_rounds,
+    assert_field, assert_hands_off, between, event, events, incarnation, short, vouching,
+    vouching_with, wait_for_rounds, wait_until_failing, wait_until_recovered,
 };
 
 /// The trials of this file.
@@ -88,14 +88,7 @@ fn dead_start() {
     let watching = rig
         .journal
         .wait_for("the beginning", PATIENCE, event("watching"));
-    let failing = rig
-        .journal
-        .wait_for("the end of patience", PATIENCE, event("failing"));
-    assert_eq!(
-        failing.get("GATEHOUND_STALL").as_deref(),
-        Some("gone"),
-        "{failing}"
-    );
+    let failing = wait_until_failing(&rig, PATIENCE, "gone");
     let waited = between(&watching, &failing);
     assert!(
         (Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited),
@@ -109,23 +102,9 @@ fn busy_for_a_while() {
     let rig = vouching_with(&[("PATIENCE__BUSY", "20s")], Setup::default());
     let before = incarnation(&rig);
     rig.mode("busy-for=5000");
-    let failing = rig
-        .journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
-    assert_eq!(
-        failing.get("GATEHOUND_STALL").as_deref(),
-        Some("busy"),
-        "{failing}"
-    );
+    wait_until_failing(&rig, PATIENCE, "busy");
     rig.wait_for_status("doubting: ", PATIENCE);
-    let recovered = rig
-        .journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
-    assert_eq!(
-        recovered.get("GATEHOUND_REASON").as_deref(),
-        Some("by-itself"),
-        "{recovered}"
-    );
+    wait_until_recovered(&rig, PATIENCE, "by-itself");
     assert_eq!(incarnation(&rig), before);
     assert_hands_off(&rig);
 }
@@ -133,23 +112,16 @@ fn busy_for_a_while() {
 fn busy_for_ever() {
     let rig = vouching_with(&[("PATIENCE__BUSY", "6s")], Setup::default());
     rig.mode("busy");
-    let failing = rig
-        .journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
+    let failing = wait_until_failing(&rig, PATIENCE, "busy");
     let backing_off = rig
         .journal
         .wait_for("the rung", PATIENCE, event("backing-off"));
-    assert_eq!(
-        backing_off.get("GATEHOUND_STALL").as_deref(),
-        Some("busy"),
-        "{backing_off}"
-    );
+    assert_field(&backing_off, "GATEHOUND_STALL", "busy");
     assert!(
         Duration::from_secs(4) < between(&failing, &backing_off),
         "{backing_off}"
     );
-    rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn listener_in_a_child() {
@@ -159,16 +131,8 @@ fn listener_in_a_child() {
     rig.wait_for_status("vouching: gateway healthy", PATIENCE);
     assert_hands_off(&rig);
     rig.mode("fork-listener:blocked");
-    let failing = rig
-        .journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
-    assert_eq!(
-        failing.get("GATEHOUND_STALL").as_deref(),
-        Some("blocked"),
-        "{failing}"
-    );
-    rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    wait_until_failing(&rig, PATIENCE, "blocked");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }
 
 fn two_profiles() {
@@ -179,8 +143,7 @@ fn two_profiles() {
     let hung = vouching(Setup::default());
     let before = incarnation(&healthy);
     hung.mode("blocked");
-    hung.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    wait_until_recovered(&hung, PATIENCE, "by-restart");
     wait_for_rounds(&healthy, 2);
     assert_eq!(incarnation(&healthy), before);
     assert_hands_off(&healthy);
@@ -256,11 +219,7 @@ fn degraded() {
     let said = rig
         .journal
         .wait_for("what does not work", PATIENCE, event("degraded"));
-    assert_eq!(
-        said.get("GATEHOUND_REASON").as_deref(),
-        Some("channels telegram"),
-        "{said}"
-    );
+    assert_field(&said, "GATEHOUND_REASON", "channels telegram");
     rig.wait_for_status("degraded: channels telegram", PATIENCE);
     let before = incarnation(&rig);
     wait_for_rounds(&rig, 4);
@@ -286,18 +245,13 @@ fn evidence() {
         .journal
         .wait_for("the stop", PATIENCE, event("stopping"));
     assert!(evidence.monotonic() <= stopping.monotonic());
-    assert_eq!(
-        evidence.get("GATEHOUND_EVIDENCE_STATE").as_deref(),
-        Some("S"),
-        "{evidence}"
-    );
+    assert_field(&evidence, "GATEHOUND_EVIDENCE_STATE", "S");
     assert!(
         evidence.get("GATEHOUND_EVIDENCE_RECV_QUEUE").is_some(),
         "{evidence}"
     );
     let incident = evidence.get("GATEHOUND_INCIDENT").expect("an incident");
-    rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
     let path = incidents(&rig).join(format!("incidents/{incident}-1.json"));
     let kept = fs::read_to_string(&path).expect("the file of the incident");
     fs::remove_dir_all(incidents(&rig)).expect("a folder to remove");
@@ -345,6 +299,5 @@ fn update() {
     wait_for_rounds(&rig, 5);
     assert_hands_off(&rig);
     drop(updater);
-    rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
 }

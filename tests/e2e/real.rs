@@ -18,7 +18,10 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::journal::Record;
 use crate::rig::{self, PATIENCE, Rig, Setup, quoted, systemctl, wait_until};
-use crate::watched::{assert_hands_off, between, event, events, from_systemd, incarnation};
+use crate::watched::{
+    assert_field, assert_hands_off, between, event, events, from_systemd, incarnation,
+    wait_until_failing, wait_until_recovered,
+};
 
 /// One gateway takes most of a core and 0.8 GB while it starts.
 pub const THREADS: usize = 2;
@@ -232,53 +235,31 @@ fn vouching() -> Real {
 /// The default of the gateway on a host; in what it takes for a container it would be another.
 const LOOPBACK: &str = r#"bind: "loopback""#;
 
-/// Holds what is true of every restart that helped: one rung, one incident.
-fn assert_restarted_once(rig: &Rig, recovered: &Record) {
-    assert_eq!(
-        recovered.get("GATEHOUND_REASON").as_deref(),
-        Some("by-restart"),
-        "{recovered}"
-    );
-    assert_eq!(
-        recovered.get("GATEHOUND_RUNG").as_deref(),
-        Some("1"),
-        "{recovered}"
-    );
+/// Waits for the end of the incident, which has to have been a restart, and only one.
+fn wait_until_restarted_once(rig: &Rig, within: Duration) -> Record {
+    let recovered = wait_until_recovered(rig, within, "by-restart");
+    assert_field(&recovered, "GATEHOUND_RUNG", "1");
     let starts = events(rig)
         .into_iter()
         .filter(|event| event == "starting")
         .count();
     assert_eq!(starts, 1);
-    assert!(rig.healthy());
+    recovered
 }
 
 fn blocked() {
     let real = vouching();
     let rig = &real.rig;
     let hung = real.hang(BLOCKED);
-    let failing = rig
-        .journal
-        .wait_for("the failing round", INTERVAL + PATIENCE, event("failing"));
-    assert_eq!(
-        failing.get("GATEHOUND_PROBE").as_deref(),
-        Some("http"),
-        "{failing}"
-    );
-    assert_eq!(
-        failing.get("GATEHOUND_STALL").as_deref(),
-        Some("blocked"),
-        "{failing}"
-    );
+    let failing = wait_until_failing(rig, INTERVAL + PATIENCE, "blocked");
+    assert_field(&failing, "GATEHOUND_PROBE", "http");
     let patience = BLOCKED_PATIENCE + FIRST_BACKOFF + STOP_TIMEOUT + PATIENCE;
     rig.journal
         .wait_for("the start", patience, event("starting"));
     let began = Instant::now();
     wait_until("the gateway to be healthy", START, || rig.healthy());
     let own_start = began.elapsed();
-    let recovered = rig
-        .journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
-    assert_restarted_once(rig, &recovered);
+    let recovered = wait_until_restarted_once(rig, PATIENCE);
 
     let usec = recovered
         .get("GATEHOUND_DOWNTIME_USEC")
@@ -333,22 +314,11 @@ fn busy() {
     let real = vouching();
     let rig = &real.rig;
     let hung = real.hang(BUSY);
-    let failing = rig
-        .journal
-        .wait_for("the failing round", INTERVAL + PATIENCE, event("failing"));
-    assert_eq!(
-        failing.get("GATEHOUND_STALL").as_deref(),
-        Some("busy"),
-        "{failing}"
-    );
+    let failing = wait_until_failing(rig, INTERVAL + PATIENCE, "busy");
     let rung = rig
         .journal
         .wait_for("the rung", BUSY_PATIENCE + PATIENCE, event("backing-off"));
-    assert_eq!(
-        rung.get("GATEHOUND_STALL").as_deref(),
-        Some("busy"),
-        "{rung}"
-    );
+    assert_field(&rung, "GATEHOUND_STALL", "busy");
     let alone = rung.monotonic() - hung;
     eprintln!("real: busy loop: left alone for {alone:.1?}");
     assert!(BUSY_PATIENCE <= alone, "left alone for {alone:?} only");
@@ -356,10 +326,7 @@ fn busy() {
         between(&failing, &rung) <= BUSY_PATIENCE + PROBE_TIMEOUTS,
         "{rung}"
     );
-    let recovered = rig
-        .journal
-        .wait_for("the end of the incident", START, event("recovered"));
-    assert_restarted_once(rig, &recovered);
+    wait_until_restarted_once(rig, START);
 }
 
 fn busy_for_a_while() {
@@ -367,32 +334,14 @@ fn busy_for_a_while() {
     let rig = &real.rig;
     let before = incarnation(rig);
     let hung = real.hang(BUSY_FOR_100_S);
-    let failing = rig
-        .journal
-        .wait_for("the failing round", INTERVAL + PATIENCE, event("failing"));
-    assert_eq!(
-        failing.get("GATEHOUND_STALL").as_deref(),
-        Some("busy"),
-        "{failing}"
-    );
-    assert_eq!(
-        failing.get("GATEHOUND_PHASE").as_deref(),
-        Some("doubting"),
-        "{failing}"
-    );
+    let failing = wait_until_failing(rig, INTERVAL + PATIENCE, "busy");
+    assert_field(&failing, "GATEHOUND_PHASE", "doubting");
     assert!(
         rig.status_text().starts_with("doubting"),
         "{}",
         rig.status_text()
     );
-    let recovered = rig
-        .journal
-        .wait_for("the end of the stall", BUSY_PATIENCE, event("recovered"));
-    assert_eq!(
-        recovered.get("GATEHOUND_REASON").as_deref(),
-        Some("by-itself"),
-        "{recovered}"
-    );
+    let recovered = wait_until_recovered(rig, BUSY_PATIENCE, "by-itself");
     let stalled = recovered.monotonic() - hung;
     eprintln!("real: busy loop of 100 s: healthy again after {stalled:.1?}");
     // A probe may wait for the end of the loop, and then one more pause lies before the next round.
@@ -591,11 +540,7 @@ fn three_hangs() {
         let recovered =
             rig.journal
                 .wait_for_after(mark, "the end of the incident", limit, event("recovered"));
-        assert_eq!(
-            recovered.get("GATEHOUND_REASON").as_deref(),
-            Some("by-restart"),
-            "{recovered}"
-        );
+        assert_field(&recovered, "GATEHOUND_REASON", "by-restart");
         eprintln!(
             "real: hang {hang}: healthy after {:.1?}",
             recovered.monotonic() - hung

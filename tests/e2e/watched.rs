@@ -75,6 +75,33 @@ pub fn events(rig: &Rig) -> Vec<String> {
         .collect()
 }
 
+/// Holds that a field of a record has this value.
+#[track_caller]
+pub fn assert_field(record: &Record, field: &str, expected: &str) {
+    assert_eq!(record.get(field).as_deref(), Some(expected), "{record}");
+}
+
+/// Waits for the round that opens an incident, which has to name this stall.
+#[track_caller]
+pub fn wait_until_failing(rig: &Rig, within: Duration, stall: &str) -> Record {
+    let failing = rig
+        .journal
+        .wait_for("the failing round", within, event("failing"));
+    assert_field(&failing, "GATEHOUND_STALL", stall);
+    failing
+}
+
+/// Waits for the end of the incident, which has to have this reason, and for the gateway to answer.
+#[track_caller]
+pub fn wait_until_recovered(rig: &Rig, within: Duration, reason: &str) -> Record {
+    let recovered = rig
+        .journal
+        .wait_for("the end of the incident", within, event("recovered"));
+    assert_field(&recovered, "GATEHOUND_REASON", reason);
+    rig.wait_until_healthy();
+    recovered
+}
+
 /// Holds that Gatehound laid no hand on the gateway.
 #[track_caller]
 pub fn assert_hands_off(rig: &Rig) {
