@@ -653,6 +653,19 @@ mod incident_files {
     }
 
     #[test]
+    fn what_a_predecessor_was_killed_over_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = incidents::folder(dir.path());
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(".c0ffee00-1-1.json.1.new"), "ha").unwrap();
+        fs::write(folder.join(".notes.txt.1.new"), "not ours").unwrap();
+        save(dir.path(), "c0ffee00-1", 2).unwrap();
+        let mut left = names(&folder);
+        left.sort();
+        assert_eq!(left, [".notes.txt.1.new", "c0ffee00-1-2.json"]);
+    }
+
+    #[test]
     fn a_file_written_again_takes_no_room_from_another() {
         let dir = tempfile::tempdir().unwrap();
         let folder = incidents::folder(dir.path());

@@ -66,6 +66,30 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Removes the temporary files that processes other than this one left behind for files with fitting names.
+///
+/// They were killed between writing and renaming, and with their pid in its name nobody would write over it.
+/// Only for files that nobody else may be writing at the moment.
+/// Best effort: a file that stays is in nobody's way.
+pub(super) fn remove_unfinished(dir: &Path, fits: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| is_unfinished(name, &fits)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a name is that of a temporary file, as [`replace`] makes it, of another process.
+fn is_unfinished(name: &str, fits: impl Fn(&str) -> bool) -> bool {
+    let parts = name
+        .strip_prefix('.')
+        .and_then(|name| name.strip_suffix(".new")?.rsplit_once('.'));
+    parts.is_some_and(|(name, pid)| {
+        fits(name) && pid.parse::<u32>().is_ok_and(|pid| pid != process::id())
+    })
+}
+
 /// Makes sure that a folder exists, belongs to this user, is no link, and is closed to everybody else (0700).
 pub fn ensure_private_dir(path: &Path) -> Result<(), Line> {
     DirBuilder::new()
@@ -186,7 +210,12 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
 
     /// Reads the state back. Never fails: a file that makes no sense is put aside and reported,
     /// because a watchdog without memory is better than none.
+    ///
+    /// For the one that holds the [`Lock`], because it also clears away what a predecessor was killed over.
     pub fn load(&self) -> Kept<T> {
+        if let (Some(dir), Some(own)) = (self.path.parent(), self.path.file_name()) {
+            remove_unfinished(dir, |name| own == name);
+        }
         self.parse()
             .unwrap_or_else(|reason| Kept::Rejected(self.reject(&reason)))
     }
@@ -316,6 +345,29 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[test]
+    fn what_a_predecessor_was_killed_over_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = state_file(dir.path());
+        file.save(&vec![1]).unwrap();
+        let own = format!(".state.json.{}.new", process::id());
+        let others = [
+            &own,
+            ".pause.json.1.new",
+            ".state.json.new",
+            "state.json.1.new",
+        ];
+        for name in others.into_iter().chain([".state.json.1.new"]) {
+            fs::write(dir.path().join(name), b"half").unwrap();
+        }
+        assert_eq!(file.load(), Kept::Restored(vec![1]));
+        let mut left = names(dir.path());
+        left.retain(|name| name != "state.json");
+        let mut others = others.map(str::to_owned);
+        others.sort();
+        assert_eq!(left, others);
     }
 
     #[test]

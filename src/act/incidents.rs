@@ -13,7 +13,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::files::{cannot, ensure_private_dir, write_atomic};
+use super::files::{cannot, ensure_private_dir, remove_unfinished, write_atomic};
 use crate::{
     line::Line,
     sense::files::{Links, read_limited},
@@ -119,8 +119,9 @@ fn write(state: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Line> {
     pruned.map(|()| path)
 }
 
-/// Leaves room for one more file, by removing those of ours that were written first.
+/// Leaves room for one more file, by removing those of ours that were written first or not to their end.
 fn prune(folder: &Path, name: &str) -> Result<(), Line> {
+    remove_unfinished(folder, |name| parts(name).is_some());
     let mut ours = ours(folder).map_err(|e| cannot("list", folder, &e))?;
     ours.retain(|(_, path)| *path != folder.join(name));
     ours.sort();
