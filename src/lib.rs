@@ -9,4 +9,5 @@ pub mod daemon;
 
 pub mod cli;
 
+pub mod fault;
 pub mod line;

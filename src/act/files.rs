@@ -16,6 +16,7 @@ use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    fault,
     line::Line,
     sense::files::{Links, line, read_limited},
 };
@@ -41,12 +42,15 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let temporary = dir.join(format!(".{}.{}.new", name.to_string_lossy(), process::id()));
-    let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, bytes, mode)
+        .inspect(|()| fault::point("temporary file written"))
+        .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The error being returned says more than one about the clean-up would.
         let _ = fs::remove_file(&temporary);
     }
     written?;
+    fault::point("temporary file renamed");
     File::open(dir)?.sync_all()
 }
 

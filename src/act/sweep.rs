@@ -21,6 +21,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 pub use crate::decide::Signal;
 use crate::{
     decide::facts::{Incarnation, Listener, Process},
+    fault,
     line::Line,
     sense::{listeners, processes},
 };
@@ -145,7 +146,9 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
 pub fn sweep(territory: &Territory<'_>, signal: Signal, grace: Duration) -> Result<Swept, Line> {
     let mut swept = Swept::default();
     let mut ending = Vec::new();
-    for (process, claim) in survey(territory)?.ours {
+    let found = survey(territory)?;
+    fault::point("surveyed");
+    for (process, claim) in found.ours {
         match strike(territory, &process, claim, signal) {
             Struck::Signalled(pidfd) => {
                 ending.push(pidfd);
@@ -155,6 +158,7 @@ pub fn sweep(territory: &Territory<'_>, signal: Signal, grace: Duration) -> Resu
             Struck::Unsignalled(reason) => swept.unsignalled.push((process, reason)),
         }
     }
+    fault::point("signalled");
     wait(ending, grace);
     let Survey { ours, foreign } = survey(territory).map_err(|error| {
         let signalled = swept.signalled.len();

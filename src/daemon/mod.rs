@@ -26,6 +26,7 @@ use crate::{
         settings::Settings,
         status::status,
     },
+    fault,
     line::Line,
     sense::{
         boot_id,
@@ -196,6 +197,7 @@ fn start(manager: &mut UserManager, unit: &str) -> Result<(), Line> {
     // The start limit may have been reached by what came before.
     let done = manager
         .reset_failed(unit)
+        .inspect(|()| fault::point("failures forgotten"))
         .and_then(|()| manager.start(unit))
         .map(drop);
     done.map_err(|e| Line::new(&e.to_string()))
@@ -276,6 +278,7 @@ impl Daemon {
         let status = status(&self.settings, &self.state, self.senses.clock.now());
         let told = notifier.ready(&status);
         self.warn_on_error(told);
+        fault::point("ready");
         if !notifier.supervised() {
             let text =
                 "no service manager listens (NOTIFY_SOCKET is not set); watching without one";
@@ -367,6 +370,8 @@ impl Daemon {
             let owed = self.state.owed.is_some();
             let (state, actions) = decide::step(&self.settings, self.state.clone(), next, now);
             self.state = state;
+            fault::answered(&self.state, &actions);
+            fault::point("decided");
             self.watch_jobs_while_owed(owed);
             self.save();
             event = self.carry_out(actions, notifier);
@@ -409,10 +414,12 @@ impl Daemon {
         let status = status(&self.settings, &self.state, self.senses.clock.now());
         let told = notifier.tell(watchdog, &status);
         self.warn_on_error(told);
+        fault::point("told systemd");
         // One act at a time, so that the policy can look again before the next.
         actions
             .iter()
             .find_map(|action| self.act(action))
+            .inspect(|_| fault::point("acted"))
             .map(Event::Done)
     }
 
@@ -447,6 +454,7 @@ impl Daemon {
         let kept = folders::state(&self.sources.variables, self.sources.profile.as_deref())
             .and_then(|state| incidents::save(&state, incident, restart, &evidence, KEEP_LIMIT))
             .map(|path| Line::new(&path.display().to_string()));
+        fault::point("evidence kept");
         self.record(&Record::Evidence {
             summary: evidence.summary(),
             fields: evidence.fields(),
@@ -508,6 +516,7 @@ impl Daemon {
             Ok(()) => {
                 self.saved = Some(memory.state);
                 self.unsaved = None;
+                fault::point("state saved");
             }
             Err(why) => self.not_saved(why),
         }
@@ -553,6 +562,7 @@ impl Daemon {
 
     fn record(&self, record: &Record) {
         journal::write(record, &self.state, &self.senses.unit);
+        fault::point("record written");
     }
 
     fn warn(&self, text: Line) {

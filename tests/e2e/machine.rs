@@ -37,6 +37,7 @@ const PASSED_ON: &[&str] = &[
     "CARGO_TERM_COLOR",
     "RUST_BACKTRACE",
     "E2E_REAL_GATEWAY",
+    "E2E_LONG",
 ];
 
 /// What each Debian package is recognised by.

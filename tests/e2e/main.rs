@@ -20,6 +20,7 @@ mod input;
 mod installation;
 mod intent;
 mod judgement;
+mod killed;
 mod machine;
 mod place;
 mod real;
@@ -78,10 +79,15 @@ fn trials() -> Vec<Trial> {
 
 /// Trials that would disturb others beside them.
 fn alone() -> Vec<Trial> {
-    [judgement::alone(), installation::trials(), hostile::alone()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        judgement::alone(),
+        installation::trials(),
+        hostile::alone(),
+        killed::alone(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Trials that are plain functions and fail by a panic.

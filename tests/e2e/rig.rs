@@ -308,6 +308,11 @@ impl Rig {
         notify_proxy::read(&self.notify_log_path())
     }
 
+    /// A place for files of the trial's own, gone with it.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     fn control(&self) -> PathBuf {
         self.folder.join("control")
     }
