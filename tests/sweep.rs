@@ -25,16 +25,20 @@ use std::{
 };
 
 use gatehound::{
-    act::sweep::{Claim, Signal, Swept, Territory, survey, sweep},
+    act::sweep::{Claim, Holder, Signal, Swept, Territory, survey, sweep},
     decide::facts::Incarnation,
     sense::processes,
 };
 use nix::{
     sys::signal::{
         self,
-        Signal::{SIGKILL, SIGTERM},
+        Signal::{SIGKILL, SIGSTOP, SIGTERM},
     },
     unistd::{Pid, geteuid},
+};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, listen, socket_with,
+    sockopt::set_socket_reuseport,
 };
 
 /// Long enough that only a process that ignores the signal reaches it.
@@ -125,12 +129,21 @@ impl Drop for Cat {
     }
 }
 
+/// Who was signalled, by pid.
 fn signalled(swept: &Swept) -> Vec<(u32, Claim)> {
-    swept
-        .signalled
-        .iter()
+    let signalled = swept.signalled.iter();
+    let mut signalled: Vec<_> = signalled
         .map(|(process, claim)| (process.pid, *claim))
-        .collect()
+        .collect();
+    signalled.sort_unstable_by_key(|(pid, _)| *pid);
+    signalled
+}
+
+/// These processes with this claim, by pid.
+fn sorted(cats: &[Cat], claim: Claim) -> Vec<(u32, Claim)> {
+    let mut pids: Vec<u32> = cats.iter().map(Cat::pid).collect();
+    pids.sort_unstable();
+    pids.into_iter().map(|pid| (pid, claim)).collect()
 }
 
 #[track_caller]
@@ -192,6 +205,122 @@ fn every_owner_of_a_forked_listener_is_ended() {
     check_nothing_in_the_way(&swept);
     parent.was_ended_by(SIGTERM);
     child.was_ended_by(SIGTERM);
+}
+
+/// A socket that listens on the port, or on a free one, beside others that do so in the same way.
+fn listener_beside_others(port: u16) -> TcpListener {
+    // Without the flag every process started here would hold all of them.
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    let tcp = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+    set_socket_reuseport(&tcp, true).unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    bind(&tcp, &address).unwrap();
+    listen(&tcp, 1).unwrap();
+    TcpListener::from(tcp)
+}
+
+#[test]
+fn every_one_of_several_sockets_on_the_port_loses_its_holder() {
+    let _alone = alone();
+    let first = listener_beside_others(0);
+    let address = first.local_addr().unwrap();
+    let second = listener_beside_others(address.port());
+    let holders = [first, second].map(Cat::holding);
+    let swept = sweep(&territory(address.port()), Signal::Term, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), sorted(&holders, Claim::HoldsPort));
+    check_nothing_in_the_way(&swept);
+    TcpListener::bind(address).unwrap();
+    for holder in holders {
+        holder.was_ended_by(SIGTERM);
+    }
+}
+
+#[test]
+fn a_stranger_among_several_holders_is_named_and_survives() {
+    let _alone = alone();
+    let first = listener_beside_others(0);
+    let port = first.local_addr().unwrap().port();
+    let sockets = [
+        first,
+        listener_beside_others(port),
+        listener_beside_others(port),
+    ];
+    let [stranger, holders @ ..] = sockets.map(Cat::holding);
+    let proc = fake_proc(&stranger, "/app.slice/other.service");
+    for holder in &holders {
+        show(&proc, holder, "/app.slice/other.service");
+    }
+    let status = proc.path().join(stranger.pid().to_string()).join("status");
+    fs::remove_file(&status).unwrap();
+    fs::write(status, "Uid:\t4000000\t4000000\t4000000\t4000000\n").unwrap();
+    let territory = Territory {
+        proc: proc.path(),
+        ..territory(port)
+    };
+    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), sorted(&holders, Claim::HoldsPort));
+    assert_eq!(swept.left, []);
+    let named: Vec<String> = swept.foreign.iter().map(Holder::to_string).collect();
+    let pid = stranger.pid();
+    assert_eq!(
+        named,
+        [format!(
+            "pid {pid} of uid 4000000 in unit other.service (cat)"
+        )]
+    );
+    for holder in holders {
+        holder.was_ended_by(SIGKILL);
+    }
+    stranger.survived();
+}
+
+#[test]
+fn a_stopped_holder_outlasts_sigterm_and_is_ended_by_sigkill() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let holder = Cat::holding(listener);
+    let pid = Pid::from_raw(i32::try_from(holder.pid()).unwrap());
+    signal::kill(pid, SIGSTOP).unwrap();
+    let territory = territory(address.port());
+    let swept = sweep(&territory, Signal::Term, SHORT).unwrap();
+    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    assert_eq!(swept.left, swept.signalled);
+
+    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
+    check_nothing_in_the_way(&swept);
+    holder.was_ended_by(SIGKILL);
+}
+
+#[test]
+fn a_holder_that_forks_when_it_is_told_to_end_is_ended_by_the_next_pass() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    // A command in the background reads from nowhere unless it is told where from.
+    // Each says a word once it would fork when told to end.
+    let script = r#"exec 3<&0; trap 'sh -c "$0" "$0" <&3 & exit' TERM; echo; read x; read x"#;
+    let mut holder = Cat::spawn(
+        Command::new("sh")
+            .args(["-c", script, script])
+            .stderr(Stdio::from(OwnedFd::from(listener))),
+    );
+    let territory = territory(address.port());
+    let swept = sweep(&territory, Signal::Term, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    assert_eq!(swept.left.len(), 1, "{swept:?}");
+    let fork = swept.left[0].0.pid;
+    assert_ne!(fork, holder.pid());
+    holder
+        .0
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut [0])
+        .unwrap();
+
+    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&swept), [(fork, Claim::HoldsPort)]);
+    check_nothing_in_the_way(&swept);
+    TcpListener::bind(address).unwrap();
 }
 
 #[test]
@@ -372,6 +501,13 @@ fn a_process_in_a_cgroup_of_a_like_name_survives() {
 /// A procfs that shows one real process, as it is but in this cgroup, and the real sockets.
 fn fake_proc(cat: &Cat, cgroup: &str) -> tempfile::TempDir {
     let proc = tempfile::tempdir().unwrap();
+    show(&proc, cat, cgroup);
+    std::os::unix::fs::symlink("/proc/net", proc.path().join("net")).unwrap();
+    proc
+}
+
+/// Shows one more process there.
+fn show(proc: &tempfile::TempDir, cat: &Cat, cgroup: &str) {
     let real = Path::new("/proc").join(cat.pid().to_string());
     let shown = proc.path().join(cat.pid().to_string());
     fs::create_dir(&shown).unwrap();
@@ -383,8 +519,6 @@ fn fake_proc(cat: &Cat, cgroup: &str) -> tempfile::TempDir {
         format!("1:name=systemd:/\n0::{cgroup}\n"),
     )
     .unwrap();
-    std::os::unix::fs::symlink("/proc/net", proc.path().join("net")).unwrap();
-    proc
 }
 
 #[test]

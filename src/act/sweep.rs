@@ -366,9 +366,14 @@ fn wait(mut ending: Vec<OwnedFd>, grace: Duration) {
 mod tests {
     use super::*;
     use std::{
+        env, fs,
         io::{Read as _, Write as _},
+        os::unix::process::ExitStatusExt as _,
         process::{Child, Command, Stdio},
+        thread,
     };
+
+    use nix::{sys::signal, unistd::geteuid};
 
     const UNIT: &str = "gatehound-strike-test.service";
 
@@ -387,7 +392,12 @@ mod tests {
 
     /// A marked process, which the pipe to its input keeps alive.
     fn marked() -> (Child, Process) {
-        let mut child = Command::new("cat")
+        marked_running(&mut Command::new("cat"))
+    }
+
+    /// As [`marked`], of a program that answers each byte it reads with one.
+    fn marked_running(program: &mut Command) -> (Child, Process) {
+        let mut child = program
             .env("OPENCLAW_SYSTEMD_UNIT", UNIT)
             .env_remove("INVOCATION_ID")
             .stdin(Stdio::piped())
@@ -395,11 +405,15 @@ mod tests {
             .spawn()
             .unwrap();
         // Its environment is complete once it runs, which it does when it echoes.
-        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
-        let stdout = child.stdout.as_mut().unwrap();
-        stdout.read_exact(&mut [0]).unwrap();
+        echo(&mut child);
         let process = processes::process(Path::new("/proc"), child.id()).unwrap();
         (child, process)
+    }
+
+    fn echo(child: &mut Child) {
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let stdout = child.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut [0]).unwrap();
     }
 
     #[track_caller]
@@ -454,6 +468,114 @@ mod tests {
         child.wait().unwrap();
         let struck = strike(&territory(), &seen, Claim::Marked, Signal::Kill);
         assert!(matches!(struck, Struck::Gone), "{struck:?}");
+    }
+
+    #[test]
+    fn a_zombie_is_gone() {
+        let (mut child, seen) = marked();
+        drop(child.stdin.take());
+        // Until it is waited for its pid is taken, and a signal to it would succeed.
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(seen.pid).unwrap());
+        let keep = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
+        nix::sys::wait::waitid(nix::sys::wait::Id::Pid(pid), keep).unwrap();
+        let struck = strike(&territory(), &seen, Claim::Marked, Signal::Kill);
+        assert!(matches!(struck, Struck::Gone), "{struck:?}");
+        assert_eq!(signal::kill(pid, None), Ok(()));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_that_becomes_another_users_before_the_signal_is_left_alone() {
+        // Root can give itself away; everybody else has set-user-ID programs, and this one waits for a password.
+        let other = if geteuid().is_root() {
+            "setpriv --reuid=65534 --clear-groups cat"
+        } else {
+            "su"
+        };
+        let script = format!("read x; echo; read x; exec {other}");
+        let mut shell = Command::new("sh");
+        let (mut child, seen) = marked_running(shell.args(["-c", &script]).stderr(Stdio::null()));
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let now = || processes::process(Path::new("/proc"), seen.pid).unwrap();
+        while now().uid == seen.uid {
+            thread::sleep(Duration::from_millis(1));
+        }
+        // It is the same process all the same.
+        assert_eq!(now().start_time, seen.start_time);
+        let struck = strike(&territory(), &seen, Claim::Marked, Signal::Kill);
+        assert!(matches!(struck, Struck::Unsignalled(_)), "{struck:?}");
+        drop(child.stdin.take());
+        assert_eq!(child.wait().unwrap().signal(), None);
+    }
+
+    /// Set in a test that was started again in a pid namespace.
+    const INSIDE: &str = "GATEHOUND_TEST_IN_PID_NAMESPACE";
+
+    /// Runs a test again where this process decides which pid is given next.
+    fn again_in_pid_namespace(test: &str) {
+        let mut unshare = Command::new("unshare");
+        if !geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        let output = unshare
+            .args(["--pid", "--fork", "--mount-proc", "--kill-child", "--"])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        // A name that is mistyped is a test that is not run.
+        let passed = output.status.success() && said.contains("1 passed");
+        assert!(passed, "{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Marked processes until one has this one's pid, as happens when the pids have wrapped.
+    fn successor_of(seen: &Process) -> (Child, Process) {
+        loop {
+            let last = (seen.pid - 1).to_string();
+            fs::write("/proc/sys/kernel/ns_last_pid", last).unwrap();
+            let (mut child, process) = marked();
+            // The kernel tells start times in hundredths of a second.
+            if process.pid == seen.pid && process.start_time != seen.start_time {
+                return (child, process);
+            }
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_pid_that_was_given_to_another_process_before_the_signal_is_left_alone() {
+        if env::var_os(INSIDE).is_none() {
+            return again_in_pid_namespace(
+                "act::sweep::tests::a_pid_that_was_given_to_another_process_before_the_signal_is_left_alone",
+            );
+        }
+        let (mut first, seen) = marked();
+        let pid = i32::try_from(seen.pid).unwrap();
+        let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+        drop(first.stdin.take());
+        first.wait().unwrap();
+        // Of the same user, in the same cgroup, with the same claim.
+        let (mut second, now) = successor_of(&seen);
+        let expected = Process {
+            start_time: now.start_time,
+            ..seen.clone()
+        };
+        assert_eq!(now, expected);
+
+        let struck = strike(&territory(), &seen, Claim::Marked, Signal::Kill);
+        assert!(matches!(struck, Struck::Gone), "{struck:?}");
+        // Had the pid changed hands after it was opened, the signal would have reached nobody.
+        let sent = pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+        assert_eq!(sent, Err(rustix::io::Errno::SRCH));
+        echo(&mut second);
+
+        // What would have happened to it without all that.
+        signal::kill(nix::unistd::Pid::from_raw(pid), signal::SIGKILL).unwrap();
+        let ended = second.wait().unwrap();
+        assert_eq!(ended.signal(), Some(signal::SIGKILL as i32));
     }
 
     #[test]
