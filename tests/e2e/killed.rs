@@ -53,6 +53,7 @@ const GOES: usize = 3;
 const ON_ITS_WAY: Duration = Duration::from_secs(20);
 
 /// No look takes time but those at a gateway that is healthy, and those have all they may need.
+/// The stop has more time than a successor's first look takes on a loaded machine: after that it would not be asked for.
 const SETTINGS: &str = r#"
 interval = "500ms"
 debounce = "0s"
@@ -321,30 +322,38 @@ fn points() -> Vec<String> {
     points
 }
 
-/// Holds that each of the plans comes true, and with it what the trial holds; several at once.
+/// Holds that each of the plans comes true, its first kill at least, and with it what the trial holds; several at once.
 ///
 /// The answers depend a little on timing, so a point may not be there to be killed at: then there is another recovery.
-fn each(plans: Vec<Vec<String>>, trial: fn(&[String]) -> bool) {
+fn each(plans: Vec<Vec<String>>, trial: fn(&[String]) -> usize) {
     let (began, all) = (Instant::now(), plans.len());
-    let mut left = plans;
+    let (mut left, kills) = (plans, AtomicUsize::new(0));
     for _ in 0..GOES {
-        left = at_once(&left, trial);
+        left = at_once(&left, trial, &kills);
     }
     assert!(left.is_empty(), "never passed again: {left:#?}");
     let took = began.elapsed().as_secs();
-    eprintln!("killed as planned in {all} recoveries within {took} s");
+    let kills = kills.into_inner();
+    eprintln!("{all} recoveries with {kills} kills as planned within {took} s");
 }
 
 /// The plans that did not come true; panics when what the trial holds is not so in any of them.
-fn at_once(plans: &[Vec<String>], trial: fn(&[String]) -> bool) -> Vec<Vec<String>> {
+fn at_once(
+    plans: &[Vec<String>],
+    trial: fn(&[String]) -> usize,
+    kills: &AtomicUsize,
+) -> Vec<Vec<String>> {
     let next = AtomicUsize::new(0);
     let left = Mutex::new(Vec::new());
     let failed = Mutex::new(Vec::new());
     let work = || {
         while let Some(plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
             let list = match catch_unwind(AssertUnwindSafe(|| trial(plan))) {
-                Ok(true) => continue,
-                Ok(false) => &left,
+                Ok(0) => &left,
+                Ok(killed) => {
+                    kills.fetch_add(killed, Ordering::Relaxed);
+                    continue;
+                }
                 Err(_) => &failed,
             };
             list.lock().expect("no panic holds it").push(plan.clone());
@@ -375,15 +384,14 @@ fn killed_twice() {
     each(again.chain(next).collect(), brought_back);
 }
 
-/// Whether Gatehound was killed as planned; the gateway is brought back in any case.
-fn brought_back(plan: &[String]) -> bool {
+/// How often Gatehound was killed as planned; the gateway is brought back in any case.
+fn brought_back(plan: &[String]) -> usize {
     let mut recovery = Recovery::ahead(plan, DEAF, "RestartSec=100ms");
     recovery.await_left(0, ON_ITS_WAY);
     let killed = plan.len() - recovery.left();
     recovery.wait_until("vouch", |it| it.vouches(killed));
     recovery.check();
-    // Of two, the first kill is the one that has to be.
-    0 < killed
+    killed
 }
 
 /// The points at which the gateway is up and Gatehound is not yet known to have asked for its stop.
@@ -398,10 +406,10 @@ fn stopped_by_human() {
     each(plans, stays_stopped);
 }
 
-fn stays_stopped(plan: &[String]) -> bool {
+fn stays_stopped(plan: &[String]) -> usize {
     let recovery = Recovery::ahead(plan, DEAF_FOR_A_SECOND, "Restart=no");
     if !recovery.await_left(0, ON_ITS_WAY) {
-        return false;
+        return 0;
     }
     let Recovery { rig, .. } = &recovery;
     wait_until("the end of gatehound", PATIENCE, || {
@@ -424,5 +432,5 @@ fn stays_stopped(plan: &[String]) -> bool {
         Duration::from_secs(2) < began.elapsed()
     });
     assert!(rig.status_text().starts_with("standing-by: stopped"));
-    true
+    1
 }
