@@ -76,9 +76,9 @@ mod journal {
         assert_eq!(
             texts(&last_lines(&echo, AMPLE).unwrap()),
             [
-                "--user-unit=gateway.service",
                 "--quiet",
                 "--no-pager",
+                "--user-unit=gateway.service",
                 "--output=cat",
                 "--lines=20",
                 "_SYSTEMD_INVOCATION_ID=0123456789abcdef0123456789abcdef",
@@ -124,7 +124,7 @@ mod journal {
     fn a_journalctl_that_fails_or_is_not_there_is_named() {
         let _alone = alone();
         let failed = last_lines(Path::new("/bin/false"), AMPLE).unwrap_err();
-        assert_eq!(failed.as_str(), "journalctl fails: exit status: 1");
+        assert_eq!(failed.as_str(), "false fails: exit status: 1");
         let absent = last_lines(Path::new("/nonexistent/journalctl"), AMPLE).unwrap_err();
         let expected = "cannot start /nonexistent/journalctl: No such file";
         assert!(absent.as_str().starts_with(expected), "{absent}");
@@ -367,7 +367,7 @@ fn what_cannot_be_had_is_named_and_the_rest_is_kept() {
             "wchan",
             "syscall",
             "oom_score",
-            "journal: journalctl fails: exit status: 1",
+            "journal: false fails: exit status: 1",
         ]
     );
     assert_eq!(found.process.unwrap().rss, Some(800 * 1024));
