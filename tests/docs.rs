@@ -192,7 +192,7 @@ fn the_policy_is_pure() {
         .filter(|name| !name.contains("/tests"))
         .collect();
     assert!(
-        files.contains(&"src/decide/policy.rs".to_owned()),
+        files.contains(&"src/decide/policy/mod.rs".to_owned()),
         "{files:?}"
     );
     for name in files {
