@@ -14,6 +14,8 @@ use crate::line::Line;
 pub struct Notifier {
     supervised: bool,
     watchdog: Option<Duration>,
+    /// `READY=1` was sent.
+    ready: bool,
     status: Line,
 }
 
@@ -36,6 +38,7 @@ impl Notifier {
         Self {
             supervised: std::env::var_os("NOTIFY_SOCKET").is_some(),
             watchdog: sd_notify::watchdog_enabled(),
+            ready: false,
             status: Line::default(),
         }
     }
@@ -56,6 +59,7 @@ impl Notifier {
     /// The socket could not be written.
     pub fn ready(&mut self, status: &Line) -> Result<(), Line> {
         self.status = status.clone();
+        self.ready = true;
         self.send(&[NotifyState::Ready, NotifyState::Status(status.as_str())])
     }
 
@@ -79,12 +83,26 @@ impl Notifier {
     /// Tells the watchdog, and the status where it changed, in one message.
     ///
     /// Without a watchdog only the status is sent: `WATCHDOG_USEC=` would switch one on where the unit has none.
+    /// Before `READY=1` it is TimeoutStartSec= that runs, and a lease extends it by as much.
     ///
     /// # Errors
     /// The socket could not be written.
     pub fn tell(&mut self, watchdog: Watchdog, status: &Line) -> Result<(), Line> {
+        let message = self.message(watchdog, status);
+        if message.is_empty() {
+            return Ok(());
+        }
+        let sent = self.send(&message);
+        self.status = status.clone();
+        sent
+    }
+
+    fn message<'a>(&self, watchdog: Watchdog, status: &'a Line) -> Vec<NotifyState<'a>> {
         let mut message = Vec::new();
         let own = self.watchdog;
+        if let (Watchdog::Lease(lease), false) = (watchdog, self.ready) {
+            message.push(NotifyState::ExtendTimeoutUsec(usec(lease)));
+        }
         match (watchdog, own) {
             (Watchdog::Silence, _) | (_, None) => {}
             (Watchdog::Vouch, Some(_)) => message.push(NotifyState::Watchdog),
@@ -98,12 +116,7 @@ impl Notifier {
         if *status != self.status {
             message.push(NotifyState::Status(status.as_str()));
         }
-        if message.is_empty() {
-            return Ok(());
-        }
-        let sent = self.send(&message);
-        self.status = status.clone();
-        sent
+        message
     }
 
     fn send(&self, message: &[NotifyState<'_>]) -> Result<(), Line> {
@@ -119,4 +132,33 @@ impl Notifier {
 fn usec(span: Duration) -> u32 {
     // 0 would switch the watchdog off: systemd.service(5), WatchdogSec=.
     u32::try_from(span.as_micros()).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(notifier: &Notifier, watchdog: Watchdog) -> Vec<String> {
+        let message = notifier.message(watchdog, &notifier.status);
+        message.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_lease_before_ready_extends_the_start_and_none_after_it_does() {
+        let lease = Watchdog::Lease(Duration::from_secs(100));
+        let mut notifier = Notifier {
+            supervised: true,
+            watchdog: Some(Duration::from_secs(90)),
+            ready: false,
+            status: Line::default(),
+        };
+        let extended = ["EXTEND_TIMEOUT_USEC=100000000", "WATCHDOG_USEC=100000000"];
+        assert_eq!(said(&notifier, lease), extended);
+        notifier.watchdog = None;
+        assert_eq!(said(&notifier, lease), extended[..1]);
+        notifier.ready = true;
+        assert!(said(&notifier, lease).is_empty());
+        notifier.watchdog = Some(Duration::from_secs(90));
+        assert_eq!(said(&notifier, lease), extended[1..]);
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
         sweep,
     },
     decide::{
-        self, Action, Done, Event, MANAGER_LIMIT, SWEEP_GRACE, Signal, State, Swept,
+        self, Action, Done, Event, KEEP_LIMIT, MANAGER_LIMIT, SWEEP_GRACE, Signal, State, Swept,
         facts::{Monotonic, Process},
         record::Record,
         settings::Settings,
@@ -58,9 +58,6 @@ impl From<Line> for RunError {
         Self::Other(line)
     }
 }
-
-/// How long the disk may take to keep evidence.
-const KEEP_LIMIT: Duration = Duration::from_millis(500);
 
 /// A suspend shorter than this is scheduling noise between two clock reads.
 const SUSPEND: Duration = Duration::from_secs(1);
@@ -111,6 +108,7 @@ fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), Ru
 ///
 /// For a run whose settings are wrong: the gateway must not stay down for that.
 /// It is what a Gatehound does that is told to stop at this point, under the default settings.
+/// Its leases extend TimeoutStartSec=, because systemd has not been told that Gatehound is ready, and will not be.
 fn settle_debts(
     sources: Sources,
     dir: PathBuf,

@@ -85,7 +85,7 @@ pub struct UnitFacts {
 }
 
 /// A job of the user manager.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Job {
     /// The manager's number for it.
     pub id: u32,
@@ -138,7 +138,7 @@ pub enum Outcome {
 }
 
 /// The three probes, in the order they are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Probe {
     /// Something listens on the port.
@@ -166,7 +166,7 @@ pub enum Stall {
 }
 
 /// How the gateway fails: which probe, why, and what its process is doing meanwhile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failure {
     /// The first probe that did not pass.
     pub probe: Probe,

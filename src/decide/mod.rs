@@ -15,6 +15,6 @@ mod unit;
 
 pub use policy::{Action, Done, Event, Signal, Swept, step};
 pub use state::{
-    Bite, Doubt, EVIDENCE_LIMIT, Incident, JOURNAL_LIMIT, Ladder, MANAGER_LIMIT, Owed, Phase,
-    READY_LIMIT, SWEEP_GRACE, Standby, State, Step, longest_step,
+    Bite, Doubt, EVIDENCE_LIMIT, Incident, JOURNAL_LIMIT, KEEP_LIMIT, Ladder, MANAGER_LIMIT, Owed,
+    Phase, READY_LIMIT, SWEEP_GRACE, Standby, State, Step, longest_step,
 };

@@ -289,7 +289,7 @@ impl Settings {
             let right = format!("must not be longer than half of WatchdogSec={limit}: {half}");
             return Err(Invalid::span("interval", self.interval, right));
         }
-        if watchdog <= super::state::longest_healthy_round(self).saturating_add(self.interval) {
+        if watchdog <= super::state::longest_without_lease(self).saturating_add(self.interval) {
             // Blamed on the longer one: shortening it helps most.
             let (key, span) = if self.probe.health_timeout < self.probe.http_timeout {
                 ("probe.http_timeout", self.probe.http_timeout)
@@ -298,7 +298,7 @@ impl Settings {
             };
             let right = format!(
                 "too long: interval, 1.3 times probe.http_timeout, 1.5 times probe.health_timeout and \
-                 11s for the user manager and what a restarted gateway is asked together must be shorter than WatchdogSec={limit}"
+                 16s for the user manager and what a restarted gateway is asked together must be shorter than WatchdogSec={limit}"
             );
             return Err(Invalid::span(key, span, right));
         }
@@ -493,12 +493,12 @@ mod tests {
     #[test]
     fn a_round_that_may_outlast_the_watchdog_is_refused() {
         refused("probe.health_timeout", |s| {
-            s.probe.health_timeout = Duration::from_secs(29);
+            s.probe.health_timeout = Duration::from_secs(25);
         });
         refused("probe.http_timeout", |s| {
-            s.probe.http_timeout = Duration::from_secs(27);
+            s.probe.http_timeout = Duration::from_secs(23);
         });
-        accepted(|s| s.probe.health_timeout = Duration::from_secs(28));
+        accepted(|s| s.probe.health_timeout = Duration::from_secs(24));
     }
 
     #[test]

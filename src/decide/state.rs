@@ -13,7 +13,7 @@ use super::{
 use crate::line::Line;
 
 /// The policy's whole memory.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {
     /// What Gatehound is doing.
     pub phase: Phase,
@@ -33,6 +33,9 @@ pub struct State {
     pub degraded: Option<Line>,
     /// Why Gatehound could not tell at the last look how the gateway is, if it could not.
     pub unsure: Option<Line>,
+    /// When the last suspend ended that Gatehound knows of: no patience counts from before it.
+    #[serde(default)]
+    pub awake_since: Monotonic,
     /// systemd waits under a lease; the next vouch restores the unit's own WatchdogSec.
     pub leased: bool,
     /// Gatehound was told to stop and only settles what it owes.
@@ -42,7 +45,7 @@ pub struct State {
 }
 
 /// What Gatehound is doing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// This incarnation has never been healthy and its startup patience is not used up.
@@ -117,7 +120,7 @@ impl Phase {
 }
 
 /// Where a restart stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// systemd was asked to stop the unit and has until then.
@@ -143,7 +146,7 @@ pub enum Step {
 }
 
 /// Why there is nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standby {
     /// A human paused Gatehound.
@@ -184,7 +187,7 @@ impl Standby {
 }
 
 /// A doubt about the gateway's health, and how much of the patience it has used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Doubt {
     /// When it began.
     pub since: Monotonic,
@@ -196,11 +199,23 @@ pub struct Doubt {
     pub waited: Waited,
 }
 
+impl Doubt {
+    /// A doubt that begins now.
+    pub fn new(since: Monotonic) -> Self {
+        Self {
+            since,
+            failure: None,
+            last: None,
+            waited: Waited::default(),
+        }
+    }
+}
+
 /// Time spent in each kind of stall.
 ///
 /// One account for each kind, because a gateway that was busy for minutes and then sleeps for a moment
 /// has not used up the patience for a blocked one; their sum is bounded all the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Waited {
     gone: Duration,
     stopped: Duration,
@@ -252,7 +267,7 @@ impl Patience {
 }
 
 /// The run of the gateway that was seen last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gateway {
     /// Its name, once one was seen.
     pub incarnation: Option<Incarnation>,
@@ -265,7 +280,7 @@ pub struct Gateway {
 }
 
 /// A failure, from its first failing round to the round that vouches again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Incident {
     /// Carried by every record of the incident.
     pub id: String,
@@ -284,7 +299,7 @@ pub struct Incident {
 }
 
 /// How far the ladder has been climbed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ladder {
     /// Rungs used so far.
     pub used: usize,
@@ -293,7 +308,7 @@ pub struct Ladder {
 }
 
 /// A start that Gatehound owes because it stopped the gateway: rule 8.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owed {
     /// The run that is stopped; none when the unit was already down.
     pub incarnation: Option<Incarnation>,
@@ -310,7 +325,7 @@ pub struct Owed {
 }
 
 /// Whether systemd's watchdog has bitten in this holding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bite {
     /// Nothing is sent until it has.
@@ -328,8 +343,11 @@ pub const SWEEP_GRACE: Duration = Duration::from_secs(2);
 /// The longest a message to the user manager may take, connecting included.
 pub const MANAGER_LIMIT: Duration = Duration::from_secs(3);
 
-/// The longest that taking evidence may delay a restart, keeping it included.
+/// The longest that taking evidence may delay a restart.
 pub const EVIDENCE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long the disk may take to keep evidence.
+pub const KEEP_LIMIT: Duration = Duration::from_millis(500);
 
 /// The longest that the gateway's own lines in the journal are waited for.
 pub const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
@@ -340,16 +358,17 @@ pub const READY_LIMIT: Duration = Duration::from_secs(2);
 /// The longest time the loop can be away between two events, besides waiting for the next look:
 /// both probes at their limits, the manager's answers and the sweep's grace.
 pub fn longest_step(settings: &Settings) -> Duration {
-    /// Unit before and after the probes, jobs, and two calls that act.
+    /// Jobs before and after a look, its unit before and after the probes, updates, and jobs or evidence.
     const MANAGER_CALLS: u32 = 6;
     // Evidence comes before probes, readiness after them; lines of the journal with either.
-    let told = EVIDENCE_LIMIT.max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT;
+    let told = (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT;
     settings.longest_round() + MANAGER_LIMIT * MANAGER_CALLS + SWEEP_GRACE * 2 + told
 }
 
-/// The longest time from one look at a healthy gateway to its vouch, and what is asked after the vouch.
-pub(super) fn longest_healthy_round(settings: &Settings) -> Duration {
-    settings.longest_round() + MANAGER_LIMIT * 2 + READY_LIMIT * 3 / 2 + JOURNAL_LIMIT
+/// The longest time from a vouch to the lease that follows when the next look finds the gateway failing,
+/// besides the wait for that look: what is asked after the vouch, the unit twice, updates, and what it said at its end.
+pub(super) fn longest_without_lease(settings: &Settings) -> Duration {
+    settings.longest_round() + MANAGER_LIMIT * 3 + READY_LIMIT * 3 / 2 + JOURNAL_LIMIT * 2
 }
 
 impl State {
@@ -362,15 +381,19 @@ impl State {
         self.leaving = false;
         // systemd starts a service under its own WatchdogSec, but restoring it once more costs nothing.
         self.leased = true;
+        let owed = self.owed.as_ref();
+        let stop_job = owed.is_some_and(|owed| owed.stop_job.is_some());
+        let stop_timeout = owed.map_or(Duration::ZERO, |owed| owed.stop_timeout);
         match &mut self.phase {
             Phase::Doubting(doubt) => {
                 doubt.waited = Waited::default();
                 doubt.last = None;
             }
             // The stop or the SIGKILL may have died with the predecessor, so each gets its chance again.
-            Phase::Restarting(Step::Stopping { until }) => {
-                let limit = self.owed.as_ref().map(|owed| owed.stop_timeout);
-                *until = now + limit.unwrap_or_default();
+            Phase::Restarting(Step::Stopping { until }) if stop_job => *until = now + stop_timeout,
+            // A gateway that runs may have recovered meanwhile; one that is on its way down, or is, owes its start.
+            Phase::BackingOff { .. } | Phase::Restarting(Step::Stopping { .. }) => {
+                self.phase = Phase::Doubting(Doubt::new(now));
             }
             Phase::Restarting(step @ Step::Killing { .. }) => {
                 *step = Step::Stopping { until: now };
@@ -384,7 +407,6 @@ impl State {
             Phase::Holding { .. }
             | Phase::Starting { .. }
             | Phase::Vouching { .. }
-            | Phase::BackingOff { .. }
             | Phase::Restarting(Step::Sweeping { .. } | Step::Starting { .. })
             | Phase::StandingBy { .. } => {}
         }
@@ -444,6 +466,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::facts::Probe;
 
     const NOW: Monotonic = Monotonic(500_000_000);
 
@@ -485,6 +508,7 @@ mod tests {
             let state = State {
                 phase: Phase::Restarting(step),
                 owed: Some(Owed {
+                    stop_job: Some(7),
                     stop_timeout: Duration::from_secs(30),
                     ..Owed::default()
                 }),
@@ -495,6 +519,34 @@ mod tests {
             assert_eq!(state.phase, Phase::Restarting(expected));
             assert!(state.owed.is_some() && state.leased && !state.leaving);
             assert_eq!(state.next, NOW);
+        }
+    }
+
+    #[test]
+    fn a_successor_doubts_anew_where_nothing_is_known_to_have_been_stopped() {
+        let failure = Failure {
+            probe: Probe::Http,
+            reason: Line::from("no answer within 5 s"),
+            stall: Stall::Blocked,
+        };
+        for phase in [
+            Phase::BackingOff {
+                rung: 1,
+                until: Monotonic(1),
+                failure,
+            },
+            Phase::Restarting(Step::Stopping {
+                until: Monotonic(1),
+            }),
+        ] {
+            let state = State {
+                phase,
+                owed: Some(Owed::default()),
+                ..State::default()
+            }
+            .restored(NOW);
+            assert_eq!(state.phase, Phase::Doubting(Doubt::new(NOW)));
+            assert!(state.owed.is_some());
         }
     }
 
@@ -512,5 +564,68 @@ mod tests {
         let settings = Settings::default();
         assert!(settings.longest_round() < longest_step(&settings));
         assert!(longest_step(&settings) < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn whatever_the_loop_waits_for_fits_into_the_lease_or_the_watchdog() {
+        let settings = Settings::default();
+        let calls = |calls| MANAGER_LIMIT * calls;
+        let (probes, said) = (settings.longest_round(), JOURNAL_LIMIT);
+        // `Daemon::look` and `Senses::look`, then `watch_jobs_while_owed`, up to the next message to systemd.
+        let watching = [
+            ("watch_jobs", calls(1)),
+            ("ask_unit, twice", calls(2)),
+            ("the probes", probes),
+            ("active_units", calls(1)),
+            ("last_words", said),
+            ("foreign_jobs", calls(1)),
+            ("unwatch_jobs", calls(1)),
+        ];
+        let backing_off = [
+            ("ask_unit for the evidence", calls(1)),
+            ("evidence", EVIDENCE_LIMIT),
+            ("ask_unit, twice", calls(2)),
+            ("the probes", probes),
+            ("active_units", calls(1)),
+            ("last_words", said),
+            ("watch_jobs", calls(1)),
+            ("keep_evidence", KEEP_LIMIT),
+        ];
+        // `Daemon::act`: systemd is told before it and after it.
+        let acts = [
+            ("start, with reset_failed", calls(2)),
+            ("sweep", SWEEP_GRACE),
+            (
+                "ready and the crash-loop breaker",
+                READY_LIMIT * 3 / 2 + said,
+            ),
+        ];
+        let sum =
+            |parts: &[(&str, Duration)]| parts.iter().map(|(_, time)| *time).sum::<Duration>();
+        let longest = longest_step(&settings);
+        for parts in [&watching[..], &backing_off[..]] {
+            let slack = longest.checked_sub(sum(parts));
+            // Reading /proc and small files, and the 100 ms after which a killed journalctl is given up.
+            assert!(
+                Some(Duration::from_secs(1)) <= slack,
+                "{parts:?} in {longest:?}"
+            );
+        }
+        for (what, time) in acts {
+            assert!(time < longest, "{what}");
+        }
+        // Between a vouch and the first lease there is only the unit's own WatchdogSec.
+        let watchdog = include_str!("../../units/gatehound.service")
+            .lines()
+            .find_map(|line| line.strip_prefix("WatchdogSec="))
+            .map(|seconds| Duration::from_secs(seconds.parse().unwrap()))
+            .unwrap();
+        let doubted = sum(&acts[2..]) + settings.interval + calls(3) + probes + said;
+        assert_eq!(
+            doubted,
+            settings.interval + longest_without_lease(&settings)
+        );
+        assert!(doubted < watchdog);
+        assert!(probes < watchdog / 2);
     }
 }

@@ -72,8 +72,7 @@ pub(super) fn standing(unit: &UnitFacts, owed: Option<&Owed>) -> Standing {
 }
 
 fn is_ours(id: u32, ours: bool, owed: Option<&Owed>) -> bool {
-    // A predecessor may have been killed between asking for the job and writing down its number.
-    ours || owed.is_some_and(|owed| owed.stop_job.is_none_or(|job| job == id))
+    ours || owed.is_some_and(|owed| owed.stop_job == Some(id))
 }
 
 /// A unit that failed without Gatehound's doing.
@@ -201,11 +200,19 @@ mod tests {
             ..unit("deactivating")
         };
         check(&predecessors, Some(&owed()), Standing::StoppingForUs);
-        let unwritten = Owed {
+    }
+
+    #[test]
+    fn rule_8_a_job_is_not_ours_because_our_own_has_no_number() {
+        let theirs = UnitFacts {
+            job: Some(Job { id: 7, ours: false }),
+            ..unit("deactivating")
+        };
+        let refused = Owed {
             stop_job: None,
             ..owed()
         };
-        check(&predecessors, Some(&unwritten), Standing::StoppingForUs);
+        check(&theirs, Some(&refused), Standing::InTransition);
     }
 
     #[test]

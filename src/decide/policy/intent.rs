@@ -183,8 +183,9 @@ impl Machine<'_> {
             served: old,
             stopped: false,
         };
+        // A run that nobody looked at before a suspend has its patience from the suspend on, like any other.
         self.state.phase = Phase::Starting {
-            since,
+            since: since.max(self.state.awake_since),
             progress: self.now,
         };
         if !first {

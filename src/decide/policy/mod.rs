@@ -171,6 +171,7 @@ impl Machine<'_> {
     /// A suspend ended: rule 10. Whatever was counted while nothing could run does not count.
     fn resumed(&mut self) {
         let now = self.now;
+        self.state.awake_since = now;
         match &mut self.state.phase {
             Phase::Starting { since, progress } => (*since, *progress) = (now, now),
             Phase::Doubting(doubt) => {

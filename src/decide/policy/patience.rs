@@ -9,7 +9,7 @@ use crate::{
     decide::{
         facts::{Failure, Health, Look, Monotonic, Stall},
         record::{Ended, Record},
-        state::{Doubt, Incident, Ladder, Phase, Waited},
+        state::{Doubt, Incident, Ladder, Phase},
     },
     line::Line,
 };
@@ -161,12 +161,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn doubt(&self) -> Doubt {
-        Doubt {
-            since: self.now,
-            failure: None,
-            last: None,
-            waited: Waited::default(),
-        }
+        Doubt::new(self.now)
     }
 
     /// Opens the incident unless one is open; says whether it did.

@@ -1,6 +1,10 @@
 //! Tests of the policy, each named for the rule or behaviour it holds.
 
 mod behaviours;
+mod canonical;
+mod explore;
+mod happening;
+mod mutants;
 mod properties;
 mod rules;
 mod world;

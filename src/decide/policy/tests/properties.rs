@@ -7,6 +7,7 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::{
     super::Event,
+    happening::Happening,
     world::{Fault, Mood, World, secs, world},
 };
 use crate::decide::{
@@ -14,39 +15,6 @@ use crate::decide::{
     settings::{Rearm, Settings},
     state::{Standby, Step},
 };
-
-/// Something that happens between two looks, or befalls the next actions.
-#[derive(Clone, Debug)]
-enum Happening {
-    Rounds(u8),
-    Passes(u16),
-    Mood(Mood),
-    Fresh(Mood),
-    Progress(Option<bool>),
-    Exits(i32),
-    StartLimit(u8),
-    HumanStops,
-    HumanStarts,
-    HumanRestarts,
-    HumanStopsBeforeAction,
-    Paused(bool),
-    Updating(bool),
-    Debugged(bool),
-    Stranger(bool),
-    NoBus(bool),
-    NoUnit(bool),
-    OtherServes(bool),
-    IgnoresSigterm(bool),
-    IgnoresSigkill(bool),
-    UnmetCondition(bool),
-    Leftovers(u8),
-    StartTakes(u8),
-    LookTakes(u8),
-    Faults(Vec<Fault>),
-    Resumed,
-    Reset,
-    Killed,
-}
 
 fn stall() -> impl Strategy<Value = Stall> {
     prop_oneof![
@@ -88,6 +56,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(H::HumanStarts),
         1 => Just(H::HumanRestarts),
         1 => Just(H::HumanStopsBeforeAction),
+        1 => Just(H::StopCancelled),
+        1 => Just(H::TimePasses),
         1 => any::<bool>().prop_map(H::Paused),
         1 => any::<bool>().prop_map(H::Updating),
         1 => any::<bool>().prop_map(H::Debugged),
@@ -104,7 +74,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => prop::collection::vec(fault(), 1..4).prop_map(H::Faults),
         1 => Just(H::Resumed),
         1 => Just(H::Reset),
-        2 => Just(H::Killed),
+        2 => (0..3_usize).prop_map(H::Killed),
     ]
 }
 
@@ -126,40 +96,6 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-fn befalls(world: &mut World, happening: Happening) {
-    use Happening as H;
-    match happening {
-        H::Rounds(rounds) => (0..rounds).for_each(|_| world.round()),
-        H::Passes(seconds) => world.run_for(secs(seconds.into())),
-        H::Mood(mood) => world.mood = mood,
-        H::Fresh(mood) => world.fresh = mood,
-        H::Progress(progress) => world.progress = progress,
-        H::Exits(status) => world.exits(status),
-        H::StartLimit(crashes) => world.start_limit_hit(crashes.into()),
-        H::HumanStops => world.human_stops(),
-        H::HumanStarts => world.human_starts(),
-        H::HumanRestarts => world.human_restarts(),
-        H::HumanStopsBeforeAction => world.human_stop_before_action = true,
-        H::Paused(on) => world.paused = on,
-        H::Updating(on) => world.updating = on,
-        H::Debugged(on) => world.debugged = on,
-        H::Stranger(on) => world.stranger = on,
-        H::NoBus(on) => world.no_bus = on,
-        H::NoUnit(on) => world.no_unit = on,
-        H::OtherServes(on) => world.other_serves = on,
-        H::IgnoresSigterm(on) => world.ignores_sigterm = on,
-        H::IgnoresSigkill(on) => world.ignores_sigkill = on,
-        H::UnmetCondition(on) => world.unmet_condition = on,
-        H::Leftovers(sweeps) => world.leftovers = sweeps,
-        H::StartTakes(seconds) => world.start_takes = secs(seconds.into()),
-        H::LookTakes(seconds) => world.look_takes = secs(seconds.into()),
-        H::Faults(faults) => world.faults = faults,
-        H::Resumed => world.happens(Event::Resumed),
-        H::Reset => world.happens(Event::Reset),
-        H::Killed => world.succeed(),
-    }
-}
-
 fn history() -> impl Strategy<Value = (Settings, Vec<Happening>)> {
     (settings(), prop::collection::vec(happening(), 1..60))
 }
@@ -168,7 +104,7 @@ fn world_after(settings: Settings, history: Vec<Happening>) -> World {
     let mut world = world();
     world.settings = settings;
     for happening in history {
-        befalls(&mut world, happening);
+        happening.befalls(&mut world);
     }
     world
 }
@@ -202,7 +138,7 @@ proptest! {
         let mut world = world_after(settings, history);
         world.peace();
         world.settings.rearm = Rearm::After(secs(900));
-        let wanted = world.nobody_objects();
+        let wanted = world.wanted();
         world.run_for(secs(2 * 3600));
         if wanted {
             prop_assert_eq!(world.phase(), "vouching", "{:?}", world.state);
@@ -239,7 +175,7 @@ proptest! {
     fn whatever_happened_gatehound_leaves_when_told_to((settings, history) in history()) {
         let mut world = world_after(settings, history);
         world.peace();
-        let (wanted, owed) = (world.nobody_objects(), world.owes_a_start());
+        let (wanted, owed) = (world.wanted(), world.state.owed.is_some());
         // A start that already left the unit down once is not waited for.
         let restarting = matches!(
             world.restart_step(),

@@ -258,6 +258,32 @@ fn rule_4_each_step_of_a_restart_follows_a_look_of_its_own() {
 // Rule 5: one incarnation is restarted at most once; counters do not outlive the cause they counted.
 
 #[test]
+fn rule_4_a_successor_goes_on_with_no_rung_that_nobody_watched() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.succeed();
+    world.run_for(secs(29));
+    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_4_a_stop_that_died_with_gatehound_is_decided_anew() {
+    let mut world = broken(Stall::Blocked);
+    world.faults = vec![Fault::KilledBefore];
+    world.run_until_does(&Action::Stop);
+    world.mends();
+    world.look_takes = secs(0);
+    let mut healthy = world.clone();
+    healthy.round();
+    assert_eq!(healthy.phase(), "vouching");
+    world.breaks(Stall::Blocked);
+    world.run_for(secs(29));
+    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.count(&Action::Stop), 1);
+}
+
+#[test]
 fn rule_5_a_run_whose_stop_was_cancelled_is_not_stopped_again() {
     let mut world = broken(Stall::Blocked);
     world.run_until_does(&Action::Stop);
@@ -505,6 +531,19 @@ fn rule_8_a_successor_repeats_a_kill_that_may_not_have_been_sent() {
 }
 
 #[test]
+fn rule_8_a_humans_stop_is_not_taken_for_one_that_was_refused() {
+    let mut world = broken(Stall::Blocked);
+    world.ignores_sigterm = true;
+    world.human_stop_before_action = true;
+    world.faults = vec![Fault::Refused];
+    world.run_until_does(&Action::Stop);
+    world.log.clear();
+    world.run_for(secs(20));
+    assert_eq!(world.standby(), Some(Standby::InTransition));
+    does_nothing_for_an_hour(world, Standby::Stopped);
+}
+
+#[test]
 fn rule_8_a_humans_stop_during_backoff_is_final() {
     let mut world = broken(Stall::Blocked);
     world.run_until("backing-off");
@@ -687,6 +726,18 @@ fn rule_10_a_suspend_restarts_the_patience_of_a_start() {
     assert_eq!(world.phase(), "starting");
     world.run_until("backing-off");
     assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_10_a_suspend_restarts_the_patience_of_a_start_that_was_not_seen_before_it() {
+    let mut world = world();
+    world.now = world.now + secs(599);
+    world.state.next = world.now;
+    world.watchdog_starts();
+    world.breaks(Stall::Blocked);
+    world.happens(Event::Resumed);
+    world.run_for(secs(590));
+    assert_eq!(world.phase(), "starting");
 }
 
 #[test]

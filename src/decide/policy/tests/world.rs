@@ -13,7 +13,7 @@ use crate::{
             UnitFacts,
         },
         record::Record,
-        settings::Settings,
+        settings::{Rearm, Settings},
         state::{Bite, Phase, Standby, State, Step, longest_step},
         status::status,
     },
@@ -27,14 +27,17 @@ pub(super) const fn secs(seconds: u64) -> Duration {
 /// The unit's own WatchdogSec.
 const WATCHDOG: Duration = secs(90);
 
-/// systemd's own limit on a stop of the gateway.
-const TIMEOUT_STOP: Duration = secs(330);
+/// What answers the events: the policy, or one that is broken on purpose.
+pub(super) type StepFn = fn(&Settings, State, Event, Monotonic) -> (State, Vec<Action>);
+
+/// How a successor makes the state file its memory.
+pub(super) type RestoredFn = fn(State, Monotonic) -> State;
 
 /// How many looks in a row may be asked for without waiting; a sweep pass and a start need no more.
 const LOOKS_AT_ONCE: u32 = 8;
 
 /// How the gateway behaves while it runs.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Mood {
     Healthy,
     Failing(Stall),
@@ -42,7 +45,7 @@ pub(super) enum Mood {
 }
 
 /// Where the toy systemd has the unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Active {
     Up,
     Down,
@@ -52,7 +55,7 @@ pub(super) enum Active {
 }
 
 /// What kind of action something happens to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fault {
     /// The action is refused.
     Refused,
@@ -62,10 +65,45 @@ pub(super) enum Fault {
     KilledAfter,
 }
 
+/// What the rules are held against, kept apart from the policy's own memory,
+/// so that a policy that remembers wrongly is not believed.
+#[derive(Clone, Default, Hash)]
+pub(super) struct Witness {
+    /// The run that Gatehound set out to take down, or found given up, and has to bring back.
+    pub(super) begun: Option<u32>,
+    /// The run whose stop by Gatehound systemd took.
+    pub(super) stopped: Option<u32>,
+    /// A human stopped the gateway and nobody has started it since, whether or not that can be seen.
+    pub(super) human_stopped: bool,
+    /// A look has shown Gatehound that a human wants it down.
+    pub(super) wish_seen: bool,
+    /// The run that the last look showed.
+    pub(super) seen: Option<u32>,
+    /// The first failing look since one that was healthy, of this run.
+    pub(super) failing_since: Option<Monotonic>,
+    /// The first vouch in a row of nothing else, of this run.
+    pub(super) healthy_since: Option<Monotonic>,
+    /// Since when every look has shown this run; a look without a bus shows none.
+    pub(super) known_since: Option<Monotonic>,
+    /// When the machine last woke up.
+    pub(super) awake_since: Monotonic,
+    /// When SIGKILL was sent, oldest first, once for each run.
+    pub(super) forced: Vec<Monotonic>,
+    pub(super) forced_run: Option<u32>,
+    /// A start was tried since Gatehound was told to stop.
+    pub(super) start_tried: bool,
+}
+
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) settings: Settings,
+    pub(super) step: StepFn,
+    pub(super) restored: RestoredFn,
     pub(super) state: State,
+    /// What the state file held last, newest last.
+    pub(super) saved: Vec<State>,
+    /// How many writes of the state file a successor may find; one that is not the last was followed by lost ones.
+    pub(super) saves_kept: usize,
     pub(super) now: Monotonic,
     /// What happened, oldest first.
     pub(super) log: Vec<(Monotonic, Action)>,
@@ -77,13 +115,20 @@ pub(super) struct World {
     /// How runs that begin from now on behave.
     pub(super) fresh: Mood,
     pub(super) run: u32,
-    since: Monotonic,
+    pub(super) since: Monotonic,
     /// `Result`, `ExecMainCode`, `ExecMainStatus`.
-    ended: (&'static str, i32, i32),
-    job: Option<Job>,
-    jobs: u32,
-    restart_after_stop: bool,
+    pub(super) ended: (&'static str, i32, i32),
+    pub(super) job: Option<Job>,
+    pub(super) jobs: u32,
+    /// A predecessor's call may have made a job whose number it could not write down: the first one seen is taken for it.
+    pub(super) unclaimed: bool,
+    pub(super) restart_after_stop: bool,
     pub(super) start_takes: Duration,
+    pub(super) stop_takes: Duration,
+    /// systemd's own limit on a stop of the gateway.
+    pub(super) timeout_stop: Duration,
+    /// RestartSec of the gateway.
+    pub(super) crash_pause: Duration,
     pub(super) ignores_sigterm: bool,
     pub(super) ignores_sigkill: bool,
     /// Sweeps that what is left of the gateway outlives.
@@ -96,7 +141,7 @@ pub(super) struct World {
     pub(super) degraded: Option<Line>,
 
     // What else a look shows.
-    foreign_job: bool,
+    pub(super) foreign_job: bool,
     pub(super) paused: bool,
     pub(super) updating: bool,
     pub(super) debugged: bool,
@@ -112,16 +157,14 @@ pub(super) struct World {
     pub(super) human_stop_before_action: bool,
 
     // systemd's watchdog over Gatehound.
-    watchdog: Duration,
-    deadline: Option<Monotonic>,
+    pub(super) watchdog: Duration,
+    pub(super) deadline: Option<Monotonic>,
     pub(super) bites: u32,
 
-    // Kept by the checks.
-    looks_at_once: u32,
-    stopped_runs: Vec<u32>,
-    forced: Vec<Monotonic>,
-    forced_run: Option<u32>,
-    wish_down: bool,
+    /// Looks come at full ticks of this length, as on a machine that wakes the loop late; not at all when zero.
+    pub(super) tick: Duration,
+    pub(super) looks_at_once: u32,
+    pub(super) witness: Witness,
 }
 
 /// A world whose gateway has just been started and is healthy.
@@ -129,10 +172,14 @@ pub(super) fn world() -> World {
     let now = Monotonic(1_000_000_000);
     World {
         settings: Settings::default(),
+        step,
+        restored: State::restored,
         state: State {
             next: now,
             ..State::default()
         },
+        saved: Vec::new(),
+        saves_kept: 1,
         now,
         log: Vec::new(),
         left: false,
@@ -144,8 +191,12 @@ pub(super) fn world() -> World {
         ended: ("success", 0, 0),
         job: None,
         jobs: 0,
+        unclaimed: false,
         restart_after_stop: false,
         start_takes: Duration::ZERO,
+        stop_takes: secs(1),
+        timeout_stop: secs(330),
+        crash_pause: secs(5),
         ignores_sigterm: false,
         ignores_sigkill: false,
         leftovers: 0,
@@ -167,11 +218,9 @@ pub(super) fn world() -> World {
         watchdog: WATCHDOG,
         deadline: Some(now + WATCHDOG),
         bites: 0,
+        tick: Duration::ZERO,
         looks_at_once: 0,
-        stopped_runs: Vec::new(),
-        forced: Vec::new(),
-        forced_run: None,
-        wish_down: false,
+        witness: Witness::default(),
     }
 }
 
@@ -207,10 +256,12 @@ impl World {
 
     pub(super) fn human_stops(&mut self) {
         self.stop_unit(false);
+        self.witness.human_stopped = true;
     }
 
     pub(super) fn human_starts(&mut self) {
-        self.wish_down = false;
+        self.witness.wish_seen = false;
+        self.witness.human_stopped = false;
         match self.active {
             Active::Deactivating { .. } => {
                 self.restart_after_stop = true;
@@ -240,7 +291,7 @@ impl World {
             Active::Failed
         } else {
             Active::Activating {
-                until: self.now + secs(5),
+                until: self.now + self.crash_pause,
             }
         };
     }
@@ -262,8 +313,9 @@ impl World {
         self.jobs
     }
 
+    /// Heard only while a start is owed.
     fn foreign_job_ended(&mut self) {
-        self.foreign_job |= self.state.owed.is_some();
+        self.foreign_job |= self.state.owed.is_some() && !std::mem::take(&mut self.unclaimed);
     }
 
     fn stop_unit(&mut self, ours: bool) -> u32 {
@@ -271,9 +323,9 @@ impl World {
         match self.active {
             Active::Up | Active::Activating { .. } => {
                 let takes = if self.ignores_sigterm {
-                    TIMEOUT_STOP
+                    self.timeout_stop
                 } else {
-                    secs(1)
+                    self.stop_takes
                 };
                 self.active = Active::Deactivating {
                     until: self.now + takes,
@@ -283,8 +335,11 @@ impl World {
                 id
             }
             Active::Deactivating { .. } => match &self.job {
-                // A second stop merges into the job of the first.
-                Some(job) if !self.restart_after_stop => job.id,
+                // A second stop merges into the job of the first, which is signalled.
+                Some(job) if !self.restart_after_stop => {
+                    self.foreign_job |= self.state.owed.is_some() && ours != job.ours;
+                    job.id
+                }
                 _ => {
                     self.restart_after_stop = false;
                     self.job = Some(Job { id, ours });
@@ -307,12 +362,7 @@ impl World {
             ("success", 1, 0)
         };
         self.active = if killed { Active::Failed } else { Active::Down };
-        // A successor that was not told the number takes the stop for its predecessor's.
-        let known = self.state.owed.as_ref().and_then(|owed| owed.stop_job);
-        if let Some(job) = self.job.take()
-            && !job.ours
-            && known.is_some_and(|known| known != job.id)
-        {
+        if self.job.take().is_some_and(|job| !job.ours) {
             self.foreign_job_ended();
         }
         if std::mem::take(&mut self.restart_after_stop) {
@@ -323,7 +373,8 @@ impl World {
     fn begin_run(&mut self) {
         self.run += 1;
         self.mood = self.fresh;
-        self.wish_down = false;
+        self.witness.wish_seen = false;
+        self.witness.human_stopped = false;
         if self.start_takes.is_zero() {
             self.active = Active::Up;
             self.since = self.now;
@@ -332,10 +383,6 @@ impl World {
                 until: self.now + self.start_takes,
             };
         }
-    }
-
-    fn incarnation(&self) -> Incarnation {
-        Incarnation(format!("run{}", self.run))
     }
 
     fn unit(&self) -> UnitFacts {
@@ -354,7 +401,7 @@ impl World {
             result: result.into(),
             exec_main_code: code,
             exec_main_status: status,
-            invocation_id: Some(self.incarnation()),
+            invocation_id: Some(incarnation(self.run)),
             active_since: self.since,
             restart: "always".into(),
             restart_prevent_exit_status: vec![78],
@@ -422,16 +469,45 @@ impl World {
 
     /// Gatehound dies and a successor goes on from the state file.
     pub(super) fn succeed(&mut self) {
-        let saved = serde_json::to_string(&self.state).expect("the state is plain data");
-        let read: State = serde_json::from_str(&saved).expect("it was written a moment ago");
-        assert_eq!(read, self.state);
-        self.state = read.restored(self.now);
+        self.succeed_from(0);
+    }
+
+    /// The same, when the last `lost` writes of the state file did not reach it.
+    pub(super) fn succeed_from(&mut self, lost: usize) {
+        let index = self.saved.len().checked_sub(lost + 1);
+        let found = index.and_then(|index| self.saved.get(index)).map(read_back);
+        self.saved.truncate(index.map_or(0, |index| index + 1));
+        self.state = found.map_or_else(State::default, |state| (self.restored)(state, self.now));
+        self.state.next = self.now;
+        self.left = false;
         self.foreign_job = false;
-        if let Some(job) = &mut self.job {
-            job.ours = false;
-        }
+        self.adopt();
         self.watchdog = WATCHDOG;
         self.deadline = Some(self.now + WATCHDOG);
+        if 0 < lost {
+            self.witness.forget(&self.state, self.run);
+        }
+    }
+
+    /// What `OwnJobs::adopt` does with the number of the stop, or without one.
+    fn adopt(&mut self) {
+        let owed = self.state.owed.as_ref();
+        self.unclaimed = owed.is_some_and(|owed| owed.stop_job.is_none());
+        let known = owed.and_then(|owed| owed.stop_job);
+        if let Some(job) = &mut self.job {
+            job.ours = std::mem::take(&mut self.unclaimed) || known == Some(job.id);
+        }
+    }
+
+    /// What the daemon does before it carries anything out.
+    fn save(&mut self) {
+        let state = self.state.durable();
+        if self.saved.last() == Some(&state) {
+            return;
+        }
+        let surplus = (self.saved.len() + 1).saturating_sub(self.saves_kept.max(1));
+        self.saved.drain(..surplus);
+        self.saved.push(state);
     }
 
     // Rounds.
@@ -476,9 +552,17 @@ impl World {
 
     /// Waits for the next look, makes it, and does what follows from it.
     pub(super) fn round(&mut self) {
-        self.advance_to(self.state.next);
+        self.advance_to(self.next_look());
         let look = self.look();
         self.happens(Event::Looked(Box::new(look)));
+    }
+
+    fn next_look(&self) -> Monotonic {
+        let tick = u64::try_from(self.tick.as_micros()).expect("a tick is short");
+        match tick {
+            0 => self.state.next,
+            tick => Monotonic(self.state.next.0.next_multiple_of(tick)),
+        }
     }
 
     /// systemd's watchdog over Gatehound begins to run now.
@@ -490,10 +574,23 @@ impl World {
         self.deadline = None;
     }
 
+    /// Half of the time to the next look passes.
+    pub(super) fn passes(&mut self) {
+        let half = self.next_look().since(self.now) / 2;
+        let tick = self.tick.max(Duration::from_micros(1)).as_micros();
+        let ticks = u32::try_from(half.as_micros() / tick).unwrap_or(u32::MAX);
+        self.advance_to(self.now + self.tick.max(Duration::from_micros(1)) * ticks);
+    }
+
     /// Somebody cancels the job that stops the gateway before it has begun.
     pub(super) fn cancel_stop(&mut self) {
+        if !matches!(self.active, Active::Deactivating { .. }) {
+            return;
+        }
         self.active = Active::Up;
         self.job = None;
+        self.witness.wish_seen = false;
+        self.witness.human_stopped = false;
     }
 
     /// Nobody runs for that long, as between Gatehound's death and its successor; then the successor looks.
@@ -547,7 +644,7 @@ impl World {
     pub(super) fn happens(&mut self, event: Event) {
         let before = self.state.clone();
         let at_once = matches!(event, Event::Looked(_)) && self.state.next == self.now;
-        let (state, actions) = step(
+        let (state, actions) = (self.step)(
             &self.settings,
             std::mem::take(&mut self.state),
             event.clone(),
@@ -556,7 +653,9 @@ impl World {
         self.state = state;
         // Jobs are of interest from the moment a start is owed.
         self.foreign_job &= self.state.owed.is_some();
+        self.unclaimed &= self.state.owed.is_some();
         self.check(&before, &event, &actions);
+        self.save();
         let stays = self.state.next <= self.now;
         self.looks_at_once = if at_once && stays {
             self.looks_at_once + 1
@@ -584,7 +683,7 @@ impl World {
                 if *restore {
                     self.watchdog = WATCHDOG;
                 }
-                assert_eq!(self.watchdog, WATCHDOG, "rule 2: vouched under a lease");
+                assert!(self.watchdog == WATCHDOG, "rule 2: vouched under a lease");
                 self.deadline = Some(self.now + self.watchdog);
                 return Ok(None);
             }
@@ -607,15 +706,23 @@ impl World {
         }
         let fault = self.faults.pop();
         match fault {
-            Some(Fault::Refused) => return Ok(Some(refused(action))),
+            Some(Fault::Refused) => {
+                self.witness.start_tried |= *action == Action::Start;
+                return Ok(Some(refused(action)));
+            }
             Some(Fault::KilledBefore) => {
                 self.succeed();
                 return Err(Killed);
             }
             Some(Fault::KilledAfter) | None => {}
         }
+        self.witness.start_tried |= *action == Action::Start;
         let done = self.does(action);
         if fault == Some(Fault::KilledAfter) {
+            if *action == Action::Stop {
+                // That systemd took it was never heard.
+                self.witness.stopped = None;
+            }
             self.succeed();
             return Err(Killed);
         }
@@ -625,13 +732,13 @@ impl World {
     fn does(&mut self, action: &Action) -> Option<Done> {
         match action {
             Action::Stop => {
-                self.foreign_job = false;
+                self.unclaimed = false;
                 assert!(
-                    !self.stopped_runs.contains(&self.run),
+                    self.witness.stopped != Some(self.run),
                     "rule 5: run {} is stopped twice",
                     self.run
                 );
-                self.stopped_runs.push(self.run);
+                self.witness.stopped = Some(self.run);
                 Some(Done::Stop(Ok(self.stop_unit(true))))
             }
             Action::Kill => {
@@ -642,10 +749,6 @@ impl World {
             }
             Action::Sweep(_) => Some(Done::Sweep(Ok(self.sweep()))),
             Action::Start => {
-                assert!(
-                    !self.wish_down,
-                    "rule 8: started although a human wants it down"
-                );
                 if self.start_is_queued {
                     let id = self.new_job_id();
                     self.job = Some(Job { id, ours: true });
@@ -691,20 +794,40 @@ impl World {
     fn check(&mut self, before: &State, event: &Event, actions: &[Action]) {
         self.check_watchdog(event, actions);
         self.check_next(event);
+        if let Event::Looked(look) = event {
+            self.note_look(look);
+        }
+        self.check_ladder(before, event, actions);
+        let acts = |action: &&Action| {
+            matches!(
+                action,
+                Action::Stop | Action::Kill | Action::Sweep(_) | Action::Start
+            )
+        };
+        for action in actions.iter().filter(acts) {
+            self.check_act(event, action);
+        }
+        let acts = actions.iter().filter(acts).count();
+        assert!(acts <= 1, "rule 4: {acts} actions without a look between");
         for action in actions {
             match action {
-                Action::Stop | Action::Kill | Action::Sweep(_) | Action::Start => {
-                    self.check_act(before, event, action);
-                }
                 Action::Record(record) => check_text(record, &self.state),
+                Action::Leave => self.check_leave(),
                 Action::Vouch { .. }
                 | Action::Lease(_)
                 | Action::KeepEvidence
                 | Action::AskReadiness
-                | Action::Leave => {}
+                | Action::Stop
+                | Action::Kill
+                | Action::Sweep(_)
+                | Action::Start => {}
             }
         }
-        self.note_wish(before, event);
+        match event {
+            Event::Resumed => self.witness.awake_since = self.now,
+            Event::Leave => self.witness.start_tried = false,
+            Event::Looked(_) | Event::Done(_) | Event::Reset => {}
+        }
     }
 
     /// Rules 1 and 2.
@@ -765,71 +888,191 @@ impl World {
         assert!(told || self.now <= next, "the next look is in the past");
     }
 
-    /// Rules 3, 4, 6 and 7.
-    fn check_act(&mut self, before: &State, event: &Event, action: &Action) {
+    /// What a look shows, and how long it has shown it.
+    fn note_look(&mut self, look: &Look) {
+        let run = self.run;
+        let witness = &mut self.witness;
+        let up = |unit: &UnitFacts| unit.active_state == "active";
+        if look.unit.as_ref().is_ok_and(up) && witness.seen.replace(run) != Some(run) {
+            witness.failing_since = None;
+            witness.healthy_since = None;
+            witness.known_since = None;
+        }
+        match (&look.unit, &mut witness.known_since) {
+            (Err(_), known) => *known = None,
+            (Ok(_), known) => {
+                known.get_or_insert(self.now);
+            }
+        }
+        match look.health {
+            Health::Healthy(_) => witness.failing_since = None,
+            Health::Failing(_) => {
+                witness.failing_since.get_or_insert(look.began);
+            }
+            Health::Unsure(_) | Health::NotProbed => {}
+        }
+        let Ok(unit) = &look.unit else { return };
+        if unit.load_state != "loaded" {
+            return;
+        }
+        if up(unit) && unit.job.is_none() && matches!(look.health, Health::Healthy(_)) {
+            witness.begun = None;
+        }
+        let down = unit.active_state == "inactive";
+        if witness.begun != Some(run) {
+            let job = unit.job.is_some() && !self.restart_after_stop;
+            witness.wish_seen |= down || unit.active_state == "deactivating" && job;
+        } else if down || unit.active_state == "failed" {
+            witness.wish_seen |= look.foreign_job;
+        }
+    }
+
+    /// Rule 9.
+    fn check_ladder(&mut self, before: &State, event: &Event, actions: &[Action]) {
+        let vouched = actions
+            .iter()
+            .any(|action| matches!(action, Action::Vouch { .. }));
+        let Event::Looked(look) = event else {
+            let kept = before.ladder.used <= self.state.ladder.used;
+            assert!(
+                kept || *event == Event::Reset,
+                "rule 9: {event:?} took the ladder back"
+            );
+            return;
+        };
+        let now = self.now;
+        let since = vouched.then(|| *self.witness.healthy_since.get_or_insert(now));
+        let settled = since.is_some_and(|since| self.settings.settle <= now.since(since));
+        self.witness.healthy_since = since;
+        let down = look
+            .unit
+            .as_ref()
+            .is_ok_and(|unit| matches!(unit.active_state.as_str(), "inactive" | "failed"));
+        let rested = match (&before.phase, self.settings.rearm) {
+            (Phase::Holding { since, .. }, Rearm::After(rest)) => rest <= now.since(*since),
+            _ => false,
+        };
+        if self.state.ladder.used < before.ladder.used {
+            assert!(
+                settled || down || rested,
+                "rule 9: the ladder went back after {:?} of health",
+                since.map(|since| now.since(since))
+            );
+        }
+        let known = self.witness.known_since;
+        let known = known.is_some_and(|since| self.settings.settle <= now.since(since));
+        assert!(
+            !(settled && known) || self.state.ladder.used == 0,
+            "rule 9: the ladder did not go back"
+        );
+    }
+
+    /// Rules 3, 4, 6, 7, 8 and 10.
+    fn check_act(&mut self, event: &Event, action: &Action) {
         let Event::Looked(look) = event else {
             panic!("rule 4: {action:?} in answer to {event:?}");
         };
         assert!(look.pause.is_none(), "rule 3: {action:?} while paused");
         assert!(look.update.is_none(), "rule 3: {action:?} during an update");
         let unit = look.unit.as_ref().expect("rule 3: acted without a bus");
-        assert_eq!(unit.load_state, "loaded", "rule 3: {action:?} on no unit");
-        let given_up = unit.active_state == "failed" && unit.result == "start-limit-hit";
-        let owed = before.owed.is_some();
-        let fits = match (action, unit.active_state.as_str()) {
-            (Action::Stop, "active") => matches!(look.health, Health::Failing(_)),
-            (Action::Kill, "active" | "deactivating") => owed && !look.foreign_job,
-            (Action::Sweep(_) | Action::Start, "inactive") => owed && !look.foreign_job,
-            (Action::Sweep(_), "failed") => (owed || given_up) && !look.foreign_job,
-            (Action::Start, "failed") => owed && !look.foreign_job,
-            _ => false,
-        };
-        assert!(fits, "rule 3: {action:?} on {unit:?}");
+        let loaded = unit.load_state == "loaded";
+        assert!(loaded, "rule 3: {action:?} on no unit");
         let exit_78 = unit.active_state == "failed"
             && (unit.exec_main_code, unit.exec_main_status) == (1, 78);
         assert!(!exit_78, "rule 7: {action:?} after exit status 78");
+        let recovered = *action == Action::Stop && !matches!(look.health, Health::Failing(_));
+        assert!(!recovered, "rule 4: {action:?} of one that recovered");
+        assert!(
+            !self.witness.wish_seen,
+            "rule 8: {action:?} although a human wants it down"
+        );
+        self.check_standing(unit, look, action);
+        if *action == Action::Stop || self.witness.begun != Some(self.run) {
+            self.check_second_look(look, action);
+        }
+        let (awake, limit) = (
+            self.now.since(self.witness.awake_since),
+            &self.settings.stop_timeout,
+        );
+        assert!(
+            *action != Action::Kill || limit.hung.min(limit.draining) <= awake,
+            "rule 10: {action:?} {awake:?} after a suspend"
+        );
         if matches!(action, Action::Kill | Action::Sweep(Signal::Kill)) {
             self.note_forced();
         }
+        self.witness.begun = Some(self.run);
+    }
+
+    /// Rule 3: the unit is in a state in which this may be done to it.
+    fn check_standing(&self, unit: &UnitFacts, look: &Look, action: &Action) {
+        let given_up = unit.active_state == "failed" && unit.result == "start-limit-hit";
+        let ours = self.witness.begun == Some(self.run);
+        let fits = match (action, unit.active_state.as_str()) {
+            (Action::Stop, "active") => !look.debugged,
+            (Action::Kill, "active" | "deactivating")
+            | (Action::Sweep(_) | Action::Start, "inactive")
+            | (Action::Start, "failed") => ours,
+            (Action::Sweep(_), "failed") => ours || given_up,
+            _ => false,
+        };
+        assert!(fits, "rule 3: {action:?} on {unit:?}");
+        let foreign = unit.job.as_ref().is_some_and(|job| !job.ours);
+        assert!(!foreign, "rule 3: {action:?} during a job of somebody else");
+    }
+
+    /// Rules 4 and 10: a restart begins with a look after the backoff, and with patience since a suspend.
+    fn check_second_look(&self, look: &Look, action: &Action) {
+        let backoff = self.settings.backoff.first().copied().unwrap_or_default();
+        let failing = self
+            .witness
+            .failing_since
+            .map(|since| self.now.since(since));
+        assert!(
+            failing.is_some_and(|failing| backoff <= failing),
+            "rule 4: {action:?} at the first look, {failing:?} after it failed"
+        );
+        let Health::Failing(failure) = &look.health else {
+            return;
+        };
+        let patience = &self.settings.patience;
+        let least = patience
+            .of(failure.stall)
+            .min(patience.starting)
+            .min(patience.starting_idle);
+        let awake = self.now.since(self.witness.awake_since);
+        assert!(
+            least + backoff <= awake,
+            "rule 10: {action:?} {awake:?} after a suspend"
+        );
     }
 
     /// Rule 6, counted from outside: a run that needed SIGKILL is one forced stop.
     fn note_forced(&mut self) {
-        if self.forced_run == Some(self.run) {
+        if self.witness.forced_run == Some(self.run) {
             return;
         }
-        self.forced_run = Some(self.run);
-        self.forced.push(self.now);
-        let window = self.settings.forced_stops.window;
-        let recent = self
-            .forced
-            .iter()
-            .filter(|at| self.now.since(**at) < window)
-            .count();
+        self.witness.forced_run = Some(self.run);
+        let (now, window) = (self.now, self.settings.forced_stops.window);
+        let forced = &mut self.witness.forced;
+        forced.retain(|at| now.since(*at) < window);
+        forced.push(now);
         assert!(
-            recent <= self.settings.forced_stops.limit,
-            "rule 6: {recent} forced stops within {window:?}"
+            forced.len() <= self.settings.forced_stops.limit,
+            "rule 6: {} forced stops within {window:?}",
+            forced.len()
         );
     }
 
-    /// Rule 8: what a look has shown of a human's wish.
-    fn note_wish(&mut self, before: &State, event: &Event) {
-        let Event::Looked(look) = event else { return };
-        let Ok(unit) = &look.unit else { return };
-        if unit.load_state != "loaded" {
-            return;
-        }
-        let owed = before
-            .owed
-            .as_ref()
-            .filter(|owed| owed.incarnation == unit.invocation_id);
-        let down = unit.active_state == "inactive";
-        if owed.is_none() {
-            let job = unit.job.is_some() && !self.restart_after_stop;
-            self.wish_down |= down || unit.active_state == "deactivating" && job;
-        } else if down || unit.active_state == "failed" {
-            self.wish_down |= look.foreign_job;
-        }
+    /// Rule 8: a restart that is under way is finished first, if it can be.
+    fn check_leave(&self) {
+        let restarting = matches!(self.state.phase, Phase::Restarting(_));
+        let down = matches!(self.active, Active::Down | Active::Failed);
+        let owes = restarting && down && self.wanted();
+        assert!(
+            !owes || self.witness.start_tried,
+            "rule 8: left the gateway down"
+        );
     }
 
     // What tests ask.
@@ -915,42 +1158,22 @@ impl World {
         status(&self.settings, &self.state, self.now).to_string()
     }
 
-    /// A human's stop that joined ours outlives the process that heard of it.
-    fn stop_was_noted(&self) -> bool {
-        let owed = self.state.owed.as_ref();
-        owed.is_some_and(|owed| owed.foreign_job)
-    }
-
     /// Whether nobody and nothing stands in the way of a restart, so that health is only a matter of time.
-    pub(super) fn nobody_objects(&self) -> bool {
+    pub(super) fn wanted(&self) -> bool {
+        let witness = &self.witness;
+        let ours = witness.begun == Some(self.run) && !witness.human_stopped;
         match self.active {
-            Active::Up => !self.stopped_runs.contains(&self.run),
+            // A run whose stop was cancelled is not stopped again.
+            Active::Up => witness.stopped != Some(self.run),
             Active::Activating { .. } => true,
-            Active::Deactivating { .. } => {
-                self.restart_after_stop || self.stop_is_ours() && !self.wish_down
-            }
-            Active::Down => self.owes_a_start() && !self.wish_down,
+            Active::Deactivating { .. } => self.restart_after_stop || ours,
+            Active::Down => ours,
             Active::Failed if self.ended.2 == 78 => false,
             Active::Failed if self.ended.0 == "start-limit-hit" => {
-                !self.foreign_job && !self.wish_down && !self.stop_was_noted()
+                !witness.human_stopped && !self.foreign_job
             }
-            Active::Failed => self.owes_a_start() && !self.wish_down,
+            Active::Failed => ours,
         }
-    }
-
-    /// A start is owed for the run that is the unit's last, and nobody else has had a hand in it.
-    pub(super) fn owes_a_start(&self) -> bool {
-        let owed = self.state.owed.as_ref();
-        owed.is_some_and(|owed| owed.incarnation == Some(self.incarnation()))
-            && !self.foreign_job
-            && !self.stop_was_noted()
-    }
-
-    fn stop_is_ours(&self) -> bool {
-        let known = self.state.owed.as_ref().and_then(|owed| owed.stop_job);
-        let job = self.job.as_ref();
-        self.owes_a_start()
-            && job.is_some_and(|job| job.ours || known.is_none_or(|id| id == job.id))
     }
 
     /// Every adversity ends, and runs that begin from now on are healthy.
@@ -984,8 +1207,40 @@ impl World {
     }
 }
 
+impl Witness {
+    /// Nobody can be held to what was lost with the writes of the state file.
+    fn forget(&mut self, state: &State, run: u32) {
+        let owed = state.owed.as_ref();
+        let owed = owed.and_then(|owed| owed.incarnation.as_ref());
+        self.begun = owed
+            .is_some_and(|owed| *owed == incarnation(run))
+            .then_some(run);
+        if !state.gateway.stopped {
+            self.stopped = None;
+        }
+        self.forced = state.forced.clone();
+        self.forced_run = None;
+        self.awake_since = state.awake_since;
+        self.healthy_since = match state.phase {
+            Phase::Vouching { since, .. } => Some(since),
+            _ => None,
+        };
+    }
+}
+
 /// Gatehound was killed.
 struct Killed;
+
+fn read_back(state: &State) -> State {
+    let saved = serde_json::to_string(state).expect("the state is plain data");
+    let read: State = serde_json::from_str(&saved).expect("it was written a moment ago");
+    assert_eq!(read, *state);
+    read
+}
+
+pub(super) fn incarnation(run: u32) -> Incarnation {
+    Incarnation(format!("run{run}"))
+}
 
 fn refused(action: &Action) -> Done {
     let why = || Line::new("refused by the test");
