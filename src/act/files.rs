@@ -130,38 +130,86 @@ pub fn ensure_private_dir(path: &Path) -> Result<(), Line> {
 /// Proof that this is the only Gatehound for its gateway; the kernel takes it back with the process.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+/// Why the lock was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error(
+        "another gatehound{holder} watches this gateway; stop it first: systemctl --user stop {unit}"
+    )]
+    Held {
+        /// ` (pid N)`, or nothing when it has not said so yet.
+        holder: String,
+        /// Gatehound's own unit.
+        unit: String,
+    },
+    /// There is no file that could be locked.
+    #[error("{0}")]
+    Cannot(Line),
 }
 
 impl Lock {
     /// Takes the lock in the runtime folder `dir`, and leaves the pid in it for whoever comes second.
     ///
     /// `unit` is Gatehound's own unit, which the message tells a human to stop.
-    pub fn take(dir: &Path, unit: &str) -> Result<Self, Line> {
+    pub fn take(dir: &Path, unit: &str) -> Result<Self, LockError> {
         let path = dir.join("lock");
-        let file = OpenOptions::new()
+        let cannot = |verb, e| LockError::Cannot(cannot(verb, &path, &e));
+        let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&path)
-            .map_err(|e| cannot("open", &path, &e))?;
+            .map_err(|e| cannot("open", e))?;
         match file.try_lock() {
-            Ok(()) => Self::sign(file).map_err(|e| cannot("write", &path, &e)),
-            Err(TryLockError::WouldBlock) => Err(Line::new(&format!(
-                "another gatehound{} watches this gateway; \
-                 stop it first: systemctl --user stop {unit}",
-                holder(&path)
-            ))),
-            Err(TryLockError::Error(e)) => Err(cannot("lock", &path, &e)),
+            Ok(()) => {
+                // A full disk takes no pid, but it is only for the message.
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| write!(file, "{}", process::id()));
+                Ok(Self { file })
+            }
+            Err(TryLockError::WouldBlock) => Err(LockError::Held {
+                holder: holder(&path),
+                unit: unit.to_owned(),
+            }),
+            Err(TryLockError::Error(e)) => Err(cannot("lock", e)),
         }
     }
 
-    fn sign(mut file: File) -> io::Result<Self> {
-        file.set_len(0)?;
-        write!(file, "{}", process::id())?;
-        Ok(Self { _file: file })
+    /// Takes the lock anew where its file is gone, for somebody may remove the runtime folder.
+    ///
+    /// Says whether that was so.
+    ///
+    /// # Errors
+    /// Another Gatehound has it by now.
+    /// That no file can be made is no error: nobody else can have one either.
+    pub fn keep(&mut self, dir: &Path, unit: &str) -> Result<bool, Line> {
+        if self.is_in(dir) || ensure_private_dir(dir).is_err() {
+            return Ok(false);
+        }
+        match Self::take(dir, unit) {
+            Ok(lock) => {
+                *self = lock;
+                Ok(true)
+            }
+            Err(LockError::Cannot(_)) => Ok(false),
+            Err(LockError::Held { holder, .. }) => Err(Line::new(&format!(
+                "another gatehound{holder} watches this gateway since the runtime folder was removed"
+            ))),
+        }
+    }
+
+    fn is_in(&self, dir: &Path) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let there = fs::symlink_metadata(dir.join("lock")).map(identity);
+        let ours = self.file.metadata().map(identity);
+        matches!((there, ours), (Ok(there), Ok(ours)) if there == ours)
     }
 }
 
@@ -433,7 +481,7 @@ mod tests {
         let first = Lock::take(dir.path(), "gatehound").unwrap();
         let reason = Lock::take(dir.path(), "gatehound@work").unwrap_err();
         assert_eq!(
-            reason.as_str(),
+            reason.to_string(),
             format!(
                 "another gatehound (pid {}) watches this gateway; \
                  stop it first: systemctl --user stop gatehound@work",
@@ -442,6 +490,30 @@ mod tests {
         );
         drop(first);
         Lock::take(dir.path(), "gatehound").unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_folder_was_removed_is_taken_anew_or_is_lost_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("run");
+        ensure_private_dir(&folder).unwrap();
+        let mut first = Lock::take(&folder, "gatehound").unwrap();
+        assert_eq!(first.keep(&folder, "gatehound"), Ok(false));
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(first.keep(&folder, "gatehound"), Ok(true));
+        Lock::take(&folder, "gatehound").unwrap_err();
+        fs::remove_dir_all(&folder).unwrap();
+        ensure_private_dir(&folder).unwrap();
+        let second = Lock::take(&folder, "gatehound").unwrap();
+        let lost = first.keep(&folder, "gatehound").unwrap_err();
+        let expected = format!("another gatehound (pid {})", process::id());
+        assert!(lost.as_str().starts_with(&expected), "{lost}");
+        drop(second);
+        assert_eq!(first.keep(&folder, "gatehound"), Ok(true));
+        // Where no folder can be made, nobody else has a lock.
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write(&folder, b"").unwrap();
+        assert_eq!(first.keep(&folder, "gatehound"), Ok(false));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::{
 use crate::{
     act::{
         files::{self, Kept, Lock, StateFile},
-        incidents, journal,
+        incidents,
+        journal::Journal,
         manager::{ManagerError, UserManager},
         notify::{Notifier, Watchdog},
         sweep,
@@ -62,6 +63,9 @@ impl From<Line> for RunError {
 /// A suspend shorter than this is scheduling noise between two clock reads.
 const SUSPEND: Duration = Duration::from_secs(1);
 
+/// A look that is this late has missed another: Gatehound was stopped, or the machine stood still without a suspend.
+const HELD_UP: Duration = Duration::from_secs(5);
+
 /// Runs until it is told to stop.
 ///
 /// # Errors
@@ -78,16 +82,16 @@ pub fn run(sources: Sources) -> Result<(), RunError> {
 }
 
 fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), RunError> {
-    journal::install()?;
     sources.watchdog = notifier.watchdog();
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref())?;
     files::ensure_private_dir(&dir)?;
     let own_cgroup = own_cgroup(Path::new(PROC));
     let own_unit = own_unit(&own_cgroup, sources.profile.as_deref());
-    let _lock = Lock::take(&dir, &own_unit)?;
+    let lock = Lock::take(&dir, &own_unit).map_err(|e| Line::new(&e.to_string()))?;
     let own = Own {
         unit: own_unit,
         cgroup: own_cgroup,
+        lock,
     };
     match config::load(&sources) {
         Ok(loaded) => {
@@ -132,10 +136,11 @@ fn settle_debts(
 /// The running kernel's proc file system.
 const PROC: &str = "/proc";
 
-/// What Gatehound knows of itself.
+/// What Gatehound knows of itself, and what makes it the only one.
 struct Own {
     unit: String,
     cgroup: String,
+    lock: Lock,
 }
 
 /// What is kept in the state file.
@@ -208,6 +213,7 @@ struct Daemon {
     waker: Waker,
     file: StateFile<Memory>,
     state: State,
+    journal: Journal,
     own: Own,
     /// The port that was probed last.
     port: u16,
@@ -223,6 +229,8 @@ struct Daemon {
     warned: Vec<Line>,
     /// Why the state was not kept when it was last to be, if it was not.
     unsaved: Option<Line>,
+    /// Why the manager was not told when it was last to be, if it was not.
+    untold: Option<Line>,
     leaving: bool,
 }
 
@@ -258,6 +266,7 @@ impl Daemon {
             ),
             file,
             state,
+            journal: Journal::open(),
             own,
             port: gateway::DEFAULT_PORT,
             target: None,
@@ -266,6 +275,7 @@ impl Daemon {
             suspended: Clock.suspended(),
             warned: Vec::new(),
             unsaved: None,
+            untold: None,
             leaving: false,
         };
         Ok((daemon, left))
@@ -273,7 +283,7 @@ impl Daemon {
 
     /// Tells everybody that the watching begins.
     fn begin(&mut self, notifier: &mut Notifier, left: Left, warnings: Vec<Line>) {
-        let status = status(&self.settings, &self.state, self.senses.clock.now());
+        let status = self.status();
         let told = notifier.ready(&status);
         self.warn_on_error(told);
         fault::point("ready");
@@ -295,7 +305,48 @@ impl Daemon {
         }
     }
 
-    fn end(&self, notifier: &Notifier) {
+    /// The status line, with what ails Gatehound itself at its end.
+    fn status(&self) -> Line {
+        let status = status(&self.settings, &self.state, self.senses.clock.now());
+        let mut text = status.to_string();
+        if self.unsaved.is_some() {
+            text += "; its state cannot be kept";
+        }
+        match self.journal.kept_back() {
+            0 => {}
+            1 => text += "; the journal takes nothing, 1 record kept back",
+            records => text += &format!("; the journal takes nothing, {records} records kept back"),
+        }
+        Line::new(&text)
+    }
+
+    /// Writes the records that the journal did not take before, if it takes them now.
+    fn write_late(&mut self) {
+        self.journal.flush();
+        match self.journal.take_lost() {
+            0 => {}
+            lost => self.warn(Line::new(&format!(
+                "{lost} records are lost, because the journal did not take them; going on"
+            ))),
+        }
+    }
+
+    /// Leaves when another Gatehound took the lock, which is possible once the runtime folder was removed.
+    fn stay_alone(&mut self, notifier: &mut Notifier) {
+        if self.state.leaving {
+            return;
+        }
+        match self.own.lock.keep(&self.senses.dir, &self.own.unit) {
+            Ok(false) => {}
+            Ok(true) => self.waker.watch(&self.senses.dir),
+            Err(why) => {
+                self.warn(Line::new(&format!("{why}; leaving the gateway to it")));
+                self.handle(Event::Leave, notifier);
+            }
+        }
+    }
+
+    fn end(&mut self, notifier: &Notifier) {
         self.record(&Record::Leaving);
         self.warn_on_error(notifier.stopping());
     }
@@ -303,7 +354,9 @@ impl Daemon {
     fn watch(&mut self, notifier: &mut Notifier) {
         let mut look = true;
         while !self.leaving {
+            self.write_late();
             if look {
+                self.stay_alone(notifier);
                 let seen = self.look();
                 self.port = seen.found.port;
                 self.target = seen.target();
@@ -321,7 +374,8 @@ impl Daemon {
         let wait = self.state.next.since(self.senses.clock.now());
         let wake = self.waker.sleep(wait);
         let suspended = self.senses.clock.suspended();
-        if SUSPEND < suspended.saturating_sub(self.suspended) {
+        let late = self.senses.clock.now().since(self.state.next);
+        if SUSPEND < suspended.saturating_sub(self.suspended) || HELD_UP < late {
             self.handle(Event::Resumed, notifier);
         }
         self.suspended = suspended;
@@ -409,9 +463,16 @@ impl Daemon {
                 | Action::AskReadiness => {}
             }
         }
-        let status = status(&self.settings, &self.state, self.senses.clock.now());
-        let told = notifier.tell(watchdog, &status);
-        self.warn_on_error(told);
+        let status = self.status();
+        match notifier.tell(watchdog, &status) {
+            Ok(()) => self.untold = None,
+            // In each round, as long as it stands.
+            Err(why) if self.untold.as_ref() == Some(&why) => {}
+            Err(why) => {
+                self.warn(why.clone());
+                self.untold = Some(why);
+            }
+        }
         fault::point("told systemd");
         // One act at a time, so that the policy can look again before the next.
         actions
@@ -465,7 +526,7 @@ impl Daemon {
         self.senses.degraded(&self.target?, run.as_ref())
     }
 
-    fn sweep(&self, signal: Signal) -> Result<Swept, Line> {
+    fn sweep(&mut self, signal: Signal) -> Result<Swept, Line> {
         let Some(owed) = &self.state.owed else {
             return Ok(Swept::default());
         };
@@ -553,21 +614,21 @@ impl Daemon {
                 "{e}; keeping the settings as they were"
             ))),
         }
-        let status = status(&self.settings, &self.state, self.senses.clock.now());
+        let status = self.status();
         let told = notifier.ready(&status);
         self.warn_on_error(told);
     }
 
-    fn record(&self, record: &Record) {
-        journal::write(record, &self.state, &self.senses.unit);
+    fn record(&mut self, record: &Record) {
+        self.journal.write(record, &self.state, &self.senses.unit);
         fault::point("record written");
     }
 
-    fn warn(&self, text: Line) {
+    fn warn(&mut self, text: Line) {
         self.record(&Record::Warning { text });
     }
 
-    fn warn_on_error(&self, result: Result<(), Line>) {
+    fn warn_on_error(&mut self, result: Result<(), Line>) {
         if let Err(text) = result {
             self.warn(text);
         }

@@ -127,7 +127,7 @@ pub enum Record {
     },
     /// The ladder went back to its first rung.
     Settled,
-    /// The machine was suspended.
+    /// Time passed in which nobody looked: the machine was suspended, or Gatehound was held up.
     Resumed,
     /// A human sent the ladder back to its first rung.
     Reset,
@@ -476,7 +476,9 @@ impl Record {
             Self::Settled => {
                 "gateway has stayed healthy, the ladder is back at its first rung".to_owned()
             }
-            Self::Resumed => "the machine was suspended, all patience starts anew".to_owned(),
+            Self::Resumed => {
+                "the machine or Gatehound stood still, all patience starts anew".to_owned()
+            }
             Self::Reset => "reset by a human, the ladder is back at its first rung".to_owned(),
             Self::Degraded { what } => format!(
                 "gateway healthy but degraded: {what}; that is no reason for a restart, see openclaw doctor"
@@ -717,7 +719,7 @@ mod tests {
             ),
             (
                 Record::Resumed,
-                "the machine was suspended, all patience starts anew",
+                "the machine or Gatehound stood still, all patience starts anew",
             ),
             (
                 Record::Reset,

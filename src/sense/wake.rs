@@ -59,6 +59,11 @@ impl Waker {
         })
     }
 
+    /// Watches the runtime folder that was made anew.
+    pub fn watch(&mut self, dir: &Path) {
+        self.requests = watch(dir).ok();
+    }
+
     /// Sleeps for `limit` at most.
     pub fn sleep(&mut self, limit: Duration) -> Wake {
         let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];

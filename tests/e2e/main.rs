@@ -13,6 +13,7 @@
 )]
 
 mod demo;
+mod environment;
 mod history;
 mod hostile;
 mod infrastructure;
@@ -71,6 +72,7 @@ fn trials() -> Vec<Trial> {
         judgement::trials(),
         hostile::trials(),
         history::trials(),
+        environment::trials(),
     ]
     .into_iter()
     .flatten()
@@ -84,6 +86,7 @@ fn alone() -> Vec<Trial> {
         installation::trials(),
         hostile::alone(),
         killed::alone(),
+        environment::alone(),
     ]
     .into_iter()
     .flatten()

@@ -26,7 +26,7 @@ pub enum Event {
     Looked(Box<Look>),
     /// An action ended.
     Done(Done),
-    /// The machine was suspended and runs again.
+    /// The machine was suspended, or Gatehound was held up, and runs again.
     Resumed,
     /// A human asks for the ladder to go back to its first rung.
     Reset,
