@@ -18,7 +18,7 @@ use crate::privileged::{self, StrangersProgram, as_root};
 use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
 use crate::watched::{
     assert_hands_off, between, event, events, from_systemd, incarnation, vouching, vouching_with,
-    wait_for_rounds,
+    wait_for_rounds, wait_until_failing, wait_until_recovered,
 };
 
 /// The trials of this file that disturb no other.
@@ -525,8 +525,7 @@ fn no_memory() {
     let before = incarnation(&rig);
     prlimit(rig.main_pid(&rig.gatehound), "--data=1:1");
     rig.mode("blocked");
-    rig.journal
-        .wait_for("the recovery", PATIENCE, event("recovered"));
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
     assert_ne!(incarnation(&rig), before);
     rig.wait_for_status("vouching: ", PATIENCE);
     let starts = events(&rig)
@@ -570,8 +569,7 @@ fn killed_for_memory() {
     rig.journal.wait_for("the kill", PATIENCE, |record| {
         from_systemd("status=9/KILL")(record) || from_systemd("killed by the OOM killer")(record)
     });
-    rig.journal
-        .wait_for("the recovery", PATIENCE, event("recovered"));
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
     rig.wait_for_status("vouching: ", PATIENCE);
     assert_ne!(incarnation(&rig), before);
     let starts = events(&rig)
@@ -603,8 +601,7 @@ fn frozen_in_doubt() {
     let trial = Trialled::new(&[("PATIENCE__ANSWERING", "8s")]);
     let rig = &trial.rig;
     rig.mode("ok-false");
-    rig.journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
+    wait_until_failing(rig, PATIENCE, "answering");
     let frozen = Frozen::process(&rig.main_pid(&rig.gatehound).to_string());
     // Not a wait for anything: it is how long Gatehound does not run.
     thread::sleep(Duration::from_secs(9));
@@ -622,10 +619,6 @@ fn frozen_gateway() {
     let trial = Trialled::new(&[]);
     let rig = &trial.rig;
     systemctl(&["freeze", &rig.gateway]);
-    let failing = rig
-        .journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
-    let stall = failing.get("GATEHOUND_STALL");
-    assert_eq!(stall.as_deref(), Some("stopped"), "{failing}");
+    wait_until_failing(rig, PATIENCE, "stopped");
     trial.recovered_after(0);
 }

@@ -26,6 +26,7 @@ mod machine;
 mod place;
 mod real;
 mod recovery;
+mod sandbox;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;
 mod watched;
@@ -73,6 +74,7 @@ fn trials() -> Vec<Trial> {
         hostile::trials(),
         history::trials(),
         environment::trials(),
+        sandbox::trials(),
     ]
     .into_iter()
     .flatten()
