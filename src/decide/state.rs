@@ -322,6 +322,9 @@ pub struct Owed {
     pub forced: bool,
     /// Somebody else's job for the unit ended, or joined ours, since: kept, because only the one who heard it knows.
     pub foreign_job: bool,
+    /// Two passes of the sweep have not ended what is in the way of the start.
+    #[serde(default)]
+    pub in_the_way: bool,
 }
 
 /// Whether systemd's watchdog has bitten in this holding.

@@ -68,7 +68,7 @@ answering = "1s"
 starting = "1min"
 starting_idle = "1min"
 [stop_timeout]
-draining = "2s"
+draining = "300ms"
 "#;
 
 /// One recovery from its begin: a gateway that works no longer and does not hear that it is to stop.

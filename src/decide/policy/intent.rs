@@ -145,6 +145,13 @@ impl Machine<'_> {
                 self.hold(Line::new("somebody cancelled the stop of the gateway"));
             }
             Phase::Restarting(_) => self.judge(look),
+            Phase::Doubting(_) if !accepted => {
+                // A predecessor died before it asked for the stop, so its rung is still to be taken.
+                let ladder = &mut self.state.ladder;
+                ladder.used = ladder.used.saturating_sub(1);
+                self.state.owed = None;
+                self.judge(look);
+            }
             Phase::Starting { .. }
             | Phase::Vouching { .. }
             | Phase::Doubting(_)

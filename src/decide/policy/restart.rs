@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Action, KILL_LIMIT, Machine, POLL, RETRY, Signal, Swept, is_up};
 use crate::{
     decide::{
-        facts::{Failure, Look, Stall},
+        facts::{Failure, Look, Process, Stall},
         record::Record,
         state::{Ladder, Owed, Phase, Step},
     },
@@ -55,6 +55,7 @@ impl Machine<'_> {
             stop_timeout,
             forced: false,
             foreign_job: false,
+            in_the_way: false,
         });
         if is_up(look) {
             self.state.phase = Phase::Restarting(Step::Stopping {
@@ -139,17 +140,16 @@ impl Machine<'_> {
     /// The unit is down because Gatehound stopped it: sweep, then start.
     pub(super) fn down(&mut self, look: &Look) {
         match self.state.phase {
-            Phase::Restarting(Step::Sweeping { sweeps }) if SWEEPS <= sweeps => {
-                self.hold(Line::new(
-                    "processes left of the gateway, or on its port, do not end",
-                ));
-            }
             Phase::Restarting(Step::Sweeping { sweeps }) => self.sweep(sweeps),
             // The start is queued behind something else's job.
             Phase::Restarting(Step::Starting { .. }) if has_job(look) => self.again_in(RETRY),
             Phase::Restarting(Step::Starting { .. }) => {
                 self.record(Record::Starting);
                 self.act(Action::Start);
+            }
+            // What is in the way may go by itself, and a start that is owed does not wait for `rearm` then.
+            Phase::Holding { since, .. } if self.is_blocked() && !self.rearms(since) => {
+                self.act(Action::Sweep(Signal::Term));
             }
             // Starting into a port that somebody else holds helps nobody.
             Phase::Holding { since, .. } if look.stranger.is_some() && !self.rearms(since) => {
@@ -184,7 +184,22 @@ impl Machine<'_> {
         self.act(Action::Sweep(signal));
     }
 
+    /// Whether two passes have not ended what is in the way of the start that is owed.
+    fn is_blocked(&self) -> bool {
+        let owed = self.state.owed.as_ref();
+        owed.is_some_and(|owed| owed.in_the_way)
+    }
+
+    fn set_blocked(&mut self, blocked: bool) {
+        if let Some(owed) = &mut self.state.owed {
+            owed.in_the_way = blocked;
+        }
+    }
+
     pub(super) fn swept(&mut self, swept: Swept) {
+        if matches!(self.state.phase, Phase::Holding { .. }) {
+            return self.swept_while_holding(&swept);
+        }
         let Phase::Restarting(Step::Sweeping { sweeps }) = self.state.phase else {
             return;
         };
@@ -202,12 +217,26 @@ impl Machine<'_> {
         if let Some(stranger) = swept.stranger {
             return self.hold(Line::new(&format!("the port is held by {stranger}")));
         }
-        let next = if swept.left.is_empty() {
-            Step::Starting { tries: 0 }
-        } else {
-            Step::Sweeping { sweeps: sweeps + 1 }
+        self.set_blocked(!swept.left.is_empty());
+        let next = match swept.left.first() {
+            None => Step::Starting { tries: 0 },
+            Some(first) if SWEEPS <= sweeps.saturating_add(1) => {
+                let others = swept.left.len() - 1;
+                return self.hold(still_there(first, others));
+            }
+            Some(_) => Step::Sweeping { sweeps: sweeps + 1 },
         };
         self.state.phase = Phase::Restarting(next);
+        self.again_in(Duration::ZERO);
+    }
+
+    /// Said once, when the hold began; what is worth saying next is that the start goes on.
+    fn swept_while_holding(&mut self, swept: &Swept) {
+        if !swept.left.is_empty() || swept.stranger.is_some() {
+            return self.again_in(self.settings.interval);
+        }
+        self.set_blocked(false);
+        self.state.phase = Phase::Restarting(Step::Starting { tries: 0 });
         self.again_in(Duration::ZERO);
     }
 
@@ -230,6 +259,18 @@ impl Machine<'_> {
         });
         self.again_in(RETRY);
     }
+}
+
+/// Why there is no start: what is left of the gateway, or holds its port, outlives SIGKILL or comes back.
+fn still_there(first: &Process, others: usize) -> Line {
+    let others = match others {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Line::new(&format!(
+        "pid {} ({}){others}, left of the gateway or on its port, do not end",
+        first.pid, first.command
+    ))
 }
 
 /// Whether SIGKILL ended the last run's main process.

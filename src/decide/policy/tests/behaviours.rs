@@ -441,6 +441,30 @@ fn a_sweep_is_term_and_kill_twice_and_then_the_ladder_holds() {
 }
 
 #[test]
+fn what_does_not_end_is_named_once_and_the_start_follows_when_it_has_ended() {
+    let mut world = broken(Stall::Gone);
+    world.leftovers = u8::MAX;
+    world.run_until("holding");
+    let held = world.texts("holding");
+    assert!(held[0].contains("pid "), "{held:?}");
+    let before = world.deeds().len();
+    world.run_for(secs(600));
+    assert_eq!(world.phase(), "holding");
+    assert_eq!(world.texts("holding"), held);
+    let since = world.deeds().split_off(before);
+    assert!(
+        since
+            .iter()
+            .all(|deed| *deed == Action::Sweep(Signal::Term)),
+        "{since:?}"
+    );
+    world.mends();
+    world.leftovers = 0;
+    world.run_for(world.settings.interval + secs(5));
+    assert_eq!(world.phase(), "vouching");
+}
+
+#[test]
 fn a_sweep_that_leaves_nobody_is_not_repeated() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Start);

@@ -281,6 +281,10 @@ fn rule_4_a_stop_that_died_with_gatehound_is_decided_anew() {
     world.run_for(secs(29));
     assert_eq!(world.phase(), "doubting");
     assert_eq!(world.count(&Action::Stop), 1);
+    // Nothing was stopped, so the rung is still to be taken.
+    assert_eq!(world.state.ladder.used, 0);
+    world.run_until_does(&Action::Stop);
+    assert_eq!(world.state.ladder.used, 1);
 }
 
 #[test]
