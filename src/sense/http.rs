@@ -253,6 +253,8 @@ fn within_the_body(error: Error, received: usize, limit: Duration) -> Outcome {
         Error::Io(error) if is_hang_up(&error) => {
             fail(format_args!("closed after {received} bytes of the body"))
         }
+        // Closed in the middle of a chunk's length, which the client knows only as a body that does not go on.
+        Error::BodyStalled => fail(format_args!("closed after {received} bytes of the body")),
         other => Outcome::Unsure(Line::new(&other.to_string())),
     }
 }
@@ -378,6 +380,14 @@ mod tests {
                 "closed after 5 bytes of the body",
             );
         }
+    }
+
+    #[test]
+    fn a_body_that_ends_within_a_chunks_length_is_the_gateways_doing() {
+        assert_eq!(
+            within_the_body(Error::BodyStalled, 5, LIMIT),
+            fail("closed after 5 bytes of the body")
+        );
     }
 
     #[test]
