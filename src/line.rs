@@ -71,10 +71,40 @@ fn without_control_sequences(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// Control characters, and the format characters that reorder or hide what a terminal shows.
-fn is_unprintable(c: char) -> bool {
+/// Whether a character is a control character, or shows as nothing, or reorders or breaks what a terminal shows.
+///
+/// Source: the property Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt),
+/// in which all bidirectional controls are, and the line and paragraph separators and annotation marks beside it.
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Text of any length on one line: each character that would not show as itself becomes a space.
+///
+/// For a line that is made of several texts and set in columns, which [`Line::new`] would close up.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |c| if is_unprintable(c) { ' ' } else { c };
+    text.chars().map(shown).collect()
 }
 
 impl fmt::Display for Line {
@@ -125,6 +155,24 @@ mod tests {
         check("\x1b[", "");
         check("\x1b]0;title\x07", "]0;title");
         check("user\u{202e}txt.exe", "user txt.exe");
+        check("\u{61c}a\u{2066}b\u{2069}", "a b");
+    }
+
+    #[test]
+    fn what_shows_as_nothing_goes() {
+        for c in "\u{ad}\u{115f}\u{180e}\u{200b}\u{3164}\u{fe0f}\u{ffa0}\u{e0041}\u{e0100}".chars()
+        {
+            check(&format!("a{c}b"), "a b");
+        }
+        check("ca\u{301}fé 日本 עברית", "ca\u{301}fé 日本 עברית");
+    }
+
+    #[test]
+    fn a_line_in_columns_keeps_them() {
+        assert_eq!(
+            printable("unit     a\n\x1b[31m\u{202e}b"),
+            "unit     a  [31m b"
+        );
     }
 
     #[test]

@@ -544,6 +544,102 @@ fn the_reason_of_a_pause_becomes_one_clean_line() {
     );
 }
 
+/// Holds that what a terminal is given are lines of characters that show as themselves.
+#[track_caller]
+fn clean(output: &Output) {
+    for text in [&output.stdout, &output.stderr] {
+        let text = str::from_utf8(text).unwrap();
+        let bad =
+            |c: char| c != '\n' && (c.is_control() || "\u{ad}\u{200b}\u{202e}\u{2066}".contains(c));
+        assert!(!text.contains(bad), "{text:?}");
+    }
+}
+
+#[test]
+fn whatever_a_path_or_an_answer_is_made_of_the_terminal_gets_clean_lines() {
+    let home = Home::new();
+    let foul = home.0.path().join("foul\n\u{1b}[31m\u{202e}\u{200b}name");
+    for folder in ["run/gatehound", "gatehound"] {
+        fs::create_dir_all(foul.join(folder)).unwrap();
+    }
+    fs::create_dir(foul.join(".openclaw")).unwrap();
+    fs::write(
+        foul.join(".openclaw/openclaw.json"),
+        "{gateway: {port: '\u{9b}31m'}}",
+    )
+    .unwrap();
+    fs::write(
+        foul.join("run/gatehound/pause.json"),
+        "{\"\u{202e}\u{1b}\": 1}",
+    )
+    .unwrap();
+    let port = gateway("{\"ok\": \"\\n\\u001b[31m\u{202e}\u{ad}\"}");
+    let set = format!("gateway.port={port}");
+    for arguments in [
+        &["check"][..],
+        &["check", "--json"],
+        &["--set", &set, "check"],
+        &["--set", &set, "check", "--json"],
+        &["config", "show"],
+        &[
+            "--set",
+            "interval=a\u{1b}[31m\u{202e}b\nc",
+            "config",
+            "show",
+        ],
+        &["--set", "a\u{1b}[31m\u{202e}b\nc=1", "config", "show"],
+        &["--set", "pause.flag_file=/a\u{202e}b", "config", "show"],
+        &["status"],
+        &["install"],
+        &["resume"],
+    ] {
+        let output = home
+            .gatehound(arguments)
+            .env("HOME", &foul)
+            .env("XDG_CONFIG_HOME", &foul)
+            .env("XDG_RUNTIME_DIR", foul.join("run"))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.code().is_some_and(|code| code != 101),
+            "{output:?}"
+        );
+        clean(&output);
+    }
+    // The file that is found wrong is named by its whole path.
+    fs::write(
+        foul.join("gatehound/config.toml"),
+        "interval = \"\u{202e}\"\n",
+    )
+    .unwrap();
+    let refused = home
+        .gatehound(&["config", "check"])
+        .env("XDG_CONFIG_HOME", &foul)
+        .output()
+        .unwrap();
+    failed(&refused, 78);
+    clean(&refused);
+}
+
+#[test]
+fn a_home_that_is_not_utf8_is_no_reason_to_panic() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+    let home = Home::new();
+    let port = gateway(r#"{"ok":true}"#);
+    let set = format!("gateway.port={port}");
+    let output = home
+        .gatehound(&["--set", &set, "check", "--json"])
+        .env("HOME", OsStr::from_bytes(b"/nonexistent/\xff"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        seen["config"],
+        "/nonexistent/\u{fffd}/.openclaw/openclaw.json"
+    );
+}
+
 #[test]
 fn resume_says_so_when_the_flag_file_still_pauses() {
     let home = Home::new();

@@ -219,7 +219,7 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
     );
     check_refused(
         "[pause]\nflag_file = 'flag'",
-        r#"pause.flag_file = "flag": must be an absolute path, such as "/tmp/openclaw-maintenance""#,
+        r#"pause.flag_file = "flag": must be an absolute path that can be printed, such as "/tmp/openclaw-maintenance""#,
     );
 }
 

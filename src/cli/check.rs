@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::manager;
+use super::{manager, say_json};
 use crate::{
     daemon::look::{Seen, Senses},
     decide::{facts::Health, status::span},
@@ -30,7 +30,7 @@ pub(super) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
     let seen = senses.look(&settings, true);
     if json {
-        say!("{:#}", as_json(&senses.unit, &seen));
+        say_json(&format!("{:#}", as_json(&senses.unit, &seen)));
     } else {
         print_lines(&senses.unit, &seen);
     }
@@ -116,7 +116,7 @@ fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
         "address": seen.address,
         "tls": seen.found.tls,
         "profile": seen.found.profile,
-        "config": seen.found.config_path,
+        "config": seen.found.config_path.as_ref().map(|path| path.to_string_lossy()),
         "config_doubt": seen.found.doubt,
         "stranger": seen.look.stranger,
         "pause": seen.look.pause.as_ref().map(|pause| &pause.reason),

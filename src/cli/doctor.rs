@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{config, install, manager, shipped_unit};
+use super::{config, install, manager, say_json, shipped_unit};
 use crate::{
     act::manager::{ManagerError, UserManager},
     daemon::look::{Seen, Senses},
@@ -117,10 +117,8 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     session(&mut findings);
     rivals(&mut findings, &settings);
     if json {
-        say!(
-            "{:#}",
-            serde_json::json!({ "worst": findings.worst(), "findings": findings.0 })
-        );
+        let found = serde_json::json!({ "worst": findings.worst(), "findings": findings.0 });
+        say_json(&format!("{found:#}"));
     } else {
         print(&findings);
     }

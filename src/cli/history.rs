@@ -11,6 +11,7 @@ use std::{
 use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
+use super::say_json;
 use crate::{
     act::incidents,
     decide::{
@@ -38,7 +39,7 @@ pub(super) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
     let told = records(sources, since)?;
     let history = History::of(&told, &now()?);
     if json {
-        say!("{:#}", history_as_json(&history, since));
+        say_json(&format!("{:#}", history_as_json(&history, since)));
     } else {
         print_history(&history, since, told.is_empty());
     }
@@ -72,7 +73,7 @@ pub(super) fn incident(
         .filter(|told| told.incident() == Some(id))
         .collect();
     if json {
-        say!("{:#}", incident_as_json(past, &told, &evidence));
+        say_json(&format!("{:#}", incident_as_json(past, &told, &evidence)));
     } else {
         print_incident(id, past, &told, &evidence);
     }
@@ -273,8 +274,8 @@ fn incident_as_json(
         json!({ "at": wall_clock::utc(told.at.wall), "message": told.text, "fields": told.fields })
     });
     let evidence = evidence.iter().map(|(path, content)| match content {
-        Ok(value) => json!({ "file": path, "evidence": value }),
-        Err(why) => json!({ "file": path, "error": why }),
+        Ok(value) => json!({ "file": path.to_string_lossy(), "evidence": value }),
+        Err(why) => json!({ "file": path.to_string_lossy(), "error": why }),
     });
     json!({
         "incident": past.map(past_as_json),

@@ -2,11 +2,11 @@
 //!
 //! Owns the words of the options; each command has a file of its own.
 
-/// Prints a line. A reader that has gone away, such as `| head`, is no reason to panic.
+/// Prints one line, whatever is in the texts it is made of.
 macro_rules! say {
-    ($($text:tt)*) => {{
-        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)));
-    }};
+    ($($text:tt)*) => {
+        $crate::cli::print(&$crate::line::printable(&format!($($text)*)))
+    };
 }
 
 mod check;
@@ -28,6 +28,7 @@ use crate::{
     act::manager::UserManager,
     daemon::{self, RunError},
     decide::MANAGER_LIMIT,
+    line::is_unprintable,
     sense::{
         config::{ConfigError, Sources, is_profile},
         folders, wall_clock,
@@ -242,6 +243,30 @@ fn moment(text: &str) -> Result<Duration, String> {
     wall_clock::moment(text).map_err(|line| line.to_string())
 }
 
+/// A reader that has gone away, such as `| head`, is no reason to panic.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Prints JSON for programs, which a person may look at on a terminal all the same.
+fn say_json(json: &str) {
+    print(&in_clean_lines(json));
+}
+
+fn in_clean_lines(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Such a character is part of a string, for JSON itself has none but the newlines between its lines.
+        if is_unprintable(c) && c != '\n' {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            shown.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 fn manager() -> anyhow::Result<UserManager> {
     UserManager::new(None, MANAGER_LIMIT).map_err(Into::into)
 }
@@ -262,6 +287,19 @@ mod tests {
     #[test]
     fn the_options_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_shown_in_clean_lines_and_still_says_the_same() {
+        let value = serde_json::json!({ "a": "b\n\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{e0041}é", "c": [1, "\u{ad}"] });
+        let shown = in_clean_lines(&format!("{value:#}"));
+        assert!(
+            !shown.chars().any(|c| is_unprintable(c) && c != '\n'),
+            "{shown:?}"
+        );
+        assert!(shown.contains('é'), "{shown}");
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, value);
     }
 
     #[test]

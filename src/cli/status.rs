@@ -11,7 +11,7 @@ use std::{
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{manager, shipped_unit};
+use super::{manager, say_json, shipped_unit};
 use crate::{
     act::files::{Kept, StateFile},
     daemon::Memory,
@@ -42,7 +42,7 @@ struct Known {
 pub(super) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let known = known(sources)?;
     if json {
-        say!("{:#}", as_json(&known));
+        say_json(&format!("{:#}", as_json(&known)));
     } else {
         print_lines(&known);
     }
@@ -65,7 +65,7 @@ pub(super) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
         let known = known(sources);
         let _ = write!(std::io::stdout(), "{clear}");
         match known {
-            Ok(known) if json => say!("{}", as_json(&known)),
+            Ok(known) if json => say_json(&as_json(&known).to_string()),
             Ok(known) => print_lines(&known),
             // The user manager may be restarting; whoever watches wants to see it come back.
             Err(e) => say!("gatehound  {}", Line::new(&format!("{e:#}"))),

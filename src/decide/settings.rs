@@ -7,6 +7,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::line::is_unprintable;
+
 /// What the watchdog goes by. Every field has a default; see gatehound.toml(5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -274,8 +276,8 @@ impl Settings {
         }
         let flag_file = &self.pause.flag_file;
         let text = flag_file.to_string_lossy();
-        if !flag_file.is_absolute() || text.chars().any(char::is_control) {
-            let right = "must be an absolute path, such as \"/tmp/openclaw-maintenance\"";
+        if !flag_file.is_absolute() || text.chars().any(is_unprintable) {
+            let right = "must be an absolute path that can be printed, such as \"/tmp/openclaw-maintenance\"";
             return Err(Invalid::new("pause.flag_file", format!("{text:?}"), right));
         }
         Ok(())
@@ -564,7 +566,13 @@ mod tests {
 
     #[test]
     fn the_flag_file_has_an_absolute_path() {
-        for path in ["", "openclaw-maintenance", "/tmp/a\nb", "/tmp/a\0b"] {
+        for path in [
+            "",
+            "openclaw-maintenance",
+            "/tmp/a\nb",
+            "/tmp/a\0b",
+            "/tmp/a\u{202e}b",
+        ] {
             refused("pause.flag_file", |s| {
                 s.pause.flag_file = PathBuf::from(path);
             });
