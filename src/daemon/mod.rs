@@ -507,7 +507,7 @@ impl Daemon {
         };
         // Not the rung, which comes again when the ladder is tried again.
         let (incident, restart) = match &self.state.incident {
-            Some(incident) => (incident.id.as_str(), incident.restarts + 1),
+            Some(incident) => (incident.id.as_str(), incident.restarts.saturating_add(1)),
             None => ("", 1),
         };
         let kept = folders::state(&self.sources.variables, self.sources.profile.as_deref())

@@ -225,7 +225,8 @@ impl Record {
             ("GATEHOUND_PHASE", state.phase.name().to_owned()),
         ];
         if let Some(incident) = incident {
-            fields.push(("GATEHOUND_INCIDENT", incident));
+            // It may be from a state file.
+            fields.push(("GATEHOUND_INCIDENT", Line::from(incident).to_string()));
         }
         if let Phase::BackingOff { rung, .. } = &state.phase {
             fields.push(("GATEHOUND_RUNG", rung.to_string()));

@@ -340,6 +340,9 @@ pub enum Bite {
 /// How long systemd is left to wait before the watchdog bites: long enough for the records to be written.
 pub(super) const BITE_AFTER: Duration = Duration::from_secs(2);
 
+/// `TimeoutStopSec=` of the gateway's unit: no stop goes on for longer.
+const LONGEST_STOP: Duration = Duration::from_secs(330);
+
 /// The longest a sweep waits for processes to end.
 pub const SWEEP_GRACE: Duration = Duration::from_secs(2);
 
@@ -380,6 +383,7 @@ impl State {
     /// Patience starts anew, because nobody looked in between.
     /// A watchdog bite that was due has happened: that is why there is a successor.
     pub fn restored(mut self, now: Monotonic) -> Self {
+        self.place_in_the_past(now);
         self.next = now;
         self.leaving = false;
         // systemd starts a service under its own WatchdogSec, but restoring it once more costs nothing.
@@ -414,6 +418,38 @@ impl State {
             | Phase::StandingBy { .. } => {}
         }
         self
+    }
+
+    /// Takes moments that lie ahead for this one, and a stop that takes too long for the longest that systemd grants.
+    ///
+    /// They are those of a clock that was set back, as for a container that was moved, or of a damaged file;
+    /// nothing that is measured from them would ever be over.
+    fn place_in_the_past(&mut self, now: Monotonic) {
+        let mut moments = vec![
+            &mut self.gateway.since,
+            &mut self.ladder.taken,
+            &mut self.awake_since,
+        ];
+        moments.extend(&mut self.forced);
+        moments.extend(self.incident.as_mut().map(|incident| &mut incident.since));
+        match &mut self.phase {
+            Phase::Starting { since, progress } => moments.extend([since, progress]),
+            Phase::Doubting(doubt) => {
+                moments.push(&mut doubt.since);
+                moments.extend(&mut doubt.last);
+            }
+            Phase::Vouching { since, .. }
+            | Phase::Holding { since, .. }
+            | Phase::StandingBy { since, .. } => moments.push(since),
+            // These wait for a moment that is still to come; the policy bounds it.
+            Phase::BackingOff { .. } | Phase::Restarting(_) => {}
+        }
+        for moment in moments {
+            *moment = (*moment).min(now);
+        }
+        if let Some(owed) = &mut self.owed {
+            owed.stop_timeout = owed.stop_timeout.min(LONGEST_STOP);
+        }
     }
 
     /// What a successor needs of it: the same memory from one healthy round to the next.
@@ -550,6 +586,47 @@ mod tests {
             .restored(NOW);
             assert_eq!(state.phase, Phase::Doubting(Doubt::new(NOW)));
             assert!(state.owed.is_some());
+        }
+    }
+
+    #[test]
+    fn moments_that_lie_ahead_are_waited_for_by_no_successor() {
+        let ahead = Monotonic(u64::MAX);
+        let phases = [
+            Phase::Starting {
+                since: ahead,
+                progress: ahead,
+            },
+            Phase::Holding {
+                since: ahead,
+                reason: "the ladder is used up".into(),
+                bite: Bite::Done,
+            },
+        ];
+        for phase in phases {
+            let state = State {
+                phase,
+                forced: vec![Monotonic(7), ahead],
+                ladder: Ladder {
+                    used: 1,
+                    taken: ahead,
+                },
+                owed: Some(Owed {
+                    stop_timeout: Duration::MAX,
+                    ..Owed::default()
+                }),
+                ..State::default()
+            }
+            .restored(NOW);
+            let since = match state.phase {
+                Phase::Starting { since, progress } => since.max(progress),
+                Phase::Holding { since, .. } => since,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(since, NOW);
+            assert_eq!(state.forced, [Monotonic(7), NOW]);
+            assert_eq!(state.ladder.taken, NOW);
+            assert_eq!(state.owed.unwrap().stop_timeout, LONGEST_STOP);
         }
     }
 

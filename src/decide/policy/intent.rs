@@ -178,6 +178,7 @@ impl Machine<'_> {
 
     fn new_incarnation(&mut self, incarnation: Incarnation, since: Monotonic) {
         let first = self.state.gateway.incarnation.is_none();
+        let since = since.min(self.now);
         // A gateway that has been up for longer than any start takes is not starting.
         let old = self.settings.patience.starting < self.now.since(since);
         if let Some(incident) = &mut self.state.incident {
@@ -205,7 +206,7 @@ impl Machine<'_> {
         self.state.owed = None;
         if let Phase::Restarting(step) = self.state.phase {
             if let (Step::Starting { .. }, Some(incident)) = (step, &mut self.state.incident) {
-                incident.restarts += 1;
+                incident.restarts = incident.restarts.saturating_add(1);
                 incident.started = run;
             }
             self.state.phase = Phase::Starting {

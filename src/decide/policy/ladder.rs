@@ -48,7 +48,11 @@ impl Machine<'_> {
     fn rung(&self) -> usize {
         let ladder = &self.state.ladder;
         let again = 0 < ladder.used && self.now.since(ladder.taken) < self.settings.debounce;
-        if again { ladder.used } else { ladder.used + 1 }
+        if again {
+            ladder.used
+        } else {
+            ladder.used.saturating_add(1)
+        }
     }
 
     fn wait_for_rung(&mut self, until: Monotonic) {
@@ -62,7 +66,14 @@ impl Machine<'_> {
         rung: usize,
         until: Monotonic,
     ) {
-        let until = until.max(self.forced_stop_allowed_from());
+        // A state file, or settings read again meanwhile, may have named a delay that is none any more.
+        let delay = rung
+            .checked_sub(1)
+            .and_then(|rung| self.settings.backoff.get(rung))
+            .or(self.settings.backoff.last());
+        let until = until
+            .min(self.now + delay.copied().unwrap_or_default())
+            .max(self.forced_stop_allowed_from());
         if self.now < until {
             self.state.phase = Phase::BackingOff {
                 rung,

@@ -224,7 +224,9 @@ impl Machine<'_> {
                 let others = swept.left.len() - 1;
                 return self.hold(still_there(first, others));
             }
-            Some(_) => Step::Sweeping { sweeps: sweeps + 1 },
+            Some(_) => Step::Sweeping {
+                sweeps: sweeps.saturating_add(1),
+            },
         };
         self.state.phase = Phase::Restarting(next);
         self.again_in(Duration::ZERO);
