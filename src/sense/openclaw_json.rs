@@ -171,6 +171,11 @@ fn number(value: &Value) -> Option<u16> {
 }
 
 fn passed_over(key: &str, value: &Value, wanted: &str) -> Line {
+    // What was put into the wrong place may be somebody's secrets.
+    let value = match value {
+        Value::Object(_) => "{…}".to_owned(),
+        value => value.to_string(),
+    };
     Line::new(&format!("{key} = {value}: not {wanted}, passed over"))
 }
 
@@ -343,6 +348,25 @@ mod tests {
         ] {
             check(text, None, None, None);
         }
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_the_file_its_secrets_are_not_told() {
+        let text = "{gateway: {auth: {token: 'hunter2'}, port: {token: 'hunter2'}, tls: 'hunter2'}, hunter2: hunter2}";
+        for cut in 0..=text.len() {
+            let told = match parse(&text.as_bytes()[..cut]) {
+                Ok(said) => said.doubt.unwrap_or_default(),
+                Err(why) => why,
+            };
+            assert!(!told.as_str().contains("hunter2"), "{told}");
+        }
+        let misplaced = "{gateway: {auth: {token: 'hunter2'}, port: {token: 'hunter2'}}}";
+        check(
+            misplaced,
+            None,
+            None,
+            Some("gateway.port = {…}: not a port, passed over"),
+        );
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn process(proc: &Path, pid: u32) -> Option<Process> {
         return None;
     }
     let status = read(&directory.join("status"), MAX_FILE)?;
-    let command = Line::lossy(&read(&directory.join("cmdline"), MAX_FILE)?);
+    let command = command(&read(&directory.join("cmdline"), MAX_FILE)?);
     Some(Process {
         pid,
         start_time: stat.start_time,
@@ -54,6 +54,51 @@ pub fn process(proc: &Path, pid: u32) -> Option<Process> {
             command
         },
     })
+}
+
+/// What stands for a secret that is not written down.
+const HIDDEN: &str = "[hidden]";
+
+/// A command line without the values of options and variables that are named like a secret.
+///
+/// It goes into the journal and into evidence, which others are shown who never saw /proc of that moment.
+/// A value that hides for nothing is the lesser harm, so whatever may belong to one goes with it.
+fn command(cmdline: &[u8]) -> Line {
+    let text = String::from_utf8_lossy(cmdline);
+    let mut words = Vec::new();
+    let mut is_value = false;
+    for argument in text.split('\0') {
+        if std::mem::take(&mut is_value) {
+            words.push(HIDDEN.to_owned());
+            continue;
+        }
+        // A process that gave itself a title, and a shell's command, have several in one.
+        for word in argument.split_whitespace() {
+            if std::mem::take(&mut is_value) {
+                words.push(HIDDEN.to_owned());
+                continue;
+            }
+            match word.split_once('=') {
+                Some((name, _)) if names_a_secret(name) => {
+                    words.push(format!("{name}={HIDDEN}"));
+                    break;
+                }
+                _ => {
+                    is_value = word.starts_with('-') && names_a_secret(word);
+                    words.push(word.to_owned());
+                }
+            }
+        }
+    }
+    Line::new(&words.join(" "))
+}
+
+/// Whether an option or a variable of this name may hold a secret.
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["token", "passw", "secret", "key", "credential", "bearer"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// The processes in this cgroup or below it.
@@ -239,7 +284,11 @@ impl Stat {
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         Some(Self {
             comm: comm.to_owned(),
-            state: fields.first()?.chars().next()?,
+            state: fields
+                .first()?
+                .chars()
+                .next()
+                .filter(char::is_ascii_alphabetic)?,
             flags: number(9)?,
             cpu_ticks: number(14)?.saturating_add(number(15)?),
             threads: number(20)?,
@@ -387,6 +436,42 @@ mod tests {
             own.command
         );
         assert_ne!(own.start_time, 0);
+    }
+
+    #[track_caller]
+    fn check_command(cmdline: &str, expected: &str) {
+        assert_eq!(command(cmdline.as_bytes()).as_str(), expected);
+    }
+
+    #[test]
+    fn a_command_line_is_shown_without_its_secrets() {
+        for (cmdline, expected) in [
+            (
+                "node\0index.js\0gateway\0--token\0hunter2\0--port\x0018789\0",
+                "node index.js gateway --token [hidden] --port 18789",
+            ),
+            (
+                "node\0--password=hunter 2\0gateway\0",
+                "node --password=[hidden] gateway",
+            ),
+            ("x\0--api-Key\0-hunter2\0y\0", "x --api-Key [hidden] y"),
+            ("x\0--token\0hunter 2\0y\0", "x --token [hidden] y"),
+            (
+                "sh\0-c\0OPENCLAW_GATEWAY_TOKEN=hunter2 exec node\0",
+                "sh -c OPENCLAW_GATEWAY_TOKEN=[hidden]",
+            ),
+            (
+                "title --secret hunter2 more",
+                "title --secret [hidden] more",
+            ),
+            ("x\0--token", "x --token"),
+            (
+                "node\0dist/token.js\0--port=1\0",
+                "node dist/token.js --port=1",
+            ),
+        ] {
+            check_command(cmdline, expected);
+        }
     }
 
     fn at(state: char, cpu_ms: u64) -> Activity {
