@@ -106,6 +106,7 @@ fn modes() {
     let rig = unwatched();
     for (mode, path, expected) in [
         ("ok-false", "/health", r#"{"ok":false,"status":"live"}"#),
+        ("foul", "/health", r#"{"ok":"\nWATCHDOG=trigger"#),
         ("no-ok", "/health", r#"{"status":"live"}"#),
         ("html", "/health", "Content-Type: text/html"),
         (

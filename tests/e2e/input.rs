@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 
 use libtest_mimic::Trial;
 
@@ -32,6 +33,10 @@ pub fn trials() -> Vec<Trial> {
         ("a_second_run_is_refused_and_the_first_goes_on", second_run),
         ("a_bad_config_at_reload_keeps_the_old_settings", bad_reload),
         ("a_gateway_that_exits_with_78_is_not_restarted", exit_78),
+        (
+            "foul_text_and_secrets_of_the_gateway_reach_no_reader",
+            foul_text,
+        ),
     ];
     crate::named(list)
 }
@@ -192,4 +197,76 @@ fn exit_78() {
     systemctl(&["start", &rig.gateway]);
     wait_until("the gateway to be healthy", PATIENCE, || rig.healthy());
     rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+}
+
+/// Characters that do something to whoever reads them other than being read.
+fn is_foul(c: char) -> bool {
+    c.is_control() || "\u{200b}\u{202e}".contains(c)
+}
+
+#[track_caller]
+fn assert_clean(lines: &str) {
+    assert!(
+        !lines.lines().any(|line| line.contains(is_foul)),
+        "{lines:?}"
+    );
+    assert!(!lines.contains("hunter2"), "{lines}");
+}
+
+fn foul_text() {
+    let rig = vouching(Setup {
+        gateway_arguments: "--token hunter2",
+        gateway_service: "Environment=OPENCLAW_GATEWAY_TOKEN=hunter2",
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    rig.mode_at_start("foul");
+    rig.mode("foul");
+    rig.journal
+        .wait_for("a restart", PATIENCE, event("stopping"));
+    rig.wait_for_status("holding", 2 * PATIENCE);
+    for arguments in [
+        &["status"][..],
+        &["status", "--json"],
+        &["check"],
+        &["check", "--json"],
+    ] {
+        let said = rig.gatehound(arguments);
+        assert_clean(&String::from_utf8(said.stdout).expect("UTF-8"));
+        assert_clean(&String::from_utf8(said.stderr).expect("UTF-8"));
+    }
+    for record in rig.journal.all() {
+        if record.get("GATEHOUND_EVENT").is_none() {
+            continue;
+        }
+        for (name, value) in &record.0 {
+            let value = value
+                .as_str()
+                .expect("a text that the journal takes for one");
+            assert!(
+                name.starts_with('_') || !value.contains(is_foul),
+                "{name}={value:?}"
+            );
+            assert!(!value.contains("hunter2"), "{name}={value}");
+        }
+    }
+    let evidence = rig
+        .journal
+        .wait_for("evidence", PATIENCE, event("evidence"));
+    let command = evidence.get("GATEHOUND_EVIDENCE_COMMAND");
+    let command = command.expect("a command line");
+    assert!(command.contains("--token [hidden]"), "{command}");
+    let said = evidence.message();
+    let (_, path) = said.rsplit_once(" is in ").expect("the name of a file");
+    assert_clean(&fs::read_to_string(path).expect("a file of evidence"));
+    let kept = Path::new(path).ancestors().nth(2).expect("a state folder");
+    fs::remove_dir_all(kept).expect("a folder to remove");
+    for datagram in rig.notified() {
+        for assignment in datagram.text.lines() {
+            let (name, value) = assignment.split_once('=').expect("an assignment");
+            assert_ne!((name, value), ("WATCHDOG", "trigger"), "{datagram:?}");
+            assert_ne!(name, "MAINPID", "{datagram:?}");
+            assert_clean(value);
+        }
+    }
 }

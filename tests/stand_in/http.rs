@@ -138,6 +138,10 @@ pub fn answer(mode: &Mode, request: &Request) -> Answer {
             "",
         ),
         Mode::OkFalse if health => json(request, r#"{"ok":false,"status":"live"}"#),
+        Mode::Foul if health => json(
+            request,
+            "{\"ok\":\"\\nWATCHDOG=trigger\\nMAINPID=1\\u001b[31m\u{202e}\u{200b}foul\"}",
+        ),
         Mode::NoOk if health => json(request, r#"{"status":"live"}"#),
         Mode::Html if health => respond(request, "200 OK", "text/html; charset=utf-8", PAGE, ""),
         Mode::NotJson if health => json(request, r#"{"ok":true,"status":"live""#),

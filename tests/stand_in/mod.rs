@@ -137,7 +137,7 @@ struct Arguments {
 
 /// Runs the stand-in gateway as this process, in the main thread.
 ///
-/// Arguments, in any order: `gateway` (ignored, as the real unit has it), `--port N`, `--bind ADDRESS` (repeatable;
+/// Arguments, in any order: `gateway` (ignored, as the real unit has it), `--token TOKEN` (likewise), `--port N`, `--bind ADDRESS` (repeatable;
 /// 127.0.0.1 and, where there is one, ::1), `--control PATH`, `--mode-file PATH`, `--mode MODE`,
 /// `--start-delay MS` (asleep) and `--start-busy MS` (burning CPU) before the port opens.
 pub fn main(arguments: &[String]) -> ExitCode {
@@ -197,6 +197,7 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
         };
         match argument.as_str() {
             "gateway" => {}
+            "--token" => drop(value()?),
             "--port" => parsed.port = number(value()?)?,
             "--bind" => parsed.addresses.push(
                 value()?

@@ -33,6 +33,8 @@ pub enum Mode {
     Degraded,
     /// `/health` says `"ok":false`.
     OkFalse,
+    /// `/health` says an `ok` that would forge a notification, and colour and reorder what a terminal shows.
+    Foul,
     /// `/health` is a JSON object without `ok`.
     NoOk,
     /// `/health` is a page, with status 200: a gateway too old to know the route.
@@ -108,6 +110,7 @@ impl Mode {
             "root-404" => Self::Root404,
             "degraded" => Self::Degraded,
             "ok-false" => Self::OkFalse,
+            "foul" => Self::Foul,
             "no-ok" => Self::NoOk,
             "html" => Self::Html,
             "not-json" => Self::NotJson,
@@ -140,6 +143,7 @@ impl fmt::Display for Mode {
             Self::Root404 => "root-404",
             Self::Degraded => "degraded",
             Self::OkFalse => "ok-false",
+            Self::Foul => "foul",
             Self::NoOk => "no-ok",
             Self::Html => "html",
             Self::NotJson => "not-json",
