@@ -73,8 +73,13 @@ pub fn records(
         format!("_UID={}", rustix::process::getuid().as_raw()),
     ];
     let output = journalctl(program, &arguments, MAX_RECORDS, budget)?;
+    Ok(told(&output))
+}
+
+/// The records in what journalctl printed, without what has not the form of one.
+pub fn told(output: &[u8]) -> Vec<Told> {
     let lines = output.split(|byte| *byte == b'\n');
-    Ok(lines.filter_map(record).collect())
+    lines.filter_map(record).collect()
 }
 
 /// A record from one line of JSON.
@@ -112,7 +117,8 @@ fn journalctl(
     child::output(program, &arguments, max, budget)
 }
 
-fn lines(output: &[u8], count: usize) -> Vec<Line> {
+/// The last lines of what journalctl printed, `count` at most, without empty ones.
+pub fn lines(output: &[u8], count: usize) -> Vec<Line> {
     let mut lines: Vec<Line> = output
         .split(|byte| *byte == b'\n')
         .map(Line::lossy)

@@ -15,7 +15,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGKILL;
 use serde::de::DeserializeOwned;
-use zbus::{Connection, OwnedObjectPath, OwnedVariant, Type};
+use zbus::{
+    Connection, OwnedObjectPath, OwnedVariant, Type,
+    wire::{
+        Endian,
+        serialized::{Context, Data},
+    },
+};
 use zbus_systemd::systemd1::ManagerProxy;
 
 use self::{
@@ -341,6 +347,20 @@ impl UserManager {
             property(connection, &path, interface, name).await
         })
     }
+}
+
+/// What two answers say whose bodies these are, of the interfaces `Unit` and `Service`, little-endian.
+///
+/// For answers that no user manager gives; every other one is taken apart by the connection it comes over.
+#[doc(hidden)]
+pub fn understood(unit: &[u8], service: &[u8]) -> Option<UnitFacts> {
+    fn body<T: DeserializeOwned + Type>(bytes: &[u8]) -> Option<T> {
+        let context = Context::new(Endian::Little, 0);
+        Some(Data::new(bytes, context).deserialize().ok()?.0)
+    }
+    let unit: UnitProperties = body(unit)?;
+    let job = unit.job().map(|id| Job { id, ours: false });
+    Some(properties::facts(unit, body(service)?, job))
 }
 
 /// The properties of one interface of an object.
