@@ -54,6 +54,8 @@ pub struct Senses {
     pub manager: UserManager,
     /// Where the cgroup file system of version 2 is, if anywhere.
     pub cgroups: Option<PathBuf>,
+    /// Whether the last look that made probes found the gateway healthy.
+    healthy: bool,
     /// CPU time of the unit's run as the last look saw it.
     last: Option<(Incarnation, Duration, Monotonic)>,
     /// How long an update has been going on.
@@ -93,6 +95,11 @@ struct Probed {
     address: Option<IpAddr>,
 }
 
+/// The run that was seen; none also when nothing was.
+fn run_of(unit: &Result<UnitFacts, Line>) -> Option<Incarnation> {
+    unit.as_ref().ok()?.invocation_id.clone()
+}
+
 /// CPU use below this share of the time is a timer or two, not a start that gets anywhere.
 const PROGRESS_PERCENT: u128 = 2;
 
@@ -121,6 +128,7 @@ impl Senses {
             clock,
             manager,
             cgroups: cgroup::root(Path::new("/sys/fs/cgroup")),
+            healthy: true,
             last: None,
             update: update::Bound::default(),
             last_words: None,
@@ -143,11 +151,22 @@ impl Senses {
             (false, _) => Probed::not_made(),
         };
         let progress = self.progress(unit.as_ref().ok());
-        if !matches!(probed.health, Health::Healthy(_) | Health::NotProbed) {
+        let mut health = probed.health;
+        let healthy = matches!(health, Health::Healthy(_));
+        let news = healthy != self.healthy;
+        let probed_at_all = !matches!(health, Health::NotProbed);
+        if probed_at_all && (!healthy || news) {
+            let before = run_of(&unit);
             unit = self.ask_unit();
+            // Nobody knows which of two runs answered; the next look asks the later one.
+            if healthy && run_of(&unit) != before {
+                health = Health::NotProbed;
+            }
+        }
+        if probed_at_all {
+            self.healthy = matches!(health, Health::Healthy(_));
         }
         let (pause, mut warnings) = self.pause(settings);
-        let healthy = matches!(probed.health, Health::Healthy(_));
         let update = self.update(unit.as_ref().ok().filter(|_| !healthy), &mut warnings);
         let last_words = unit.as_ref().ok().and_then(|unit| self.last_words(unit));
         let look = Look {
@@ -160,7 +179,7 @@ impl Senses {
             debugged: probed.debugged,
             stranger: probed.stranger,
             progress,
-            health: probed.health,
+            health,
         };
         Seen {
             look,
