@@ -192,7 +192,7 @@ fn print_incident(
                 say!("stall      {stall}");
             }
             say!(
-                "restarts   {} on {} rungs, {} with SIGKILL",
+                "restarts   {}; rungs taken {}, stops with SIGKILL {}",
                 past.starts,
                 past.rungs,
                 past.forced
