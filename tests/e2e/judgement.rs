@@ -15,7 +15,7 @@ use crate::watched::{
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
-    let list: &[(&str, fn())] = &[
+    let mut list: Vec<(&str, fn())> = vec![
         ("a_start_that_makes_progress_is_never_touched", slow_start),
         ("a_start_without_progress_is_acted_on", dead_start),
         (
@@ -46,7 +46,17 @@ pub fn trials() -> Vec<Trial> {
         ),
         ("evidence_is_taken_down_before_the_stop", evidence),
     ];
-    crate::named(list)
+    if std::env::var_os("E2E_LONG").is_some() {
+        list.push((
+            "by_default_a_start_of_five_minutes_that_makes_progress_is_never_touched",
+            start_of_five_minutes,
+        ));
+        list.push((
+            "by_default_a_start_without_progress_is_acted_on_after_a_minute",
+            dead_start_by_default,
+        ));
+    }
+    crate::named(&list)
 }
 
 /// The trials that show something to every Gatehound of the session.
@@ -96,6 +106,43 @@ fn dead_start() {
     );
     rig.journal
         .wait_for("the restart", PATIENCE, event("starting"));
+}
+
+/// A gateway that is told how to start, under Gatehound's default settings.
+fn starting_by_default(arguments: &'static str) -> Rig {
+    let rig = Rig::with(&Setup {
+        gateway_arguments: arguments,
+        ..Setup::default()
+    });
+    systemctl(&["start", &rig.gateway]);
+    rig.start_gatehound();
+    rig
+}
+
+fn start_of_five_minutes() {
+    let rig = starting_by_default("--start-busy 300000");
+    let limit = Duration::from_secs(360);
+    rig.journal
+        .wait_for("a healthy gateway", limit, event("healthy"));
+    assert_hands_off(&rig);
+    assert!(!events(&rig).contains(&"failing".to_owned()));
+}
+
+fn dead_start_by_default() {
+    let rig = starting_by_default("--start-delay 3600000");
+    let limit = Duration::from_secs(120);
+    let watching = rig
+        .journal
+        .wait_for("the beginning", PATIENCE, event("watching"));
+    let failing = wait_until_failing(&rig, limit, "gone");
+    let waited = between(&watching, &failing);
+    // Up to one interval of 30 s passes between two looks.
+    assert!(
+        (Duration::from_secs(60)..Duration::from_secs(92)).contains(&waited),
+        "{waited:?}"
+    );
+    rig.journal
+        .wait_for("the restart", limit, event("starting"));
 }
 
 fn busy_for_a_while() {
