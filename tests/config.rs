@@ -227,7 +227,7 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
 fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused(
         "intervall = '30s'",
-        "intervall: unknown key; known are backoff, debounce, interval, rearm, settle, \
+        "intervall: unknown key; known are backoff, debounce, interval, rearm, settle, alert, alert.webhook, \
          forced_stops, gateway, patience, pause, probe, stop_timeout",
     );
     check_refused(
@@ -367,7 +367,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("rearm"), (r#""15m""#, "default"));
-    assert_eq!(shown.len(), 25);
+    assert_eq!(shown.len(), 34);
 }
 
 #[test]
@@ -542,5 +542,24 @@ proptest! {
         sources.variables.clear();
         sources.overrides = vec![argument];
         check_either_loads_or_says_one_line(&sources);
+    }
+}
+
+#[test]
+fn the_url_of_a_webhook_is_in_no_message() {
+    let secret = "https://example.com/hunter22";
+    let shown = show(&loaded(&format!("[alert.webhook]\nurl = \"{secret}\"")));
+    let url = shown.iter().find(|one| one.key == "alert.webhook.url");
+    assert_eq!(url.unwrap().value, "(hidden)");
+    for wrong in [
+        "alert.webhook.url = \"gopher://hunter22\"",
+        "alert.webhook.url = [\"https://hunter22\"]",
+        "alert.webhook = \"https://hunter22\"",
+        "alert = \"https://hunter22\"",
+        "[alert.webhook.url]\nhttps = \"hunter22\"",
+    ] {
+        let (_folder, sources) = sources(wrong);
+        let message = load(&sources).unwrap_err().to_string();
+        assert!(!message.contains("hunter22"), "{message}");
     }
 }

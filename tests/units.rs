@@ -22,9 +22,11 @@ use tempfile::TempDir;
 /// Of these, the watchdog's own.
 const WATCHDOGS: [&str; 2] = ["gatehound.service", "gatehound@.service"];
 
-const UNITS: [&str; 4] = [
+const UNITS: [&str; 6] = [
     "gatehound.service",
     "gatehound@.service",
+    "gatehound-alert.service",
+    "gatehound-alert@.service",
     "gatehound-tidy.service",
     "gatehound-tidy.timer",
 ];
@@ -96,6 +98,8 @@ fn systemd_has_nothing_to_say_about_the_units() {
     for name in [
         "gatehound.service",
         "gatehound@work.service",
+        "gatehound-alert.service",
+        "gatehound-alert@work.service",
         "gatehound-tidy.service",
         "gatehound-tidy.timer",
     ] {
@@ -131,9 +135,10 @@ fn the_man_pages_are_of_this_version() {
     }
 }
 
-#[test]
-fn the_units_differ_only_in_names() {
-    let [plain, template] = WATCHDOGS.map(unit);
+/// Holds in which directives a unit and its template differ.
+#[track_caller]
+fn check_differing(units: [&str; 2], expected: &[(&str, &str, &str)]) {
+    let [plain, template] = units.map(unit);
     let (plain, template) = (directives(&plain), directives(&template));
     assert_eq!(plain.len(), template.len());
     let differing: Vec<(&str, &str, &str)> = plain
@@ -145,6 +150,27 @@ fn the_units_differ_only_in_names() {
             (plain.0, plain.1, template.1)
         })
         .collect();
+    assert_eq!(differing, expected);
+}
+
+#[test]
+fn the_units_differ_only_in_names() {
+    let alert = [
+        (
+            "Description",
+            "Alerts about the OpenClaw Gateway",
+            "Alerts about the OpenClaw Gateway (profile: %i)",
+        ),
+        (
+            "ExecStart",
+            "%h/.local/bin/gatehound alert send",
+            "%h/.local/bin/gatehound --profile %i alert send",
+        ),
+    ];
+    check_differing(
+        ["gatehound-alert.service", "gatehound-alert@.service"],
+        &alert,
+    );
     let expected = [
         (
             "Description",
@@ -163,7 +189,7 @@ fn the_units_differ_only_in_names() {
         ),
         ("RuntimeDirectory", "gatehound", "gatehound-%i"),
     ];
-    assert_eq!(differing, expected);
+    check_differing(WATCHDOGS, &expected);
 }
 
 #[test]

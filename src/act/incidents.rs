@@ -58,7 +58,7 @@ pub fn save<T: Serialize>(
     bytes.push(b'\n');
     let state = state.to_owned();
     let name = format!("{incident}-{restart}.json");
-    within(budget, move || write(&state, &name, &bytes))?
+    within(budget, "evidence", move || write(&state, &name, &bytes))?
 }
 
 /// The evidence of one incident, by its files, in the order of the restarts; none if none was kept.
@@ -91,19 +91,20 @@ fn content(path: &Path) -> Result<serde_json::Value, Line> {
 }
 
 /// Does the work in a thread of its own, and leaves that behind when it is late.
-fn within<T: Send + 'static>(
+pub(super) fn within<T: Send + 'static>(
     budget: Duration,
+    what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Line> {
     let (sender, receiver) = channel();
     thread::Builder::new()
         .name("incident".to_owned())
         .spawn(move || sender.send(work()))
-        .map_err(|e| Line::new(&format!("cannot start a thread to write evidence: {e}")))?;
+        .map_err(|e| Line::new(&format!("cannot start a thread to write {what}: {e}")))?;
     receiver.recv_timeout(budget).map_err(|_| {
         let budget = humantime::format_duration(budget);
         Line::new(&format!(
-            "the evidence is not written within {budget}; going on without"
+            "the {what} is not written within {budget}; going on without"
         ))
     })
 }
@@ -198,12 +199,14 @@ mod tests {
     #[test]
     fn a_disk_that_does_not_answer_is_not_waited_for() {
         let (sender, receiver) = channel::<()>();
-        let late = within(Duration::from_millis(10), move || receiver.recv());
+        let late = within(Duration::from_millis(10), "evidence", move || {
+            receiver.recv()
+        });
         assert_eq!(
             late.unwrap_err().as_str(),
             "the evidence is not written within 10ms; going on without"
         );
         drop(sender);
-        assert_eq!(within(Duration::from_secs(60), || 7), Ok(7));
+        assert_eq!(within(Duration::from_secs(60), "evidence", || 7), Ok(7));
     }
 }

@@ -1,5 +1,6 @@
 //! Act: adapters that can change the outside world.
 
+pub mod alerts;
 pub mod files;
 pub mod incidents;
 pub mod journal;
@@ -8,3 +9,4 @@ pub mod notify;
 pub mod pause;
 pub mod sweep;
 pub mod tidy;
+pub mod webhook;

@@ -24,8 +24,9 @@ use crate::{
     },
 };
 
-/// The shipped units: the watchdog's, its template for profiles, and what tidies for all of them.
-const UNITS: [(&str, &str); 4] = [
+/// The shipped units: the watchdog's and what delivers its alerts, each with a template for profiles,
+/// and what tidies for all of them.
+const UNITS: [(&str, &str); 6] = [
     (
         "gatehound.service",
         include_str!("../../units/gatehound.service"),
@@ -33,6 +34,14 @@ const UNITS: [(&str, &str); 4] = [
     (
         "gatehound@.service",
         include_str!("../../units/gatehound@.service"),
+    ),
+    (
+        "gatehound-alert.service",
+        include_str!("../../units/gatehound-alert.service"),
+    ),
+    (
+        "gatehound-alert@.service",
+        include_str!("../../units/gatehound-alert@.service"),
     ),
     (
         "gatehound-tidy.service",

@@ -9,6 +9,7 @@ macro_rules! say {
     };
 }
 
+mod alert;
 mod check;
 mod config;
 mod doctor;
@@ -147,6 +148,9 @@ enum Command {
     /// The settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Who is told when the gateway is down
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Put program, unit and man pages into place for this user, and start watching
     Install {
         /// Say what would be done and do nothing
@@ -163,6 +167,16 @@ enum ConfigCommand {
     Show,
     /// Check the settings without starting: 0 right, 78 wrong
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum AlertCommand {
+    /// Send a test through every channel at once, and say what the other sides answer
+    Test,
+    // A unit runs it.
+    /// Deliver the alerts that wait; what gatehound-alert.service runs
+    #[command(hide = true)]
+    Send,
 }
 
 /// Reads the arguments and does what they ask.
@@ -210,6 +224,8 @@ impl Cli {
             } => tidy::command(folder, keep, max_size, dry_run),
             Command::Config(ConfigCommand::Show) => config::show(&sources),
             Command::Config(ConfigCommand::Check) => config::check(sources),
+            Command::Alert(AlertCommand::Test) => alert::test(&sources),
+            Command::Alert(AlertCommand::Send) => alert::send(&sources),
             Command::Install { dry_run } => install::install(sources, dry_run),
             Command::Uninstall => install::uninstall(&sources),
         }

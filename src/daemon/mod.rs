@@ -4,6 +4,7 @@
 //! so that a successor knows what was begun.
 //! It judges nothing; that is `decide`'s.
 
+mod alerts;
 pub mod look;
 
 use std::{
@@ -22,6 +23,7 @@ use crate::{
     },
     decide::{
         self, Action, Done, Event, KEEP_LIMIT, MANAGER_LIMIT, SWEEP_GRACE, Signal, State, Swept,
+        alert::Told,
         facts::{Monotonic, Process},
         record::Record,
         settings::Settings,
@@ -41,6 +43,7 @@ use crate::{
         wake::Waker,
     },
 };
+use alerts::Alerts;
 use look::{Seen, Senses};
 
 /// Why the daemon did not start.
@@ -152,6 +155,9 @@ pub struct Memory {
     pub unit: String,
     /// The policy's memory.
     pub state: State,
+    /// Which alerts were told.
+    #[serde(default)]
+    pub told: Told,
 }
 
 /// What a predecessor left behind.
@@ -165,20 +171,23 @@ enum Left {
 }
 
 /// The predecessor's state, where it is about the same unit.
-fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> (State, Left) {
+fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> (State, Told, Left) {
     let fresh = State {
         next: now,
         ..State::default()
     };
-    match file.load() {
-        Kept::Restored(memory) if memory.unit == unit => (memory.state.restored(now), Left::Memory),
+    let (state, left) = match file.load() {
+        Kept::Restored(memory) if memory.unit == unit => {
+            return (memory.state.restored(now), memory.told, Left::Memory);
+        }
         Kept::Restored(memory) => {
             let text = format!("the state kept is about {}, not used", memory.unit);
             (fresh, Left::Other(Line::new(&text)))
         }
         Kept::Rejected(why) => (fresh, Left::Other(why)),
         Kept::Fresh | Kept::OtherBoot => (fresh, Left::Nothing),
-    }
+    };
+    (state, Told::default(), left)
 }
 
 /// The cgroup of this process; empty when it cannot be seen.
@@ -221,8 +230,9 @@ struct Daemon {
     target: Option<Target>,
     /// What was taken down for a restart that may follow.
     evidence: Option<Evidence>,
-    /// The state as the file holds it.
-    saved: Option<State>,
+    alerts: Alerts,
+    /// The state as the file holds it, with the alerts that were told.
+    saved: Option<(State, Told)>,
     /// Time spent suspended since boot.
     suspended: Duration,
     /// Warnings that stand and were already written.
@@ -246,7 +256,10 @@ impl Daemon {
             UserManager::new(None, MANAGER_LIMIT).map_err(|e| Line::new(&e.to_string()))?;
         let unit = gateway::unit_name(&settings, sources.profile.as_deref());
         let file = StateFile::new(&dir, &boot_id);
-        let (state, left) = recall(&file, &unit, Clock.now());
+        let (state, told, left) = recall(&file, &unit, Clock.now());
+        let profile = sources.profile.as_deref();
+        let state_folder = folders::state(&sources.variables, profile);
+        let alerts = Alerts::new(told, state_folder, profile, Clock.now());
         let finder = Finder::new(&sources.variables);
         if let Some(owed) = &state.owed {
             manager.adopt(owed.stop_job);
@@ -271,6 +284,7 @@ impl Daemon {
             port: gateway::DEFAULT_PORT,
             target: None,
             evidence: None,
+            alerts,
             saved: None,
             suspended: Clock.suspended(),
             warned: Vec::new(),
@@ -361,11 +375,27 @@ impl Daemon {
                 self.port = seen.found.port;
                 self.target = seen.target();
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
+                self.alert();
             }
             if self.leaving {
                 break;
             }
             look = self.sleep(notifier);
+        }
+    }
+
+    /// Has told what is due to be told, after everything that the round led to is done.
+    ///
+    /// The queue comes before the memory of it: a successor tells it rather twice than never.
+    fn alert(&mut self) {
+        let now = self.senses.clock.now();
+        let settings = &self.settings.alert;
+        let failed = self
+            .alerts
+            .after(settings, &self.state, &self.senses.unit, now);
+        self.save();
+        if let Some(why) = failed {
+            self.warn(why);
         }
     }
 
@@ -561,19 +591,23 @@ impl Daemon {
 
     fn save(&mut self) {
         let state = self.state.durable();
-        if self.saved.as_ref() == Some(&state) {
+        let told = self.alerts.told.clone();
+        let now = (state, told);
+        if self.saved.as_ref() == Some(&now) {
             return;
         }
+        let (state, told) = now;
         let memory = Memory {
             own_unit: self.own.unit.clone(),
             unit: self.senses.unit.clone(),
             state,
+            told,
         };
         // Whoever cleans up the runtime folder may take this one along.
         let made = files::ensure_private_dir(&self.senses.dir);
         match made.and_then(|()| self.file.save(&memory)) {
             Ok(()) => {
-                self.saved = Some(memory.state);
+                self.saved = Some((memory.state, memory.told));
                 self.unsaved = None;
                 fault::point("state saved");
             }

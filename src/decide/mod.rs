@@ -4,6 +4,7 @@
 //! `(state, event, now) → (state, actions)`: no I/O, no clock, no logging, no async,
 //! so that every rule can be tested without a gateway and explored exhaustively.
 
+pub mod alert;
 pub mod facts;
 pub mod history;
 mod policy;
@@ -15,6 +16,6 @@ mod unit;
 
 pub use policy::{Action, Done, Event, Signal, Swept, step};
 pub use state::{
-    Bite, Doubt, EVIDENCE_LIMIT, Incident, JOURNAL_LIMIT, KEEP_LIMIT, Ladder, MANAGER_LIMIT, Owed,
-    Phase, READY_LIMIT, SWEEP_GRACE, Standby, State, Step, longest_step,
+    ALERT_LIMIT, Bite, Doubt, EVIDENCE_LIMIT, Incident, JOURNAL_LIMIT, KEEP_LIMIT, Ladder,
+    MANAGER_LIMIT, Owed, Phase, READY_LIMIT, SWEEP_GRACE, Standby, State, Step, longest_step,
 };

@@ -39,6 +39,8 @@ pub struct Settings {
     pub forced_stops: ForcedStops,
     /// How a human's pause is given.
     pub pause: PauseSettings,
+    /// Who is told, past the gateway.
+    pub alert: AlertSettings,
 }
 
 /// How long the ladder rests once it is used up.
@@ -141,6 +143,87 @@ pub struct PauseSettings {
     pub flag_file: PathBuf,
 }
 
+/// Who is told what becomes of the gateway, past the gateway; nobody, unless a channel is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertSettings {
+    /// Time from one reminder to the next while the gateway stays down; zero for none.
+    #[serde(with = "humantime_serde")]
+    pub remind: Duration,
+    /// A pause that is older than this is told; zero for none.
+    #[serde(with = "humantime_serde")]
+    pub paused: Duration,
+    /// How long one delivery through one channel may take.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// A program with its arguments; the text comes as one more. Empty for none.
+    pub command: Vec<String>,
+    /// A URL that is told.
+    pub webhook: Webhook,
+}
+
+/// A URL that is told, by POST.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhook {
+    /// The URL, if there is no secret in it.
+    pub url: Option<String>,
+    /// The name of the systemd credential that holds the URL.
+    pub url_credential: Option<String>,
+    /// What the other side understands.
+    pub preset: Preset,
+    /// The chat, for Telegram.
+    pub chat: Option<String>,
+    /// The body, instead of the preset's: JSON with `{{text}}` and the like in its strings.
+    pub body: Option<String>,
+}
+
+/// What the other side of a webhook understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Every field of the alert as JSON.
+    #[default]
+    Json,
+    /// ntfy(1): the topic's URL.
+    Ntfy,
+    /// An incoming webhook of Slack, or of what takes the same.
+    Slack,
+    /// A webhook of Discord.
+    Discord,
+    /// `sendMessage` of a Telegram bot.
+    Telegram,
+    /// A custom bot of Feishu or Lark.
+    Feishu,
+}
+
+impl AlertSettings {
+    /// Whether anybody is told at all.
+    pub fn is_on(&self) -> bool {
+        !self.command.is_empty() || self.webhook.is_on()
+    }
+}
+
+impl Webhook {
+    /// Whether there is a URL.
+    pub fn is_on(&self) -> bool {
+        self.url.is_some() || self.url_credential.is_some()
+    }
+}
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        Self {
+            remind: Duration::from_secs(60 * 60),
+            paused: Duration::from_secs(24 * 60 * 60),
+            // A phone network takes seconds; whoever takes longer is tried again.
+            timeout: Duration::from_secs(15),
+            command: Vec::new(),
+            webhook: Webhook::default(),
+        }
+    }
+}
+
 /// Half a minute: what the cron line this replaces did.
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -158,6 +241,7 @@ impl Default for Settings {
             stop_timeout: StopTimeout::default(),
             forced_stops: ForcedStops::default(),
             pause: PauseSettings::default(),
+            alert: AlertSettings::default(),
         }
     }
 }
@@ -180,6 +264,9 @@ const MAX_RUNGS: usize = 16;
 /// Anything longer is a slip of the pen, and sums of spans stay far from overflow.
 pub const MAX_SPAN: Duration = Duration::from_secs(31_557_600);
 
+/// The longest that one delivery of an alert may be given.
+const MAX_ALERT_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Longest name of a unit. Source: systemd.unit(5).
 const MAX_UNIT_NAME: usize = 255;
 
@@ -191,6 +278,7 @@ impl Settings {
         self.validate_spans()?;
         self.validate_counts()?;
         self.validate_names()?;
+        self.validate_alert()?;
         watchdog.map_or(Ok(()), |limit| self.validate_round(limit))
     }
 
@@ -214,6 +302,7 @@ impl Settings {
             ("probe.health_timeout", Some(self.probe.health_timeout)),
             ("patience.interval", Some(self.patience.interval)),
             ("pause.default", Some(self.pause.default)),
+            ("alert.timeout", Some(self.alert.timeout)),
         ];
         let may_be_zero = [
             ("debounce", self.debounce),
@@ -228,6 +317,8 @@ impl Settings {
             ("stop_timeout.hung", self.stop_timeout.hung),
             ("stop_timeout.draining", self.stop_timeout.draining),
             ("forced_stops.window", self.forced_stops.window),
+            ("alert.remind", self.alert.remind),
+            ("alert.paused", self.alert.paused),
         ];
         let not_zero = not_zero
             .into_iter()
@@ -283,6 +374,52 @@ impl Settings {
         Ok(())
     }
 
+    fn validate_alert(&self) -> Result<(), Invalid> {
+        let hidden = || "(hidden)".to_owned();
+        let Webhook {
+            url,
+            url_credential,
+            preset,
+            chat,
+            body,
+        } = &self.alert.webhook;
+        if MAX_ALERT_TIMEOUT < self.alert.timeout {
+            let right = "must not be longer than 1min: others wait behind it";
+            return Err(Invalid::span("alert.timeout", self.alert.timeout, right));
+        }
+        if let Some(program) = self.alert.command.first()
+            && !program.starts_with('/')
+        {
+            let right = "must begin with the absolute path of a program";
+            let value = format!("[{program:?}, ...]");
+            return Err(Invalid::new("alert.command", value, right));
+        }
+        if url.as_deref().is_some_and(|url| !is_url(url)) {
+            let right = "must be a URL that begins with https:// or http://";
+            return Err(Invalid::new("alert.webhook.url", hidden(), right));
+        }
+        if let Some(name) = url_credential
+            && (url.is_some() || name.is_empty() || name.contains(|c: char| !is_credential(c)))
+        {
+            let right = "must be the name of a credential, such as \"alert-url\", and go without alert.webhook.url";
+            let value = format!("{name:?}");
+            return Err(Invalid::new("alert.webhook.url_credential", value, right));
+        }
+        if *preset == Preset::Telegram && chat.is_none() && body.is_none() {
+            let right = "must be the id of the chat, because alert.webhook.preset is \"telegram\"";
+            return Err(Invalid::new("alert.webhook.chat", "unset", right));
+        }
+        if body
+            .as_deref()
+            .is_some_and(|body| !super::alert::is_template(body))
+        {
+            let right = "must be JSON once {{text}}, {{title}}, {{kind}}, {{unit}}, {{host}}, {{incident}}, \
+                         {{phase}}, {{reason}} and {{time}} in its strings are filled in, and have no others";
+            return Err(Invalid::new("alert.webhook.body", hidden(), right));
+        }
+        Ok(())
+    }
+
     /// A round that may outlast WatchdogSec would have systemd kill a watchdog that works.
     fn validate_round(&self, watchdog: Duration) -> Result<(), Invalid> {
         let limit = humantime::format_duration(watchdog);
@@ -300,7 +437,7 @@ impl Settings {
             };
             let right = format!(
                 "too long: interval, 1.3 times probe.http_timeout, 1.5 times probe.health_timeout and \
-                 16s for the user manager and what a restarted gateway is asked together must be shorter than WatchdogSec={limit}"
+                 17s for the user manager, what a restarted gateway is asked and an alert together must be shorter than WatchdogSec={limit}"
             );
             return Err(Invalid::span(key, span, right));
         }
@@ -321,6 +458,17 @@ impl Invalid {
             right,
         )
     }
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic()))
+}
+
+fn is_credential(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
 /// Whether systemd would take the name for that of a service. Source: systemd.unit(5).
@@ -577,5 +725,39 @@ mod tests {
                 s.pause.flag_file = PathBuf::from(path);
             });
         }
+    }
+
+    #[test]
+    fn alerts_go_to_a_url_or_to_a_program_by_its_path() {
+        for url in ["", "ntfy.sh/a", "https://", "https://a b", "https://a\nb"] {
+            refused("alert.webhook.url", |s| {
+                s.alert.webhook.url = Some(url.to_owned());
+            });
+        }
+        for name in ["", "a/b", "a b"] {
+            refused("alert.webhook.url_credential", |s| {
+                s.alert.webhook.url_credential = Some(name.to_owned());
+            });
+        }
+        refused("alert.webhook.url_credential", |s| {
+            s.alert.webhook.url = Some("https://a".to_owned());
+            s.alert.webhook.url_credential = Some("a".to_owned());
+        });
+        refused("alert.webhook.chat", |s| {
+            s.alert.webhook.preset = Preset::Telegram;
+        });
+        refused("alert.webhook.body", |s| {
+            s.alert.webhook.body = Some("{{text}}".to_owned());
+        });
+        refused("alert.command", |s| {
+            s.alert.command = vec!["notify-send".to_owned()];
+        });
+        refused("alert.timeout", |s| s.alert.timeout = Duration::ZERO);
+        refused("alert.timeout", |s| {
+            s.alert.timeout = Duration::from_secs(61);
+        });
+        accepted(|s| s.alert.webhook.url = Some("https://ntfy.sh/a".to_owned()));
+        accepted(|s| s.alert.command = vec!["/usr/bin/notify-send".to_owned()]);
+        assert!(!AlertSettings::default().is_on());
     }
 }

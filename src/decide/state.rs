@@ -355,6 +355,9 @@ pub const EVIDENCE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the disk may take to keep evidence.
 pub const KEEP_LIMIT: Duration = Duration::from_millis(500);
 
+/// The longest that each part of an alert may delay a round: its file, and asking systemd to have it sent.
+pub const ALERT_LIMIT: Duration = Duration::from_millis(500);
+
 /// The longest that the gateway's own lines in the journal are waited for.
 pub const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -368,13 +371,21 @@ pub fn longest_step(settings: &Settings) -> Duration {
     const MANAGER_CALLS: u32 = 6;
     // Evidence comes before probes, readiness after them; lines of the journal with either.
     let told = (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT;
-    settings.longest_round() + MANAGER_LIMIT * MANAGER_CALLS + SWEEP_GRACE * 2 + told
+    settings.longest_round()
+        + MANAGER_LIMIT * MANAGER_CALLS
+        + SWEEP_GRACE * 2
+        + told
+        + ALERT_LIMIT * 2
 }
 
 /// The longest time from a vouch to the lease that follows when the next look finds the gateway failing,
 /// besides the wait for that look: what is asked after the vouch, the unit twice, updates, and what it said at its end.
 pub(super) fn longest_without_lease(settings: &Settings) -> Duration {
-    settings.longest_round() + MANAGER_LIMIT * 3 + READY_LIMIT * 3 / 2 + JOURNAL_LIMIT * 2
+    settings.longest_round()
+        + MANAGER_LIMIT * 3
+        + READY_LIMIT * 3 / 2
+        + JOURNAL_LIMIT * 2
+        + ALERT_LIMIT * 2
 }
 
 impl State {
@@ -700,7 +711,8 @@ mod tests {
             .find_map(|line| line.strip_prefix("WatchdogSec="))
             .map(|seconds| Duration::from_secs(seconds.parse().unwrap()))
             .unwrap();
-        let doubted = sum(&acts[2..]) + settings.interval + calls(3) + probes + said;
+        let alert = ALERT_LIMIT * 2;
+        let doubted = sum(&acts[2..]) + alert + settings.interval + calls(3) + probes + said;
         assert_eq!(
             doubted,
             settings.interval + longest_without_lease(&settings)

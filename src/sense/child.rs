@@ -1,4 +1,4 @@
-//! A program that is asked something: journalctl, and crontab for `gatehound doctor`.
+//! A program that is asked or told something: journalctl, crontab for `gatehound doctor`, and the command that alerts go to.
 //!
 //! Owns the child process: how it is started, how much of its output is kept, and that it ends in time.
 //! Knows nothing of what it is asked, nor of what it says.
@@ -39,10 +39,26 @@ pub fn output(
     max: usize,
     budget: Duration,
 ) -> Result<Vec<u8>, Line> {
+    output_given(program, arguments, &[], max, budget)
+}
+
+/// As [`output`], for a program that is given variables as well.
+///
+/// # Errors
+///
+/// As for [`output`].
+pub fn output_given(
+    program: &Path,
+    arguments: &[String],
+    variables: &[(String, String)],
+    max: usize,
+    budget: Duration,
+) -> Result<Vec<u8>, Line> {
     let late_at = Instant::now() + budget.saturating_sub(REAP);
     let mut command = Command::new(program);
     command
         .args(arguments)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());

@@ -89,6 +89,12 @@ pub struct Shown {
     pub origin: String,
 }
 
+/// Keys whose values are nobody's business: a webhook's URL lets whoever has it write there.
+const SECRETS: [&str; 1] = ["alert.webhook.url"];
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "(hidden)";
+
 /// Merges the sources and validates the result.
 ///
 /// A file that does not exist is an empty one.
@@ -128,6 +134,7 @@ pub fn show(loaded: &Loaded) -> Vec<Shown> {
         .map(|(key, value)| Shown {
             value: match value {
                 serde_json::Value::Null => "unset".to_owned(),
+                _ if is_secret(&key) => HIDDEN.to_owned(),
                 value => value.to_string(),
             },
             origin: loaded.origin(&key).to_owned(),
@@ -238,7 +245,9 @@ fn variable_layers(variables: &Variables) -> Result<Vec<Layer>, ConfigError> {
         let Some(key) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if name == NOT_A_KEY {
+        // Two underscores would make it a key of the table `alert`; one is for the command that alerts go to.
+        let of_an_alert = key.starts_with("ALERT_") && !key.starts_with("ALERT__");
+        if name == NOT_A_KEY || of_an_alert {
             continue;
         }
         let key = key.to_ascii_lowercase().replace("__", ".");
@@ -301,7 +310,7 @@ fn explain(figment: &Figment, error: &Error) -> ConfigError {
     }
     let value = figment
         .find_value(&key)
-        .map_or_else(|_| "?".to_owned(), |value| in_short(&value));
+        .map_or_else(|_| "?".to_owned(), |value| shown(&key, &value));
     let (key, wanted) = (Line::new(&key), wanted(&key));
     ConfigError(format!("{source}: {key} = {value}: {wanted}"))
 }
@@ -312,7 +321,7 @@ fn refuse(figment: &Figment, invalid: &Invalid) -> ConfigError {
     // What was written, rather than what it was read as; a default was not written.
     let value = figment
         .find_value(key)
-        .map_or_else(|_| value.clone(), |written| in_short(&written));
+        .map_or_else(|_| value.clone(), |written| shown(key, &written));
     ConfigError(format!("{source}: {key} = {value}: {right}"))
 }
 
@@ -348,13 +357,24 @@ fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
 /// What a key of the wrong type should be.
 fn wanted(key: &str) -> &'static str {
     match key {
-        "gateway" | "probe" | "patience" | "stop_timeout" | "forced_stops" | "pause" => {
-            "not a table; put its keys below it, as gatehound.toml(5) shows"
-        }
+        "gateway" | "probe" | "patience" | "stop_timeout" | "forced_stops" | "pause" | "alert"
+        | "alert.webhook" => "not a table; put its keys below it, as gatehound.toml(5) shows",
         "backoff" => r#"not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
         "rearm" => r#"neither a time span nor "never"; write one such as "15min""#,
         "gateway.unit" => r#"not the name of a unit; write one such as "openclaw-gateway.service""#,
         "gateway.port" => "not a port; write a number from 1 to 65535",
+        "alert.command" => {
+            r#"not a list of strings; write one such as ["/usr/bin/notify-send", "Gatehound"]"#
+        }
+        "alert.webhook.url" => r#"not a URL; write one such as "https://ntfy.sh/my-topic""#,
+        "alert.webhook.url_credential" => {
+            r#"not the name of a credential; write one such as "alert-url""#
+        }
+        "alert.webhook.preset" => {
+            r#"not a preset; write "json", "ntfy", "slack", "discord", "telegram" or "feishu""#
+        }
+        "alert.webhook.chat" => r#"not the id of a chat; write one such as "-1001234567890""#,
+        "alert.webhook.body" => r#"not a template; write one such as '{"text": "{{text}}"}'"#,
         "gateway.address" => r#"not an IP address; write one such as "127.0.0.1""#,
         "gateway.tls" => "neither true nor false; write one of them",
         "forced_stops.limit" => "not a count; write a whole number from 1",
@@ -367,6 +387,24 @@ fn wanted(key: &str) -> &'static str {
 
 fn origin(figment: &Figment, key: &str) -> Option<String> {
     Some(figment.find_metadata(key)?.name.to_string())
+}
+
+/// Whether a key holds a secret, or is a table of one that was written in its place.
+fn is_secret(key: &str) -> bool {
+    let below = |secret: &&str| {
+        let rest = secret.strip_prefix(key);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    SECRETS.iter().any(below)
+}
+
+/// A value for a message.
+fn shown(key: &str, value: &Value) -> String {
+    if is_secret(key) {
+        HIDDEN.to_owned()
+    } else {
+        in_short(value)
+    }
 }
 
 /// A value as TOML would spell it, cut down to what a message has room for.

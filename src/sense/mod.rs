@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod child;
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod crontab;
 pub mod evidence;
 pub mod files;

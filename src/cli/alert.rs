@@ -1,0 +1,229 @@
+//! `gatehound alert`: delivers the alerts that wait, which is what gatehound-alert.service runs, and tries the channels.
+//!
+//! Owns which channels there are, and what is done with an alert that a channel does not take.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{anyhow, bail};
+
+use crate::{
+    act::{
+        alerts::{self, MAX_AGE, Queued},
+        webhook,
+    },
+    decide::{
+        alert::{Alert, Message},
+        settings::AlertSettings,
+    },
+    line::Line,
+    sense::{
+        child,
+        config::{self, Sources},
+        credentials,
+        files::{Links, read_limited},
+        folders, gateway, wall_clock,
+    },
+};
+
+/// After this long nothing new is begun; the unit comes back to what is left.
+const RUN_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// As much of a command's output as says something.
+const MAX_OUTPUT: usize = 4 * 1024;
+
+/// A way to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Channel {
+    Webhook,
+    Command,
+}
+
+impl Channel {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Command => "command",
+        }
+    }
+
+    /// Those that are set.
+    fn all(settings: &AlertSettings) -> Vec<Self> {
+        let webhook = settings.webhook.is_on().then_some(Self::Webhook);
+        let command = (!settings.command.is_empty()).then_some(Self::Command);
+        webhook.into_iter().chain(command).collect()
+    }
+
+    /// Delivers one message, and says what the other side answered.
+    fn deliver(self, settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
+        match self {
+            Self::Webhook => post(settings, message),
+            Self::Command => run(settings, message),
+        }
+    }
+}
+
+fn post(settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
+    let hook = &settings.webhook;
+    let url = match (&hook.url, &hook.url_credential) {
+        (Some(url), _) => url.clone(),
+        (None, Some(name)) => credentials::read(name)?,
+        (None, None) => return Err("no URL is set".into()),
+    };
+    webhook::post(&url, hook.preset, &message.post(hook), settings.timeout)
+}
+
+fn run(settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
+    let Some((program, arguments)) = settings.command.split_first() else {
+        return Err("no command is set".into());
+    };
+    let mut arguments = arguments.to_vec();
+    arguments.push(message.line().to_string());
+    let variables: Vec<(String, String)> = message
+        .fields()
+        .iter()
+        .map(|(name, value)| {
+            let name = format!("GATEHOUND_ALERT_{}", name.to_ascii_uppercase());
+            (name, value.clone())
+        })
+        .collect();
+    let program = Path::new(program);
+    let limit = settings.timeout;
+    let output = child::output_given(program, &arguments, &variables, MAX_OUTPUT, limit)?;
+    let text = String::from_utf8_lossy(&output);
+    let first = text.trim().lines().next().unwrap_or_default();
+    Ok(Line::new(&format!("exit status 0 {first}")))
+}
+
+/// Sends a test at once through every channel, and says what the other sides answer; 1 if one failed.
+pub(super) fn test(sources: &Sources) -> anyhow::Result<ExitCode> {
+    let settings = config::load(sources)?.settings;
+    let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+    let settings = settings.alert;
+    if !settings.is_on() {
+        bail!("nobody is to be told; set alert.webhook or alert.command, see gatehound.toml(5)");
+    }
+    let time = wall_clock::local(wall_clock::now());
+    let message = Message::new(&Alert::test(&unit), &host(), &time, Duration::ZERO);
+    let mut failed = false;
+    for channel in Channel::all(&settings) {
+        let name = channel.name();
+        match channel.deliver(&settings, &message) {
+            Ok(answer) => say!("delivered  {name}: {answer}"),
+            Err(why) => {
+                say!("failed     {name}: {why}");
+                failed = true;
+            }
+        }
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Delivers what waits, oldest first; 1 if something is left that a channel did not take.
+pub(super) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
+    let settings = config::load(sources)?.settings.alert;
+    let own = |line: Line| anyhow!("{line}");
+    let state = folders::state(&sources.variables, sources.profile.as_deref()).map_err(own)?;
+    let folder = alerts::folder(&state);
+    let Some(_lock) = alerts::Lock::take(&folder).map_err(own)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut sender = Sender {
+        settings,
+        host: host(),
+        silent: Vec::new(),
+    };
+    let until = Instant::now() + RUN_LIMIT;
+    let mut seen: Vec<PathBuf> = Vec::new();
+    let mut left = false;
+    // Again and again, because an alert may come while others are being delivered.
+    while let Some(path) = next(&folder, &seen) {
+        if until <= Instant::now() {
+            left = true;
+            break;
+        }
+        left |= !sender.settle(&path).map_err(own)?;
+        seen.push(path);
+    }
+    Ok(ExitCode::from(u8::from(left)))
+}
+
+/// The oldest alert that was not looked at.
+fn next(folder: &Path, seen: &[PathBuf]) -> Option<PathBuf> {
+    let mut waiting = alerts::waiting(folder).into_iter();
+    waiting.find(|path| !seen.contains(path))
+}
+
+/// One run over the queue.
+struct Sender {
+    settings: AlertSettings,
+    host: Line,
+    /// Channels that failed in this run: one that is away would cost its whole time limit for each alert.
+    silent: Vec<Channel>,
+}
+
+impl Sender {
+    /// Delivers one alert through every channel that has not taken it; says whether it is out of the queue.
+    fn settle(&mut self, path: &Path) -> Result<bool, Line> {
+        let (mut queued, age) = match alerts::read(path) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(true),
+            Err(why) => {
+                say!("dropped    {why}");
+                return alerts::remove(path).map(|()| true);
+            }
+        };
+        let text = queued.alert.text.clone();
+        if MAX_AGE < age {
+            say!("dropped    older than a day: {text}");
+            return alerts::remove(path).map(|()| true);
+        }
+        let before = queued.delivered.len();
+        let left = self.deliver(&mut queued, age);
+        if !left {
+            alerts::remove(path)?;
+        } else if before < queued.delivered.len() {
+            alerts::save(path, &queued)?;
+        }
+        Ok(!left)
+    }
+
+    /// Says whether a channel is left that did not take it.
+    fn deliver(&mut self, queued: &mut Queued, age: Duration) -> bool {
+        let time = wall_clock::local(queued.due);
+        let message = Message::new(&queued.alert, &self.host, &time, age);
+        let mut left = false;
+        for channel in Channel::all(&self.settings) {
+            let name = channel.name();
+            if queued.delivered.iter().any(|one| one == name) {
+                continue;
+            }
+            if self.silent.contains(&channel) {
+                left = true;
+                continue;
+            }
+            match channel.deliver(&self.settings, &message) {
+                Ok(answer) => {
+                    say!("delivered  {name}: {}: {answer}", message.line());
+                    queued.delivered.push(name.to_owned());
+                }
+                Err(why) => {
+                    say!("left       {name}: {why}; trying again in 1 min");
+                    self.silent.push(channel);
+                    left = true;
+                }
+            }
+        }
+        left
+    }
+}
+
+/// This machine's name, because one inbox may be told of several machines.
+fn host() -> Line {
+    let read = read_limited(Path::new("/proc/sys/kernel/hostname"), 256, Links::Follow);
+    let contents = read.ok().flatten();
+    contents.map_or_else(Line::default, |contents| Line::lossy(&contents.bytes))
+}

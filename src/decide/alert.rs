@@ -1,0 +1,780 @@
+//! Alerts: which one is due, what it says, and how it reads to whoever receives it.
+//!
+//! Owns the kinds of alert, who was told what already, and the bodies that webhooks take.
+//! Knows nothing of queues, of the network, or of the policy's next step, which no alert changes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    facts::Monotonic,
+    record::words,
+    settings::{AlertSettings, Preset, Webhook},
+    state::{Phase, Standby, State},
+    status::span,
+};
+use crate::line::Line;
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The gateway is failing, and the ladder has begun.
+    Down,
+    /// Nothing but a human brings the gateway back.
+    NeedsHuman,
+    /// The gateway has not come back since the last word about it.
+    StillDown,
+    /// The gateway is healthy again.
+    Back,
+    /// A pause is older than a pause should be.
+    Paused,
+    /// Somebody wants to see whether alerts arrive.
+    Test,
+}
+
+impl Kind {
+    /// The word for it, as in `{{kind}}`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::NeedsHuman => "needs-human",
+            Self::StillDown => "still-down",
+            Self::Back => "back",
+            Self::Paused => "paused",
+            Self::Test => "test",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Down => "gateway down",
+            Self::NeedsHuman => "gateway needs a human",
+            Self::StillDown => "gateway still down",
+            Self::Back => "gateway back",
+            Self::Paused => "watchdog paused for long",
+            Self::Test => "test alert",
+        }
+    }
+
+    /// Priority and tag for ntfy.
+    fn ntfy(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Down | Self::StillDown => ("high", "warning"),
+            Self::NeedsHuman => ("urgent", "rotating_light"),
+            Self::Back => ("default", "white_check_mark"),
+            Self::Paused | Self::Test => ("default", "dog"),
+        }
+    }
+}
+
+/// Something that a human should hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// What it is about.
+    pub kind: Kind,
+    /// What a person reads.
+    pub text: Line,
+    /// The gateway's unit.
+    pub unit: Line,
+    /// The incident's id; empty where there is none.
+    pub incident: Line,
+    /// What Gatehound is doing.
+    pub phase: Line,
+    /// Why; may be empty.
+    pub reason: Line,
+}
+
+/// What was told already; kept in the state file, so that a successor does not tell it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// The trouble that was told and is not over.
+    pub trouble: Option<Trouble>,
+    /// When the pause began that was told.
+    pub pause: Option<Monotonic>,
+}
+
+/// A trouble that was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The incident's id, or what stands for it where none is open.
+    id: String,
+    /// When it began.
+    since: Monotonic,
+    /// It was said that a human is needed.
+    human: bool,
+    /// When the last word about it was.
+    last: Monotonic,
+}
+
+/// The alert that is due after a round, if one is, and what is told then.
+pub fn due(
+    settings: &AlertSettings,
+    mut told: Told,
+    state: &State,
+    unit: &str,
+    now: Monotonic,
+) -> (Told, Option<Alert>) {
+    let due = match &state.phase {
+        Phase::BackingOff { failure, .. } => {
+            let reason = Line::new(&words(failure));
+            trouble(settings, &mut told, state, now, reason, false)
+        }
+        Phase::Holding { reason, .. } => {
+            trouble(settings, &mut told, state, now, reason.clone(), true)
+        }
+        Phase::StandingBy {
+            reason: Standby::ConfigError,
+            detail,
+            ..
+        } => {
+            let reason = Line::new(&format!("it refuses its configuration: {detail}"));
+            trouble(settings, &mut told, state, now, reason, true)
+        }
+        Phase::Starting { .. } | Phase::Doubting(_) | Phase::Restarting(_) => {
+            reminder(settings, &mut told, state, now)
+        }
+        Phase::Vouching { .. } => told.trouble.take().map(|trouble| {
+            let downtime = span(now.since(trouble.since));
+            let text = format!("healthy again after {downtime}");
+            (Kind::Back, text, Line::default())
+        }),
+        Phase::StandingBy {
+            reason: Standby::Paused,
+            detail,
+            since,
+        } => paused(settings, &mut told, detail, *since, now),
+        // Whoever stopped or removed the gateway knows that it is down.
+        Phase::StandingBy {
+            reason: Standby::Stopped | Standby::NoUnit,
+            ..
+        } => {
+            told.trouble = None;
+            None
+        }
+        // Somebody is at work on it, or it passes.
+        Phase::StandingBy {
+            reason:
+                Standby::NoBus
+                | Standby::Updating
+                | Standby::OtherGateway
+                | Standby::InTransition
+                | Standby::Debugged,
+            ..
+        } => None,
+    };
+    let alert = due.map(|(kind, text, reason)| Alert {
+        kind,
+        text: Line::new(&format!("{unit}: {text}")),
+        unit: Line::new(unit),
+        incident: Line::new(state.incident.as_ref().map_or("", |one| one.id.as_str())),
+        phase: Line::new(state.phase.name()),
+        reason,
+    });
+    (told, alert)
+}
+
+/// A kind, what is said, and why.
+type Due = (Kind, String, Line);
+
+/// The gateway is down, and has to be told of once as such, and once more if a human is needed.
+fn trouble(
+    settings: &AlertSettings,
+    told: &mut Told,
+    state: &State,
+    now: Monotonic,
+    reason: Line,
+    human: bool,
+) -> Option<Due> {
+    let (id, since) = state.incident.as_ref().map_or_else(
+        // A gateway that refuses to start has no incident of its own; what was told before goes on.
+        || match &told.trouble {
+            Some(known) => (known.id.clone(), known.since),
+            None => (String::new(), now),
+        },
+        |incident| (incident.id.clone(), incident.since),
+    );
+    let known = told.trouble.as_ref().filter(|known| known.id == id);
+    if known.is_some_and(|known| known.human || !human) {
+        return reminder(settings, told, state, now);
+    }
+    let (kind, text) = if human {
+        let text = format!("a human is needed: {reason}; gatehound status tells more");
+        (Kind::NeedsHuman, text)
+    } else {
+        (
+            Kind::Down,
+            format!("down, {reason}; it is about to be restarted"),
+        )
+    };
+    let began = told.trouble.as_ref().map_or(since, |known| known.since);
+    told.trouble = Some(Trouble {
+        id,
+        since: began.min(since),
+        human,
+        last: now,
+    });
+    Some((kind, text, reason))
+}
+
+/// The gateway has been down for long since the last word.
+fn reminder(
+    settings: &AlertSettings,
+    told: &mut Told,
+    state: &State,
+    now: Monotonic,
+) -> Option<Due> {
+    let known = told.trouble.as_mut()?;
+    if settings.remind.is_zero() || now.since(known.last) < settings.remind {
+        return None;
+    }
+    known.last = now;
+    let down = span(now.since(known.since));
+    let text = format!("still down, for {down} now; {}", state.phase.name());
+    Some((Kind::StillDown, text, Line::default()))
+}
+
+/// A pause that was forgotten leaves the gateway unwatched.
+fn paused(
+    settings: &AlertSettings,
+    told: &mut Told,
+    detail: &Line,
+    since: Monotonic,
+    now: Monotonic,
+) -> Option<Due> {
+    let age = now.since(since);
+    if settings.paused.is_zero() || age < settings.paused || told.pause == Some(since) {
+        return None;
+    }
+    told.pause = Some(since);
+    let text = format!(
+        "not watched, paused for {} now; gatehound resume ends it",
+        span(age)
+    );
+    Some((Kind::Paused, text, detail.clone()))
+}
+
+impl Alert {
+    /// One that says nothing but that alerts arrive.
+    pub fn test(unit: &str) -> Self {
+        Self {
+            kind: Kind::Test,
+            text: Line::new(&format!("{unit}: this is a test, alerts arrive")),
+            unit: Line::new(unit),
+            incident: Line::default(),
+            phase: Line::default(),
+            reason: Line::default(),
+        }
+    }
+}
+
+/// An alert on its way: with where it comes from, and when it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    title: Line,
+    text: Line,
+    fields: [(&'static str, String); 9],
+    kind: Kind,
+}
+
+/// The names that a template may have between `{{` and `}}`, which are also those of [`Message::fields`].
+const NAMES: [&str; 9] = [
+    "text", "title", "kind", "unit", "host", "incident", "phase", "reason", "time",
+];
+
+/// An alert that is older than this says so: whoever reads it takes it for news.
+const LATE: Duration = Duration::from_secs(2 * 60);
+
+impl Message {
+    /// Makes an alert out, `age` after it was due at `time`, a date that people read.
+    pub fn new(alert: &Alert, host: &Line, time: &str, age: Duration) -> Self {
+        let late = if LATE < age {
+            format!(" (told {} late)", span(age))
+        } else {
+            String::new()
+        };
+        let text = Line::new(&format!("{}{late}", alert.text));
+        let title = Line::new(&match host.as_str() {
+            "" => alert.kind.title().to_owned(),
+            host => format!("{host}: {}", alert.kind.title()),
+        });
+        let values = [
+            text.to_string(),
+            title.to_string(),
+            alert.kind.name().to_owned(),
+            alert.unit.to_string(),
+            host.to_string(),
+            alert.incident.to_string(),
+            alert.phase.to_string(),
+            alert.reason.to_string(),
+            time.to_owned(),
+        ];
+        let mut values = values.into_iter();
+        Self {
+            fields: NAMES.map(|name| (name, values.next().unwrap_or_default())),
+            kind: alert.kind,
+            title,
+            text,
+        }
+    }
+
+    /// Title and text in one line.
+    pub fn line(&self) -> Line {
+        Line::new(&format!("{}: {}", self.title, self.text))
+    }
+
+    /// Every field by its name.
+    pub fn fields(&self) -> &[(&'static str, String)] {
+        &self.fields
+    }
+
+    /// What a webhook is sent.
+    pub fn post(&self, webhook: &Webhook) -> Post {
+        let line = self.line();
+        let json = |value: Value| Post {
+            headers: vec![("Content-Type", "application/json".to_owned())],
+            body: value.to_string(),
+        };
+        if let Some(template) = &webhook.body {
+            let body = fill(template, self.fields()).unwrap_or_default();
+            return Post {
+                body,
+                ..json(Value::Null)
+            };
+        }
+        match webhook.preset {
+            Preset::Json => json(
+                self.fields
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into(),
+            ),
+            Preset::Ntfy => self.ntfy(),
+            Preset::Slack => {
+                // Source: docs.slack.dev, "Formatting message text": three characters, or <!channel> wakes everybody.
+                let text = line.as_str().replace('&', "&amp;");
+                let text = text.replace('<', "&lt;").replace('>', "&gt;");
+                json(json!({ "text": text }))
+            }
+            Preset::Discord => json(json!({
+                "content": line,
+                // Else an @everyone in a foreign text would wake everybody.
+                "allowed_mentions": { "parse": [] },
+            })),
+            // Without parse_mode the text is taken as it is.
+            Preset::Telegram => json(json!({ "chat_id": webhook.chat, "text": line })),
+            Preset::Feishu => {
+                // <at user_id="all"> wakes everybody, and there is no way to escape it.
+                let text = line
+                    .as_str()
+                    .replace('<', "\u{2039}")
+                    .replace('>', "\u{203a}");
+                json(json!({ "msg_type": "text", "content": { "text": text } }))
+            }
+        }
+    }
+
+    /// The text is the body, and the rest are headers, which have to be ASCII.
+    fn ntfy(&self) -> Post {
+        let (priority, tag) = self.kind.ntfy();
+        let title = self.title.as_str().chars();
+        let title = title.filter(|c| c.is_ascii_graphic() || *c == ' ');
+        Post {
+            headers: vec![
+                ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+                ("Title", title.collect()),
+                ("Priority", priority.to_owned()),
+                ("Tags", tag.to_owned()),
+            ],
+            body: self.text.to_string(),
+        }
+    }
+}
+
+/// What is sent to a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Header fields.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// Whether a text can be a template: JSON in the end, whatever the fields hold.
+pub(super) fn is_template(text: &str) -> bool {
+    let foul = NAMES.map(|name| (name, "\"\\ {{text}}".to_owned()));
+    let filled = fill(text, &foul).and_then(|body| serde_json::from_str::<Value>(&body).ok());
+    filled.is_some()
+}
+
+/// Puts each field in the place of its name, escaped as within a JSON string; none if a name is no field's.
+///
+/// In one pass, so that what a field holds is never taken for a name.
+fn fill(template: &str, fields: &[(&'static str, String)]) -> Option<String> {
+    let mut parts = template.split("{{");
+    let mut filled = parts.next()?.to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once("}}")?;
+        let (_, value) = fields.iter().find(|(known, _)| *known == name.trim())?;
+        let quoted = Value::from(value.as_str()).to_string();
+        filled.push_str(quoted.strip_prefix('"')?.strip_suffix('"')?);
+        filled.push_str(rest);
+    }
+    Some(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{
+        facts::{Failure, Probe, Stall},
+        state::{Bite, Doubt, Incident},
+    };
+
+    const UNIT: &str = "openclaw-gateway.service";
+    const MINUTE: u64 = 60_000_000;
+
+    fn failure() -> Failure {
+        Failure {
+            probe: Probe::Health,
+            reason: "no answer within 10 s".into(),
+            stall: Stall::Blocked,
+        }
+    }
+
+    fn at(minutes: u64) -> Monotonic {
+        Monotonic(minutes * MINUTE)
+    }
+
+    fn with(id: Option<&str>, phase: Phase) -> State {
+        State {
+            phase,
+            incident: id.map(|id| Incident {
+                id: id.to_owned(),
+                since: at(1),
+                failure: failure(),
+                restarts: 0,
+                started: None,
+                started_by_other: false,
+                bitten: false,
+            }),
+            ..State::default()
+        }
+    }
+
+    fn doubting() -> Phase {
+        Phase::Doubting(Doubt::new(at(1)))
+    }
+
+    fn backing_off() -> Phase {
+        Phase::BackingOff {
+            rung: 1,
+            until: at(2),
+            failure: failure(),
+        }
+    }
+
+    fn holding() -> Phase {
+        Phase::Holding {
+            since: at(3),
+            reason: "the ladder is used up".into(),
+            bite: Bite::Done,
+        }
+    }
+
+    fn vouching() -> Phase {
+        Phase::Vouching {
+            since: at(9),
+            took: Duration::ZERO,
+        }
+    }
+
+    fn standing_by(reason: Standby, since: Monotonic) -> Phase {
+        Phase::StandingBy {
+            reason,
+            detail: "port taken".into(),
+            since,
+        }
+    }
+
+    /// The kinds of alert that rounds lead to: the minute, the incident and the phase of each.
+    #[track_caller]
+    fn check(rounds: Vec<(u64, Option<&str>, Phase)>, expected: &[(u64, Kind)]) {
+        let settings = AlertSettings::default();
+        let mut told = Told::default();
+        let mut found = Vec::new();
+        for (minute, id, phase) in rounds {
+            let state = with(id, phase);
+            let (next, alert) = due(&settings, told, &state, UNIT, at(minute));
+            // As a successor reads it back.
+            told = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
+            found.extend(alert.map(|alert| (minute, alert.kind)));
+        }
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_short_doubt_is_told_to_nobody() {
+        let one = Some("a");
+        check(
+            vec![
+                (1, one, doubting()),
+                (2, one, doubting()),
+                (3, None, vouching()),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn an_incident_is_told_once_when_it_begins_and_once_when_it_ends() {
+        let one = Some("a");
+        check(
+            vec![
+                (1, one, doubting()),
+                (2, one, backing_off()),
+                (3, one, backing_off()),
+                (4, one, doubting()),
+                (5, one, backing_off()),
+                (6, None, vouching()),
+                (7, None, vouching()),
+            ],
+            &[(2, Kind::Down), (6, Kind::Back)],
+        );
+    }
+
+    #[test]
+    fn a_human_is_asked_for_once_in_an_incident_however_often_the_ladder_is_tried() {
+        let one = Some("a");
+        check(
+            vec![
+                (2, one, backing_off()),
+                (3, one, holding()),
+                (18, one, doubting()),
+                (19, one, backing_off()),
+                (20, one, holding()),
+                (30, None, vouching()),
+            ],
+            &[(2, Kind::Down), (3, Kind::NeedsHuman), (30, Kind::Back)],
+        );
+    }
+
+    #[test]
+    fn whoever_stays_down_is_told_of_again_and_again_but_not_while_paused() {
+        let one = Some("a");
+        check(
+            vec![
+                (2, one, holding()),
+                (61, one, holding()),
+                (62, one, holding()),
+                (63, one, doubting()),
+                (121, one, standing_by(Standby::Paused, at(120))),
+                (123, one, doubting()),
+                (140, one, holding()),
+            ],
+            &[
+                (2, Kind::NeedsHuman),
+                (62, Kind::StillDown),
+                (123, Kind::StillDown),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_is_refused_needs_a_human_once() {
+        let refused = || standing_by(Standby::ConfigError, at(1));
+        check(
+            vec![
+                (1, None, refused()),
+                (2, None, refused()),
+                (3, None, vouching()),
+            ],
+            &[(1, Kind::NeedsHuman), (3, Kind::Back)],
+        );
+        // It came to that within an incident, which was told.
+        check(
+            vec![
+                (1, Some("a"), backing_off()),
+                (2, Some("a"), refused()),
+                (3, None, refused()),
+                (4, None, vouching()),
+            ],
+            &[(1, Kind::Down), (2, Kind::NeedsHuman), (4, Kind::Back)],
+        );
+    }
+
+    #[test]
+    fn a_human_who_stops_the_gateway_hears_no_more_of_it() {
+        check(
+            vec![
+                (1, Some("a"), backing_off()),
+                (2, None, standing_by(Standby::Stopped, at(2))),
+                (90, None, standing_by(Standby::Stopped, at(2))),
+                (91, None, vouching()),
+            ],
+            &[(1, Kind::Down)],
+        );
+    }
+
+    #[test]
+    fn another_incident_is_another_alert() {
+        check(
+            vec![
+                (1, Some("a"), backing_off()),
+                (2, None, vouching()),
+                (3, Some("b"), backing_off()),
+            ],
+            &[(1, Kind::Down), (2, Kind::Back), (3, Kind::Down)],
+        );
+    }
+
+    #[test]
+    fn a_pause_of_a_day_is_told_once() {
+        let day = 24 * 60;
+        let pause = |since| standing_by(Standby::Paused, at(since));
+        check(
+            vec![
+                (day, None, pause(1)),
+                (day + 1, None, pause(1)),
+                (day + 2, None, pause(1)),
+                (3 * day, None, pause(day + 5)),
+            ],
+            &[(day + 1, Kind::Paused), (3 * day, Kind::Paused)],
+        );
+    }
+
+    #[test]
+    fn zero_is_never() {
+        let settings = AlertSettings {
+            remind: Duration::ZERO,
+            paused: Duration::ZERO,
+            ..AlertSettings::default()
+        };
+        let down = with(Some("a"), backing_off());
+        let (told, _) = due(&settings, Told::default(), &down, UNIT, at(1));
+        for state in [down, with(None, standing_by(Standby::Paused, at(1)))] {
+            let (_, alert) = due(&settings, told.clone(), &state, UNIT, at(100_000));
+            assert_eq!(alert, None);
+        }
+    }
+
+    #[test]
+    fn an_alert_says_what_was_seen_and_what_is_done() {
+        let settings = AlertSettings::default();
+        let state = with(Some("a"), backing_off());
+        let (told, down) = due(&settings, Told::default(), &state, UNIT, at(2));
+        let down = down.unwrap();
+        assert_eq!(
+            down.text.as_str(),
+            "openclaw-gateway.service: down, health: no answer within 10 s (blocked); it is about to be restarted"
+        );
+        assert_eq!(down.incident.as_str(), "a");
+        let (_, back) = due(&settings, told, &with(None, vouching()), UNIT, at(3));
+        assert_eq!(
+            back.unwrap().text.as_str(),
+            "openclaw-gateway.service: healthy again after 2 min"
+        );
+        let message = Message::new(&down, &"box".into(), "now", LATE * 2);
+        assert!(
+            message
+                .line()
+                .as_str()
+                .starts_with("box: gateway down: openclaw")
+        );
+        assert!(message.line().as_str().ends_with("(told 4 min late)"));
+    }
+
+    fn foul() -> Message {
+        let text =
+            "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}}\nX: y";
+        let alert = Alert {
+            text: text.into(),
+            reason: text.into(),
+            ..Alert::test(UNIT)
+        };
+        Message::new(&alert, &"bücher".into(), "now", Duration::ZERO)
+    }
+
+    const FLAT: &str =
+        "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}} X: y";
+
+    fn posted(webhook: Webhook) -> Value {
+        serde_json::from_str(&foul().post(&webhook).body).unwrap()
+    }
+
+    fn preset(preset: Preset) -> Webhook {
+        Webhook {
+            preset,
+            chat: Some("-100".to_owned()),
+            ..Webhook::default()
+        }
+    }
+
+    #[test]
+    fn foul_text_is_only_text_in_every_preset() {
+        let line = format!("bücher: test alert: {FLAT}");
+        let json = posted(preset(Preset::Json));
+        assert_eq!(json["text"], FLAT);
+        assert_eq!(json["kind"], "test");
+        assert_eq!(json.as_object().unwrap().len(), NAMES.len());
+        let slack = line
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        assert_eq!(posted(preset(Preset::Slack)), json!({ "text": slack }));
+        assert_eq!(
+            posted(preset(Preset::Discord)),
+            json!({ "content": line, "allowed_mentions": { "parse": [] } })
+        );
+        assert_eq!(
+            posted(preset(Preset::Telegram)),
+            json!({ "chat_id": "-100", "text": line })
+        );
+        let feishu = posted(preset(Preset::Feishu));
+        assert_eq!(feishu["msg_type"], "text");
+        let text = feishu["content"]["text"].as_str().unwrap();
+        assert!(
+            text.contains("\u{2039}at user_id") && !text.contains('<'),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn headers_for_ntfy_are_ascii_and_the_text_is_as_it_is() {
+        let post = foul().post(&preset(Preset::Ntfy));
+        assert_eq!(post.body, FLAT);
+        assert!(
+            post.headers
+                .contains(&("Title", "bcher: test alert".to_owned()))
+        );
+        assert!(post.headers.contains(&("Priority", "default".to_owned())));
+    }
+
+    #[test]
+    fn a_template_is_filled_in_once_and_escaped() {
+        let webhook = Webhook {
+            body: Some(r#"{"m": "{{ title }}: {{text}}", "u": ["{{unit}}"]}"#.to_owned()),
+            ..Webhook::default()
+        };
+        let expected = json!({ "m": format!("bücher: test alert: {FLAT}"), "u": [UNIT] });
+        assert_eq!(posted(webhook), expected);
+    }
+
+    #[test]
+    fn a_template_that_would_not_be_json_is_none() {
+        for text in [
+            "{{text}}",
+            "{\"a\": {{text}}}",
+            "{\"a\": \"{{nobody}}\"}",
+            "{\"a\": \"{{text\"}",
+            "",
+        ] {
+            assert!(!is_template(text), "{text}");
+        }
+        assert!(is_template("{\"a\": \"{{text}}\"}"));
+    }
+}

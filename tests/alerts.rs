@@ -1,0 +1,477 @@
+//! Alerts on their way out: `gatehound alert` against receivers of its own, with every preset, and when they fail.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::{
+    fs::{self, Permissions},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use gatehound::{
+    act::alerts,
+    decide::alert::{Alert, Kind},
+};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Far more than anything here takes, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const UNIT: &str = "openclaw-gateway.service";
+
+/// What must not be taken for anything but text.
+const FOUL: &str =
+    "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}}\r\nX-Forged: y";
+
+/// What becomes of it.
+const FLAT: &str =
+    "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}} X-Forged: y";
+
+/// One request as it came: the header as text, and the body.
+struct Request {
+    header: String,
+    body: String,
+}
+
+impl Request {
+    fn read(stream: &mut impl Read) -> Self {
+        let mut header = Vec::new();
+        let mut byte = [0];
+        while !header.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+            header.push(byte[0]);
+        }
+        let header = String::from_utf8(header).unwrap();
+        let mut request = Self {
+            header,
+            body: String::new(),
+        };
+        let length = request.field("content-length").parse().unwrap();
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        request.body = String::from_utf8(body).unwrap();
+        request
+    }
+
+    fn field(&self, name: &str) -> String {
+        let found = self.header.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then(|| value.to_owned())
+        });
+        found.unwrap_or_else(|| panic!("no {name} in {}", self.header))
+    }
+
+    fn json(&self) -> Value {
+        assert_eq!(self.field("content-type"), "application/json");
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// A receiver that answers its requests with these statuses in turn, the last for all that follow.
+fn receiver(statuses: &[&'static str]) -> (SocketAddr, Receiver<Request>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let statuses = statuses.to_vec();
+    let (sender, requests) = channel();
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let status = statuses.get(number).or(statuses.last()).unwrap();
+            let request = Request::read(&mut stream);
+            answer(&mut stream, status);
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (address, requests)
+}
+
+fn answer(stream: &mut impl Write, status: &str) {
+    let body = "taken\nand more";
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+}
+
+/// A home of its own.
+struct Home(TempDir);
+
+impl Home {
+    fn with(settings: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(home.0.path().join("config/gatehound")).unwrap();
+        home.set(settings);
+        home
+    }
+
+    /// One whose webhook is at an address.
+    fn told_at(address: SocketAddr, preset: &str, further: &str) -> Self {
+        Self::with(&format!(
+            "[alert.webhook]\nurl = \"http://{address}/hook/s3cr3t-topic\"\npreset = \"{preset}\"\n{further}"
+        ))
+    }
+
+    fn set(&self, settings: &str) {
+        fs::write(self.0.path().join("config/gatehound/config.toml"), settings).unwrap();
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.path().join("state/gatehound")
+    }
+
+    fn queue(&self, kind: Kind, text: &str) {
+        let alert = Alert {
+            kind,
+            text: text.into(),
+            reason: text.into(),
+            ..Alert::test(UNIT)
+        };
+        alerts::queue(&self.state(), &alert, PATIENCE).unwrap();
+    }
+
+    fn waiting(&self) -> Vec<PathBuf> {
+        alerts::waiting(&alerts::folder(&self.state()))
+    }
+
+    fn command(&self, what: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gatehound"));
+        command
+            .args(["alert", what])
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("XDG_CONFIG_HOME", self.0.path().join("config"))
+            .env("XDG_STATE_HOME", self.0.path().join("state"));
+        command
+    }
+
+    /// Holds the exit status and says what was said, in which no URL may be.
+    #[track_caller]
+    fn alert(&self, what: &str, status: i32) -> String {
+        said(&self.command(what).output().unwrap(), status)
+    }
+}
+
+#[track_caller]
+fn said(output: &Output, status: i32) -> String {
+    let said = [output.stdout.clone(), output.stderr.clone()].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    assert!(!said.contains("s3cr3t"), "{said}");
+    said
+}
+
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    name.trim().to_owned()
+}
+
+/// What one alert with a foul text becomes under a preset.
+fn posted(preset: &str, further: &str) -> Request {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::told_at(address, preset, further);
+    home.queue(Kind::NeedsHuman, FOUL);
+    let said = home.alert("send", 0);
+    assert!(said.contains("status 200 taken\n"), "{said}");
+    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+    let request = requests.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        request
+            .header
+            .starts_with("POST /hook/s3cr3t-topic HTTP/1.1\r\n")
+    );
+    assert!(!request.header.contains("X-Forged"), "{}", request.header);
+    request
+}
+
+fn line() -> String {
+    format!("{}: gateway needs a human: {FLAT}", host())
+}
+
+#[test]
+fn json_has_every_field() {
+    let sent = posted("json", "").json();
+    assert_eq!(sent["text"], FLAT);
+    assert_eq!(sent["reason"], FLAT);
+    assert_eq!(sent["kind"], "needs-human");
+    assert_eq!(sent["unit"], UNIT);
+    assert_eq!(sent["host"], host());
+    assert_ne!(sent["time"], "");
+}
+
+#[test]
+fn ntfy_has_the_text_as_body_and_the_rest_in_its_header() {
+    let request = posted("ntfy", "");
+    assert_eq!(request.body, FLAT);
+    assert_eq!(request.field("priority"), "urgent");
+    assert_eq!(request.field("tags"), "rotating_light");
+    let title = format!("{}: gateway needs a human", host());
+    assert_eq!(request.field("title"), title);
+}
+
+#[test]
+fn slack_discord_telegram_and_feishu_have_their_own_json() {
+    let slack = line().replace('&', "&amp;");
+    let slack = slack.replace('<', "&lt;").replace('>', "&gt;");
+    assert_eq!(posted("slack", "").json(), json!({ "text": slack }));
+    let discord = json!({ "content": line(), "allowed_mentions": { "parse": [] } });
+    assert_eq!(posted("discord", "").json(), discord);
+    let telegram = json!({ "chat_id": "-100", "text": line() });
+    assert_eq!(posted("telegram", "chat = \"-100\"").json(), telegram);
+    let text = line().replace('<', "\u{2039}").replace('>', "\u{203a}");
+    let feishu = json!({ "msg_type": "text", "content": { "text": text } });
+    assert_eq!(posted("feishu", "").json(), feishu);
+}
+
+#[test]
+fn a_template_takes_the_place_of_the_presets_body() {
+    let request = posted("ntfy", "body = '{\"m\": \"{{kind}}: {{text}}\"}'");
+    assert_eq!(
+        request.json(),
+        json!({ "m": format!("needs-human: {FLAT}") })
+    );
+}
+
+#[test]
+fn a_command_gets_the_text_and_the_fields_without_a_shell() {
+    let home = Home::with("");
+    let script = home.0.path().join("tell");
+    let told = home.0.path().join("told");
+    let text = "#!/bin/sh\nprintf '%s\\n' \"$1\" \"$2\" \"$GATEHOUND_ALERT_KIND\" \"$GATEHOUND_ALERT_REASON\" > \"$0.out\"\necho taken\n";
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    home.set(&format!(
+        "[alert]\ncommand = [{:?}, \"a b\"]",
+        script.to_str().unwrap()
+    ));
+    home.queue(Kind::NeedsHuman, FOUL);
+    let said = home.alert("send", 0);
+    assert!(said.contains("exit status 0 taken"), "{said}");
+    let told = fs::read_to_string(told.with_file_name("tell.out")).unwrap();
+    assert_eq!(told, format!("a b\n{}\nneeds-human\n{FLAT}\n", line()));
+}
+
+#[test]
+fn what_a_command_is_given_is_no_setting_if_it_asks_gatehound() {
+    let home = Home::with("alert.command = [\"/bin/true\"]");
+    let mut command = home.command("send");
+    command.env("GATEHOUND_ALERT_TEXT", "down");
+    said(&command.output().unwrap(), 0);
+    command.env("GATEHOUND_ALERT__REMAIND", "1h");
+    said(&command.output().unwrap(), 78);
+}
+
+#[test]
+fn what_is_not_taken_waits_and_goes_first_when_it_is() {
+    let (address, requests) = receiver(&["503 No", "200 OK"]);
+    let home = Home::told_at(address, "ntfy", "");
+    home.queue(Kind::Down, "first");
+    home.queue(Kind::Back, "second");
+    let said = home.alert("send", 1);
+    assert!(
+        said.contains("left       webhook: status 503 taken"),
+        "{said}"
+    );
+    assert_eq!(home.waiting().len(), 2);
+    // The channel is away, and is not tried with the second one.
+    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
+    home.alert("send", 0);
+    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
+    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "second");
+    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_channel_that_took_an_alert_is_not_told_again_for_another_that_did_not() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::told_at(address, "ntfy", "[alert]\ncommand = [\"/bin/false\"]");
+    home.queue(Kind::Down, "first");
+    let said = home.alert("send", 1);
+    assert!(
+        said.contains("left       command: false fails: exit status: 1"),
+        "{said}"
+    );
+    home.alert("send", 1);
+    assert_eq!(home.waiting().len(), 1);
+    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
+    requests
+        .try_recv()
+        .err()
+        .expect("the webhook was told once");
+}
+
+#[test]
+fn a_receiver_that_hangs_is_left_at_its_limit_and_costs_it_once() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let home = Home::told_at(address, "ntfy", "[alert]\ntimeout = \"1s\"");
+    for _ in 0..60 {
+        home.queue(Kind::Down, "down");
+    }
+    let begin = Instant::now();
+    let said = home.alert("send", 1);
+    assert!(said.contains("no answer within 1s"), "{said}");
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    assert_eq!(home.waiting().len(), 60);
+}
+
+#[test]
+fn what_is_older_than_a_day_is_dropped_and_so_is_what_makes_no_sense() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::told_at(address, "ntfy", "");
+    home.queue(Kind::Down, "young");
+    let young = home.waiting().remove(0);
+    let (mut queued, _) = alerts::read(&young).unwrap().unwrap();
+    queued.alert.text = "late".into();
+    queued.due -= Duration::from_secs(3600);
+    alerts::save(
+        &young.with_file_name("00000000000000000002-down.json"),
+        &queued,
+    )
+    .unwrap();
+    queued.alert.text = "old".into();
+    queued.due -= alerts::MAX_AGE;
+    alerts::save(
+        &young.with_file_name("00000000000000000001-down.json"),
+        &queued,
+    )
+    .unwrap();
+    fs::write(young.with_file_name("00000000000000000000-down.json"), "{").unwrap();
+    let said = home.alert("send", 0);
+    assert!(said.contains("dropped    older than a day: old"), "{said}");
+    assert!(said.contains("not an alert"), "{said}");
+    let late = requests.recv_timeout(PATIENCE).unwrap().body;
+    assert_eq!(late, "late (told 1 h late)");
+    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "young");
+    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_test_tells_what_each_side_answered() {
+    let (address, requests) = receiver(&["200 OK", "404 Not Found", "302 Found"]);
+    let home = Home::told_at(
+        address,
+        "ntfy",
+        "[alert]\ncommand = [\"/bin/echo\", \"heard\"]",
+    );
+    let said = home.alert("test", 0);
+    assert!(
+        said.contains("delivered  webhook: status 200 taken\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("delivered  command: exit status 0 heard"),
+        "{said}"
+    );
+    let request = requests.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(
+        request.body,
+        format!("{UNIT}: this is a test, alerts arrive")
+    );
+    assert_eq!(request.field("priority"), "default");
+    for status in ["404", "302"] {
+        let said = home.alert("test", 1);
+        assert!(
+            said.contains(&format!("failed     webhook: status {status} taken")),
+            "{said}"
+        );
+    }
+    let said = Home::with("").alert("test", 1);
+    assert!(said.contains("nobody is to be told"), "{said}");
+}
+
+#[test]
+fn a_url_from_a_credential_is_used_and_never_told() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::with("[alert.webhook]\nurl_credential = \"alert-url\"\npreset = \"ntfy\"");
+    home.queue(Kind::Down, "down");
+    let said_without = home.alert("send", 1);
+    assert!(
+        said_without.contains("LoadCredential=alert-url:PATH"),
+        "{said_without}"
+    );
+    let send = |url: &str, status| {
+        fs::write(home.0.path().join("alert-url"), url).unwrap();
+        let mut command = home.command("send");
+        command.env("CREDENTIALS_DIRECTORY", home.0.path());
+        said(&command.output().unwrap(), status)
+    };
+    // Nobody listens at port 1; the other is no URL at all.
+    send("http://127.0.0.1:1/s3cr3t-topic", 1);
+    send("http://[s3cr3t-topic", 1);
+    send(&format!("http://{address}/s3cr3t-topic\n"), 0);
+    assert!(
+        requests
+            .recv_timeout(PATIENCE)
+            .unwrap()
+            .header
+            .starts_with("POST /s3cr3t-topic ")
+    );
+}
+
+#[test]
+fn only_a_certificate_that_the_system_trusts_will_do() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream: StreamOwned<_, TcpStream> =
+                StreamOwned::new(connection, stream.unwrap());
+            // A client that does not trust it hangs up here.
+            if stream.conn.complete_io(&mut stream.sock).is_ok() {
+                Request::read(&mut stream);
+                answer(&mut stream, "200 OK");
+            }
+        }
+    });
+    let home = Home::with(&format!(
+        "alert.webhook.url = \"https://localhost:{port}/s3cr3t\""
+    ));
+    let test = |root: &rcgen::Certificate, status| {
+        let bundle = home.0.path().join("roots.pem");
+        fs::write(&bundle, root.pem()).unwrap();
+        let mut command = home.command("test");
+        command.env("SSL_CERT_FILE", bundle);
+        said(&command.output().unwrap(), status)
+    };
+    let told = test(&certificate, 0);
+    assert!(told.contains("status 200"), "{told}");
+    let other = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let other = other
+        .self_signed(&rcgen::KeyPair::generate().unwrap())
+        .unwrap();
+    let told = test(&other, 1);
+    assert!(told.contains("certificate"), "{told}");
+}
