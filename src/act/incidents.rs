@@ -98,7 +98,7 @@ pub(super) fn within<T: Send + 'static>(
 ) -> Result<T, Line> {
     let (sender, receiver) = channel();
     thread::Builder::new()
-        .name("incident".to_owned())
+        .name(what.to_owned())
         .spawn(move || sender.send(work()))
         .map_err(|e| Line::new(&format!("cannot start a thread to write {what}: {e}")))?;
     receiver.recv_timeout(budget).map_err(|_| {

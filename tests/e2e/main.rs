@@ -12,6 +12,7 @@
     clippy::unwrap_used
 )]
 
+mod alerts;
 mod demo;
 mod environment;
 mod history;
@@ -75,6 +76,7 @@ fn trials() -> Vec<Trial> {
         history::trials(),
         environment::trials(),
         sandbox::trials(),
+        alerts::trials(),
     ]
     .into_iter()
     .flatten()
