@@ -678,3 +678,22 @@ impl Daemon {
         self.warned = standing;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_gatehound_without_alerts_remembered_is_gone_on_with() {
+        let memory = Memory {
+            own_unit: "gatehound.service".to_owned(),
+            unit: "openclaw-gateway.service".to_owned(),
+            state: State::default(),
+            told: Told::default(),
+        };
+        let mut older = serde_json::to_value(&memory).unwrap();
+        older.as_object_mut().unwrap().remove("told").unwrap();
+        let read: Memory = serde_json::from_value(older).unwrap();
+        assert_eq!(read.told, Told::default());
+    }
+}

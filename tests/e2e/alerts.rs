@@ -215,6 +215,8 @@ fn without_unit() {
             event("warning")(record) && record.message().contains("run gatehound install")
         });
     systemctl(&["stop", &rig.gatehound]);
+    rig.journal
+        .wait_for("the end of the watch", PATIENCE, event("leaving"));
     let warnings = rig
         .journal
         .all()
