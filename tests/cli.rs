@@ -832,3 +832,114 @@ fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
     );
     assert!(said.contains("crontab -e"), "{said}");
 }
+
+/// A home with an openclaw.json and one generation of it that was proven good.
+fn with_generation(text: &str) -> (Home, PathBuf) {
+    use gatehound::{act::snapshots, sense::openclaw_files::Place};
+    let home = Home::new();
+    let config = home.0.path().join(".openclaw/openclaw.json");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&config, text).unwrap();
+    let store = snapshots::Store::new(&home.0.path().join(".local/state/gatehound"));
+    let proof = snapshots::Proof {
+        run: "c0ffee".to_owned(),
+        started: std::time::Duration::from_secs(u64::MAX),
+        place: Place {
+            path: config.clone(),
+            include_roots: Vec::new(),
+        },
+    };
+    let now = std::time::Duration::from_secs(1_700_000_000);
+    snapshots::proven(&store, proof, now, 10).unwrap().unwrap();
+    (home, config)
+}
+
+const GOOD: &str = "{gateway: {port: 18789, auth: {token: 'hunter2'}}, x: 'sk-abcDEF0123456789'}";
+const BAD: &str = "{gateway: {port: 18790, auth: {token: 'hunter3'}}, x: 'sk-abcDEF9876543210'}";
+
+#[test]
+fn generations_are_listed_with_the_one_that_is_current() {
+    let home = Home::new();
+    let none = home.run(&["config", "list"]);
+    assert!(stdout(&none).contains("is kept yet"), "{none:?}");
+    failed_saying(
+        &home.run(&["config", "diff"]),
+        1,
+        &["no generation is kept yet"],
+    );
+    let (home, config) = with_generation(GOOD);
+    let listed = stdout(&home.run(&["config", "list"]));
+    assert!(
+        listed.contains("proven") && listed.contains("c0ffee"),
+        "{listed}"
+    );
+    assert!(listed.contains("  current\n"), "{listed}");
+    fs::write(config, BAD).unwrap();
+    assert!(!stdout(&home.run(&["config", "list"])).contains("current"));
+    failed_saying(
+        &home.run(&["config", "diff", "7"]),
+        1,
+        &["there is no generation 7"],
+    );
+}
+
+#[test]
+fn a_diff_shows_what_differs_and_no_secret() {
+    let (home, config) = with_generation(GOOD);
+    let same = stdout(&home.run(&["config", "diff"]));
+    assert_eq!(same, "the configuration is that of generation 1\n");
+    fs::write(&config, BAD).unwrap();
+    let shown = stdout(&home.run(&["config", "diff", "1"]));
+    let expected = [
+        "- gateway.auth.token = (hidden)",
+        "+ gateway.auth.token = (hidden)",
+        "- gateway.port = 18789",
+        "+ gateway.port = 18790",
+        "- x = (hidden)",
+        "+ x = (hidden)",
+    ];
+    assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), expected);
+    fs::write(&config, "{gateway: {auth: {token: hunter3").unwrap();
+    let shown = home.run(&["config", "diff"]);
+    assert!(stdout(&shown).contains("is not JSON5 now"), "{shown:?}");
+    assert!(!format!("{shown:?}").contains("hunter"), "{shown:?}");
+}
+
+#[test]
+fn a_restore_needs_a_yes_keeps_what_it_replaces_and_says_how_to_start() {
+    let (home, config) = with_generation(GOOD);
+    fs::write(&config, b"\xff{ hunter3").unwrap();
+    failed_saying(&home.run(&["config", "restore"]), 1, &["give --yes"]);
+    assert_eq!(fs::read(&config).unwrap(), b"\xff{ hunter3");
+    let said = stdout(&home.run(&["config", "restore", "--yes"]));
+    for part in [
+        "kept what was there as generation 2",
+        "restored generation 1",
+        "systemctl --user reset-failed openclaw-gateway.service",
+        "systemctl --user start openclaw-gateway.service",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("hunter"), "{said}");
+    assert_eq!(fs::read_to_string(&config).unwrap(), GOOD);
+    let again = stdout(&home.run(&["config", "restore", "--yes"]));
+    assert!(again.contains("generation 1 already"), "{again}");
+    home.run(&["config", "restore", "2", "--yes"]);
+    assert_eq!(fs::read(&config).unwrap(), b"\xff{ hunter3");
+}
+
+#[test]
+fn a_read_only_configuration_is_not_restored() {
+    let (home, config) = with_generation(GOOD);
+    fs::write(&config, BAD).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o400)).unwrap();
+    let output = home.run(&["config", "restore", "--yes"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("is read-only; nothing is restored: chmod u+w"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(fs::read_to_string(&config).unwrap(), BAD);
+}

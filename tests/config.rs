@@ -218,6 +218,10 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
         r#"backoff = []: needs at least one delay, such as ["5s", "10s", "20s"]"#,
     );
     check_refused(
+        "[config]\nkeep = 0",
+        "config.keep = 0: must be from 1 to 1000",
+    );
+    check_refused(
         "[pause]\nflag_file = 'flag'",
         r#"pause.flag_file = "flag": must be an absolute path that can be printed, such as "/tmp/openclaw-maintenance""#,
     );
@@ -228,7 +232,7 @@ fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused(
         "intervall = '30s'",
         "intervall: unknown key; known are backoff, debounce, interval, rearm, settle, alert, alert.webhook, \
-         forced_stops, gateway, patience, pause, probe, stop_timeout",
+         config, forced_stops, gateway, patience, pause, probe, stop_timeout",
     );
     check_refused(
         "[probe]\ntimeout = '5s'",
@@ -367,7 +371,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("rearm"), (r#""15m""#, "default"));
-    assert_eq!(shown.len(), 34);
+    assert_eq!(shown.len(), 35);
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod journal;
 pub mod manager;
 pub mod notify;
 pub mod pause;
+pub mod snapshots;
 pub mod sweep;
 pub mod tidy;
 pub mod webhook;

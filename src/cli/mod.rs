@@ -12,11 +12,13 @@ macro_rules! say {
 mod alert;
 mod check;
 mod config;
+mod config_diff;
 mod doctor;
 mod emergency_stop;
 mod history;
 mod install;
 mod pause;
+mod snapshots;
 mod status;
 mod tidy;
 
@@ -145,7 +147,7 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// The settings
+    /// The settings, and the generations of openclaw.json
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Who is told when the gateway is down
@@ -167,6 +169,21 @@ enum ConfigCommand {
     Show,
     /// Check the settings without starting: 0 right, 78 wrong
     Check,
+    /// List the kept generations of the gateway's openclaw.json
+    List,
+    /// Show what differs between a generation and openclaw.json, secrets hidden
+    Diff {
+        /// Its number, as list shows it; the one that was proven good last if not given
+        generation: Option<u32>,
+    },
+    /// Put a generation of openclaw.json back; what it replaces is kept
+    Restore {
+        /// Its number, as list shows it; the one that was proven good last if not given
+        generation: Option<u32>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,6 +243,13 @@ impl Cli {
             Command::Config(ConfigCommand::Check) => config::check(sources),
             Command::Alert(AlertCommand::Test) => alert::test(&sources),
             Command::Alert(AlertCommand::Send) => alert::send(&sources),
+            Command::Config(ConfigCommand::List) => snapshots::list(&sources),
+            Command::Config(ConfigCommand::Diff { generation }) => {
+                snapshots::diff(&sources, generation)
+            }
+            Command::Config(ConfigCommand::Restore { generation, yes }) => {
+                snapshots::restore(&sources, generation, yes)
+            }
             Command::Install { dry_run } => install::install(sources, dry_run),
             Command::Uninstall => install::uninstall(&sources),
         }

@@ -10,9 +10,13 @@ use std::{
 };
 
 use crate::{
-    act::{manager::UserManager, sweep::Holder},
+    act::{
+        manager::UserManager,
+        snapshots::{self, Store},
+        sweep::Holder,
+    },
     decide::{
-        EVIDENCE_LIMIT, JOURNAL_LIMIT, READY_LIMIT,
+        EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, READY_LIMIT,
         facts::{
             Failure, Health, Incarnation, Listener, Look, Monotonic, Outcome, Pause, Probe, Stall,
             UnitFacts,
@@ -62,6 +66,10 @@ pub struct Senses {
     update: update::Bound,
     /// What a run said at its end, asked for once.
     last_words: Option<(Incarnation, Option<Line>)>,
+    /// The kept configurations, and the command that restores the last one; where a look shall tell of them.
+    pub kept: Option<(Store, Line)>,
+    /// What [`Look::remedy`] is for a run, asked for once.
+    remedy: Option<(Incarnation, Option<Line>)>,
     /// Whether a run's crash-loop breaker tripped, asked for once.
     breaker: Option<(Incarnation, Option<Line>)>,
 }
@@ -132,6 +140,8 @@ impl Senses {
             last: None,
             update: update::Bound::default(),
             last_words: None,
+            kept: None,
+            remedy: None,
             breaker: None,
         }
     }
@@ -169,6 +179,11 @@ impl Senses {
         let (pause, mut warnings) = self.pause(settings);
         let update = self.update(unit.as_ref().ok().filter(|_| !healthy), &mut warnings);
         let last_words = unit.as_ref().ok().and_then(|unit| self.last_words(unit));
+        let remedy = unit
+            .as_ref()
+            .ok()
+            .filter(|unit| is_refusal(unit))
+            .and_then(|unit| self.remedy(unit, &found));
         let look = Look {
             began,
             unit,
@@ -176,6 +191,7 @@ impl Senses {
             pause,
             update,
             last_words,
+            remedy,
             debugged: probed.debugged,
             stranger: probed.stranger,
             progress,
@@ -252,10 +268,8 @@ impl Senses {
 
     /// What the gateway said of its configuration, where its unit failed for that; asked for once a run.
     fn last_words(&mut self, unit: &UnitFacts) -> Option<Line> {
-        /// EX_CONFIG of sysexits(3).
-        const REFUSED: i32 = 78;
         let run = unit.invocation_id.as_ref()?;
-        if unit.active_state != "failed" || unit.exec_main_status != REFUSED {
+        if !is_refusal(unit) {
             return None;
         }
         if self
@@ -267,6 +281,24 @@ impl Senses {
             self.last_words = Some((run.clone(), said));
         }
         self.last_words.as_ref()?.1.clone()
+    }
+
+    /// The command that restores the configuration that was proven good last, where it is another one.
+    fn remedy(&mut self, unit: &UnitFacts, found: &Found) -> Option<Line> {
+        let run = unit.invocation_id.as_ref()?;
+        let asked = self.remedy.as_ref().filter(|(asked, _)| asked == run);
+        if let Some((_, remedy)) = asked {
+            return remedy.clone();
+        }
+        let (store, command) = self.kept.clone()?;
+        let differs = snapshots::differs(store, found.place()?, KEEP_LIMIT);
+        let remedy = differs.map(|generation| {
+            Line::new(&format!(
+                "it is not the configuration that worked last; {command} restores that one, generation {generation}"
+            ))
+        });
+        self.remedy = Some((run.clone(), remedy.clone()));
+        remedy
     }
 
     /// What a run of the gateway wrote last; nothing if that cannot be had in time.
@@ -429,6 +461,13 @@ impl Senses {
             }
         }
     }
+}
+
+/// Whether the unit failed because the gateway refused its configuration.
+fn is_refusal(unit: &UnitFacts) -> bool {
+    /// EX_CONFIG of sysexits(3).
+    const REFUSED: i32 = 78;
+    unit.active_state == "failed" && unit.exec_main_status == REFUSED
 }
 
 /// How long a loop that turns gets to notice that the request it did not answer is over.

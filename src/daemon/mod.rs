@@ -9,6 +9,7 @@ pub mod look;
 
 use std::{
     path::{Path, PathBuf},
+    sync::mpsc::{Receiver, TryRecvError},
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ use crate::{
         journal::Journal,
         manager::{ManagerError, UserManager},
         notify::{Notifier, Watchdog},
+        snapshots::{self, Generation, Proof, Store},
         sweep,
     },
     decide::{
@@ -41,6 +43,7 @@ use crate::{
         http::Target,
         processes,
         wake::Waker,
+        wall_clock,
     },
 };
 use alerts::Alerts;
@@ -215,6 +218,18 @@ fn start(manager: &mut UserManager, unit: &str) -> Result<(), Line> {
     done.map_err(|e| Line::new(&e.to_string()))
 }
 
+/// The run that was looked at, if it is up and its configuration can be found; a unit that does not say when the run
+/// was started proves nothing.
+fn proof(seen: &Seen) -> Option<Proof> {
+    let unit = seen.look.unit.as_ref().ok()?;
+    let is_known = unit.active_state == "active" && !unit.active_since_wall.is_zero();
+    Some(Proof {
+        run: unit.invocation_id.clone().filter(|_| is_known)?.0,
+        started: unit.active_since_wall,
+        place: seen.found.place()?,
+    })
+}
+
 struct Daemon {
     settings: Settings,
     sources: Sources,
@@ -231,6 +246,12 @@ struct Daemon {
     /// What was taken down for a restart that may follow.
     evidence: Option<Evidence>,
     alerts: Alerts,
+    /// What would prove the configuration good if the run that was looked at last is vouched for.
+    proof: Option<Proof>,
+    /// The run that was vouched for and whose configuration was looked at for that.
+    proven: Option<String>,
+    /// The configuration that is being kept meanwhile.
+    keeping: Option<Receiver<Result<Option<Generation>, Line>>>,
     /// The state as the file holds it, with the alerts that were told.
     saved: Option<(State, Told)>,
     /// Time spent suspended since boot.
@@ -264,7 +285,7 @@ impl Daemon {
         if let Some(owed) = &state.owed {
             manager.adopt(owed.stop_job);
         }
-        let daemon = Self {
+        let mut daemon = Self {
             settings,
             sources,
             waker: Waker::new(&dir)?,
@@ -285,6 +306,9 @@ impl Daemon {
             target: None,
             evidence: None,
             alerts,
+            proof: None,
+            proven: None,
+            keeping: None,
             saved: None,
             suspended: Clock.suspended(),
             warned: Vec::new(),
@@ -292,6 +316,10 @@ impl Daemon {
             untold: None,
             leaving: false,
         };
+        daemon.senses.kept = daemon.store().map(|store| {
+            let profile = daemon.sources.profile.as_deref();
+            (store, snapshots::restore_command(profile))
+        });
         Ok((daemon, left))
     }
 
@@ -374,12 +402,14 @@ impl Daemon {
                 let seen = self.look();
                 self.port = seen.found.port;
                 self.target = seen.target();
+                self.proof = proof(&seen);
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
                 self.alert();
             }
             if self.leaving {
                 break;
             }
+            self.keep_config();
             look = self.sleep(notifier);
         }
     }
@@ -396,6 +426,54 @@ impl Daemon {
         self.save();
         if let Some(why) = failed {
             self.warn(why);
+        }
+    }
+
+    fn store(&self) -> Option<Store> {
+        let state = folders::state(&self.sources.variables, self.sources.profile.as_deref());
+        state.ok().as_deref().map(Store::new)
+    }
+
+    /// Has the configuration of a run kept, once, when the run is first vouched for.
+    /// Nobody waits for the disk: what became of it is told in a later round.
+    fn keep_config(&mut self) {
+        match self.keeping.as_ref().map(Receiver::try_recv) {
+            Some(Err(TryRecvError::Empty)) => return,
+            Some(Ok(kept)) => self.config_kept(kept),
+            Some(Err(TryRecvError::Disconnected)) | None => {}
+        }
+        self.keeping = None;
+        if !matches!(self.state.phase, decide::Phase::Vouching { .. }) {
+            return;
+        }
+        let new = |proof: &Proof| self.proven.as_ref() != Some(&proof.run);
+        let (Some(proof), Some(store)) = (self.proof.take().filter(new), self.store()) else {
+            return;
+        };
+        self.proven = Some(proof.run.clone());
+        let keep = self.settings.config.keep;
+        match snapshots::keep_proven(store, proof, wall_clock::now(), keep) {
+            Ok(keeping) => self.keeping = Some(keeping),
+            Err(why) => self.config_kept(Err(why)),
+        }
+    }
+
+    fn config_kept(&mut self, kept: Result<Option<Generation>, Line>) {
+        match kept {
+            Ok(Some(kept)) => {
+                let path = kept
+                    .files
+                    .first()
+                    .map(|file| file.path.display().to_string());
+                self.record(&Record::ConfigKept {
+                    generation: kept.number,
+                    path: Line::new(&path.unwrap_or_default()),
+                });
+            }
+            Ok(None) => {}
+            Err(why) => self.warn(Line::new(&format!(
+                "the gateway's configuration is not kept: {why}; going on without"
+            ))),
         }
     }
 

@@ -64,6 +64,9 @@ pub struct UnitFacts {
     pub main_pid: u32,
     /// `ActiveEnterTimestampMonotonic`: when the current run became active; 0 if it never did.
     pub active_since: Monotonic,
+    /// `ActiveEnterTimestamp`: the same by the wall clock, since the Unix epoch.
+    /// For the times of files, never for the policy, because that clock can be set (rule 10).
+    pub active_since_wall: Duration,
     /// `InactiveEnterTimestampMonotonic`: when the last run was over; 0 if none was.
     pub inactive_since: Monotonic,
     /// `StateChangeTimestampMonotonic`: when the unit's state changed last.
@@ -214,6 +217,9 @@ pub struct Look {
     pub update: Option<Line>,
     /// What the gateway's last run said of its end, looked up where the unit refused its configuration.
     pub last_words: Option<Line>,
+    /// What gets the gateway going again, looked up with [`Look::last_words`]: the command that restores
+    /// the configuration that was proven good last, where it is another one.
+    pub remedy: Option<Line>,
     /// A tracer is attached to the gateway's process: a human is at work.
     pub debugged: bool,
     /// A process of another user that listens on the gateway's port.

@@ -140,6 +140,13 @@ pub enum Record {
     NoLongerDegraded,
     /// The settings were read again.
     Reloaded,
+    /// The configuration of a gateway that is healthy was kept.
+    ConfigKept {
+        /// The number of its generation.
+        generation: u32,
+        /// The gateway's openclaw.json.
+        path: Line,
+    },
     /// Something is not as it should be, and Gatehound goes on.
     Warning {
         /// What was seen, what is done, what comes next.
@@ -280,6 +287,7 @@ impl Record {
             | Self::Reset
             | Self::NoLongerDegraded
             | Self::Reloaded
+            | Self::ConfigKept { .. }
             | Self::Warning { .. }
             | Self::Of { .. } => {}
         }
@@ -313,6 +321,7 @@ impl Record {
             Self::Degraded { .. } => "degraded",
             Self::NoLongerDegraded => "no-longer-degraded",
             Self::Reloaded => "reloaded",
+            Self::ConfigKept { .. } => "config-kept",
             Self::Warning { .. } => "warning",
             Self::Of { record, .. } => record.event(),
         }
@@ -346,6 +355,7 @@ impl Record {
             Self::Degraded { .. } => "22035b910ee74734b689454d66bac686",
             Self::NoLongerDegraded => "ffa8923a453d4988a3c3ad8967d6628a",
             Self::Reloaded => "ff863b6c074c44c09d72fe9a5bb3a017",
+            Self::ConfigKept { .. } => "d55f393bc92a47499c48b55a044c46b5",
             Self::Warning { .. } => "7bb8dfa2417d478e9194daf607465a8d",
             Self::Of { record, .. } => record.message_id(),
         }
@@ -378,6 +388,7 @@ impl Record {
             | Self::Reset
             | Self::NoLongerDegraded
             | Self::Evidence { .. }
+            | Self::ConfigKept { .. }
             | Self::Reloaded => Level::Notice,
             Self::Of { record, .. } => record.level(),
         }
@@ -486,6 +497,9 @@ impl Record {
             ),
             Self::NoLongerDegraded => "gateway healthy, no longer degraded".to_owned(),
             Self::Reloaded => "settings read again".to_owned(),
+            Self::ConfigKept { generation, path } => {
+                format!("{path} is proven good, kept as generation {generation}")
+            }
             Self::Warning { text } => text.to_string(),
             Self::Of { record, .. } => record.text(),
         }
@@ -727,6 +741,13 @@ mod tests {
                 "reset by a human, the ladder is back at its first rung",
             ),
             (
+                Record::ConfigKept {
+                    generation: 3,
+                    path: "/h/.openclaw/openclaw.json".into(),
+                },
+                "/h/.openclaw/openclaw.json is proven good, kept as generation 3",
+            ),
+            (
                 Record::Warning {
                     text: "the flag file belongs to another user, it is ignored".into(),
                 },
@@ -753,7 +774,7 @@ mod tests {
             .iter()
             .map(|(record, _)| record.message_id())
             .collect();
-        assert_eq!(kinds.len(), 22, "a kind of record is not listed");
+        assert_eq!(kinds.len(), 23, "a kind of record is not listed");
         assert_eq!(ids.len(), kinds.len());
         for id in ids {
             assert!(id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit()));

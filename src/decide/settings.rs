@@ -41,6 +41,8 @@ pub struct Settings {
     pub pause: PauseSettings,
     /// Who is told, past the gateway.
     pub alert: AlertSettings,
+    /// What is kept of the gateway's configuration.
+    pub config: ConfigSettings,
 }
 
 /// How long the ladder rests once it is used up.
@@ -242,7 +244,26 @@ impl Default for Settings {
             forced_stops: ForcedStops::default(),
             pause: PauseSettings::default(),
             alert: AlertSettings::default(),
+            config: ConfigSettings::default(),
         }
+    }
+}
+
+/// What is kept of the gateway's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigSettings {
+    /// Generations that are kept of what was proven good, and as many of what a restore replaced.
+    pub keep: usize,
+}
+
+/// More generations than this is a slip of the pen, and each may have megabytes.
+const MAX_KEPT: usize = 1000;
+
+impl Default for ConfigSettings {
+    fn default() -> Self {
+        // Weeks of changes by hand, at a few kilobytes each.
+        Self { keep: 10 }
     }
 }
 
@@ -350,6 +371,14 @@ impl Settings {
         if self.forced_stops.limit == 0 {
             let right = "must be at least 1: a gateway that hangs cannot be stopped otherwise";
             return Err(Invalid::new("forced_stops.limit", "0", right));
+        }
+        if !(1..=MAX_KEPT).contains(&self.config.keep) {
+            let right = format!("must be from 1 to {MAX_KEPT}");
+            return Err(Invalid::new(
+                "config.keep",
+                self.config.keep.to_string(),
+                right,
+            ));
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::{
     line::Line,
     sense::{
         folders::Variables,
+        openclaw_files::Place,
         openclaw_json::{Reader, Said},
     },
 };
@@ -45,8 +46,20 @@ pub struct Found {
     pub profile: Option<String>,
     /// The gateway's openclaw.json, whether it exists or not; none where no home folder is known.
     pub config_path: Option<PathBuf>,
+    /// Folders beside its own from which openclaw.json may include files: `OPENCLAW_INCLUDE_ROOTS` of the unit.
+    pub include_roots: Vec<PathBuf>,
     /// Why openclaw.json says less than it could, if it does.
     pub doubt: Option<Line>,
+}
+
+impl Found {
+    /// Where the gateway's configuration is.
+    pub fn place(&self) -> Option<Place> {
+        Some(Place {
+            path: self.config_path.clone()?,
+            include_roots: self.include_roots.clone(),
+        })
+    }
 }
 
 /// Finds the gateway; keeps what makes finding it again cheap.
@@ -107,6 +120,7 @@ impl Finder {
             tls: settings.gateway.tls.or(said.tls).unwrap_or(false),
             profile,
             config_path,
+            include_roots: self.include_roots(&unit),
             doubt: said.doubt,
         }
     }
@@ -131,6 +145,16 @@ impl Finder {
             return Some(if is_former { former } else { path });
         };
         Some(home.join(format!(".openclaw-{profile}/openclaw.json")))
+    }
+
+    fn include_roots(&self, unit: &Unit) -> Vec<PathBuf> {
+        let roots = unit.variable("OPENCLAW_INCLUDE_ROOTS").unwrap_or_default();
+        let home = self.home_of(unit).unwrap_or_default();
+        let roots = roots
+            .split(':')
+            .map(str::trim)
+            .filter(|one| !one.is_empty());
+        roots.map(|root| below(&home, root)).collect()
     }
 
     fn home_of(&self, unit: &Unit) -> Option<PathBuf> {

@@ -15,6 +15,7 @@ pub mod gateway_log;
 pub mod http;
 pub mod journalctl;
 pub mod listeners;
+pub mod openclaw_files;
 pub mod openclaw_json;
 pub mod pause;
 pub mod processes;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Far more than a configuration of hundreds of agents.
-const MAX_FILE: u64 = 1024 * 1024;
+pub(super) const MAX_FILE: u64 = 1024 * 1024;
 
 /// Ten times the depth of a real configuration.
 ///
@@ -124,9 +124,7 @@ fn load(path: &Path) -> Result<Said, Line> {
 ///
 /// It is not a configuration; one key that is wrong is a doubt, and leaves the other one in force.
 pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
-    let text = str::from_utf8(bytes).map_err(|_| Line::new("not UTF-8 text"))?;
-    let Shallow(root) = json5::from_str(text).map_err(|e| Line::new(&format!("not JSON5: {e}")))?;
-    let Value::Object(root) = root else {
+    let Value::Object(root) = value(bytes)? else {
         return Err("not a JSON5 object".into());
     };
     let gateway = root.get("gateway");
@@ -163,6 +161,38 @@ pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
     Ok(said)
 }
 
+/// All that a file with these bytes says, as JSON; numbers that JSON does not have are `null`.
+///
+/// # Errors
+///
+/// It is not text or not JSON5.
+pub fn value(bytes: &[u8]) -> Result<Value, Line> {
+    let text = str::from_utf8(bytes).map_err(|_| Line::new("not UTF-8 text"))?;
+    let Shallow(root) = json5::from_str(text).map_err(|e| Line::new(&format!("not JSON5: {e}")))?;
+    Ok(root)
+}
+
+/// The files that a configuration names by `$include`, in any table and as it spells them.
+pub fn includes(value: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table {
+                match value {
+                    Value::String(name) if key == "$include" => found.push(name.as_str()),
+                    Value::Array(names) if key == "$include" => {
+                        found.extend(names.iter().filter_map(Value::as_str));
+                    }
+                    value => found.extend(includes(value)),
+                }
+            }
+        }
+        Value::Array(list) => found.extend(list.iter().flat_map(includes)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    found
+}
+
 /// A port as JavaScript takes it for a number: `18789.0` and `0x4965` are such, `"18789"` is not.
 fn number(value: &Value) -> Option<u16> {
     let number = value.as_f64()?;
@@ -179,7 +209,7 @@ fn passed_over(key: &str, value: &Value, wanted: &str) -> Line {
     Line::new(&format!("{key} = {value}: not {wanted}, passed over"))
 }
 
-/// A JSON5 value no deeper than [`MAX_DEPTH`], its lists left out: nothing that is wanted lies in one.
+/// A JSON5 value no deeper than [`MAX_DEPTH`].
 ///
 /// Of two equal keys the last counts, as in the gateway; a derived type would refuse them.
 struct Shallow(Value);
@@ -243,8 +273,11 @@ impl<'de> Visitor<'de> for Depth {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let below = self.below()?;
-        while list.next_element_seed(below)?.is_some() {}
-        Ok(Value::Null)
+        let mut elements = Vec::new();
+        while let Some(element) = list.next_element_seed(below)? {
+            elements.push(element);
+        }
+        Ok(Value::Array(elements))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
@@ -381,6 +414,15 @@ mod tests {
                 "{doubt}"
             );
         }
+    }
+
+    #[test]
+    fn includes_are_found_in_every_table_and_list() {
+        let text = "{$include: 'a', agents: {$include: ['b', 7, 'c']}, list: [{x: {$include: './d'}}], include: 'e'}";
+        let value = value(text.as_bytes()).unwrap();
+        let mut found = includes(&value);
+        found.sort_unstable();
+        assert_eq!(found, ["./d", "a", "b", "c"]);
     }
 
     #[test]

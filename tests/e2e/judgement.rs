@@ -45,6 +45,10 @@ pub fn trials() -> Vec<Trial> {
             degraded,
         ),
         ("evidence_is_taken_down_before_the_stop", evidence),
+        (
+            "a_refused_configuration_is_restored_by_the_command_that_is_told",
+            refused_configuration,
+        ),
     ];
     if std::env::var_os("E2E_LONG").is_some() {
         list.push((
@@ -74,6 +78,51 @@ fn starting(arguments: &'static str, own: &[(&str, &str)]) -> Rig {
     systemctl(&["start", &rig.gateway]);
     rig.start_gatehound();
     rig
+}
+
+fn refused_configuration() {
+    let rig = Rig::with(&short(&[], Setup::default()));
+    let home = PathBuf::from(std::env::var_os("HOME").expect("HOME"));
+    let config = home
+        .join(format!(".openclaw-{}", rig.profile))
+        .join("openclaw.json");
+    fs::create_dir_all(config.parent().expect("a folder")).expect("the gateway's folder");
+    let good = "{gateway: {mode: 'local', auth: {token: 'hunter2hunter2'}}}";
+    crate::rig::write(&config, good);
+    systemctl(&["start", &rig.gateway]);
+    rig.start_gatehound();
+    let kept = rig
+        .journal
+        .wait_for("the generation", PATIENCE, event("config-kept"));
+    assert!(
+        kept.message().contains("kept as generation 1"),
+        "{}",
+        kept.message()
+    );
+    crate::rig::write(&config, "{gateway: {mode: 'local', auth: {token: 'hunter3");
+    rig.mode("exit=78");
+    let standing_by = rig
+        .journal
+        .wait_for("the refusal", PATIENCE, event("standing-by"));
+    let command = format!("gatehound config restore --yes --profile {}", rig.profile);
+    assert!(
+        standing_by.message().contains(&command),
+        "{}",
+        standing_by.message()
+    );
+    assert!(rig.status_text().contains(&command));
+    let restored = rig.gatehound(&["config", "restore", "--yes"]);
+    assert!(restored.status.success(), "{restored:?}");
+    assert_eq!(fs::read_to_string(&config).expect("the file"), good);
+    let listed = rig.gatehound(&["config", "list"]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("replaced"), "{listed}");
+    systemctl(&["reset-failed", &rig.gateway]);
+    systemctl(&["start", &rig.gateway]);
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    for record in rig.journal.all() {
+        assert!(!record.message().contains("hunter"), "{}", record.message());
+    }
 }
 
 fn slow_start() {

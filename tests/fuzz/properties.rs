@@ -706,6 +706,7 @@ impl Run {
             foreign_job: self.foreign_job,
             pause: self.pause.clone(),
             update: None,
+            remedy: None,
             last_words: None,
             debugged: false,
             stranger: None,

@@ -3,6 +3,8 @@
 //! Owns which properties are read and how much foreign text is kept of them.
 //! It asks nobody.
 
+use std::time::Duration;
+
 use zbus::{DeserializeDict, OwnedObjectPath, Type};
 
 use crate::decide::facts::{Incarnation, Job, Monotonic, UnitFacts};
@@ -24,6 +26,7 @@ pub struct UnitProperties {
     sub_state: Option<String>,
     #[zbus(rename = "InvocationID")]
     invocation_id: Option<Vec<u8>>,
+    active_enter_timestamp: Option<u64>,
     active_enter_timestamp_monotonic: Option<u64>,
     inactive_enter_timestamp_monotonic: Option<u64>,
     state_change_timestamp_monotonic: Option<u64>,
@@ -70,6 +73,7 @@ pub fn facts(unit: UnitProperties, service: ServiceProperties, job: Option<Job>)
         invocation_id: incarnation(&unit.invocation_id.unwrap_or_default()),
         main_pid: service.main_pid.unwrap_or_default(),
         active_since: Monotonic(unit.active_enter_timestamp_monotonic.unwrap_or_default()),
+        active_since_wall: Duration::from_micros(unit.active_enter_timestamp.unwrap_or_default()),
         inactive_since: Monotonic(unit.inactive_enter_timestamp_monotonic.unwrap_or_default()),
         state_changed: Monotonic(unit.state_change_timestamp_monotonic.unwrap_or_default()),
         control_group: text.cut(service.control_group),

@@ -280,14 +280,19 @@ fn refused(look: &Look) -> (Standby, Line) {
         Ok(unit) => format!("exit status {}", unit.exec_main_status),
         Err(why) => why.to_string(),
     };
-    match (&look.health, &look.last_words) {
-        (Health::Healthy(_), _) => (
-            Standby::OtherGateway,
-            Line::new("another gateway serves the port"),
-        ),
-        (_, Some(words)) => (Standby::ConfigError, Line::new(&format!("{said}: {words}"))),
-        (_, None) => (Standby::ConfigError, Line::new(&said)),
+    if matches!(look.health, Health::Healthy(_)) {
+        let detail = Line::new("another gateway serves the port");
+        return (Standby::OtherGateway, detail);
     }
+    // The remedy first: the gateway's words may be long, and a line is cut at its end.
+    let remedy = look.remedy.as_ref().map(Line::as_str);
+    let parts = [
+        Some(said.as_str()),
+        remedy,
+        look.last_words.as_ref().map(Line::as_str),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    (Standby::ConfigError, Line::new(&parts.join(": ")))
 }
 
 fn transition(look: &Look) -> Line {

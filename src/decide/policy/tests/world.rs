@@ -543,6 +543,7 @@ impl World {
                 .updating
                 .then(|| "openclaw-update-1.scope is running".into()),
             debugged: self.debugged,
+            remedy: None,
             last_words: None,
             stranger: self.stranger.then(|| "pid 9 (sshd) of user 1001".into()),
             progress: self.progress,

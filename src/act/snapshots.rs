@@ -1,0 +1,622 @@
+//! Generations of the gateway's configuration: what was proven good, and what a restore replaced.
+//!
+//! Owns the folder they are kept in and how a configuration is put back; each generation is one file that is replaced whole.
+//! Knows nothing of what a configuration means, and never uses a name that OpenClaw keeps copies under.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::files::{cannot, ensure_private_dir, install, remove_unfinished, write_atomic};
+use crate::{
+    line::Line,
+    sense::{
+        files::{Links, read_limited},
+        openclaw_files::{self, ConfigFile, Place},
+    },
+};
+
+/// The largest generation that is read back: all of a configuration, escaped as JSON.
+const MAX_FILE: u64 = 32 * 1024 * 1024;
+
+/// Why a configuration is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A gateway was started with it and was healthy.
+    Proven,
+    /// A restore put another one in its place.
+    Replaced,
+}
+
+impl Kind {
+    /// The word for it, as in `gatehound config list`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// One kept configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generation {
+    /// Its number; of those that were proven good, the highest was so last.
+    pub number: u32,
+    /// Why it is kept.
+    pub kind: Kind,
+    /// When it was kept, since the Unix epoch.
+    pub kept: Duration,
+    /// The run of the gateway that proved it good, by its InvocationID.
+    pub run: Option<String>,
+    /// SHA-256 of all files, in hexadecimal.
+    pub hash: String,
+    /// The files, openclaw.json first.
+    pub files: Vec<KeptFile>,
+}
+
+/// One file of a kept configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptFile {
+    /// Where the gateway reads it.
+    pub path: PathBuf,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// Text where it is some; what a restore replaces may be anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// UTF-8.
+    Text(String),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl From<ConfigFile> for KeptFile {
+    fn from(file: ConfigFile) -> Self {
+        let text = String::from_utf8(file.bytes);
+        Self {
+            path: file.path,
+            content: text.map_or_else(|e| Content::Bytes(e.into_bytes()), Content::Text),
+        }
+    }
+}
+
+/// The command that restores the generation that was proven good last.
+pub fn restore_command(profile: Option<&str>) -> Line {
+    let profile = profile.map_or_else(String::new, |profile| format!(" --profile {profile}"));
+    Line::new(&format!("gatehound config restore --yes{profile}"))
+}
+
+/// The kept generations of one gateway.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The generations below Gatehound's state folder.
+    pub fn new(state: &Path) -> Self {
+        Self {
+            folder: state.join("config"),
+        }
+    }
+
+    /// All generations, oldest first; with a reason for each file of ours that cannot be read or makes no sense.
+    pub fn list(&self) -> (Vec<Generation>, Vec<Line>) {
+        let (mut kept, mut wrong) = (Vec::new(), Vec::new());
+        for (number, path) in self.numbers() {
+            match load(&path, number) {
+                Ok(generation) => kept.push(generation),
+                Err(why) => wrong.push(Line::new(&format!(
+                    "{}: {why}; passed over",
+                    path.display()
+                ))),
+            }
+        }
+        (kept, wrong)
+    }
+
+    /// The generation that was proven good last.
+    pub fn last_proven(&self) -> Option<Generation> {
+        let (kept, _) = self.list();
+        kept.into_iter().rfind(|one| one.kind == Kind::Proven)
+    }
+
+    /// Keeps a configuration, unless one with the same content is kept already; the new generation, if there is one.
+    ///
+    /// A content that is proven good again after another takes a new number and gives up its old one.
+    ///
+    /// # Errors
+    ///
+    /// The disk is full or read-only, or an old generation cannot be removed.
+    pub fn keep(
+        &self,
+        kind: Kind,
+        run: Option<String>,
+        files: Vec<KeptFile>,
+        kept: Duration,
+        keep: usize,
+    ) -> Result<Option<Generation>, Line> {
+        let hash = hash(&files);
+        let (all, _) = self.list();
+        let is_last =
+            |one: &Generation| all.iter().rfind(|any| any.kind == Kind::Proven) == Some(one);
+        let same = all.iter().filter(|one| one.hash == hash);
+        let known = same
+            .clone()
+            .any(|one| kind == Kind::Replaced || is_last(one));
+        if known {
+            return Ok(None);
+        }
+        let superseded: Vec<u32> = same.map(|one| one.number).collect();
+        if let Some(state) = self.folder.parent() {
+            ensure_private_dir(state)?;
+        }
+        ensure_private_dir(&self.folder)?;
+        remove_unfinished(&self.folder, |name| number(name).is_some());
+        // A file that makes no sense keeps its number: it is not ours to write over.
+        let last = self.numbers().last().map_or(0, |(number, _)| *number);
+        let generation = Generation {
+            number: last.saturating_add(1),
+            kind,
+            kept,
+            run,
+            hash,
+            files,
+        };
+        let bytes = serde_json::to_vec(&generation)
+            .map_err(|e| Line::new(&format!("cannot write a generation as JSON: {e}")))?;
+        write_atomic(&self.path(generation.number), &bytes)?;
+        let old: Vec<u32> = all
+            .iter()
+            .filter(|one| one.kind == kind)
+            .map(|one| one.number)
+            .collect();
+        let surplus = (old.len() + 1).saturating_sub(keep);
+        for number in superseded.into_iter().chain(old.into_iter().take(surplus)) {
+            let path = self.path(number);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(cannot("remove", &path, &e));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(Some(generation))
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("{number}.json"))
+    }
+
+    /// Our files by their numbers, lowest first; whatever else lies in the folder, somebody put there, and it stays.
+    fn numbers(&self) -> Vec<(u32, PathBuf)> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut found: Vec<_> = entries
+            .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+fn number(name: &str) -> Option<u32> {
+    let number: u32 = name.strip_suffix(".json")?.parse().ok()?;
+    (format!("{number}.json") == name).then_some(number)
+}
+
+fn load(path: &Path, number: u32) -> Result<Generation, Line> {
+    let contents = read_limited(path, MAX_FILE, Links::Refuse)?.ok_or("it is gone")?;
+    // The reason stays out of it, because it may quote what is secret.
+    let generation: Generation =
+        serde_json::from_slice(&contents.bytes).map_err(|_| Line::new("not a generation"))?;
+    let is_whole = generation.number == number && generation.hash == hash(&generation.files);
+    let is_placed =
+        !generation.files.is_empty() && generation.files.iter().all(|file| file.path.is_absolute());
+    if is_whole && is_placed {
+        Ok(generation)
+    } else {
+        Err("its content is not what was kept".into())
+    }
+}
+
+/// One hash over all files with their paths.
+pub fn hash(files: &[KeptFile]) -> String {
+    let mut hash = Sha256::new();
+    for file in files {
+        for part in [
+            file.path.as_os_str().as_encoded_bytes(),
+            file.content.bytes(),
+        ] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The configuration as it is now; none where it cannot be read as one.
+pub fn current(place: &Place) -> Result<Vec<KeptFile>, Line> {
+    let files = openclaw_files::read(place)?;
+    Ok(files.into_iter().map(KeptFile::from).collect())
+}
+
+/// The generation that was proven good last, where the configuration is another one now; none also where that cannot
+/// be told within `budget`.
+pub fn differs(store: Store, place: Place, budget: Duration) -> Option<u32> {
+    let (sender, receiver) = channel();
+    let compare = move || {
+        let last = store.last_proven()?;
+        let same = current(&place).is_ok_and(|files| hash(&files) == last.hash);
+        // What was kept of another place is put back there, where nobody reads it.
+        let here = last.files.first()?.path == place.path;
+        (here && !same).then_some(last.number)
+    };
+    thread::Builder::new()
+        .name("config".to_owned())
+        .spawn(move || sender.send(compare()))
+        .ok()?;
+    receiver.recv_timeout(budget).ok().flatten()
+}
+
+/// What proves a configuration good: a run of the gateway that is healthy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The run, by its InvocationID.
+    pub run: String,
+    /// When it was started, since the Unix epoch.
+    pub started: Duration,
+    /// Where its configuration is.
+    pub place: Place,
+}
+
+/// Keeps the configuration that a healthy gateway was started with, in a thread of its own that nobody waits for;
+/// what became of it comes through the channel.
+///
+/// # Errors
+///
+/// No thread can be started.
+pub fn keep_proven(
+    store: Store,
+    proof: Proof,
+    kept: Duration,
+    keep: usize,
+) -> Result<Receiver<Result<Option<Generation>, Line>>, Line> {
+    let (sender, receiver) = channel();
+    thread::Builder::new()
+        .name("config".to_owned())
+        .spawn(move || sender.send(proven(&store, proof, kept, keep)))
+        .map_err(|e| {
+            Line::new(&format!(
+                "cannot start a thread to keep the configuration: {e}"
+            ))
+        })?;
+    Ok(receiver)
+}
+
+/// As [`keep_proven`], at once.
+///
+/// # Errors
+///
+/// The configuration cannot be read or kept.
+pub fn proven(
+    store: &Store,
+    proof: Proof,
+    kept: Duration,
+    keep: usize,
+) -> Result<Option<Generation>, Line> {
+    // A gateway may live on its defaults and its environment alone.
+    let path = &proof.place.path;
+    if fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let files = openclaw_files::read(&proof.place)?;
+    // Whoever wrote to it since, this run was not started with it; the next one may be.
+    if files.iter().any(|file| proof.started <= file.changed) {
+        return Ok(None);
+    }
+    let files = files.into_iter().map(KeptFile::from).collect();
+    store.keep(Kind::Proven, Some(proof.run), files, kept, keep)
+}
+
+/// Puts the files of a generation where they were, each at once, openclaw.json last.
+/// A link stays one and its target is written; a file that is there keeps its mode.
+///
+/// # Errors
+///
+/// A file or its folder is read-only, or the disk is full; nothing is changed then, or what was changed is put back.
+pub fn restore(generation: &Generation) -> Result<(), Line> {
+    let targets: Vec<_> = generation
+        .files
+        .iter()
+        .rev()
+        .map(|file| Ok((target(&file.path)?, file)))
+        .collect::<Result<_, Line>>()?;
+    let mut before: Vec<(&Path, Option<Vec<u8>>, u32)> = Vec::new();
+    for ((path, mode), file) in &targets {
+        let old = openclaw_files::read_one(path)?.map(|old| old.bytes);
+        if old.as_deref() == Some(file.content.bytes()) {
+            continue;
+        }
+        let written = install(path, file.content.bytes(), *mode);
+        if let Err(why) = written {
+            for (path, old, mode) in before {
+                let _ = match old {
+                    Some(old) => install(path, &old, mode),
+                    None => fs::remove_file(path).map_err(|e| cannot("remove", path, &e)),
+                };
+            }
+            return Err(Line::new(&format!("{why}; what was there stays")));
+        }
+        before.push((path, old, *mode));
+    }
+    Ok(())
+}
+
+/// The file that is to be written, and its mode; refused where a human or a tool made it read-only.
+fn target(path: &Path) -> Result<(PathBuf, u32), Line> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let file_mode = fs::metadata(&path)
+        .ok()
+        .map(|metadata| metadata.mode() & 0o777);
+    let folder_mode = fs::metadata(folder)
+        .map_err(|e| cannot("look at", folder, &e))?
+        .mode();
+    for (what, mode) in [(path.as_path(), file_mode), (folder, Some(folder_mode))] {
+        let is_open = nix::unistd::eaccess(what, nix::unistd::AccessFlags::W_OK).is_ok();
+        if mode.is_some_and(|mode| mode & 0o200 == 0 || !is_open) {
+            return Err(Line::new(&format!(
+                "{} is read-only; nothing is restored: chmod u+w it, or mend it where it is made",
+                what.display()
+            )));
+        }
+    }
+    Ok((path, file_mode.unwrap_or(0o600)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
+    const NOW: Duration = Duration::from_secs(1_700_000_000);
+
+    struct Rig(tempfile::TempDir);
+
+    impl Rig {
+        fn new(text: &str) -> Self {
+            let rig = Self(tempfile::tempdir().unwrap());
+            fs::create_dir(rig.0.path().join("openclaw")).unwrap();
+            rig.write(text);
+            rig
+        }
+        fn config(&self) -> PathBuf {
+            self.0.path().join("openclaw/openclaw.json")
+        }
+        fn write(&self, text: &str) {
+            fs::write(self.config(), text).unwrap();
+        }
+        fn store(&self) -> Store {
+            Store::new(&self.0.path().join("state"))
+        }
+        fn place(&self) -> Place {
+            Place {
+                path: self.config(),
+                include_roots: Vec::new(),
+            }
+        }
+        /// A healthy run that was started after all that was written.
+        fn prove(&self) -> Result<Option<Generation>, Line> {
+            self.prove_started(Duration::from_secs(u64::MAX))
+        }
+        fn prove_started(&self, started: Duration) -> Result<Option<Generation>, Line> {
+            let proof = Proof {
+                run: "c0ffee".to_owned(),
+                started,
+                place: self.place(),
+            };
+            proven(&self.store(), proof, NOW, 3)
+        }
+        fn numbers(&self) -> Vec<u32> {
+            self.store().list().0.iter().map(|one| one.number).collect()
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_content_is_kept_once_private_and_read_back_whole() {
+        let rig = Rig::new("{a: 1}");
+        let kept = rig.prove().unwrap().unwrap();
+        assert_eq!((kept.number, kept.kind), (1, Kind::Proven));
+        assert_eq!(rig.store().last_proven().unwrap(), kept);
+        assert_eq!(rig.prove(), Ok(None));
+        let folder = rig.0.path().join("state/config");
+        assert_eq!(
+            (mode(&folder), mode(&folder.join("1.json"))),
+            (0o700, 0o600)
+        );
+    }
+
+    #[test]
+    fn what_was_written_after_the_start_is_not_proven() {
+        let rig = Rig::new("{a: 1}");
+        let changed = openclaw_files::read_one(&rig.config())
+            .unwrap()
+            .unwrap()
+            .changed;
+        assert_eq!(rig.prove_started(changed), Ok(None));
+        assert!(
+            rig.prove_started(changed + Duration::from_micros(1))
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_gateway_without_a_configuration_has_none_to_keep() {
+        let rig = Rig::new("{a: 1}");
+        fs::remove_file(rig.config()).unwrap();
+        assert_eq!(rig.prove(), Ok(None));
+        std::os::unix::fs::symlink("nowhere", rig.config()).unwrap();
+        rig.prove().unwrap_err();
+    }
+
+    #[test]
+    fn a_content_that_is_proven_again_is_the_last_one_again() {
+        let rig = Rig::new("{a: 1}");
+        for text in ["{a: 1}", "{a: 2}", "{a: 1}"] {
+            rig.write(text);
+            rig.prove().unwrap().unwrap();
+        }
+        assert_eq!(rig.numbers(), [2, 3]);
+    }
+
+    #[test]
+    fn the_oldest_go_and_what_was_replaced_drives_out_nothing_proven() {
+        let rig = Rig::new("{}");
+        for i in 0..5 {
+            rig.write(&format!("{{a: {i}}}"));
+            rig.prove().unwrap().unwrap();
+        }
+        assert_eq!(rig.numbers(), [3, 4, 5]);
+        for i in 5..10 {
+            rig.write(&format!("{{a: {i}}}"));
+            let files = current(&rig.place()).unwrap();
+            rig.store()
+                .keep(Kind::Replaced, None, files, NOW, 3)
+                .unwrap()
+                .unwrap();
+        }
+        assert_eq!(rig.numbers(), [3, 4, 5, 8, 9, 10]);
+    }
+
+    #[test]
+    fn a_generation_that_makes_no_sense_is_passed_over_and_told_without_its_content() {
+        let rig = Rig::new("{a: 'hunter2'}");
+        rig.prove().unwrap().unwrap();
+        let folder = rig.0.path().join("state/config");
+        let text = fs::read_to_string(folder.join("1.json")).unwrap();
+        fs::write(folder.join("2.json"), text.replace("hunter2", "hunter3")).unwrap();
+        fs::write(folder.join("3.json"), text.split_at(text.len() / 2).0).unwrap();
+        fs::write(folder.join(".4.json.1.new"), "half").unwrap();
+        fs::write(folder.join("notes"), "x").unwrap();
+        let (kept, wrong) = rig.store().list();
+        assert_eq!((kept.len(), wrong.len()), (1, 2));
+        assert!(
+            wrong.iter().all(|line| !line.as_str().contains("hunter")),
+            "{wrong:?}"
+        );
+        rig.write("{a: 2}");
+        assert_eq!(rig.prove().unwrap().unwrap().number, 4);
+        assert!(!folder.join(".4.json.1.new").exists() && folder.join("notes").exists());
+    }
+
+    #[test]
+    fn a_configuration_differs_from_the_last_proven_one_of_its_place_alone() {
+        const LONG: Duration = Duration::from_secs(60);
+        let rig = Rig::new("{a: 1}");
+        let differs = |place| differs(rig.store(), place, LONG);
+        assert_eq!(differs(rig.place()), None);
+        rig.prove().unwrap().unwrap();
+        assert_eq!(differs(rig.place()), None);
+        for broken in ["{a: 2}", "{"] {
+            rig.write(broken);
+            assert_eq!(differs(rig.place()), Some(1));
+        }
+        let elsewhere = rig.config().with_file_name("other.json");
+        let include_roots = Vec::new();
+        assert_eq!(
+            differs(Place {
+                path: elsewhere,
+                include_roots
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn a_restore_writes_behind_a_link_and_keeps_the_mode() {
+        let rig = Rig::new("{a: 1}");
+        let target = rig.0.path().join("dotfile");
+        fs::rename(rig.config(), &target).unwrap();
+        symlink(&target, rig.config()).unwrap();
+        let kept = rig.prove().unwrap().unwrap();
+        fs::write(&target, "{a: 2}").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o640)).unwrap();
+        restore(&kept).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"{a: 1}");
+        assert_eq!(mode(&target), 0o640);
+        assert!(fs::symlink_metadata(rig.config()).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_read_only_file_or_folder_is_refused_and_nothing_is_changed() {
+        let rig = Rig::new("{$include: 'b.json'}");
+        let included = rig.config().with_file_name("b.json");
+        fs::write(&included, "{b: 1}").unwrap();
+        let kept = rig.prove().unwrap().unwrap();
+        fs::write(&included, "{b: 2}").unwrap();
+        rig.write("{a: 2}");
+        let folder = rig.config().parent().unwrap().to_owned();
+        for (path, closed, open) in [(&rig.config(), 0o400, 0o600), (&folder, 0o500, 0o700)] {
+            fs::set_permissions(path, Permissions::from_mode(closed)).unwrap();
+            let why = restore(&kept).unwrap_err();
+            assert!(
+                why.as_str().contains("is read-only; nothing is restored"),
+                "{why}"
+            );
+            assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+            fs::set_permissions(path, Permissions::from_mode(open)).unwrap();
+        }
+        restore(&kept).unwrap();
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 1}");
+    }
+
+    #[test]
+    fn a_restore_that_fails_halfway_puts_back_what_it_wrote() {
+        let rig = Rig::new("{$include: 'b.json'}");
+        let included = rig.config().with_file_name("b.json");
+        fs::write(&included, "{b: 1}").unwrap();
+        let mut kept = rig.prove().unwrap().unwrap();
+        fs::write(&included, "{b: 2}").unwrap();
+        // The name of its temporary file is longer than a file system takes.
+        let long = rig.config().with_file_name("x".repeat(250));
+        kept.files[0].path = long;
+        restore(&kept).unwrap_err();
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+    }
+}

@@ -1,0 +1,277 @@
+//! `gatehound config list`, `diff` and `restore`: the kept generations of the gateway's openclaw.json.
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use anyhow::{anyhow, bail};
+use serde_json::Value;
+
+use super::{config_diff, manager};
+use crate::{
+    act::snapshots::{self, Generation, KeptFile, Kind, Store},
+    line::Line,
+    sense::{
+        config::{self, Sources},
+        folders,
+        gateway::{self, Finder},
+        openclaw_files::{self, Place},
+        openclaw_json, wall_clock,
+    },
+};
+
+/// What a command needs to know of the gateway and of what was kept.
+struct Kept {
+    store: Store,
+    generations: Vec<Generation>,
+    place: Place,
+    unit: String,
+    keep: usize,
+}
+
+impl Kept {
+    fn load(sources: &Sources) -> anyhow::Result<Self> {
+        let settings = config::load(sources)?.settings;
+        let profile = sources.profile.as_deref();
+        let state = folders::state(&sources.variables, profile).map_err(error)?;
+        let store = Store::new(&state);
+        let (generations, wrong) = store.list();
+        for line in wrong {
+            let _ = writeln!(io::stderr(), "gatehound: {line}");
+        }
+        let unit = gateway::unit_name(&settings, profile);
+        let facts = manager()
+            .ok()
+            .and_then(|mut manager| manager.unit(&unit).ok());
+        let found = Finder::new(&sources.variables).find(&settings, &unit, facts.as_ref());
+        // Without the user manager the place is where it was when it was last known.
+        let last = generations.last().filter(|_| facts.is_none());
+        let last = last.and_then(|last| last.files.first());
+        let place = last.map_or_else(
+            || found.place(),
+            |file| {
+                Some(Place {
+                    path: file.path.clone(),
+                    include_roots: found.include_roots.clone(),
+                })
+            },
+        );
+        Ok(Self {
+            store,
+            generations,
+            place: place.ok_or_else(|| {
+                anyhow!("no openclaw.json: HOME holds no absolute path; set HOME")
+            })?,
+            unit,
+            keep: settings.config.keep,
+        })
+    }
+
+    fn choose(&self, number: Option<u32>) -> anyhow::Result<&Generation> {
+        let chosen = match number {
+            Some(number) => self.generations.iter().find(|one| one.number == number),
+            None => self
+                .generations
+                .iter()
+                .rfind(|one| one.kind == Kind::Proven),
+        };
+        match (chosen, number) {
+            (Some(chosen), _) => Ok(chosen),
+            (None, Some(number)) => bail!(
+                "there is no generation {number}; gatehound config list shows those there are"
+            ),
+            (None, None) => bail!(
+                "no generation is kept yet; the first one is when gatehound run finds the gateway healthy"
+            ),
+        }
+    }
+
+    /// What is there now of the configuration and of what a generation would write; whatever is in it.
+    fn there(&self, chosen: &Generation) -> anyhow::Result<Vec<KeptFile>> {
+        let whole = snapshots::current(&self.place).unwrap_or_default();
+        let mut there = whole;
+        for path in
+            std::iter::once(&self.place.path).chain(chosen.files.iter().map(|file| &file.path))
+        {
+            if there.iter().all(|file| file.path != *path)
+                && let Some(file) = openclaw_files::read_one(path).map_err(error)?
+            {
+                there.push(file.into());
+            }
+        }
+        Ok(there)
+    }
+}
+
+fn error(line: Line) -> anyhow::Error {
+    anyhow!("{line}")
+}
+
+/// Prints the generations, oldest first.
+pub(super) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
+    let kept = Kept::load(sources)?;
+    if kept.generations.is_empty() {
+        say!("no generation of {} is kept yet", kept.place.path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let current = snapshots::current(&kept.place)
+        .ok()
+        .map(|files| snapshots::hash(&files));
+    say!(
+        "{:>4}  {:19}  {:8}  {:12}  {:32}",
+        "",
+        "kept",
+        "",
+        "sha-256",
+        "run"
+    );
+    for one in &kept.generations {
+        let hash: String = one.hash.chars().take(12).collect();
+        let run = Line::new(one.run.as_deref().unwrap_or("-"));
+        let is_current = if current.as_ref() == Some(&one.hash) {
+            "  current"
+        } else {
+            ""
+        };
+        let (when, kind) = (wall_clock::local(one.kept), one.kind.name());
+        say!(
+            "{:>4}  {when:19}  {kind:8}  {hash:12}  {run:32}{is_current}",
+            one.number
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what differs from a generation to what is there now.
+pub(super) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<ExitCode> {
+    let kept = Kept::load(sources)?;
+    let chosen = kept.choose(number)?;
+    let there = kept.there(chosen)?;
+    let mut same = true;
+    for file in &chosen.files {
+        let now = there.iter().find(|now| now.path == file.path);
+        same &= now.map(|now| now.content.bytes()) == Some(file.content.bytes());
+        diff_file(file, now)?;
+    }
+    for file in there
+        .iter()
+        .filter(|now| chosen.files.iter().all(|old| old.path != now.path))
+    {
+        same = false;
+        say!(
+            "{}: not in generation {}",
+            file.path.display(),
+            chosen.number
+        );
+    }
+    if same {
+        say!("the configuration is that of generation {}", chosen.number);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn diff_file(old: &KeptFile, now: Option<&KeptFile>) -> anyhow::Result<()> {
+    let path = Line::new(&old.path.display().to_string());
+    let Some(now) = now else {
+        say!("{path}: gone");
+        return Ok(());
+    };
+    if old.content == now.content {
+        return Ok(());
+    }
+    // What is wrong is not quoted: it may be a secret.
+    let value = |file: &KeptFile| openclaw_json::value(file.content.bytes()).ok();
+    match (value(old), value(now)) {
+        (Some(old), Some(now)) => print_lines(&path, &old, &now),
+        (_, None) => say!("{path}: is not JSON5 now, so its keys cannot be compared"),
+        (None, _) => say!("{path}: was not JSON5 then, so its keys cannot be compared"),
+    }
+    Ok(())
+}
+
+fn print_lines(path: &Line, old: &Value, now: &Value) {
+    let lines = config_diff::diff(old, now);
+    if lines.is_empty() {
+        say!("{path}: says the same, written otherwise");
+        return;
+    }
+    say!("{path}:");
+    for line in lines {
+        say!("{line}");
+    }
+}
+
+/// Puts a generation back.
+pub(super) fn restore(
+    sources: &Sources,
+    number: Option<u32>,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    let kept = Kept::load(sources)?;
+    let chosen = kept.choose(number)?;
+    let was = chosen.files.first().map(|file| &file.path);
+    if was != Some(&kept.place.path) {
+        let was = was
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
+        bail!(
+            "generation {} is of {was}, and the gateway reads {}; nothing is restored",
+            chosen.number,
+            kept.place.path.display()
+        );
+    }
+    let there = kept.there(chosen)?;
+    let is_there = |file: &KeptFile| there.contains(file);
+    if chosen.files.iter().all(is_there) {
+        say!(
+            "the configuration is that of generation {} already",
+            chosen.number
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !yes && !agreed(chosen, &kept.place)? {
+        bail!("nothing is restored");
+    }
+    if !there.is_empty() {
+        let replaced = kept
+            .store
+            .keep(Kind::Replaced, None, there, wall_clock::now(), kept.keep)
+            .map_err(error)?;
+        if let Some(replaced) = replaced {
+            say!("kept what was there as generation {}", replaced.number);
+        }
+    }
+    snapshots::restore(chosen).map_err(error)?;
+    say!(
+        "restored generation {} of {}",
+        chosen.number,
+        kept.place.path.display()
+    );
+    say!("a gateway that is down is started with:");
+    say!("  systemctl --user reset-failed {}", kept.unit);
+    say!("  systemctl --user start {}", kept.unit);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks, where there is somebody to ask.
+fn agreed(chosen: &Generation, place: &Place) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        bail!(
+            "nobody is there to ask whether {} is to be replaced; give --yes",
+            place.path.display()
+        );
+    }
+    let kept = wall_clock::local(chosen.kept);
+    let mut terminal = io::stderr();
+    let _ = write!(
+        terminal,
+        "Replace {} by generation {} of {kept}? [y/N] ",
+        place.path.display(),
+        chosen.number
+    );
+    let _ = terminal.flush();
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
