@@ -366,6 +366,27 @@ fn every_event_is_in_gatehound_service_8_with_its_message_id() {
 }
 
 #[test]
+fn every_event_is_in_the_catalog_and_nothing_else() {
+    let ids: BTreeSet<String> = arms(&code("src/decide/record.rs"), "message_id")
+        .into_values()
+        .collect();
+    let catalog = read("units/gatehound.catalog");
+    let explained: BTreeSet<String> = catalog
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("-- ")?.to_owned()))
+        .collect();
+    assert_eq!(explained, ids);
+    // What stands between two @ is a field of the record.
+    let written = read("src/decide/record.rs") + &read("src/act/journal.rs");
+    for field in catalog.split('@').skip(1).step_by(2) {
+        assert!(
+            written.contains(&format!("\"{field}\"")),
+            "no field {field}"
+        );
+    }
+}
+
+#[test]
 fn every_phase_reason_stall_and_probe_is_in_gatehound_service_8() {
     let page = page("gatehound.service.8");
     // Some events have the names of phases.

@@ -116,6 +116,37 @@ fn systemd_has_nothing_to_say_about_the_units() {
 }
 
 #[test]
+fn journalctl_takes_the_catalog() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("usr/lib/systemd/catalog");
+    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(root.path().join("var/lib/systemd/catalog")).unwrap();
+    fs::copy(
+        shipped("units", "gatehound.catalog"),
+        folder.join("gatehound.catalog"),
+    )
+    .unwrap();
+    let mut root_option = std::ffi::OsString::from("--root=");
+    root_option.push(root.path());
+    let mut update = Command::new("journalctl");
+    update.arg(&root_option).arg("--update-catalog");
+    check_silent(&mut update, "systemd");
+    let mut list = Command::new("journalctl");
+    let listed = list
+        .arg(&root_option)
+        .arg("--list-catalog")
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let entries = fs::read_to_string(shipped("units", "gatehound.catalog")).unwrap();
+    let entries = entries
+        .lines()
+        .filter(|line| line.starts_with("-- "))
+        .count();
+    assert_eq!(listed.lines().count(), entries, "{listed}");
+}
+
+#[test]
 fn groff_has_nothing_to_say_about_the_man_pages() {
     for (name, _) in PAGES {
         let mut lint = Command::new("groff");
