@@ -8,7 +8,8 @@ use serde_json::json;
 use super::{manager, say_json};
 use crate::{
     daemon::look::{Seen, Senses},
-    decide::{facts::Health, status::span},
+    decide::{facts::Health, settings::Settings, status::span},
+    line::Line,
     sense::{
         boot_id,
         clock::Clock,
@@ -21,24 +22,30 @@ use crate::{
 /// Looks once and says what is seen.
 pub(super) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let settings = config::load(sources)?.settings;
-    let dir = folders::runtime(&sources.variables, sources.profile.as_deref())
-        .map_err(|line| anyhow!("{line}"))?;
-    let boot_id = boot_id::get().map_err(|line| anyhow!("{line}"))?;
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());
-    let finder = Finder::new(&sources.variables);
-    let proc = PathBuf::from("/proc");
-    let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
-    let seen = senses.look(&settings, true);
+    let seen = look(sources, &settings, &unit)?;
     if json {
-        say_json(&format!("{:#}", as_json(&senses.unit, &seen)));
+        say_json(&format!("{:#}", as_json(&unit, &seen)));
     } else {
-        print_lines(&senses.unit, &seen);
+        print_lines(&unit, &seen);
     }
     Ok(match seen.look.health {
         Health::Healthy(_) => ExitCode::SUCCESS,
         Health::Failing(_) => ExitCode::from(1),
         Health::Unsure(_) | Health::NotProbed => ExitCode::from(2),
     })
+}
+
+/// One look with all probes, which changes nothing.
+pub(super) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow::Result<Seen> {
+    let own = |line: Line| anyhow!("{line}");
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
+    let boot_id = boot_id::get().map_err(own)?;
+    let finder = Finder::new(&sources.variables);
+    let proc = PathBuf::from("/proc");
+    let unit = unit.to_owned();
+    let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
+    Ok(senses.look(settings, true))
 }
 
 fn verdict(health: &Health) -> (&'static str, String) {

@@ -2,28 +2,19 @@
 //!
 //! Owns the findings and their words. It looks only, and a part that cannot be looked at is itself a finding.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{fs, path::Path, process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
-use super::{config, install, manager, say_json, shipped_unit};
+use super::{check, config, install, manager, say_json, shipped_unit};
 use crate::{
     act::manager::{ManagerError, UserManager},
-    daemon::look::{Seen, Senses},
+    daemon::look::Seen,
     decide::{READY_LIMIT, facts::Health, settings::Settings, status::span},
     line::Line,
     sense::{
-        boot_id,
-        clock::Clock,
         config::{self as settings, Sources},
-        crontab, folders,
-        gateway::{self, Finder},
-        readiness,
+        crontab, gateway, readiness,
     },
 };
 
@@ -110,7 +101,7 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
             "log in as the user of the gateway, or: loginctl enable-linger USER",
         );
     }
-    match look(&sources, &settings, unit) {
+    match check::look(&sources, &settings, &unit) {
         Ok(seen) => of_look(&mut findings, &seen),
         Err(e) => findings.problem("gateway", &format!("{e:#}"), "see above"),
     }
@@ -239,16 +230,6 @@ fn as_shipped(
         findings.fine("gatehound", &format!("drop-in {drop_in}"));
     }
     Ok(())
-}
-
-fn look(sources: &Sources, settings: &Settings, unit: String) -> anyhow::Result<Seen> {
-    let own = |line: Line| anyhow::anyhow!("{line}");
-    let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
-    let boot_id = boot_id::get().map_err(own)?;
-    let finder = Finder::new(&sources.variables);
-    let proc = PathBuf::from("/proc");
-    let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
-    Ok(senses.look(settings, true))
 }
 
 /// What one round shows: health, port, pause, version.

@@ -52,7 +52,7 @@ pub fn last_lines(
 
 /// The records that Gatehound wrote about a gateway's unit, as this user, oldest first.
 ///
-/// `since` is a time as journalctl(1) takes it; one that it does not understand is an error that it explains itself.
+/// `since` is a time as journalctl(1) takes it.
 /// What has not the form of a record is left out.
 ///
 /// # Errors

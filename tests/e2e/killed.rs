@@ -53,7 +53,6 @@ const GOES: usize = 3;
 const ON_ITS_WAY: Duration = Duration::from_secs(20);
 
 /// No look takes time but those at a gateway that is healthy, and those have all they may need.
-/// The stop has more time than a successor's first look takes on a loaded machine: after that it would not be asked for.
 const SETTINGS: &str = r#"
 interval = "500ms"
 debounce = "0s"
