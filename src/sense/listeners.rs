@@ -1,4 +1,4 @@
-//! Who listens on a port: the kernel's TCP tables, and the processes that hold their sockets.
+//! Who listens on a port: what the kernel says of it, and the processes that hold its sockets.
 //!
 //! Owns /proc/net/tcp, /proc/net/tcp6 and the links in /proc/PID/fd; it knows nothing of HTTP or signals.
 //! Where those links may not be read, because the process is another user's, it says where the socket comes from.
@@ -23,12 +23,37 @@ use crate::{
 /// Some 400 000 sockets at 150 bytes each; a longer table is cut, and a cut table is an error.
 const MAX_TABLE: u64 = 64 * 1024 * 1024;
 
+/// Where the tables are that are about the same sockets as the kernel's own answer.
+const PROC: &str = "/proc";
+
 /// The sockets in LISTEN on this port, of all addresses and users.
+///
+/// The kernel is asked for them, which costs it a hundredth of writing its tables of all connections;
+/// the tables are read where it does not answer, and where `proc` is another root.
 ///
 /// # Errors
 ///
 /// A table that cannot be read or understood says nothing; it never means that nothing listens.
 pub fn listening(proc: &Path, port: u16) -> Result<Vec<Listener>, Line> {
+    if proc == Path::new(PROC)
+        && let Ok(sockets) = sock_diag::listening(port)
+    {
+        return Ok(sockets.into_iter().map(listener).collect());
+    }
+    from_tables(proc, port)
+}
+
+fn listener(socket: sock_diag::Socket) -> Listener {
+    Listener {
+        // An IPv6 socket bound to an IPv4 address shows it in IPv6 form.
+        address: socket.address.to_canonical(),
+        uid: socket.uid,
+        inode: socket.inode,
+        recv_queue: socket.recv_queue,
+    }
+}
+
+fn from_tables(proc: &Path, port: u16) -> Result<Vec<Listener>, Line> {
     let mut found = listening_in(&proc.join("net/tcp"), port)?;
     let tcp6 = proc.join("net/tcp6");
     // There is none when the kernel runs without IPv6.
@@ -143,7 +168,11 @@ impl Origin {
 ///
 /// It costs a question to the kernel and a look at its cgroups: only for a socket whose owner cannot be seen.
 pub fn origin(proc: &Path, cgroups: &Path, port: u16, listener: &Listener) -> Option<Origin> {
-    let id = sock_diag::cgroup_id(port, listener.inode)?;
+    let sockets = sock_diag::listening(port).ok()?;
+    let socket = sockets
+        .iter()
+        .find(|socket| socket.inode == listener.inode)?;
+    let id = socket.cgroup?;
     origin_in(proc, cgroups, id, listener.uid)
 }
 
@@ -188,7 +217,10 @@ fn unreadable(path: &Path, error: impl Display) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{net::TcpListener, os::unix::fs::MetadataExt as _};
+    use std::{
+        net::{TcpListener, TcpStream},
+        os::unix::fs::MetadataExt as _,
+    };
 
     const WEB: &str = "/system.slice/web.service";
 
@@ -261,13 +293,33 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
             let socket = TcpListener::bind(address).unwrap();
             let port = socket.local_addr().unwrap().port();
-            let [listener] = &*listening(proc, port).unwrap() else {
+            let [asked] = &*sock_diag::listening(port).unwrap() else {
                 panic!("one listener on port {port}");
             };
-            let asked = |port, inode| sock_diag::cgroup_id(port, inode);
-            assert_eq!(asked(port, listener.inode), Some(own), "{address}");
-            assert_eq!(asked(port, listener.inode + 1), None);
-            assert_eq!(asked(1, listener.inode), None);
+            assert_eq!(asked.cgroup, Some(own), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_says_of_listeners_what_its_tables_say() {
+        let proc = Path::new(PROC);
+        for address in [
+            "127.0.0.1:0",
+            "0.0.0.0:0",
+            "[::1]:0",
+            "[::]:0",
+            "[::ffff:127.0.0.1]:0",
+        ] {
+            let socket = TcpListener::bind(address).unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let waiting = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+            let asked = sock_diag::listening(port).unwrap();
+            let asked: Vec<Listener> = asked.into_iter().map(listener).collect();
+            assert_eq!(asked.len(), 1, "{address}");
+            assert_eq!(asked[0].recv_queue, 1, "{address}");
+            assert_eq!(from_tables(proc, port).unwrap(), asked, "{address}");
+            drop((socket, waiting));
+            assert_eq!(sock_diag::listening(port).unwrap(), [], "{address}");
         }
     }
 

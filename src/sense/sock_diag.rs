@@ -1,13 +1,18 @@
-//! The cgroup in which a listening socket was made, which the kernel tells everybody of anybody's socket.
+//! The sockets that listen on a port, and the cgroup in which each was made, as the kernel tells everybody.
 //!
 //! Owns the netlink socket of sock_diag(7) and the bytes that go over it; a cgroup is a number here.
+//! It asks for one port, where /proc/net/tcp lists every connection of the machine.
 //! The kernel writes these bytes, and they are read as if it did not: within bounds, each length checked.
 //! Source of the formats: netlink(7), sock_diag(7), and include/uapi/linux/inet_diag.h of the kernel.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::fd::{AsFd as _, BorrowedFd},
+    time::Duration,
+};
 
 use rustix::{
-    io,
+    io::{self, Errno},
     net::{
         AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink,
         netlink::SocketAddrNetlink,
@@ -20,35 +25,51 @@ use rustix::{
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// More than the kernel puts into one datagram, which is 32 KiB at most.
-const MAX_DATAGRAM: usize = 64 * 1024;
+const MAX_DATAGRAM: usize = 32 * 1024;
 
 /// Some hundreds of sockets that share one port.
 const MAX_DATAGRAMS: usize = 8;
 
+const NLMSG_DONE: u16 = 3;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 const IPPROTO_TCP: u8 = 6;
-const TCP_LISTEN: u32 = 10;
+const TCP_LISTEN: u8 = 10;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
+/// `struct nlmsghdr`.
+const HEADER: usize = 16;
+
 /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
-const REQUEST: usize = 16 + 56;
+const REQUEST: usize = HEADER + 56;
 
 /// `struct inet_diag_msg`, which ends with the inode.
 const MESSAGE: usize = 72;
 
-/// The id of the cgroup in which the process was that made this socket, which listens on this port.
-///
-/// None where the kernel is older than 5.8 or built without it, where the sandbox lets nobody ask,
-/// and where the socket is closed by now.
-pub fn cgroup_id(port: u16, inode: u64) -> Option<u64> {
-    [AddressFamily::INET, AddressFamily::INET6]
-        .into_iter()
-        .find_map(|family| ask(family, port, inode).ok()?)
+/// A socket in LISTEN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// The address it is bound to, as the kernel has it: an IPv6 socket's is an IPv6 address.
+    pub address: IpAddr,
+    /// The user who made it.
+    pub uid: u32,
+    /// Its inode, which names it in /proc/PID/fd.
+    pub inode: u64,
+    /// Connections that nobody has accepted yet.
+    pub recv_queue: u32,
+    /// The id of the cgroup in which the process was that made it; none before Linux 5.8.
+    pub cgroup: Option<u64>,
 }
 
-fn ask(family: AddressFamily, port: u16, inode: u64) -> io::Result<Option<u64>> {
+/// The sockets in LISTEN on this port, of all addresses and users.
+///
+/// # Errors
+///
+/// There is no socket diagnosis in this kernel, the sandbox lets nobody ask, or the answer was cut off,
+/// interrupted or not understood: it says nothing then, and never means that nothing listens.
+pub fn listening(port: u16) -> io::Result<Vec<Socket>> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
@@ -56,22 +77,41 @@ fn ask(family: AddressFamily, port: u16, inode: u64) -> io::Result<Option<u64>> 
         Some(netlink::SOCK_DIAG),
     )?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    let kernel = SocketAddrNetlink::new(0, 0);
-    sendto(&socket, &request(family, port), SendFlags::empty(), &kernel)?;
+    let mut found = Vec::new();
     let mut buffer = vec![0; MAX_DATAGRAM];
+    for family in [AddressFamily::INET, AddressFamily::INET6] {
+        ask(
+            socket.as_fd(),
+            &request(family, port),
+            &mut buffer,
+            &mut found,
+        )?;
+    }
+    // A kernel that does not filter by port would lead to another gateway.
+    found.retain(|(its_port, _)| *its_port == port);
+    Ok(found.into_iter().map(|(_, socket)| socket).collect())
+}
+
+fn ask(
+    socket: BorrowedFd<'_>,
+    request: &[u8],
+    buffer: &mut [u8],
+    found: &mut Vec<(u16, Socket)>,
+) -> io::Result<()> {
+    let kernel = SocketAddrNetlink::new(0, 0);
+    sendto(socket, request, SendFlags::empty(), &kernel)?;
     for _ in 0..MAX_DATAGRAMS {
-        let (length, _, sender) = recvfrom(&socket, &mut *buffer, RecvFlags::empty())?;
+        let (_, length, sender) = recvfrom(socket, &mut *buffer, RecvFlags::TRUNC)?;
         let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
         if sender != Some(kernel) {
             continue;
         }
-        match answer(buffer.get(..length).unwrap_or_default(), inode) {
-            Answer::Cgroup(id) => return Ok(Some(id)),
-            Answer::GoesOn => {}
-            Answer::Over => break,
+        let datagram = buffer.get(..length).ok_or(Errno::MSGSIZE)?;
+        if read(datagram, found).ok_or(Errno::BADMSG)? {
+            return Ok(());
         }
     }
-    Ok(None)
+    Err(Errno::MSGSIZE)
 }
 
 /// All sockets of this family in LISTEN on this port.
@@ -81,7 +121,7 @@ fn request(family: AddressFamily, port: u16) -> Vec<u8> {
     bytes.extend(length.to_ne_bytes());
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    // Sequence number and port id: there is one question, and the kernel sees who asks.
+    // Sequence number and port id: one question is asked at a time, and the kernel sees who asks.
     bytes.extend([0; 8]);
     // Neither AF_INET nor AF_INET6 is longer than a byte. No extension: the cgroup's id is not one.
     let family = u8::try_from(family.as_raw()).unwrap_or_default();
@@ -93,45 +133,55 @@ fn request(family: AddressFamily, port: u16) -> Vec<u8> {
     bytes
 }
 
-/// What one datagram has to say.
-#[derive(Debug, PartialEq, Eq)]
-enum Answer {
-    Cgroup(u64),
-    GoesOn,
-    /// The end of the list, an error, or nothing that can be understood.
-    Over,
-}
-
-fn answer(datagram: &[u8], inode: u64) -> Answer {
+/// Adds the sockets of one datagram, each with its port, and says whether the list ends with it.
+///
+/// None where it is an error, the list changed while it was made, or it cannot be understood.
+fn read(datagram: &[u8], found: &mut Vec<(u16, Socket)>) -> Option<bool> {
     let mut rest = datagram;
     while !rest.is_empty() {
-        let Some((message, behind)) = message(rest) else {
-            return Answer::Over;
-        };
-        if let Some(id) = cgroup_of(message, inode) {
-            return Answer::Cgroup(id);
+        let length = usize::try_from(u32::from_ne_bytes(array(rest, 0)?)).ok()?;
+        let kind = u16::from_ne_bytes(array(rest, 4)?);
+        let flags = u16::from_ne_bytes(array(rest, 6)?);
+        let content = rest.get(HEADER..length)?;
+        if flags & NLM_F_DUMP_INTR != 0 {
+            return None;
         }
-        rest = behind;
+        match kind {
+            NLMSG_DONE => {
+                let error = content.first_chunk().map(|code| i32::from_ne_bytes(*code));
+                return (error.unwrap_or_default() == 0).then_some(true);
+            }
+            SOCK_DIAG_BY_FAMILY => found.extend(listener(content)?),
+            _ => return None,
+        }
+        rest = behind(rest, length);
     }
-    Answer::GoesOn
+    Some(false)
 }
 
-/// The content of the first message about a socket, and what comes behind it.
-fn message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = usize::try_from(u32::from_ne_bytes(array(bytes, 0)?)).ok()?;
-    let kind = u16::from_ne_bytes(array(bytes, 4)?);
-    let content = bytes.get(16..length)?;
-    (kind == SOCK_DIAG_BY_FAMILY).then_some((content, behind(bytes, length)))
+/// What a message says of a socket and its port; the inner none where it does not listen.
+fn listener(message: &[u8]) -> Option<Option<(u16, Socket)>> {
+    let [family, state] = array(message, 0)?;
+    let source: [u8; 16] = array(message, 8)?;
+    let address = if family == u8::try_from(AddressFamily::INET.as_raw()).ok()? {
+        IpAddr::V4(Ipv4Addr::from(array::<4>(&source, 0)?))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(source))
+    };
+    let socket = Socket {
+        address,
+        uid: u32::from_ne_bytes(array(message, 64)?),
+        inode: u32::from_ne_bytes(array(message, 68)?).into(),
+        recv_queue: u32::from_ne_bytes(array(message, 56)?),
+        cgroup: cgroup(message.get(MESSAGE..)?),
+    };
+    let port = u16::from_be_bytes(array(message, 4)?);
+    Some((state == TCP_LISTEN).then_some((port, socket)))
 }
 
-/// The cgroup's id in a message, if it is about this socket.
-fn cgroup_of(message: &[u8], inode: u64) -> Option<u64> {
-    let state = *message.get(1)?;
-    let its_inode = u32::from_ne_bytes(array(message, MESSAGE - 4)?);
-    if u32::from(state) != TCP_LISTEN || u64::from(its_inode) != inode {
-        return None;
-    }
-    let mut rest = message.get(MESSAGE..)?;
+/// The cgroup's id among a message's attributes.
+fn cgroup(attributes: &[u8]) -> Option<u64> {
+    let mut rest = attributes;
     loop {
         let length = usize::from(u16::from_ne_bytes(array(rest, 0)?));
         let kind = u16::from_ne_bytes(array(rest, 2)?);
@@ -156,8 +206,9 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    const INODE: u32 = 4711;
     const CGROUP: u64 = 0x1_0000_1234;
+    const LISTEN: u8 = TCP_LISTEN;
+    const ESTABLISHED: u8 = 1;
 
     fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
         let length = u16::try_from(4 + value.len()).unwrap();
@@ -167,80 +218,109 @@ mod tests {
         bytes
     }
 
-    fn message(kind: u16, content: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(16 + content.len()).unwrap();
+    fn message(kind: u16, flags: u16, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + content.len()).unwrap();
         let mut bytes = length.to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend([0; 10]);
+        bytes.extend([kind.to_ne_bytes(), flags.to_ne_bytes()].concat());
+        bytes.extend([0; 8]);
         bytes.extend(content);
         bytes
     }
 
-    /// What the kernel says of a socket in this state: its mark, a byte more than it needs, and its cgroup.
-    fn socket(state: u8, inode: u32) -> Vec<u8> {
-        let mut content = vec![2, state];
-        content.resize(MESSAGE - 4, 0);
-        content.extend(inode.to_ne_bytes());
+    /// What the kernel says of a socket of user 1001 on [::1]:18789 with three connections that wait:
+    /// itself, its mark, a byte more than it needs, and its cgroup.
+    fn content(state: u8, inode: u32) -> Vec<u8> {
+        let mut content = vec![10, state, 0, 0];
+        content.extend(18789_u16.to_be_bytes());
+        content.extend([0; 2]);
+        content.extend(Ipv6Addr::LOCALHOST.octets());
+        content.resize(56, 0);
+        for field in [3, 0, 1001, inode] {
+            content.extend(field.to_ne_bytes());
+        }
+        assert_eq!(content.len(), MESSAGE);
         content.extend(attribute(15, &[1, 2, 3, 4, 5]));
         content.extend(attribute(INET_DIAG_CGROUP_ID, &CGROUP.to_ne_bytes()));
-        message(SOCK_DIAG_BY_FAMILY, &content)
+        content
     }
 
-    const LISTEN: u8 = 10;
-    const DONE: u16 = 3;
+    fn socket(state: u8, inode: u32) -> Vec<u8> {
+        message(SOCK_DIAG_BY_FAMILY, 0x2, &content(state, inode))
+    }
 
+    fn done() -> Vec<u8> {
+        message(NLMSG_DONE, 0x2, &[0; 4])
+    }
+
+    /// Whether the list ends, and the inodes in it.
     #[track_caller]
-    fn check(datagram: &[Vec<u8>], expected: Answer) {
-        assert_eq!(answer(&datagram.concat(), u64::from(INODE)), expected);
+    fn check(datagram: &[Vec<u8>], expected: Option<(bool, &[u64])>) {
+        let mut found = Vec::new();
+        let over = read(&datagram.concat(), &mut found);
+        let inodes: Vec<u64> = found.iter().map(|(_, socket)| socket.inode).collect();
+        let said = over.map(|over| (over, &*inodes));
+        assert_eq!(said, expected);
     }
 
     #[test]
-    fn the_socket_is_found_among_others_that_share_its_port() {
-        let others = [socket(LISTEN, 1), socket(1, INODE)];
-        let [first, second] = others.clone();
-        check(
-            &[first, second, socket(LISTEN, INODE)],
-            Answer::Cgroup(CGROUP),
-        );
-        check(&others, Answer::GoesOn);
-        check(&[], Answer::GoesOn);
+    fn all_that_the_kernel_says_of_a_listener_is_understood() {
+        let mut found = Vec::new();
+        assert_eq!(read(&socket(LISTEN, 4711), &mut found), Some(false));
+        let socket = Socket {
+            address: Ipv6Addr::LOCALHOST.into(),
+            uid: 1001,
+            inode: 4711,
+            recv_queue: 3,
+            cgroup: Some(CGROUP),
+        };
+        assert_eq!(found, [(18789, socket)]);
     }
 
     #[test]
-    fn the_end_and_an_error_end_it() {
-        for kind in [DONE, 2] {
-            check(
-                &[message(kind, &[0; 4]), socket(LISTEN, INODE)],
-                Answer::Over,
-            );
-        }
+    fn the_list_goes_on_until_the_kernel_ends_it() {
+        let [one, other] = [socket(LISTEN, 1), socket(LISTEN, 2)];
+        check(&[one.clone(), other.clone()], Some((false, &[1, 2])));
+        check(&[one, other, done()], Some((true, &[1, 2])));
+        check(&[done()], Some((true, &[])));
+        check(&[], Some((false, &[])));
+        check(&[socket(ESTABLISHED, 1), done()], Some((true, &[])));
+    }
+
+    #[test]
+    fn an_error_never_means_that_nothing_listens() {
+        check(&[message(2, 0, &[0; 4])], None);
+        check(&[message(NLMSG_DONE, 0x2, &(-2_i32).to_ne_bytes())], None);
+        let changed = message(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP_INTR, &content(LISTEN, 1));
+        check(&[changed, done()], None);
+        check(&[message(NLMSG_DONE, NLM_F_DUMP_INTR, &[0; 4])], None);
     }
 
     #[test]
     fn a_kernel_that_does_not_say_the_cgroup_is_taken_at_its_word() {
-        let content = socket(LISTEN, INODE);
-        let without = message(SOCK_DIAG_BY_FAMILY, &content[16..16 + MESSAGE]);
-        check(&[without, message(DONE, &[0; 4])], Answer::Over);
+        let without = message(SOCK_DIAG_BY_FAMILY, 0x2, &content(LISTEN, 1)[..MESSAGE]);
+        let mut found = Vec::new();
+        assert_eq!(read(&without, &mut found), Some(false));
+        assert_eq!(found[0].1.cgroup, None);
     }
 
     #[test]
     fn bytes_that_are_cut_off_or_lie_about_their_length_say_nothing() {
-        let whole = socket(LISTEN, INODE);
+        let whole = socket(LISTEN, 1);
         for length in 1..whole.len() {
-            check(&[whole[..length].to_vec()], Answer::Over);
+            check(&[whole[..length].to_vec()], None);
         }
-        // The message's own length, and that of its first attribute.
-        for at in [0, 16 + MESSAGE] {
-            for lie in [0, 3, u16::MAX] {
-                let mut bytes = whole.clone();
-                bytes[at..at + 2].copy_from_slice(&lie.to_ne_bytes());
-                let said = answer(&bytes, u64::from(INODE));
-                assert!(!matches!(said, Answer::Cgroup(_)), "{said:?}");
-            }
+        for lie in [0, 3, u16::MAX] {
+            let mut bytes = whole.clone();
+            bytes[..2].copy_from_slice(&lie.to_ne_bytes());
+            check(&[bytes], None);
+            // Of an attribute only the cgroup is lost.
+            let mut content = content(LISTEN, 1);
+            content[MESSAGE..MESSAGE + 2].copy_from_slice(&lie.to_ne_bytes());
+            let (_, socket) = listener(&content).unwrap().unwrap();
+            assert_eq!((socket.inode, socket.cgroup), (1, None));
         }
         let short = attribute(INET_DIAG_CGROUP_ID, &[0; 4]);
-        let content = [&whole[16..16 + MESSAGE], &short].concat();
-        check(&[message(SOCK_DIAG_BY_FAMILY, &content)], Answer::GoesOn);
+        assert_eq!(cgroup(&short), None);
     }
 
     #[test]
