@@ -121,6 +121,10 @@ fn start_daemon(directory: &Path) -> Child {
 struct Systemd {
     connection: Connection,
     subscribed: Arc<AtomicBool>,
+    /// The number of the unit's job, and 0 for none.
+    job: Arc<AtomicU32>,
+    /// How often all properties of the service were asked for.
+    asked: Arc<AtomicU32>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -138,13 +142,16 @@ impl Systemd {
             last_job: AtomicU32::new(0),
             stop,
         };
+        let job = Arc::new(AtomicU32::new(900));
+        let asked = Arc::new(AtomicU32::new(0));
+        let (unit, service) = (UnitObject(job.clone()), ServiceObject(asked.clone()));
         let (ready, connection) = mpsc::channel();
         let thread = thread::spawn(move || {
             zbus::block_on(async {
                 let connection = Builder::address(address.as_str())
                     .serve_at(MANAGER_PATH, manager)
-                    .serve_at(UNIT_PATH, UnitObject)
-                    .serve_at(UNIT_PATH, ServiceObject)
+                    .serve_at(UNIT_PATH, unit)
+                    .serve_at(UNIT_PATH, service)
                     .name("org.freedesktop.systemd1")
                     .build()
                     .await
@@ -156,6 +163,8 @@ impl Systemd {
         Self {
             connection: connection.recv().unwrap(),
             subscribed,
+            job,
+            asked,
             thread: Some(thread),
         }
     }
@@ -326,7 +335,8 @@ fn listed(name: &str) -> ListedUnit {
     )
 }
 
-struct UnitObject;
+/// A unit with this job.
+struct UnitObject(Arc<AtomicU32>);
 
 #[interface(name = "org.freedesktop.systemd1.Unit")]
 impl UnitObject {
@@ -362,7 +372,8 @@ impl UnitObject {
 
     #[zbus(property)]
     async fn job(&self) -> (u32, OwnedObjectPath) {
-        (900, OwnedObjectPath::try_from(job_path(900)).unwrap())
+        let id = self.0.load(SeqCst);
+        (id, OwnedObjectPath::try_from(job_path(id)).unwrap())
     }
 
     #[zbus(property)]
@@ -378,12 +389,14 @@ impl UnitObject {
 
 type ExecCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
-struct ServiceObject;
+/// A service that counts how often it is asked.
+struct ServiceObject(Arc<AtomicU32>);
 
 #[interface(name = "org.freedesktop.systemd1.Service")]
 impl ServiceObject {
     #[zbus(property, name = "MainPID")]
     async fn main_pid(&self) -> u32 {
+        self.0.fetch_add(1, SeqCst);
         77
     }
 
@@ -472,6 +485,28 @@ fn a_unit_is_seen_with_what_is_there_and_bounded() {
         ..UnitFacts::default()
     };
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn of_a_unit_that_goes_on_as_it_was_only_that_is_asked() {
+    let bus = Bus::start();
+    let systemd = Systemd::start(&bus);
+    let mut manager = bus.manager(PATIENT);
+    let look = |manager: &mut UserManager, job, asked| {
+        systemd.job.store(job, SeqCst);
+        let seen = manager.unit_again(UNIT).unwrap();
+        assert_eq!(systemd.asked.load(SeqCst), asked);
+        assert_eq!(seen.job.as_ref().map_or(0, |job| job.id), job);
+        assert_eq!(manager.unit(UNIT).unwrap(), seen);
+        systemd.asked.store(0, SeqCst);
+    };
+    look(&mut manager, 0, 1);
+    look(&mut manager, 0, 0);
+    look(&mut manager, 900, 1);
+    // With a job everything may change at any time.
+    look(&mut manager, 900, 1);
+    look(&mut manager, 0, 1);
+    look(&mut manager, 0, 0);
 }
 
 #[test]

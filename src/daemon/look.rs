@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     act::{
-        manager::UserManager,
+        manager::{ManagerError, UserManager},
         snapshots::{self, Store},
         sweep::Holder,
     },
@@ -103,6 +103,10 @@ struct Probed {
     address: Option<IpAddr>,
 }
 
+fn told(error: ManagerError) -> Line {
+    Line::new(&error.to_string())
+}
+
 /// The run that was seen; none also when nothing was.
 fn run_of(unit: &Result<UnitFacts, Line>) -> Option<Incarnation> {
     unit.as_ref().ok()?.invocation_id.clone()
@@ -152,7 +156,12 @@ impl Senses {
     /// so intent is looked at last.
     pub fn look(&mut self, settings: &Settings, probe: bool) -> Seen {
         let began = self.clock.now();
-        let mut unit = self.ask_unit();
+        // What is decided on a gateway that fails rests on a second, whole answer below.
+        let mut unit = if self.healthy {
+            self.manager.unit_again(&self.unit).map_err(told)
+        } else {
+            self.ask_unit()
+        };
         let found = self.finder.find(settings, &self.unit, unit.as_ref().ok());
         let probed = match (probe, &unit) {
             // Another gateway may listen on the default port, to be judged and swept in place of this one.
@@ -206,9 +215,7 @@ impl Senses {
     }
 
     fn ask_unit(&mut self) -> Result<UnitFacts, Line> {
-        self.manager
-            .unit(&self.unit)
-            .map_err(|e| Line::new(&e.to_string()))
+        self.manager.unit(&self.unit).map_err(told)
     }
 
     fn pause(&self, settings: &Settings) -> (Option<Pause>, Vec<Line>) {
@@ -358,10 +365,10 @@ impl Senses {
         let before = processes::activity(&self.proc, owner);
         let debugged = before.as_ref().is_some_and(|activity| activity.tracer != 0);
         let group = unit.map_or("", |unit| unit.control_group.as_str());
-        let frozen = self
-            .cgroups
-            .as_deref()
-            .is_some_and(|root| cgroup::frozen(root, group));
+        let frozen = || {
+            let root = self.cgroups.as_deref();
+            root.is_some_and(|root| cgroup::frozen(root, group))
+        };
         let stranger = self.stranger(port, &listening);
         let address = found
             .address
@@ -383,7 +390,7 @@ impl Senses {
         let Some(address) = address.filter(|_| !listening.is_empty()) else {
             let reason = Line::new(&format!("nothing listens on port {port}"));
             let stall = match before {
-                _ if frozen => Stall::Stopped,
+                _ if frozen() => Stall::Stopped,
                 Some(activity) if activity.state == 'T' => Stall::Stopped,
                 Some(_) | None => Stall::Gone,
             };
@@ -403,7 +410,7 @@ impl Senses {
             address: SocketAddr::new(address, port),
             tls: found.tls,
         };
-        let health = self.ask(settings, &target, owner, before.as_ref(), frozen);
+        let health = self.ask(settings, &target, owner, before.as_ref(), &frozen);
         Probed {
             health,
             stranger,
@@ -432,7 +439,7 @@ impl Senses {
         target: &Target,
         owner: u32,
         before: Option<&Activity>,
-        frozen: bool,
+        frozen: &dyn Fn() -> bool,
     ) -> Health {
         let began = self.clock.now();
         let (probe, outcome) = match http::http(target, settings.probe.http_timeout) {
@@ -448,7 +455,7 @@ impl Senses {
             Outcome::Fail { reason, answered } => {
                 let after = self.activity_at_rest(owner);
                 let elapsed = self.clock.now().since(began);
-                let stall = if frozen {
+                let stall = if frozen() {
                     Stall::Stopped
                 } else {
                     processes::stall(before, after.as_ref(), elapsed, answered)
@@ -505,6 +512,12 @@ impl Probed {
 
 /// The process whose stall is judged: the owner of the listening socket, else the main process.
 fn owner(proc: &Path, listening: &[Listener], main_pid: u32) -> u32 {
+    let inodes: Vec<u64> = listening.iter().map(|listener| listener.inode).collect();
+    // Nearly always it is the main process itself.
+    let held = listeners::held(proc, main_pid, &inodes);
+    if !inodes.is_empty() && held.len() == inodes.len() {
+        return main_pid;
+    }
     let owners = listeners::owners(proc, listening, &[main_pid]);
     owners.first().map_or(main_pid, |(_, process)| process.pid)
 }

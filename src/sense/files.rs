@@ -14,6 +14,9 @@ use nix::fcntl::OFlag;
 
 use crate::line::Line;
 
+/// More than a small file mostly has, in bytes.
+const USUAL_FILE: u64 = 1024;
+
 /// A file, and what the kernel says of it.
 #[derive(Debug)]
 pub struct Contents {
@@ -57,7 +60,9 @@ pub fn read_limited(path: &Path, max: u64, links: Links) -> Result<Option<Conten
     if !metadata.is_file() {
         return Err("not a regular file".into());
     }
-    let mut bytes = Vec::new();
+    // The kernel's own files tell no size; most of them fit at once.
+    let size = metadata.len().clamp(USUAL_FILE, max.max(USUAL_FILE));
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     // One byte more than allowed, because the size may change between fstat and read.
     file.take(max.saturating_add(1))
         .read_to_end(&mut bytes)

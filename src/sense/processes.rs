@@ -321,9 +321,12 @@ fn variable<'a>(environ: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         .find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
 }
 
+/// More than these files mostly have: they are made as they are read, and each further read costs.
+const USUAL_FILE: usize = 4096;
+
 /// At most `limit` bytes of a file, if it can be read.
 fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL_FILE);
     File::open(path)
         .ok()?
         .take(limit)

@@ -18,7 +18,7 @@ type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 /// The properties of the interface `Unit` that are looked at.
 ///
 /// All others are skipped, and any of these may be missing.
-#[derive(Default, DeserializeDict, Type)]
+#[derive(Default, DeserializeDict, PartialEq, Type)]
 #[zbus(signature = "a{sv}", rename_all = "PascalCase")]
 pub struct UnitProperties {
     load_state: Option<String>,
@@ -52,6 +52,13 @@ pub struct ServiceProperties {
 }
 
 impl UnitProperties {
+    /// Whether it runs and nothing is about to change that.
+    pub fn is_settled(&self) -> bool {
+        self.active_state.as_deref() == Some("active")
+            && self.sub_state.as_deref() == Some("running")
+            && self.job().is_none()
+    }
+
     /// The number of the unit's job, if it has one.
     pub fn job(&self) -> Option<u32> {
         let (id, _) = self.job.as_ref()?;
@@ -60,17 +67,17 @@ impl UnitProperties {
 }
 
 /// Puts together what was seen; `job` is the one of [`UnitProperties::job`].
-pub fn facts(unit: UnitProperties, service: ServiceProperties, job: Option<Job>) -> UnitFacts {
+pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>) -> UnitFacts {
     let mut text = TextBudget(MAX_TEXT);
     let command = service.exec_start.unwrap_or_default().into_iter().next();
     UnitFacts {
-        load_state: text.cut(unit.load_state),
-        active_state: text.cut(unit.active_state),
-        sub_state: text.cut(unit.sub_state),
+        load_state: text.cut(unit.load_state.clone()),
+        active_state: text.cut(unit.active_state.clone()),
+        sub_state: text.cut(unit.sub_state.clone()),
         result: text.cut(service.result),
         exec_main_status: service.exec_main_status.unwrap_or_default(),
         exec_main_code: service.exec_main_code.unwrap_or_default(),
-        invocation_id: incarnation(&unit.invocation_id.unwrap_or_default()),
+        invocation_id: incarnation(unit.invocation_id.as_deref().unwrap_or_default()),
         main_pid: service.main_pid.unwrap_or_default(),
         active_since: Monotonic(unit.active_enter_timestamp_monotonic.unwrap_or_default()),
         active_since_wall: Duration::from_micros(unit.active_enter_timestamp.unwrap_or_default()),
@@ -78,7 +85,7 @@ pub fn facts(unit: UnitProperties, service: ServiceProperties, job: Option<Job>)
         state_changed: Monotonic(unit.state_change_timestamp_monotonic.unwrap_or_default()),
         control_group: text.cut(service.control_group),
         restart: text.cut(service.restart),
-        fragment_path: text.cut(unit.fragment_path),
+        fragment_path: text.cut(unit.fragment_path.clone()),
         exec_start: text.whole(command.map(|command| command.1).unwrap_or_default()),
         environment: text.whole(service.environment.unwrap_or_default()),
         restart_prevent_exit_status: service.restart_prevent_exit_status.unwrap_or_default().0,
@@ -131,7 +138,7 @@ mod tests {
     #[test]
     fn missing_properties_are_empty_facts() {
         let facts = facts(
-            UnitProperties::default(),
+            &UnitProperties::default(),
             ServiceProperties::default(),
             None,
         );
