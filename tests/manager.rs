@@ -33,7 +33,10 @@ use gatehound::{
     line::Line,
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, waitid},
+    },
     unistd::Pid,
 };
 use tempfile::TempDir;
@@ -71,6 +74,9 @@ impl Bus {
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.daemon.id()).unwrap());
         kill(pid, signal).unwrap();
+        if signal == Signal::SIGSTOP {
+            waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT).unwrap();
+        }
     }
 
     fn die(&mut self) {

@@ -281,6 +281,9 @@ fn a_stopped_holder_outlasts_sigterm_and_is_ended_by_sigkill() {
     let holder = Cat::holding(listener);
     let pid = Pid::from_raw(i32::try_from(holder.pid()).unwrap());
     signal::kill(pid, SIGSTOP).unwrap();
+    // Until it has stopped, the kernel may take a later SIGTERM first.
+    let stopped = nix::sys::wait::WaitPidFlag::WSTOPPED | nix::sys::wait::WaitPidFlag::WNOWAIT;
+    nix::sys::wait::waitid(nix::sys::wait::Id::Pid(pid), stopped).unwrap();
     let territory = territory(address.port());
     let swept = sweep(&territory, Signal::Term, SHORT).unwrap();
     assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
@@ -296,8 +299,10 @@ fn a_holder_that_forks_when_it_is_told_to_end_is_ended_by_the_next_pass() {
     let _alone = alone();
     let (listener, address) = listener();
     // A command in the background reads from nowhere unless it is told where from.
-    // Each says a word once it would fork when told to end.
-    let script = r#"exec 3<&0; trap 'sh -c "$0" "$0" <&3 & exit' TERM; echo; read x; read x"#;
+    // Each says a word once it would fork when told to end, and then counts for some seconds:
+    // a shell that is about to read would read first and hear the signal later.
+    let script = r#"exec 3<&0; trap 'sh -c "$0" "$0" <&3 & exit' TERM; echo
+        i=0; while [ $i -lt 9999999 ]; do i=$((i + 1)); done; read x"#;
     let mut holder = Cat::spawn(
         Command::new("sh")
             .args(["-c", script, script])
