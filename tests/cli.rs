@@ -825,12 +825,10 @@ fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
     let output = asked(&home, &bin, &["doctor"]);
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
-        said.contains(
-            "a cron job is about the gateway too: * * * * * /home/a/openclaw-watchdog.sh"
-        ),
+        said.contains("cron starts the old watchdog too: * * * * * /home/a/openclaw-watchdog.sh"),
         "{said}"
     );
-    assert!(said.contains("crontab -e"), "{said}");
+    assert!(said.contains(" install --replace-cron\n"), "{said}");
 }
 
 /// A home with an openclaw.json and one generation of it that was proven good.

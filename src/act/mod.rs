@@ -1,6 +1,7 @@
 //! Act: adapters that can change the outside world.
 
 pub mod alerts;
+pub mod crontab;
 pub mod files;
 pub mod incidents;
 pub mod journal;

@@ -2,11 +2,16 @@
 //!
 //! Owns the findings and their words. It looks only, and a part that cannot be looked at is itself a finding.
 
-use std::{fs, path::Path, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use serde::Serialize;
 
-use super::{check, config, install, manager, say_json, shipped_unit};
+use super::{check, config, install, manager, rivals::Rivals, say_json, shipped_unit};
 use crate::{
     act::manager::{ManagerError, UserManager},
     daemon::look::Seen,
@@ -14,12 +19,9 @@ use crate::{
     line::Line,
     sense::{
         config::{self as settings, Sources},
-        crontab, gateway, readiness,
+        gateway, readiness,
     },
 };
-
-/// How long crontab(1) may take.
-const CRONTAB_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is known to concern a watchdog in single versions of the gateway.
 ///
@@ -106,7 +108,7 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
         Err(e) => findings.problem("gateway", &format!("{e:#}"), "see above"),
     }
     session(&mut findings);
-    rivals(&mut findings, &settings);
+    rivals(&mut findings, &sources, &settings);
     if json {
         let found = serde_json::json!({ "worst": findings.worst(), "findings": findings.0 });
         say_json(&format!("{found:#}"));
@@ -330,14 +332,7 @@ fn session(findings: &mut Findings) {
 }
 
 /// Who else might restart the gateway, and what the old shell watchdog left behind.
-fn rivals(findings: &mut Findings, settings: &Settings) {
-    for line in crontab::lines_about_openclaw(Path::new("crontab"), CRONTAB_LIMIT) {
-        findings.warning(
-            "cron",
-            &format!("a cron job is about the gateway too: {line}"),
-            "if it is a watchdog, remove the line: crontab -e",
-        );
-    }
+fn rivals(findings: &mut Findings, sources: &Sources, settings: &Settings) {
     let flag = &settings.pause.flag_file;
     if flag.symlink_metadata().is_ok() {
         let flag = flag.display();
@@ -347,13 +342,11 @@ fn rivals(findings: &mut Findings, settings: &Settings) {
             format!("rm {flag}"),
         );
     }
-    let units = manager().and_then(|mut manager| Ok(manager.active_units("*watchdog*")?));
-    for unit in units.unwrap_or_default() {
-        findings.warning(
-            "rival",
-            &format!("{unit} is active and may be another watchdog of the gateway"),
-            format!("if it is one: systemctl --user disable --now {unit}"),
-        );
+    let home = sources.variables.get(OsStr::new("HOME"));
+    let home = home.map_or_else(PathBuf::new, PathBuf::from);
+    let found = Rivals::look(&home, manager().ok().as_mut());
+    for rival in found.all(&install::command(sources.profile.as_deref())) {
+        findings.warning(rival.about, &rival.what, rival.mend);
     }
 }
 

@@ -12,15 +12,20 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use clap::Args;
 use nix::unistd::{User, geteuid};
 
-use super::{config, manager, shipped_unit};
+use super::{
+    config, manager,
+    rivals::{self, Rivals},
+    shipped_unit,
+};
 use crate::{
-    act::{files, manager::UserManager},
+    act::{crontab::Replaced, files, manager::UserManager},
     decide::facts::UnitFacts,
     sense::{
         config::{self as settings, Sources},
-        gateway,
+        folders, gateway,
     },
 };
 
@@ -71,6 +76,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Where things go, from the variables of the user's session.
 struct Places {
+    home: PathBuf,
     program: PathBuf,
     units: PathBuf,
     man: PathBuf,
@@ -92,6 +98,7 @@ impl Places {
             program: home.join(".local/bin/gatehound"),
             units: config.join("systemd/user"),
             man: home.join(".local/share/man"),
+            home,
         })
     }
 }
@@ -148,9 +155,25 @@ impl File {
     }
 }
 
+/// What a person says of an installation.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Remove the lines of the old watchdog from your crontab, which is kept as it was
+    #[arg(long)]
+    pub(super) replace_cron: bool,
+    /// Watch even beside another watchdog that is left
+    #[arg(long)]
+    pub(super) side_by_side: bool,
+}
+
 /// Puts everything into place, enables and starts the unit.
-pub(super) fn install(mut sources: Sources, dry_run: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn install(mut sources: Sources, options: &Options) -> anyhow::Result<ExitCode> {
     let places = Places::of(&sources)?;
+    let state = folders::state(&sources.variables, sources.profile.as_deref())
+        .map_err(|line| anyhow!("{line}"))?;
     let mut manager = manager()?;
     let unit = shipped_unit(sources.profile.as_deref());
     let before = manager
@@ -160,20 +183,62 @@ pub(super) fn install(mut sources: Sources, dry_run: bool) -> anyhow::Result<Exi
     let settings = settings::load(&sources)
         .context("not installed, because Gatehound would not start")?
         .settings;
+    let rivals = Rivals::look(&places.home, Some(&mut manager));
+    let replace = rivals.settle(options, &command(sources.profile.as_deref()))?;
     let mut changed = false;
     for file in shipped(&places)? {
-        changed |= file.put(dry_run)?;
+        changed |= file.put(options.dry_run)?;
     }
-    if dry_run {
+    if options.dry_run {
+        if replace {
+            rivals.would_remove(&state);
+        }
         for unit in [&unit, TIMER] {
             say!("would enable and start  {unit}");
         }
     } else {
-        activate(&mut manager, &unit, &before, changed)?;
+        let removed = replace.then(|| rivals.remove(&state)).transpose();
+        let replaced = removed.context("program and units are in place, and not started")?;
+        activate(&mut manager, &unit, &before, changed)
+            .map_err(|e| undone(e, &mut manager, &unit, replaced.as_ref()))?;
     }
+    rivals::tidy_up(Path::new("/tmp"), &settings.pause.flag_file, options);
     let gateway = gateway::unit_name(&settings, sources.profile.as_deref());
     missing(&mut manager, &gateway)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The command that installs, as it was called, for messages.
+pub(super) fn command(profile: Option<&str>) -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let profile = profile.map_or_else(String::new, |profile| format!(" --profile {profile}"));
+    format!("{}{profile} install", called.display())
+}
+
+/// Gives the gateway back to the old watchdog, because Gatehound does not watch; says so behind the error.
+///
+/// Gatehound goes first: it may yet start, and then the two would restart the gateway against each other.
+fn undone(
+    error: anyhow::Error,
+    manager: &mut UserManager,
+    unit: &str,
+    replaced: Option<&Replaced>,
+) -> anyhow::Error {
+    let Some(replaced) = replaced else {
+        return error;
+    };
+    let stopped = manager
+        .stop(unit)
+        .and_then(|_| manager.disable(unit))
+        .and_then(|()| manager.reload());
+    let stopped = match stopped {
+        Ok(()) => format!("{unit} is stopped and disabled"),
+        Err(why) => format!("{unit} cannot be stopped: {why}"),
+    };
+    match replaced.undo() {
+        Ok(()) => anyhow!("{error:#}; the crontab is put back, and {stopped}"),
+        Err(why) => anyhow!("{error:#}; {why}; {stopped}"),
+    }
 }
 
 fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {

@@ -18,11 +18,17 @@ mod emergency_stop;
 mod history;
 mod install;
 mod pause;
+mod rivals;
 mod snapshots;
 mod status;
 mod tidy;
 
-use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{BufRead as _, IsTerminal as _, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
@@ -31,7 +37,7 @@ use crate::{
     act::manager::UserManager,
     daemon::{self, RunError},
     decide::MANAGER_LIMIT,
-    line::is_unprintable,
+    line::{is_unprintable, printable},
     sense::{
         config::{ConfigError, Sources, is_profile},
         folders, wall_clock,
@@ -154,11 +160,7 @@ enum Command {
     #[command(subcommand)]
     Alert(AlertCommand),
     /// Put program, unit and man pages into place for this user, and start watching
-    Install {
-        /// Say what would be done and do nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Install(install::Options),
     /// Stop watching and remove what install put into place
     Uninstall,
 }
@@ -250,7 +252,7 @@ impl Cli {
             Command::Config(ConfigCommand::Restore { generation, yes }) => {
                 snapshots::restore(&sources, generation, yes)
             }
-            Command::Install { dry_run } => install::install(sources, dry_run),
+            Command::Install(options) => install::install(sources, &options),
             Command::Uninstall => install::uninstall(&sources),
         }
     }
@@ -305,6 +307,21 @@ fn in_clean_lines(json: &str) -> String {
         }
     }
     shown
+}
+
+/// Asks a question on a terminal; anything but a yes is a no. None where nobody is there to ask.
+fn ask(question: &str) -> Option<bool> {
+    let answers = std::io::stdin();
+    if !answers.is_terminal() {
+        return None;
+    }
+    let mut terminal = std::io::stderr();
+    let _ = write!(terminal, "{} [y/N] ", printable(question));
+    let _ = terminal.flush();
+    let mut answer = String::new();
+    // One that cannot be read is no yes.
+    let _ = answers.lock().read_line(&mut answer);
+    Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 
 fn manager() -> anyhow::Result<UserManager> {

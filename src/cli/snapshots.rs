@@ -1,14 +1,14 @@
 //! `gatehound config list`, `diff` and `restore`: the kept generations of the gateway's openclaw.json.
 
 use std::{
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     process::ExitCode,
 };
 
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 
-use super::{config_diff, manager};
+use super::{ask, config_diff, manager};
 use crate::{
     act::snapshots::{self, Generation, KeptFile, Kind, Store},
     line::Line,
@@ -256,22 +256,10 @@ pub(super) fn restore(
 
 /// Asks, where there is somebody to ask.
 fn agreed(chosen: &Generation, place: &Place) -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        bail!(
-            "nobody is there to ask whether {} is to be replaced; give --yes",
-            place.path.display()
-        );
-    }
     let kept = wall_clock::local(chosen.kept);
-    let mut terminal = io::stderr();
-    let _ = write!(
-        terminal,
-        "Replace {} by generation {} of {kept}? [y/N] ",
-        place.path.display(),
-        chosen.number
-    );
-    let _ = terminal.flush();
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+    let path = place.path.display();
+    let question = format!("Replace {path} by generation {} of {kept}?", chosen.number);
+    ask(&question).ok_or_else(|| {
+        anyhow!("nobody is there to ask whether {path} is to be replaced; give --yes")
+    })
 }

@@ -1,10 +1,13 @@
-//! A program that is asked or told something: journalctl, crontab for `gatehound doctor`, and the command that alerts go to.
+//! A program that is asked or told something: journalctl, crontab for `gatehound doctor` and `install`, and the command
+//! that alerts go to.
 //!
 //! Owns the child process: how it is started, how much of its output is kept, and that it ends in time.
 //! Knows nothing of what it is asked, nor of what it says.
 
 use std::{
-    io::Read as _,
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read as _, Seek as _, Write as _},
     os::fd::{AsFd as _, BorrowedFd},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -14,6 +17,7 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::memfd::{MFdFlags, memfd_create},
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -54,28 +58,91 @@ pub fn output_given(
     max: usize,
     budget: Duration,
 ) -> Result<Vec<u8>, Line> {
-    let late_at = Instant::now() + budget.saturating_sub(REAP);
     let mut command = Command::new(program);
     command
         .args(arguments)
         .envs(variables.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .stdin(Stdio::null());
+    run(command, max, budget).map_err(Line::from)
+}
+
+/// As [`output`], for a program that is given something to read, and where it matters why it says nothing.
+///
+/// # Errors
+///
+/// As for [`output`].
+pub fn output_fed(
+    program: &Path,
+    arguments: &[&str],
+    input: &[u8],
+    max: usize,
+    budget: Duration,
+) -> Result<Vec<u8>, ChildError> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(in_memory(input)?);
+    run(command, max, budget)
+}
+
+/// Why a program said nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChildError {
+    /// There is no such program.
+    #[error("{0}")]
+    Absent(Line),
+    /// It ended with another exit status than 0, or by a signal.
+    #[error("{0}")]
+    Failed(Line),
+    /// It could not be started, or was not done in time.
+    #[error("{0}")]
+    Unknown(Line),
+}
+
+impl From<ChildError> for Line {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Absent(line) | ChildError::Failed(line) | ChildError::Unknown(line) => line,
+        }
+    }
+}
+
+/// A file that is nowhere: unlike a pipe it takes everything at once, and a program that does not read is not waited for.
+fn in_memory(bytes: &[u8]) -> Result<File, ChildError> {
+    let filled = || -> io::Result<File> {
+        let mut file = File::from(memfd_create("input", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(bytes)?;
+        file.rewind()?;
+        Ok(file)
+    };
+    filled().map_err(|error| {
+        let text = format!("no memory for what a program is to read: {error}");
+        ChildError::Unknown(Line::new(&text))
+    })
+}
+
+fn run(mut command: Command, max: usize, budget: Duration) -> Result<Vec<u8>, ChildError> {
+    let late_at = Instant::now() + budget.saturating_sub(REAP);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
     for variable in NOTIFY_VARIABLES {
         command.env_remove(variable);
     }
-    let mut child = command
-        .spawn()
-        .map_err(|error| Line::new(&format!("cannot start {}: {error}", program.display())))?;
+    let program = Path::new(command.get_program()).to_owned();
+    let mut child = command.spawn().map_err(|error| {
+        let text = Line::new(&format!("cannot start {}: {error}", program.display()));
+        match error.kind() {
+            io::ErrorKind::NotFound => ChildError::Absent(text),
+            _ => ChildError::Unknown(text),
+        }
+    })?;
     let output = read_all(&mut child, max, late_at);
     let status = end(child, late_at);
-    let name = program.file_name().unwrap_or_default().display();
+    let name = program.file_name().unwrap_or(OsStr::new("")).display();
     match (output, status) {
-        (None, _) | (Some(_), None) => Err(Line::new(&format!("{name} is not done in time"))),
-        (Some(_), Some(status)) if !status.success() => {
-            Err(Line::new(&format!("{name} fails: {status}")))
-        }
+        (None, _) | (Some(_), None) => Err(ChildError::Unknown(Line::new(&format!(
+            "{name} is not done in time"
+        )))),
+        (Some(_), Some(status)) if !status.success() => Err(ChildError::Failed(Line::new(
+            &format!("{name} fails: {status}"),
+        ))),
         (Some(output), Some(_)) => Ok(output),
     }
 }

@@ -1,58 +1,426 @@
-//! The user's crontab, as crontab(1) lists it.
+//! The user's crontab, as crontab(1) lists it, and the crontabs of the system.
 //!
-//! Owns which of its lines may be a watchdog of the gateway; touches none of them.
+//! Owns which of their lines are the old shell watchdog, and errs towards "perhaps": such a line is a human's to remove.
+//! Touches none of them.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::child;
+use super::{
+    child::{self, ChildError},
+    files::{Links, read_limited},
+};
 use crate::line::Line;
 
 /// A crontab of more is nobody's.
-const MAX_OUTPUT: usize = 256 * 1024;
+const MAX: usize = 256 * 1024;
 
-/// The lines that name the gateway, without comments; none where there is no crontab, or no cron.
-///
-/// crontab(1) fails in the same way when there is no crontab and when it cannot be read.
-pub fn lines_about_openclaw(program: &Path, budget: Duration) -> Vec<Line> {
-    let listed = child::output(program, &["-l".to_owned()], MAX_OUTPUT, budget);
-    about_openclaw(&listed.unwrap_or_default())
+/// A script of more is not the old watchdog, which has a hundred lines.
+const MAX_SCRIPT: u64 = 64 * 1024;
+
+/// What is left out of a command when it is asked which program it runs.
+const SHELLS: [&str; 8] = [
+    "sh",
+    "/bin/sh",
+    "/usr/bin/sh",
+    "bash",
+    "/bin/bash",
+    "/usr/bin/bash",
+    "dash",
+    "/bin/dash",
+];
+
+/// Redirections from one descriptor to another.
+const DUPLICATIONS: [&str; 3] = ["2>&1", "1>&2", ">&2"];
+
+/// Redirections to or from a file, which follows; those that begin like another come first.
+const REDIRECTIONS: [&str; 9] = ["&>>", "&>", "2>>", "2>", "1>>", "1>", ">>", ">", "<"];
+
+/// What a line has to do with the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// It starts a watchdog of the gateway and does nothing else.
+    Watchdog,
+    /// It speaks of a watchdog of the gateway, and may do other things as well, or none of them.
+    Perhaps,
+    /// It speaks of the gateway.
+    Other,
 }
 
-fn about_openclaw(crontab: &[u8]) -> Vec<Line> {
-    crontab
-        .split(|byte| *byte == b'\n')
-        .map(Line::lossy)
-        .filter(|line| {
-            let line = line.as_str().to_ascii_lowercase();
-            !line.starts_with('#') && line.contains("openclaw")
-        })
-        .collect()
+/// A crontab as it was read, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crontab {
+    bytes: Vec<u8>,
+    home: PathBuf,
+}
+
+impl Crontab {
+    /// The crontab of this user; an empty one where there is none, or no cron.
+    ///
+    /// crontab(1) fails in the same way when there is no crontab and when it may not be read.
+    ///
+    /// # Errors
+    ///
+    /// crontab(1) does not answer in time, cannot be started, or lists more than anybody wrote.
+    pub fn read(program: &Path, home: &Path, budget: Duration) -> Result<Self, Line> {
+        let bytes = match child::output_fed(program, &["-l"], b"", MAX + 1, budget) {
+            Ok(bytes) if MAX < bytes.len() => {
+                return Err(Line::new(&format!("the crontab has more than {MAX} bytes")));
+            }
+            Ok(bytes) => bytes,
+            Err(ChildError::Absent(_) | ChildError::Failed(_)) => Vec::new(),
+            Err(ChildError::Unknown(why)) => return Err(why),
+        };
+        Ok(Self::new(bytes, home))
+    }
+
+    /// A crontab that was read elsewhere.
+    pub fn new(bytes: Vec<u8>, home: &Path) -> Self {
+        Self {
+            bytes,
+            home: home.to_owned(),
+        }
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The lines that have something to do with the gateway, in their order.
+    pub fn jobs(&self) -> Vec<(Job, Line)> {
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
+        let found = lines.filter_map(|line| Some((self.job(line)?, Line::lossy(line))));
+        found.collect()
+    }
+
+    /// What is left without the lines that only start a watchdog of the gateway; every other byte stays.
+    pub fn without_watchdogs(&self) -> Vec<u8> {
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
+        let kept = lines.filter(|line| self.job(line) != Some(Job::Watchdog));
+        kept.flatten().copied().collect()
+    }
+
+    fn job(&self, line: &[u8]) -> Option<Job> {
+        // What is not text may say to a shell what it does not say here.
+        let text = str::from_utf8(line).ok();
+        let command = text.and_then(command);
+        if command.is_some_and(|command| self.only_starts_watchdog(command)) {
+            return Some(Job::Watchdog);
+        }
+        about(line)
+    }
+
+    /// Whether a command is made of waiting and of starting a watchdog of the gateway.
+    fn only_starts_watchdog(&self, command: &str) -> bool {
+        let Some(parts) = parts(command) else {
+            return false;
+        };
+        let starts = parts.iter().filter(|part| self.is_watchdog(part)).count();
+        0 < starts
+            && parts
+                .iter()
+                .all(|part| is_sleep(part) || self.is_watchdog(part))
+    }
+
+    fn is_watchdog(&self, part: &[String]) -> bool {
+        let words = part.iter().skip_while(|word| is_assignment(word));
+        let mut words = words.skip_while(|word| SHELLS.contains(&word.as_str()));
+        let Some(program) = words.next() else {
+            return false;
+        };
+        let path = self.expand(program);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        names(name.as_bytes(), b"watchdog")
+            && (names(program.as_bytes(), b"openclaw") || is_for_gateway(&path))
+    }
+
+    /// A path as the shell of a cron job understands it: it runs in the home folder.
+    fn expand(&self, program: &str) -> PathBuf {
+        let below = ["~/", "$HOME/", "${HOME}/"]
+            .iter()
+            .find_map(|home| program.strip_prefix(home));
+        self.home.join(below.unwrap_or(program))
+    }
+}
+
+/// The lines of the system's crontabs that speak of a watchdog of the gateway, with the file each is in.
+///
+/// A file that this user may not read is passed over.
+pub fn of_system(etc: &Path) -> Vec<(PathBuf, Line)> {
+    let folder = fs::read_dir(etc.join("cron.d"));
+    let mut paths: Vec<PathBuf> = folder
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    paths.sort();
+    paths.insert(0, etc.join("crontab"));
+    let mut found = Vec::new();
+    for path in paths {
+        let max = u64::try_from(MAX).unwrap_or(u64::MAX);
+        let Ok(Some(contents)) = read_limited(&path, max, Links::Follow) else {
+            continue;
+        };
+        let lines = contents.bytes.split(|byte| *byte == b'\n');
+        let rivals = lines.filter(|line| about(line) == Some(Job::Perhaps));
+        found.extend(rivals.map(|line| (path.clone(), Line::lossy(line))));
+    }
+    found
+}
+
+/// What a line has to do with the gateway by its words alone.
+fn about(line: &[u8]) -> Option<Job> {
+    let is_comment = line.trim_ascii_start().starts_with(b"#");
+    match (names(line, b"openclaw"), names(line, b"watchdog")) {
+        _ if is_comment => None,
+        (false, _) => None,
+        (true, true) => Some(Job::Perhaps),
+        (true, false) => Some(Job::Other),
+    }
+}
+
+/// Whether a text has a word in it, in whatever case.
+fn names(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len())
+        .any(|part| part.eq_ignore_ascii_case(word))
+}
+
+fn is_for_gateway(script: &Path) -> bool {
+    let read = read_limited(script, MAX_SCRIPT, Links::Follow);
+    read.is_ok_and(|script| script.is_some_and(|script| names(&script.bytes, b"openclaw")))
+}
+
+/// The command of a job line; none of a comment, a variable, or what is no line of a crontab (crontab(5)).
+fn command(line: &str) -> Option<&str> {
+    let blank = |c: char| c == ' ' || c == '\t';
+    let mut rest = line.trim_matches(|c: char| blank(c) || c == '\n');
+    let fields = if rest.starts_with('@') { 1 } else { 5 };
+    for field in 0..fields {
+        let (time, after) = rest.split_once(blank)?;
+        if !is_time(time, field) {
+            return None;
+        }
+        rest = after.trim_start_matches(blank);
+    }
+    Some(rest)
+}
+
+/// Whether a field says when; month and day of the week have names.
+fn is_time(field: &str, at: usize) -> bool {
+    if let Some(name) = field.strip_prefix('@') {
+        return at == 0 && !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase());
+    }
+    let named = 3 <= at;
+    !field.is_empty()
+        && field
+            .chars()
+            .all(|c| c.is_ascii_digit() || "*,-/~".contains(c) || named && c.is_ascii_alphabetic())
+}
+
+/// The simple commands that a command is made of, each as its words without redirections.
+///
+/// None when there is anything in it that a shell would take apart or fill in, but `;`, `&&`, parentheses and a home.
+fn parts(command: &str) -> Option<Vec<Vec<String>>> {
+    let apart = command.replace("&&", " ; ").replace([';', '(', ')'], " ; ");
+    let mut parts: Vec<Vec<String>> = vec![Vec::new()];
+    let mut words = apart.split([' ', '\t']).filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if DUPLICATIONS.contains(&word) {
+            continue;
+        }
+        let redirected = REDIRECTIONS.iter().find_map(|to| word.strip_prefix(to));
+        match redirected {
+            // Its target is the next word.
+            Some("") => drop(words.next().filter(|target| is_plain(target))?),
+            Some(target) if is_plain(target) => {}
+            Some(_) => return None,
+            None if word == ";" => parts.push(Vec::new()),
+            None if is_plain(word) => parts.last_mut()?.push(word.to_owned()),
+            None => return None,
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    Some(parts)
+}
+
+/// Whether a word means itself to a shell, but for a home at its beginning.
+fn is_plain(word: &str) -> bool {
+    let below = ["$HOME/", "${HOME}/"]
+        .iter()
+        .find_map(|home| word.strip_prefix(home));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./~@:+,=-".contains(c);
+    below.unwrap_or(word).chars().all(plain) && word != "!"
+}
+
+/// Whether a word gives a variable to what follows it.
+fn is_assignment(word: &str) -> bool {
+    let Some((name, _)) = word.split_once('=') else {
+        return false;
+    };
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(part)
+}
+
+fn is_sleep(part: &[String]) -> bool {
+    let [program, span] = part else { return false };
+    let is_span = |span: &str| !span.is_empty() && span.chars().all(|c| c.is_ascii_digit());
+    ["sleep", "/bin/sleep", "/usr/bin/sleep"].contains(&program.as_str())
+        && is_span(span.strip_suffix('s').unwrap_or(span))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const SECOND: Duration = Duration::from_secs(5);
+
+    fn crontab(text: &[u8], home: &Path) -> Crontab {
+        Crontab::new(text.to_vec(), home)
+    }
+
+    #[track_caller]
+    fn check(line: &str, expected: Option<Job>) {
+        let found = crontab(line.as_bytes(), Path::new("/nonexistent")).job(line.as_bytes());
+        assert_eq!(found, expected, "{line}");
+    }
 
     #[test]
-    fn only_lines_that_name_the_gateway_and_do_something_are_found() {
-        let crontab = b"MAILTO=me\n# openclaw watchdog\n* * * * * ~/bin/backup\n\
-            * * * * * sleep 30; /home/a/OpenClaw-watchdog.sh >/dev/null\n0 3 * * * rm /tmp/openclaw/*.log\n";
-        let found = about_openclaw(crontab);
-        let found: Vec<&str> = found.iter().map(Line::as_str).collect();
+    fn a_line_that_only_starts_the_old_watchdog_is_one() {
+        for command in [
+            "/home/a/openclaw-watchdog.sh",
+            "sleep 30; /home/a/openclaw-watchdog.sh",
+            "sleep 30 && ~/OpenClaw-Watchdog.sh >/dev/null 2>&1",
+            "( sleep 30 ; /home/a/.openclaw/watchdog.sh )",
+            "$HOME/openclaw-watchdog.sh; sleep 30s; ${HOME}/openclaw-watchdog.sh",
+            "/bin/bash /opt/openclaw/bin/watchdog >> /tmp/openclaw-watchdog.log 2>&1",
+            "XDG_RUNTIME_DIR=/run/user/1000 bash openclaw-watchdog.sh --port 18789 > /dev/null",
+        ] {
+            for time in ["* * * * *", "*/1\t0-23 * jan,FEB Mon-fri", "@reboot"] {
+                check(&format!("{time} {command}\n"), Some(Job::Watchdog));
+                check(&format!("  {time}  {command}"), Some(Job::Watchdog));
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_do_anything_else_is_a_humans_to_remove() {
+        for line in [
+            "* * * * * backup && openclaw-watchdog.sh",
+            "* * * * * openclaw-watchdog.sh; rm -rf /tmp/x",
+            "* * * * * openclaw-watchdog.sh || mail me",
+            "* * * * * openclaw-watchdog.sh | tee /tmp/log",
+            "* * * * * openclaw-watchdog.sh & backup",
+            "* * * * * backup > openclaw-watchdog.sh",
+            "* * * * * cp openclaw-watchdog.sh /backup",
+            "* * * * * sleep 30 openclaw-watchdog.sh",
+            "* * * * * flock -n /tmp/openclaw-watchdog.lock backup",
+            "* * * * * bash -c openclaw-watchdog.sh",
+            "* * * * * 'openclaw-watchdog.sh'",
+            "* * * * * $(backup)/openclaw-watchdog.sh",
+            "* * * * * `backup`/openclaw-watchdog.sh",
+            "* * * * * $DIR/openclaw-watchdog.sh",
+            "* * * * * openclaw-watchdog.sh > $(backup)",
+            "* * * * * openclaw-watchdog.sh % input",
+            "* * * * * openclaw-watchdog.sh \\",
+            "* * * * * A=openclaw-watchdog.sh backup",
+            "* * * * * /opt/openclaw-watchdog/backup",
+            "* * * * * echo openclaw watchdog",
+            "* * * * openclaw-watchdog.sh",
+            "A=* * * * * openclaw-watchdog.sh",
+            "A = * * * * * openclaw-watchdog.sh",
+            "OPENCLAW=/home/a/watchdog.sh",
+            "\"A\" = \"* * * * * openclaw-watchdog.sh\"",
+        ] {
+            check(line, Some(Job::Perhaps));
+        }
+        let line = b"* * * * * openclaw-watchdog.sh \xff\n";
+        let foul = crontab(line, Path::new("/nonexistent"));
+        assert_eq!(foul.job(line), Some(Job::Perhaps));
+    }
+
+    #[test]
+    fn comments_and_what_has_to_do_with_something_else_are_left_out() {
+        check("0 3 * * * rm /tmp/openclaw/*.log", Some(Job::Other));
+        check("# * * * * * openclaw-watchdog.sh", None);
+        check("  #openclaw-watchdog.sh", None);
+        check("* * * * * /home/a/watchdog.sh", None);
+        check("MAILTO=me", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_watchdog_is_one_of_the_gateway_when_its_script_says_so() {
+        let home = tempfile::tempdir().unwrap();
+        let line = b"* * * * * ~/bin/watchdog.sh";
+        let crontab = crontab(line, home.path());
+        assert_eq!(crontab.job(line), None);
+        fs::create_dir(home.path().join("bin")).unwrap();
+        let script = home.path().join("bin/watchdog.sh");
+        fs::write(&script, "systemctl --user restart other").unwrap();
+        assert_eq!(crontab.job(line), None);
+        fs::write(&script, "systemctl --user restart openclaw-gateway").unwrap();
+        assert_eq!(crontab.job(line), Some(Job::Watchdog));
+    }
+
+    #[test]
+    fn without_the_watchdog_every_other_byte_stays() {
+        let text = b"MAILTO=me\n\n# openclaw watchdog\n* * * * * ~/openclaw-watchdog.sh\n\
+            \xff * bad\n* * * * * sleep 30; ~/openclaw-watchdog.sh\r\n* * * * * x && openclaw-watchdog.sh\n\
+            * * * * * sleep 30; ~/openclaw-watchdog.sh\n0 0 * * * backup";
+        let left = crontab(text, Path::new("/nonexistent")).without_watchdogs();
+        // A carriage return is part of the name that the shell would look for.
+        let expected = b"MAILTO=me\n\n# openclaw watchdog\n\xff * bad\n\
+            * * * * * sleep 30; ~/openclaw-watchdog.sh\r\n* * * * * x && openclaw-watchdog.sh\n0 0 * * * backup";
         assert_eq!(
-            found,
-            [
-                "* * * * * sleep 30; /home/a/OpenClaw-watchdog.sh >/dev/null",
-                "0 3 * * * rm /tmp/openclaw/*.log"
-            ]
+            left.escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
         );
     }
 
     #[test]
     fn where_there_is_no_cron_there_are_no_lines() {
-        let absent = Path::new("/nonexistent/crontab");
-        assert_eq!(lines_about_openclaw(absent, Duration::from_secs(5)), []);
-        let none = Path::new("/bin/false");
-        assert_eq!(lines_about_openclaw(none, Duration::from_secs(5)), []);
+        for program in ["/nonexistent/crontab", "/bin/false"] {
+            let read = Crontab::read(Path::new(program), Path::new("/"), SECOND).unwrap();
+            assert_eq!((read.jobs(), read.bytes()), (Vec::new(), &b""[..]));
+        }
+    }
+
+    #[test]
+    fn a_crontab_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("crontab");
+        fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let late = Crontab::read(&program, Path::new("/"), SECOND / 10);
+        assert_eq!(late.unwrap_err().as_str(), "crontab is not done in time");
+        fs::write(&program, "#!/bin/sh\nyes | head -n 200000\n").unwrap();
+        let long = Crontab::read(&program, Path::new("/"), SECOND);
+        assert_eq!(
+            long.unwrap_err().as_str(),
+            "the crontab has more than 262144 bytes"
+        );
+        let none = Crontab::read(Path::new("/etc"), Path::new("/"), SECOND);
+        assert!(none.unwrap_err().as_str().starts_with("cannot start /etc"));
+    }
+
+    #[test]
+    fn crontabs_of_the_system_are_searched_too() {
+        let etc = tempfile::tempdir().unwrap();
+        assert_eq!(of_system(etc.path()), []);
+        let folder = etc.path().join("cron.d");
+        fs::create_dir(&folder).unwrap();
+        fs::write(
+            etc.path().join("crontab"),
+            "17 * * * * root openclaw backup\n",
+        )
+        .unwrap();
+        let line = "* * * * * a /opt/openclaw-watchdog.sh";
+        fs::write(folder.join("b"), format!("# x\n{line}\n")).unwrap();
+        assert_eq!(of_system(etc.path()), [(folder.join("b"), line.into())]);
     }
 }

@@ -6,7 +6,7 @@ use std::env;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Trial;
@@ -17,10 +17,20 @@ use crate::watched::{FAST, event, incarnation};
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
-    let list: &[(&str, fn())] = &[(
-        "install_leads_to_a_watched_gateway_and_uninstall_leaves_it_as_it_was",
-        install,
-    )];
+    let list: &[(&str, fn())] = &[
+        (
+            "install_leads_to_a_watched_gateway_and_uninstall_leaves_it_as_it_was",
+            install,
+        ),
+        (
+            "install_takes_the_place_of_the_cron_script_and_of_nothing_else",
+            replace_cron,
+        ),
+        (
+            "an_install_that_fails_gives_the_gateway_back_to_the_cron_script",
+            give_back,
+        ),
+    ];
     crate::named(list)
 }
 
@@ -105,7 +115,8 @@ fn run(rig: &Rig, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-fn install() {
+/// Holds that no Gatehound is installed, which a trial would remove.
+fn vacant() {
     let in_use: Vec<_> = INSTALLED
         .iter()
         .filter(|path| home(path).exists())
@@ -114,12 +125,22 @@ fn install() {
         in_use.is_empty(),
         "a Gatehound is installed for this user ({in_use:?}); uninstall it, or run the suite as root"
     );
+}
+
+/// A gateway that nobody watches.
+fn unwatched() -> Rig {
     let rig = Rig::with(&Setup {
         watched: false,
         ..Setup::default()
     });
     rig.settings(FAST);
     rig.start_gateway();
+    rig
+}
+
+fn install() {
+    vacant();
+    let rig = unwatched();
     let gateway = fs::read(rig.unit_path(&rig.gateway)).expect("the gateway's unit");
     let before = incarnation(&rig);
 
@@ -193,4 +214,161 @@ fn install() {
     assert_eq!(rig.property(TIMER, "LoadState"), "not-found");
     assert_eq!(incarnation(&rig), before);
     assert!(rig.healthy());
+}
+
+/// A crontab of the trial's own, with a crontab(1) that keeps it in a file.
+///
+/// A real one belongs to the user who runs the suite, and is not touched.
+struct Cron(PathBuf);
+
+const WATCHDOG: [&str; 2] = [
+    "* * * * * /opt/openclaw-watchdog.sh >/dev/null 2>&1",
+    "* * * * * sleep 30; /opt/openclaw-watchdog.sh >/dev/null 2>&1",
+];
+
+impl Cron {
+    fn new(rig: &Rig, lines: &[&str]) -> Self {
+        let cron = Self(rig.unit_path("cron"));
+        fs::create_dir_all(&cron.0).expect("a folder for cron");
+        fs::write(cron.table(), lines.join("\n") + "\n").expect("a crontab");
+        let program = cron.0.join("crontab");
+        let script =
+            "#!/bin/sh\ncase $1 in -l) cat \"$0.tab\";; -) cat >\"$0.tab\";; *) exit 2;; esac\n";
+        fs::write(&program, script).expect("a crontab(1)");
+        fs::set_permissions(&program, Permissions::from_mode(0o700)).expect("a program");
+        cron
+    }
+
+    fn table(&self) -> PathBuf {
+        self.0.join("crontab.tab")
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let table = fs::read_to_string(self.table()).expect("the crontab");
+        table.lines().map(str::to_owned).collect()
+    }
+
+    fn gatehound(&self, rig: &Rig, arguments: &[&str]) -> Output {
+        let path = format!("{}:/usr/bin:/bin", self.0.display());
+        let mut command = Command::new(place::file("gatehound"));
+        command
+            .args(["--profile", &rig.profile])
+            .args(arguments)
+            .env("PATH", path)
+            .stdin(Stdio::null());
+        command.output().expect("run gatehound")
+    }
+}
+
+fn said(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn replace_cron() {
+    vacant();
+    let rig = unwatched();
+    let others = ["MAILTO=me", "0 3 * * * rm -f /tmp/openclaw/old.log"];
+    let table = [others[0], WATCHDOG[0], others[1], WATCHDOG[1]];
+    let cron = Cron::new(&rig, &table);
+    let remedy = format!(
+        "{} --profile {} install --replace-cron",
+        place::file("gatehound").display(),
+        rig.profile
+    );
+
+    for arguments in [&["install"][..], &["install", "--dry-run"]] {
+        let refused = cron.gatehound(&rig, arguments);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let (out, err) = said(&refused);
+        for line in WATCHDOG {
+            assert!(out.contains(&format!("found      cron: {line}\n")), "{out}");
+        }
+        assert!(err.contains("nothing is installed"), "{err}");
+        assert!(err.trim_end().ends_with(&remedy), "{err}");
+    }
+    let dry = cron.gatehound(&rig, &["install", "--dry-run", "--replace-cron"]);
+    assert!(dry.status.success(), "{dry:?}");
+    let (out, _) = said(&dry);
+    for line in WATCHDOG {
+        assert!(
+            out.contains(&format!("would remove   cron: {line}\n")),
+            "{out}"
+        );
+    }
+    assert_eq!(cron.lines(), table, "nobody said that it is to be replaced");
+    vacant();
+
+    let examined = said(&cron.gatehound(&rig, &["doctor"])).0;
+    assert!(
+        examined.contains("cron starts the old watchdog too"),
+        "{examined}"
+    );
+    assert!(examined.contains(&format!("→ {remedy}\n")), "{examined}");
+
+    let installed = cron.gatehound(&rig, &["install", "--replace-cron"]);
+    assert!(installed.status.success(), "{installed:?}");
+    let (out, _) = said(&installed);
+    for line in WATCHDOG {
+        assert!(out.contains(&format!("removed    cron: {line}\n")), "{out}");
+    }
+    assert_eq!(cron.lines(), others);
+    let started = out.find(&format!("started    {}", rig.gatehound));
+    assert!(out.find("removed    cron") < started, "never both: {out}");
+    let (_, rest) = out
+        .split_once("this puts it back: crontab ")
+        .expect("where it is kept");
+    let kept = Path::new(rest.lines().next().expect("a path"));
+    assert_eq!(
+        fs::read_to_string(kept).expect("the old crontab"),
+        table.join("\n") + "\n"
+    );
+    assert_eq!(
+        fs::metadata(kept).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+
+    let again = cron.gatehound(&rig, &["install"]);
+    assert!(again.status.success(), "{again:?}");
+    fs::write(cron.table(), "* * * * * mine && openclaw-watchdog.sh\n").unwrap();
+    let refused = cron.gatehound(&rig, &["install", "--replace-cron"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(
+        said(&refused)
+            .1
+            .contains("install --replace-cron --side-by-side"),
+        "{refused:?}"
+    );
+    let beside = cron.gatehound(&rig, &["install", "--replace-cron", "--side-by-side"]);
+    assert!(beside.status.success(), "{beside:?}");
+    assert_eq!(cron.lines(), ["* * * * * mine && openclaw-watchdog.sh"]);
+
+    run(&rig, &["uninstall"]);
+    fs::remove_dir_all(kept.parent().unwrap()).expect("the state folder");
+}
+
+fn give_back() {
+    vacant();
+    let rig = unwatched();
+    let cron = Cron::new(&rig, &WATCHDOG);
+    let drop_in = rig.unit_path(&format!("{}.d/broken.conf", rig.gatehound));
+    fs::create_dir_all(drop_in.parent().unwrap()).expect("a folder of drop-ins");
+    // 78 is not answered with a new start.
+    let broken = "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 78'\n";
+    fs::write(&drop_in, broken).expect("a drop-in");
+    let failed = cron.gatehound(&rig, &["install", "--replace-cron"]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    let (out, err) = said(&failed);
+    assert!(out.contains("removed    cron: "), "{out}");
+    let back = format!(
+        "the crontab is put back, and {} is stopped and disabled",
+        rig.gatehound
+    );
+    assert!(err.contains(&back), "{err}");
+    assert_eq!(cron.lines(), WATCHDOG);
+    assert_eq!(rig.property(&rig.gatehound, "UnitFileState"), "disabled");
+    run(&rig, &["uninstall"]);
+    let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
+    fs::remove_dir_all(state).expect("the state folder");
 }
