@@ -5,6 +5,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,13 +14,21 @@ use serde::Serialize;
 
 use super::{check, config, install, manager, rivals::Rivals, say_json, shipped_unit};
 use crate::{
-    act::manager::{ManagerError, UserManager},
+    act::{
+        alerts,
+        manager::{ManagerError, UserManager},
+    },
     daemon::look::Seen,
-    decide::{READY_LIMIT, facts::Health, settings::Settings, status::span},
+    decide::{
+        READY_LIMIT,
+        facts::Health,
+        settings::{AlertSettings, Settings},
+        status::span,
+    },
     line::Line,
     sense::{
         config::{self as settings, Sources},
-        gateway, readiness,
+        folders, gateway, readiness,
     },
 };
 
@@ -103,6 +112,8 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
             "log in as the user of the gateway, or: loginctl enable-linger USER",
         );
     }
+    // A manager that cannot be asked was told above.
+    let _ = alerts(&mut findings, &sources, &settings.alert);
     match check::look(&sources, &settings, &unit) {
         Ok(seen) => of_look(&mut findings, &seen),
         Err(e) => findings.problem("gateway", &format!("{e:#}"), "see above"),
@@ -187,7 +198,44 @@ fn units(findings: &mut Findings, sources: &Sources, gateway: &str) -> Result<()
         ),
     }
     enabled(findings, &mut manager, "gatehound", &own)?;
-    as_shipped(findings, &mut manager, &own, &facts.fragment_path)
+    shipped_units(findings, &mut manager, &own)
+}
+
+/// Gatehound's units: all there and as they are in this version, and the timer armed.
+fn shipped_units(
+    findings: &mut Findings,
+    manager: &mut UserManager,
+    own: &str,
+) -> Result<(), ManagerError> {
+    let before = findings.0.len();
+    let mut drop_ins = Vec::new();
+    let units = [own, &alert_unit_of(own), install::TIDY, install::TIMER];
+    for unit in units {
+        as_shipped(findings, manager, unit)?;
+        drop_ins.extend(manager.drop_ins(unit)?);
+    }
+    if findings.0.len() == before {
+        findings.fine("gatehound", "its units are those of this version");
+    }
+    for drop_in in drop_ins {
+        findings.fine("gatehound", &format!("drop-in {drop_in}"));
+    }
+    if manager.active_state(install::TIMER)? != "active" {
+        findings.warning(
+            "gatehound",
+            &format!(
+                "{} is not active, so the gateway's logs grow",
+                install::TIMER
+            ),
+            format!("systemctl --user enable --now {}", install::TIMER),
+        );
+    }
+    Ok(())
+}
+
+/// The unit that delivers the alerts of a Gatehound.
+fn alert_unit_of(own: &str) -> String {
+    own.replacen("gatehound", "gatehound-alert", 1)
 }
 
 fn enabled(
@@ -210,17 +258,22 @@ fn enabled(
 fn as_shipped(
     findings: &mut Findings,
     manager: &mut UserManager,
-    own: &str,
-    path: &str,
+    unit: &str,
 ) -> Result<(), ManagerError> {
-    match (fs::read_to_string(path), install::shipped_text(own)) {
-        (Ok(there), Some(shipped)) if there == shipped => {
-            findings.fine("gatehound", "its unit is the one of this version");
-        }
+    let path = manager.fragment_path(unit)?;
+    if path.is_empty() {
+        let what = format!("there is no unit {unit}");
+        findings.warning("gatehound", &what, "gatehound install");
+        return Ok(());
+    }
+    match (fs::read_to_string(&path), install::shipped_text(unit)) {
+        (Ok(there), Some(shipped)) if there == shipped => {}
         (Ok(_), _) => findings.warning(
             "gatehound",
             &format!("{path} is not the unit of this version: edited, or of another one"),
-            "gatehound install; what you want otherwise belongs into: systemctl --user edit gatehound",
+            format!(
+                "gatehound install; what you want otherwise belongs into: systemctl --user edit {unit}"
+            ),
         ),
         (Err(e), _) => findings.warning(
             "gatehound",
@@ -228,8 +281,78 @@ fn as_shipped(
             "gatehound install",
         ),
     }
-    for drop_in in manager.drop_ins(own)? {
-        findings.fine("gatehound", &format!("drop-in {drop_in}"));
+    Ok(())
+}
+
+/// Whether who is to be told will be: how the last delivery ended, what waits, and whether the unit has the credential.
+fn alerts(
+    findings: &mut Findings,
+    sources: &Sources,
+    settings: &AlertSettings,
+) -> Result<(), ManagerError> {
+    if !settings.is_on() {
+        findings.fine("alert", "nobody is to be told; see man gatehound.toml");
+        return Ok(());
+    }
+    let unit = alert_unit_of(&shipped_unit(sources.profile.as_deref()));
+    let journal = format!("journalctl --user -u {unit}");
+    let before = findings.0.len();
+    let mut manager = UserManager::new(None, crate::decide::MANAGER_LIMIT)?;
+    let facts = manager.unit(&unit)?;
+    if !["", "success"].contains(&facts.result.as_str()) {
+        let what = format!(
+            "the last delivery failed: {}, exit status {}",
+            facts.result, facts.exec_main_status
+        );
+        findings.warning("alert", &what, journal.clone());
+    }
+    if let Some(name) = &settings.webhook.url_credential {
+        credential(findings, &mut manager, &unit, name)?;
+    }
+    let state = folders::state(&sources.variables, sources.profile.as_deref());
+    let waiting = state.map_or(0, |state| alerts::waiting(&alerts::folder(&state)).len());
+    if 0 < waiting {
+        let what = format!("not delivered yet: {waiting}");
+        findings.warning("alert", &what, journal);
+    }
+    if findings.0.len() == before {
+        findings.fine("alert", "what is to be told is delivered");
+    }
+    Ok(())
+}
+
+/// Whether the unit has this credential, and the file behind it is there and nobody else's.
+fn credential(
+    findings: &mut Findings,
+    manager: &mut UserManager,
+    unit: &str,
+    name: &str,
+) -> Result<(), ManagerError> {
+    let all = manager.credentials(unit)?;
+    let Some((_, path)) = all.iter().find(|(known, _)| known == name) else {
+        findings.warning(
+            "alert",
+            &format!("{unit} has no credential {name:?}, which alert.webhook.url_credential names"),
+            format!("LoadCredential={name}:PATH under [Service] in: systemctl --user edit {unit}"),
+        );
+        return Ok(());
+    };
+    // A relative one is looked up in folders of systemd's own, and an empty one is in the unit.
+    if !path.starts_with('/') {
+        return Ok(());
+    }
+    match fs::File::open(path).and_then(|file| file.metadata()) {
+        Err(e) => findings.warning(
+            "alert",
+            &format!("{path}, which holds the credential {name:?}, cannot be read: {e}"),
+            format!("write the URL into it, for yourself alone: install -m 600 /dev/stdin {path}"),
+        ),
+        Ok(metadata) if metadata.mode() & 0o077 != 0 => findings.warning(
+            "alert",
+            &format!("{path}, which holds the credential {name:?}, is open to others"),
+            format!("chmod 600 {path}"),
+        ),
+        Ok(_) => {}
     }
     Ok(())
 }

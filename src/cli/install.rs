@@ -48,15 +48,15 @@ const UNITS: [(&str, &str); 6] = [
         "gatehound-alert@.service",
         include_str!("../../units/gatehound-alert@.service"),
     ),
-    (
-        "gatehound-tidy.service",
-        include_str!("../../units/gatehound-tidy.service"),
-    ),
+    (TIDY, include_str!("../../units/gatehound-tidy.service")),
     (TIMER, include_str!("../../units/gatehound-tidy.timer")),
 ];
 
 /// The unit that has the gateway's logs tidied.
-const TIMER: &str = "gatehound-tidy.timer";
+pub(super) const TIMER: &str = "gatehound-tidy.timer";
+
+/// What the timer starts.
+pub(super) const TIDY: &str = "gatehound-tidy.service";
 
 /// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
 const MAN_PAGES: [(&str, &str); 3] = [

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use gatehound::{act::alerts, decide::alert::Alert};
 use libtest_mimic::Trial;
 
 use crate::place;
@@ -89,7 +90,8 @@ fn doctor(rig: &Rig) {
     // A throwaway machine has no persistent journal, and a stand-in gateway no unit file of the real one.
     let said = examined(1);
     has(&said, "fine", &format!("{} is running", rig.gatehound));
-    has(&said, "fine", "its unit is the one of this version");
+    has(&said, "fine", "its units are those of this version");
+    has(&said, "fine", "nobody is to be told");
     has(&said, "fine", "healthy, /health");
     has(&said, "fine", "linger     on");
 
@@ -103,7 +105,80 @@ fn doctor(rig: &Rig) {
     has(&said, "warning", "is not the unit of this version");
     fs::write(&unit, shipped).expect("the unit as it was");
     systemctl(&["start", &rig.gatehound]);
+
+    let tidy = home(INSTALLED[5]);
+    let shipped = fs::read_to_string(&tidy).expect("the unit");
+    fs::remove_file(&tidy).expect("no unit");
+    systemctl(&["stop", TIMER]);
+    systemctl(&["daemon-reload"]);
+    let said = examined(1);
+    has(&said, "warning", "there is no unit gatehound-tidy.service");
+    has(&said, "warning", "gatehound-tidy.timer is not active");
+    fs::write(&tidy, shipped).expect("the unit as it was");
+    systemctl(&["daemon-reload"]);
+    systemctl(&["start", TIMER]);
+    doctor_of_alerts(rig);
     rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+}
+
+/// Who is to be told and cannot be is found, with what mends it.
+fn doctor_of_alerts(rig: &Rig) {
+    let alert = rig.gatehound.replace("gatehound@", "gatehound-alert@");
+    let examined = || {
+        let said = rig.gatehound(&["doctor"]).stdout;
+        let said = String::from_utf8(said).expect("UTF-8");
+        let about = |line: &str| line.contains(" alert ");
+        said.lines()
+            .filter(|line| about(line))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let hook = "[alert.webhook]\nurl_credential = \"hook\"\n";
+    rig.settings(&format!("{FAST}\n{hook}"));
+    let said = examined();
+    assert!(
+        said.contains(&format!("{alert} has no credential \"hook\"")),
+        "{said}"
+    );
+
+    let secret = rig.unit_path("hook");
+    let drop_in = rig.unit_path(&format!("{alert}.d/hook.conf"));
+    fs::create_dir_all(drop_in.parent().unwrap()).expect("a folder of drop-ins");
+    let load = format!("[Service]\nLoadCredential=hook:{}\n", secret.display());
+    fs::write(&drop_in, load).expect("a drop-in");
+    systemctl(&["daemon-reload"]);
+    let said = examined();
+    assert!(
+        said.contains("hook, which holds the credential \"hook\", cannot be read"),
+        "{said}"
+    );
+    fs::write(&secret, "http://127.0.0.1:9/").expect("a secret");
+    fs::set_permissions(&secret, Permissions::from_mode(0o644)).expect("an open secret");
+    assert!(examined().contains("is open to others"), "{}", examined());
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("a secret");
+    assert_eq!(
+        examined(),
+        "fine     alert      what is to be told is delivered"
+    );
+
+    // An alert that cannot be delivered: nothing listens there.
+    let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
+    alerts::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
+    let started = Command::new("systemctl")
+        .args(["--user", "start", &alert])
+        .output();
+    assert!(!started.expect("systemctl").status.success());
+    let said = examined();
+    assert!(
+        said.contains("warning  alert      the last delivery failed: exit-code"),
+        "{said}"
+    );
+    assert!(said.contains("not delivered yet: 1"), "{said}");
+    systemctl(&["stop", &alert]);
+    fs::remove_dir_all(drop_in.parent().unwrap()).expect("the drop-ins");
+    fs::remove_dir_all(state).expect("the state folder");
+    systemctl(&["daemon-reload"]);
+    rig.settings(FAST);
 }
 
 fn run(rig: &Rig, arguments: &[&str]) -> String {

@@ -27,7 +27,7 @@ use zbus_systemd::systemd1::ManagerProxy;
 use self::{
     bus::{Bus, DESTINATION, Deadline, MANAGER, MANAGER_PATH, PROPERTIES, SERVICE, UNIT, manager},
     jobs::OwnJobs,
-    properties::{ServiceProperties, UnitProperties},
+    properties::{CredentialProperties, ServiceProperties, UnitProperties},
 };
 pub use self::{
     error::ManagerError,
@@ -251,6 +251,28 @@ impl UserManager {
     pub fn drop_ins(&mut self, unit: &str) -> Result<Vec<String>, ManagerError> {
         let paths = self.unit_property(unit, "DropInPaths")?;
         Ok(properties::bounded(paths))
+    }
+
+    /// Whether a unit of any kind is `active`, `inactive`, `failed` and so on.
+    pub fn active_state(&mut self, unit: &str) -> Result<String, ManagerError> {
+        self.unit_property(unit, "ActiveState")
+    }
+
+    /// The file that a unit of any kind is from; empty if there is none.
+    pub fn fragment_path(&mut self, unit: &str) -> Result<String, ManagerError> {
+        self.unit_property(unit, "FragmentPath")
+    }
+
+    /// The names of a service's credentials, each with the file it is loaded from; empty where none is (systemd.exec(5)).
+    pub fn credentials(&mut self, unit: &str) -> Result<Vec<(String, String)>, ManagerError> {
+        let what = format!("show the credentials of {unit}");
+        let found: CredentialProperties =
+            self.bus.ask(&what, self.deadline(), async |connection| {
+                let manager = manager(connection).await?;
+                let path = manager.load_unit(unit.to_owned()).await?;
+                properties(connection, &path, SERVICE).await
+            })?;
+        Ok(found.all())
     }
 
     /// What a service last said of itself in `STATUS=`, if anything.

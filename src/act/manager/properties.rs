@@ -51,6 +51,27 @@ pub struct ServiceProperties {
     restart_prevent_exit_status: Option<(Vec<i32>, Vec<i32>)>,
 }
 
+/// The properties of the interface `Service` that name its credentials, likewise.
+#[derive(Default, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+pub struct CredentialProperties {
+    load_credential: Option<Vec<(String, String)>>,
+    load_credential_encrypted: Option<Vec<(String, String)>>,
+    set_credential: Option<Vec<(String, Vec<u8>)>>,
+    set_credential_encrypted: Option<Vec<(String, Vec<u8>)>>,
+}
+
+impl CredentialProperties {
+    /// The name of each, with the file it is loaded from; what is set in the unit itself is from none.
+    pub fn all(self) -> Vec<(String, String)> {
+        let loaded = [self.load_credential, self.load_credential_encrypted];
+        let set = [self.set_credential, self.set_credential_encrypted];
+        let set = set.into_iter().flatten().flatten();
+        let set = set.map(|(name, _)| (name, String::new()));
+        loaded.into_iter().flatten().flatten().chain(set).collect()
+    }
+}
+
 impl UnitProperties {
     /// Whether it runs and nothing is about to change that.
     pub fn is_settled(&self) -> bool {
