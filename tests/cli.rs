@@ -18,6 +18,7 @@ use std::{
     thread,
 };
 
+use nix::pty::openpty;
 use tempfile::TempDir;
 
 /// Commands that need the user manager and cannot do without.
@@ -79,6 +80,26 @@ impl Home {
     fn run(&self, arguments: &[&str]) -> Output {
         self.gatehound(arguments).output().unwrap()
     }
+}
+
+/// What a command does at a terminal at which this is typed.
+fn at_terminal(mut command: Command, typed: &str) -> (Option<i32>, String) {
+    let pty = openpty(None, None).unwrap();
+    let end = || pty.slave.try_clone().unwrap();
+    let mut child = command
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
+    drop((command, pty.slave));
+    let mut terminal = File::from(pty.master);
+    terminal.write_all(typed.as_bytes()).unwrap();
+    let mut shown = Vec::new();
+    // At the end, when nobody has the other side open any more, Linux says EIO.
+    let _ = terminal.read_to_end(&mut shown);
+    let status = child.wait().unwrap();
+    (status.code(), String::from_utf8(shown).unwrap())
 }
 
 fn stdout(output: &Output) -> String {
@@ -940,4 +961,147 @@ fn a_read_only_configuration_is_not_restored() {
     );
     assert_eq!(said.lines().count(), 1, "{said}");
     assert_eq!(fs::read_to_string(&config).unwrap(), BAD);
+}
+
+#[test]
+fn at_a_terminal_a_restore_asks_and_only_a_yes_is_one() {
+    let (home, config) = with_generation(GOOD);
+    fs::write(&config, BAD).unwrap();
+    for (typed, status, expected) in [
+        ("\n", 1, BAD),
+        ("n\n", 1, BAD),
+        ("\u{4}", 1, BAD),
+        ("Yes\n", 0, GOOD),
+    ] {
+        let (code, shown) = at_terminal(home.gatehound(&["config", "restore"]), typed);
+        assert_eq!(code, Some(status), "{typed:?}: {shown}");
+        assert!(shown.contains("? [y/N] "), "{shown}");
+        assert_eq!(fs::read_to_string(&config).unwrap(), expected, "{typed:?}");
+    }
+}
+
+/// A command that colours a word, at a terminal of this kind.
+fn coloured(home: &Home, variables: &[(&str, &str)]) -> bool {
+    let mut command = home.gatehound(&["doctor"]);
+    command.envs(variables.iter().copied());
+    let (_, shown) = at_terminal(command, "");
+    assert!(shown.contains("PROBLEM"), "{shown}");
+    let colour = "\u{1b}[1m\u{1b}[31mPROBLEM\u{1b}[0m  manager    ";
+    assert_eq!(
+        shown.contains('\u{1b}'),
+        shown.contains(colour),
+        "{shown:?}"
+    );
+    shown.contains(colour)
+}
+
+#[test]
+fn only_a_terminal_that_takes_colour_gets_it() {
+    let home = Home::new();
+    let xterm = ("TERM", "xterm-256color");
+    assert!(coloured(&home, &[xterm]));
+    assert!(coloured(&home, &[xterm, ("NO_COLOR", "")]));
+    assert!(!coloured(&home, &[xterm, ("NO_COLOR", "1")]));
+    assert!(!coloured(&home, &[("TERM", "dumb")]));
+    assert!(!coloured(&home, &[]));
+    let piped = home.gatehound(&["doctor"]).env("TERM", "xterm").output();
+    assert!(!stdout(&piped.unwrap()).contains('\u{1b}'));
+}
+
+#[test]
+fn every_command_that_tells_good_from_bad_colours_it_at_a_terminal() {
+    let (home, config) = with_generation(GOOD);
+    fs::write(&config, BAD).unwrap();
+    let port = gateway(r#"{"ok":true}"#);
+    let set = format!("gateway.port={port}");
+    let at_xterm = |arguments: &[&str]| {
+        let mut command = home.gatehound(arguments);
+        command.env("TERM", "xterm");
+        at_terminal(command, "").1
+    };
+    let diff = at_xterm(&["config", "diff"]);
+    assert!(
+        diff.contains("\u{1b}[1m\u{1b}[31m- gateway.port = 18789\u{1b}[0m"),
+        "{diff:?}"
+    );
+    assert!(
+        diff.contains("\u{1b}[32m+ gateway.port = 18790\u{1b}[0m"),
+        "{diff:?}"
+    );
+    let check = at_xterm(&["--set", &set, "check"]);
+    assert!(
+        check.starts_with("gateway  \u{1b}[32mhealthy\u{1b}[0m, /health "),
+        "{check:?}"
+    );
+    let json = at_xterm(&["--set", &set, "check", "--json"]);
+    assert!(!json.contains('\u{1b}'), "{json:?}");
+
+    let record = r#"{"__REALTIME_TIMESTAMP":"1","__MONOTONIC_TIMESTAMP":"1","_BOOT_ID":"b","MESSAGE":"m","GATEHOUND_EVENT":"failing","GATEHOUND_INCIDENT":"i","GATEHOUND_PROBE":"http","GATEHOUND_REASON":"r"}"#;
+    let (home, bin) = with_journal(&format!("echo '{record}'"));
+    let mut command = home.gatehound(&["history"]);
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    command.env("PATH", path).env("TERM", "xterm");
+    let (_, history) = at_terminal(command, "");
+    assert!(
+        history.contains("  \u{1b}[33munseen\u{1b}[0m      http: r"),
+        "{history:?}"
+    );
+}
+
+/// At which column of a terminal a text stands; of the characters used here, those from U+1100 on are two wide.
+fn column(line: &str, text: &str) -> usize {
+    let (before, _) = line
+        .split_once(text)
+        .unwrap_or_else(|| panic!("{text:?} in {line:?}"));
+    let wide = |c: char| match c {
+        '\u{300}'..='\u{36f}' => 0,
+        '\u{1100}'.. => 2,
+        _ => 1,
+    };
+    before.chars().map(wide).sum()
+}
+
+#[test]
+fn columns_stay_aligned_whatever_is_in_them() {
+    let record = |id: &str, stall: &str| {
+        format!(
+            r#"{{"__REALTIME_TIMESTAMP":"1","__MONOTONIC_TIMESTAMP":"1","_BOOT_ID":"b","MESSAGE":"m","GATEHOUND_EVENT":"failing","GATEHOUND_INCIDENT":"{id}","GATEHOUND_STALL":"{stall}","GATEHOUND_PROBE":"http","GATEHOUND_REASON":"応答なし"}}"#
+        )
+    };
+    let records = [
+        record("plain", "blocked"),
+        record("日本語", "停止中"),
+        record("e\u{301}te\u{301}", "🦞"),
+    ];
+    let (home, bin) = with_journal(&format!("cat <<'E'\n{}\nE", records.join("\n")));
+    let said = String::from_utf8(asked(&home, &bin, &["history"]).stdout).unwrap();
+    let rows: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("http: "))
+        .collect();
+    assert_eq!(rows.len(), 3, "{said}");
+    for text in ["  unseen", "http: "] {
+        let columns: Vec<usize> = rows.iter().map(|row| column(row, text)).collect();
+        assert_eq!(columns, [columns[0]; 3], "{text}\n{said}");
+    }
+
+    let home = Home::with_config(
+        "[pause]\nflag_file = \"/tmp/保守作業中のファイルです、触らないでください\"\n",
+    );
+    let shown = stdout(&home.run(&["config", "show"]));
+    let columns: Vec<usize> = shown
+        .lines()
+        .map(|line| {
+            let origin = if line.starts_with("pause.flag_file") {
+                "  /"
+            } else {
+                "  default"
+            };
+            column(line, origin)
+        })
+        .collect();
+    assert!(
+        columns.iter().all(|column| *column == columns[0]),
+        "{columns:?}\n{shown}"
+    );
 }

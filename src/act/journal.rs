@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     os::{fd::AsFd, unix::net::UnixDatagram},
     time::Duration,
 };
@@ -16,6 +16,7 @@ use systemd_journal_logger::{JournalLog, connected_to_journal};
 use crate::{
     decide::State,
     decide::record::{Entry, Level, Record},
+    sense::terminal,
 };
 
 /// journald's socket for records with fields, the one that systemd-journal-logger writes to.
@@ -55,7 +56,7 @@ impl Journal {
         let sink = if connected_to_journal() {
             Sink::Journald
         } else {
-            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colour = terminal::takes_colour(&io::stderr());
             Sink::StandardError { colour }
         };
         Self {

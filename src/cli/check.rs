@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{manager, say_json};
+use super::{
+    manager, say_json,
+    show::{Tone, line},
+};
 use crate::{
     daemon::look::{Seen, Senses},
     decide::{facts::Health, settings::Settings, status::span},
@@ -79,7 +82,16 @@ fn tls(seen: &Seen) -> &'static str {
 
 fn print_lines(unit: &str, seen: &Seen) {
     let (verdict, detail) = verdict(&seen.look.health);
-    say!("gateway  {verdict}, {detail}");
+    let tone = match &seen.look.health {
+        Health::Healthy(_) => Tone::Good,
+        Health::Failing(_) => Tone::Bad,
+        Health::Unsure(_) | Health::NotProbed => Tone::Warning,
+    };
+    line(&[
+        (Tone::Plain, "gateway  "),
+        (tone, verdict),
+        (Tone::Plain, &format!(", {detail}")),
+    ]);
     say!("unit     {unit}: {}", unit_state(seen));
     match (seen.address, &seen.look.stranger) {
         (Some(address), _) => say!("port     {} on {address}{}", seen.found.port, tls(seen)),
@@ -96,7 +108,11 @@ fn print_lines(unit: &str, seen: &Seen) {
         say!("paused  {left}: {}", pause.reason);
     }
     for warning in &seen.warnings {
-        say!("warning  {warning}");
+        line(&[
+            (Tone::Warning, "warning"),
+            (Tone::Plain, "  "),
+            (Tone::Plain, warning.as_str()),
+        ]);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use super::{manager, shipped_unit};
+use super::{
+    manager, shipped_unit,
+    show::{Cell, Tone, line, row, width},
+};
 use crate::sense::config::{self, Sources};
 
 /// WatchdogSec of the shipped unit, for a machine on which the unit cannot be asked.
@@ -11,14 +14,14 @@ const SHIPPED_WATCHDOG: Duration = Duration::from_secs(90);
 /// Prints every effective value and its origin.
 pub(super) fn show(sources: &Sources) -> anyhow::Result<ExitCode> {
     let shown = config::show(&config::load(sources)?);
-    let key = shown.iter().map(|one| one.key.len()).max().unwrap_or(0);
-    let value = shown
-        .iter()
-        .map(|one| one.value.chars().count())
-        .max()
-        .unwrap_or(0);
-    for one in shown {
-        say!("{:key$}  {:value$}  {}", one.key, one.value, one.origin);
+    let key = shown.iter().map(|one| width(&one.key)).max().unwrap_or(0);
+    let value = shown.iter().map(|one| width(&one.value)).max();
+    for one in &shown {
+        row(&[
+            Cell::left(&one.key, key),
+            Cell::left(&one.value, value.unwrap_or(0)),
+            Cell::new(&one.origin),
+        ]);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -28,7 +31,11 @@ pub(super) fn check(mut sources: Sources) -> anyhow::Result<ExitCode> {
     sources.watchdog = Some(watchdog(&sources));
     let loaded = config::load(&sources)?;
     for warning in &loaded.warnings {
-        say!("warning: {warning}");
+        line(&[
+            (Tone::Warning, "warning"),
+            (Tone::Plain, ": "),
+            (Tone::Plain, warning.as_str()),
+        ]);
     }
     say!("the settings are right");
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::{check, config, install, manager, rivals::Rivals, say_json, shipped_unit};
+use super::{
+    check, config, install, manager,
+    rivals::Rivals,
+    say_json, shipped_unit,
+    show::{Cell, Tone, row},
+};
 use crate::{
     act::{
         alerts,
@@ -475,14 +480,18 @@ fn rivals(findings: &mut Findings, sources: &Sources, settings: &Settings) {
 
 fn print(findings: &Findings) {
     for finding in &findings.0 {
-        let severity = match finding.severity {
-            Severity::Fine => "fine",
-            Severity::Warning => "warning",
-            Severity::Problem => "PROBLEM",
+        let (severity, tone) = match finding.severity {
+            Severity::Fine => ("fine", Tone::Good),
+            Severity::Warning => ("warning", Tone::Warning),
+            Severity::Problem => ("PROBLEM", Tone::Bad),
         };
-        say!("{severity:<8} {:<10} {}", finding.about, finding.what);
+        let set = |severity, about, what: &str| {
+            let severity = Cell::left(severity, 7).tone(tone);
+            row(&[severity, Cell::left(about, 9), Cell::new(what)]);
+        };
+        set(severity, finding.about, finding.what.as_str());
         if let Some(mend) = &finding.mend {
-            say!("{:<19} → {mend}", "");
+            set("", "", &format!("→ {mend}"));
         }
     }
 }

@@ -11,7 +11,10 @@ use std::{
 use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
-use super::say_json;
+use super::{
+    say_json,
+    show::{Cell, Tone, line, row},
+};
 use crate::{
     act::incidents,
     decide::{
@@ -109,9 +112,10 @@ fn print_history(history: &History, since: Duration, silent: bool) {
         return;
     }
     if !history.incidents.is_empty() {
-        print_row([
+        let titles = [
             "began", "incident", "stall", "down", "rungs", "ended", "cause",
-        ]);
+        ];
+        print_row(titles, Tone::Plain);
         for past in &history.incidents {
             print_past(past);
         }
@@ -141,12 +145,28 @@ fn percent(availability: f64) -> String {
 }
 
 /// The cause comes last because its width is not known.
-fn print_row([began, id, stall, down, rungs, ended, cause]: [&str; 7]) {
-    say!("{began:<19}  {id:<20}  {stall:<9}  {down:>11}  {rungs:>5}  {ended:<10}  {cause}");
+fn print_row([began, id, stall, down, rungs, ended, cause]: [&str; 7], tone: Tone) {
+    row(&[
+        Cell::left(began, 19),
+        Cell::left(id, 20),
+        Cell::left(stall, 9),
+        Cell::right(down, 11),
+        Cell::right(rungs, 5),
+        Cell::left(ended, 10).tone(tone),
+        Cell::new(cause),
+    ]);
+}
+
+fn tone(outcome: Outcome) -> Tone {
+    match outcome {
+        Outcome::UnderWay => Tone::Bad,
+        Outcome::ByItself | Outcome::ByRestart | Outcome::ByOther => Tone::Good,
+        Outcome::Stopped | Outcome::Unseen => Tone::Warning,
+    }
 }
 
 fn print_past(past: &Past) {
-    print_row([
+    let texts: [&str; 7] = [
         &wall_clock::local(past.began),
         &past.id,
         past.stall.as_ref().map_or("-", Line::as_str),
@@ -154,7 +174,8 @@ fn print_past(past: &Past) {
         &past.rungs.to_string(),
         past.outcome.name(),
         &cause(past),
-    ]);
+    ];
+    print_row(texts, tone(past.outcome));
 }
 
 fn cause(past: &Past) -> String {
@@ -186,7 +207,8 @@ fn print_incident(
     match past {
         Some(past) => {
             say!("began      {}", wall_clock::local(past.began));
-            say!("down       {}, {}", span(past.down), outcome(past));
+            let down = format!("down       {}, ", span(past.down));
+            line(&[(Tone::Plain, &down), (tone(past.outcome), outcome(past))]);
             say!("cause      {}", cause(past));
             if let Some(stall) = &past.stall {
                 say!("stall      {stall}");

@@ -19,6 +19,7 @@ mod history;
 mod install;
 mod pause;
 mod rivals;
+mod show;
 mod snapshots;
 mod status;
 mod tidy;

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 
-use super::{ask, config_diff, manager};
+use super::{
+    ask, config_diff, manager,
+    show::{Cell, Tone, row},
+};
 use crate::{
     act::snapshots::{self, Generation, KeptFile, Kind, Store},
     line::Line,
@@ -118,29 +121,32 @@ pub(super) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
     let current = snapshots::current(&kept.place)
         .ok()
         .map(|files| snapshots::hash(&files));
-    say!(
-        "{:>4}  {:19}  {:8}  {:12}  {:32}",
-        "",
-        "kept",
-        "",
-        "sha-256",
-        "run"
-    );
+    print_row(["", "kept", "", "sha-256", "run", ""]);
     for one in &kept.generations {
         let hash: String = one.hash.chars().take(12).collect();
         let run = Line::new(one.run.as_deref().unwrap_or("-"));
-        let is_current = if current.as_ref() == Some(&one.hash) {
-            "  current"
-        } else {
-            ""
-        };
-        let (when, kind) = (wall_clock::local(one.kept), one.kind.name());
-        say!(
-            "{:>4}  {when:19}  {kind:8}  {hash:12}  {run:32}{is_current}",
-            one.number
-        );
+        let is_current = current.as_ref() == Some(&one.hash);
+        print_row([
+            &one.number.to_string(),
+            &wall_clock::local(one.kept),
+            one.kind.name(),
+            &hash,
+            run.as_str(),
+            if is_current { "current" } else { "" },
+        ]);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_row([number, kept, kind, hash, run, current]: [&str; 6]) {
+    row(&[
+        Cell::right(number, 4),
+        Cell::left(kept, 19),
+        Cell::left(kind, 8),
+        Cell::left(hash, 12),
+        Cell::left(run, 32),
+        Cell::new(current).tone(Tone::Good),
+    ]);
 }
 
 /// Prints what differs from a generation to what is there now.
@@ -198,7 +204,9 @@ fn print_lines(path: &Line, old: &Value, now: &Value) {
     }
     say!("{path}:");
     for line in lines {
-        say!("{line}");
+        let gone = line.as_str().starts_with('-');
+        let tone = if gone { Tone::Bad } else { Tone::Good };
+        row(&[Cell::new(line.as_str()).tone(tone)]);
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{manager, say_json, shipped_unit};
+use super::{
+    manager, say_json, shipped_unit,
+    show::{Tone, line},
+};
 use crate::{
     act::files::{Kept, StateFile},
     daemon::Memory,
@@ -123,16 +126,40 @@ fn state_of(unit: &UnitFacts) -> String {
     }
 }
 
+/// What the name of a phase says at a glance; a word that is none says nothing.
+fn tone(phase: &str) -> Tone {
+    match phase {
+        "vouching" => Tone::Good,
+        "starting" | "doubting" | "standing-by" => Tone::Warning,
+        "backing-off" | "restarting" | "holding" => Tone::Bad,
+        _ => Tone::Plain,
+    }
+}
+
 fn print_lines(known: &Known) {
     let running = known.own.active_state == "active";
     let text = known.status.as_ref().filter(|_| running);
     match text {
-        Some(text) => say!("gatehound  {text}"),
-        None => say!(
-            "gatehound  {}, nobody watches; start it: systemctl --user start {}",
-            state_of(&known.own),
-            known.own_unit
-        ),
+        Some(text) => {
+            let (phase, rest) = text.as_str().split_at(text.as_str().find(':').unwrap_or(0));
+            line(&[
+                (Tone::Plain, "gatehound  "),
+                (tone(phase), phase),
+                (Tone::Plain, rest),
+            ]);
+        }
+        None => {
+            let state = state_of(&known.own);
+            let rest = format!(
+                ", nobody watches; start it: systemctl --user start {}",
+                known.own_unit
+            );
+            line(&[
+                (Tone::Plain, "gatehound  "),
+                (Tone::Bad, &state),
+                (Tone::Plain, &rest),
+            ]);
+        }
     }
     say!("gateway    {}: {}", known.unit, state_of(&known.gateway));
     let Some(state) = &known.state else { return };
@@ -140,12 +167,17 @@ fn print_lines(known: &Known) {
     if let Some(incident) = &state.incident {
         let since = span(now.since(incident.since));
         let failure = &incident.failure;
-        say!(
-            "incident   {}, {since} so far, {}: {}",
+        let text = format!(
+            "{}, {since} so far, {}: {}",
             incident.id,
             failure.probe.name(),
             failure.reason
         );
+        line(&[
+            (Tone::Bad, "incident"),
+            (Tone::Plain, "   "),
+            (Tone::Plain, &text),
+        ]);
     }
     if 0 < state.ladder.used {
         let taken = span(now.since(state.ladder.taken));

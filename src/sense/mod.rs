@@ -21,6 +21,7 @@ pub mod pause;
 pub mod processes;
 pub mod readiness;
 pub mod sock_diag;
+pub mod terminal;
 pub mod update;
 pub mod wake;
 pub mod wall_clock;

@@ -1,0 +1,142 @@
+//! How lines are set: columns that stay aligned whatever is in them, and colour where a terminal takes it.
+//!
+//! Owns widths and colours; knows nothing of what the words mean.
+
+use clap::builder::styling::{AnsiColor, Style};
+use unicode_width::UnicodeWidthChar as _;
+
+use super::print;
+use crate::{line::printable, sense::terminal};
+
+/// What a word is to whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// One among others.
+    Plain,
+    /// All is well.
+    Good,
+    /// Somebody should look.
+    Warning,
+    /// Something is wrong.
+    Bad,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warning => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default().bold(),
+        }
+    }
+}
+
+/// One text of a row, and how it is set.
+#[derive(Clone, Copy)]
+pub(super) struct Cell<'a> {
+    text: &'a str,
+    width: usize,
+    right: bool,
+    tone: Tone,
+}
+
+impl<'a> Cell<'a> {
+    /// As wide as its text.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self::left(text, 0)
+    }
+
+    /// At least this many columns of a terminal wide, with the text at the left.
+    pub(super) fn left(text: &'a str, width: usize) -> Self {
+        Self {
+            text,
+            width,
+            right: false,
+            tone: Tone::Plain,
+        }
+    }
+
+    /// The same with the text at the right.
+    pub(super) fn right(text: &'a str, width: usize) -> Self {
+        Self {
+            right: true,
+            ..Self::left(text, width)
+        }
+    }
+
+    pub(super) fn tone(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    /// Only the text is coloured, so that nothing shows where there is none.
+    fn set(self, colour: bool) -> String {
+        let text = printable(self.text);
+        let gap = " ".repeat(self.width.saturating_sub(width(&text)));
+        let style = self.tone.style();
+        let text = match colour && self.tone != Tone::Plain {
+            true => format!("{style}{text}{style:#}"),
+            false => text,
+        };
+        if self.right { gap + &text } else { text + &gap }
+    }
+}
+
+/// Prints one row of a table, its cells two columns apart.
+pub(super) fn row(cells: &[Cell<'_>]) {
+    joined(cells, "  ");
+}
+
+/// Prints one line of several texts.
+pub(super) fn line(parts: &[(Tone, &str)]) {
+    let cells: Vec<Cell<'_>> = parts
+        .iter()
+        .map(|(tone, text)| Cell::new(text).tone(*tone))
+        .collect();
+    joined(&cells, "");
+}
+
+fn joined(cells: &[Cell<'_>], apart: &str) {
+    let colour = terminal::takes_colour(&std::io::stdout());
+    let cells: Vec<String> = cells.iter().map(|cell| cell.set(colour)).collect();
+    print(cells.join(apart).trim_end());
+}
+
+/// How many columns of a terminal a text takes: two for a wide character, none for one that is put onto another.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cell: Cell<'_>, expected: &str) {
+        assert_eq!(cell.set(false), expected);
+    }
+
+    #[test]
+    fn a_cell_is_filled_up_by_what_a_terminal_shows() {
+        check(Cell::left("ab", 4), "ab  ");
+        check(Cell::right("ab", 4), "  ab");
+        check(Cell::left("日本", 6), "日本  ");
+        check(Cell::right("ﾆﾎﾝ한", 6), " ﾆﾎﾝ한");
+        check(Cell::left("e\u{301}tat", 6), "e\u{301}tat  ");
+        check(Cell::left("🦞", 4), "🦞  ");
+        check(Cell::left("日本語", 4), "日本語");
+    }
+
+    #[test]
+    fn a_cell_holds_nothing_that_does_not_show_as_itself() {
+        check(Cell::left("a\u{1b}[31m\u{202e}\n", 9), "a [31m   ");
+    }
+
+    #[test]
+    fn colour_is_around_the_text_and_takes_no_width() {
+        let cell = Cell::left("a\u{1b}", 4).tone(Tone::Bad);
+        assert_eq!(cell.set(true), "\u{1b}[1m\u{1b}[31ma \u{1b}[0m  ");
+        assert_eq!(cell.set(false), "a   ");
+        assert_eq!(Cell::right("a", 3).set(true), "  a");
+    }
+}
