@@ -28,9 +28,6 @@ const CRONTAB: &str = "crontab";
 /// How long crontab(1) may take.
 const CRONTAB_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where the crontabs of the system are.
-const ETC: &str = "/etc";
-
 /// How the names of the files begin that the old shell watchdog leaves in /tmp.
 const STATE_FILES: &str = "openclaw-watchdog";
 
@@ -59,7 +56,7 @@ impl Rivals {
         Self {
             jobs: crontab.as_ref().map(Crontab::jobs).unwrap_or_default(),
             crontab,
-            of_system: crontab::of_system(Path::new(ETC)),
+            of_system: crontab::of_system(Path::new(crontab::ETC)),
             units: units.unwrap_or_default(),
         }
     }
@@ -151,13 +148,12 @@ impl Rivals {
         }
         if !left.is_empty() && !options.side_by_side {
             bail!(
-                "{} that only you can remove may restart the gateway against Gatehound; nothing is installed; \
-                 remove what is a watchdog, or go on beside it: {install}{} --side-by-side",
-                count(left.len(), "thing"),
-                if options.replace_cron {
-                    " --replace-cron"
-                } else {
+                "another watchdog may be active, and it is yours to tell and to remove; nothing is installed; \
+                 go on without it, or beside it: {install}{} --side-by-side",
+                if old.is_empty() {
                     ""
+                } else {
+                    " --replace-cron"
                 },
             );
         }

@@ -37,6 +37,7 @@ use crate::{
         boot_id,
         clock::Clock,
         config::{self, ConfigError, Sources},
+        crontab,
         evidence::Evidence,
         folders,
         gateway::{self, Finder},
@@ -71,6 +72,9 @@ const SUSPEND: Duration = Duration::from_secs(1);
 
 /// A look that is this late has missed another: Gatehound was stopped, or the machine stood still without a suspend.
 const HELD_UP: Duration = Duration::from_secs(5);
+
+/// Units with such a name are taken for other watchdogs of the gateway.
+const RIVALS: &str = "*openclaw*watchdog*";
 
 /// Runs until it is told to stop.
 ///
@@ -342,8 +346,26 @@ impl Daemon {
             self.warn(what);
         }
         warnings.into_iter().for_each(|warning| self.warn(warning));
+        self.warn_of_rivals();
         if files::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
+        }
+    }
+
+    /// Says at the start who else may restart the gateway, as far as the sandbox lets that be seen.
+    ///
+    /// The user's own crontab is not: crontab(1) needs its set-group-ID bit, which the sandbox takes away.
+    fn warn_of_rivals(&mut self) {
+        let jobs = crontab::of_system(Path::new(crontab::ETC));
+        let jobs = jobs
+            .iter()
+            .map(|(path, line)| format!("{}: {line}", path.display()));
+        // A manager that cannot be asked is the first look's to tell.
+        let units = self.senses.manager.active_units(RIVALS);
+        for rival in jobs.chain(units.unwrap_or_default()) {
+            self.warn(Line::new(&format!(
+                "another watchdog may restart the gateway against this one; gatehound doctor says what to do: {rival}"
+            )));
         }
     }
 

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::line::Line;
 
+/// Where the crontabs of the system are.
+pub const ETC: &str = "/etc";
+
 /// A crontab of more is nobody's.
 const MAX: usize = 256 * 1024;
 

@@ -4,6 +4,7 @@
 
 use std::env;
 use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use gatehound::{act::alerts, decide::alert::Alert};
 use libtest_mimic::Trial;
+use nix::pty::openpty;
 
 use crate::place;
 use crate::rig::{PATIENCE, Rig, Setup, systemctl};
@@ -26,6 +28,14 @@ pub fn trials() -> Vec<Trial> {
         (
             "install_takes_the_place_of_the_cron_script_and_of_nothing_else",
             replace_cron,
+        ),
+        (
+            "at_a_terminal_install_asks_before_it_takes_the_place_of_the_cron_script",
+            ask,
+        ),
+        (
+            "another_watchdog_that_is_a_unit_is_told_and_not_touched",
+            unit_rival,
         ),
         (
             "an_install_that_fails_gives_the_gateway_back_to_the_cron_script",
@@ -323,7 +333,7 @@ impl Cron {
         table.lines().map(str::to_owned).collect()
     }
 
-    fn gatehound(&self, rig: &Rig, arguments: &[&str]) -> Output {
+    fn command(&self, rig: &Rig, arguments: &[&str]) -> Command {
         let path = format!("{}:/usr/bin:/bin", self.0.display());
         let mut command = Command::new(place::file("gatehound"));
         command
@@ -331,7 +341,29 @@ impl Cron {
             .args(arguments)
             .env("PATH", path)
             .stdin(Stdio::null());
-        command.output().expect("run gatehound")
+        command
+    }
+
+    fn gatehound(&self, rig: &Rig, arguments: &[&str]) -> Output {
+        let output = self.command(rig, arguments).output();
+        output.expect("run gatehound")
+    }
+
+    /// The same at a terminal at which this is typed; says how it ended and what was shown.
+    fn at_terminal(&self, rig: &Rig, arguments: &[&str], typed: &str) -> (Option<i32>, String) {
+        let pty = openpty(None, None).expect("a terminal");
+        let end = || pty.slave.try_clone().expect("its other side");
+        let mut command = self.command(rig, arguments);
+        command.stdin(end()).stdout(end()).stderr(end());
+        let mut child = command.spawn().expect("run gatehound");
+        drop((command, pty.slave));
+        let mut terminal = File::from(pty.master);
+        terminal.write_all(typed.as_bytes()).expect("a terminal");
+        let mut shown = Vec::new();
+        // At the end, when nobody has the other side open any more, Linux says EIO.
+        let _ = terminal.read_to_end(&mut shown);
+        let status = child.wait().expect("its end");
+        (status.code(), String::from_utf8(shown).expect("UTF-8"))
     }
 }
 
@@ -406,7 +438,8 @@ fn replace_cron() {
 
     let again = cron.gatehound(&rig, &["install"]);
     assert!(again.status.success(), "{again:?}");
-    fs::write(cron.table(), "* * * * * mine && openclaw-watchdog.sh\n").unwrap();
+    let mixed = "* * * * * mine && openclaw-watchdog.sh";
+    fs::write(cron.table(), format!("{}\n{mixed}\n", WATCHDOG[0])).expect("a crontab");
     let refused = cron.gatehound(&rig, &["install", "--replace-cron"]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     assert!(
@@ -417,7 +450,7 @@ fn replace_cron() {
     );
     let beside = cron.gatehound(&rig, &["install", "--replace-cron", "--side-by-side"]);
     assert!(beside.status.success(), "{beside:?}");
-    assert_eq!(cron.lines(), ["* * * * * mine && openclaw-watchdog.sh"]);
+    assert_eq!(cron.lines(), [mixed]);
 
     run(&rig, &["uninstall"]);
     fs::remove_dir_all(kept.parent().unwrap()).expect("the state folder");
@@ -446,4 +479,84 @@ fn give_back() {
     run(&rig, &["uninstall"]);
     let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
     fs::remove_dir_all(state).expect("the state folder");
+}
+
+fn ask() {
+    vacant();
+    let rig = unwatched();
+    let cron = Cron::new(&rig, &WATCHDOG);
+    let [state, log] =
+        ["state", "log"].map(|end| PathBuf::from(format!("/tmp/openclaw-watchdog.{end}")));
+    let flag = rig.unit_path("flag");
+    rig.settings(&format!("{FAST}\n[pause]\nflag_file = {flag:?}\n"));
+    for path in [&state, &log, &flag] {
+        fs::write(path, "1\n").expect("what the old watchdog leaves behind");
+    }
+    let question = "Remove the 2 lines of the old watchdog from your crontab? [y/N] ";
+    let (status, shown) = cron.at_terminal(&rig, &["install"], "\n");
+    assert_eq!(status, Some(1), "{shown}");
+    assert!(shown.contains(question), "{shown}");
+    assert_eq!(cron.lines(), WATCHDOG);
+    vacant();
+    // Yes to the lines, no to the state, yes to the flag.
+    let (status, shown) = cron.at_terminal(&rig, &["install"], "y\nn\nyes\n");
+    assert_eq!(status, Some(0), "{shown}");
+    assert_eq!(cron.lines(), Vec::<String>::new());
+    assert!(state.exists() && !flag.exists(), "{shown}");
+
+    let run = |arguments: &[&str]| said(&cron.gatehound(&rig, arguments)).0;
+    fs::write(&flag, "").expect("a flag");
+    let out = run(&["install"]);
+    for path in [&state, &flag] {
+        let left = format!("left       {0}; to remove it: rm {0}\n", path.display());
+        assert!(out.contains(&left), "{out}");
+    }
+    let out = run(&["install", "--replace-cron", "--dry-run"]);
+    assert!(
+        out.contains(&format!("would remove   {}\n", state.display())),
+        "{out}"
+    );
+    assert!(state.exists());
+    let out = run(&["install", "--replace-cron"]);
+    assert!(
+        out.contains(&format!("removed    {}\n", state.display())),
+        "{out}"
+    );
+    assert!(!state.exists() && log.exists() && flag.exists(), "{out}");
+    run(&["uninstall"]);
+    fs::remove_file(log).expect("the log");
+    fs::remove_dir_all(home(".local/state").join(format!("gatehound-{}", rig.profile)))
+        .expect("the state folder");
+}
+
+fn unit_rival() {
+    vacant();
+    let rig = unwatched();
+    let rival = format!("openclaw-watchdog-{}.service", rig.profile);
+    let unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
+    fs::write(rig.unit_path(&rival), unit).expect("a unit");
+    systemctl(&["start", &rival]);
+    let refused = rig.gatehound(&["install"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let (out, err) = said(&refused);
+    assert!(
+        out.contains(&format!(
+            "→ if it is one: systemctl --user disable --now {rival}\n"
+        )),
+        "{out}"
+    );
+    assert!(err.trim_end().ends_with(" install --side-by-side"), "{err}");
+    vacant();
+    run(&rig, &["install", "--side-by-side"]);
+    rig.journal.wait_for("a warning", PATIENCE, |record| {
+        event("warning")(record)
+            && record
+                .message()
+                .starts_with("another watchdog may restart the gateway")
+            && record.message().ends_with(&rival)
+    });
+    assert_eq!(rig.property(&rival, "ActiveState"), "active");
+    run(&rig, &["uninstall"]);
+    systemctl(&["stop", &rival]);
+    fs::remove_file(rig.unit_path(&rival)).expect("the unit");
 }
