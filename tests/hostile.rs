@@ -84,6 +84,11 @@ fn the_cgroup_files_say_only_what_can_be() {
 }
 
 #[test]
+fn nothing_but_the_old_watchdog_leaves_any_crontab() {
+    holds("crontab");
+}
+
+#[test]
 fn the_units_words_name_a_port_and_a_path() {
     holds("gateway");
 }

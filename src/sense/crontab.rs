@@ -36,6 +36,17 @@ const SHELLS: [&str; 8] = [
     "/bin/dash",
 ];
 
+/// What stands behind an `@` instead of a time.
+const EVENTS: [&str; 8] = [
+    "reboot", "yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly",
+];
+
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+
+const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
 /// Redirections from one descriptor to another.
 const DUPLICATIONS: [&str; 3] = ["2>&1", "1>&2", ">&2"];
 
@@ -212,16 +223,26 @@ fn command(line: &str) -> Option<&str> {
     Some(rest)
 }
 
-/// Whether a field says when; month and day of the week have names.
+/// Whether a field says when: a list of stars, numbers and ranges, each with a step perhaps.
 fn is_time(field: &str, at: usize) -> bool {
     if let Some(name) = field.strip_prefix('@') {
-        return at == 0 && !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase());
+        return at == 0 && EVENTS.contains(&name);
     }
-    let named = 3 <= at;
-    !field.is_empty()
-        && field
-            .chars()
-            .all(|c| c.is_ascii_digit() || "*,-/~".contains(c) || named && c.is_ascii_alphabetic())
+    let names: &[&str] = match at {
+        3 => &MONTHS,
+        4 => &DAYS,
+        _ => &[],
+    };
+    let is_number = |text: &str| {
+        (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_named = |text: &str| names.iter().any(|name| name.eq_ignore_ascii_case(text));
+    let is_value = |text: &str| is_number(text) || is_named(text);
+    field.split(',').all(|one| {
+        let (range, step) = one.split_once('/').unwrap_or((one, "1"));
+        let (from, to) = range.split_once(['-', '~']).unwrap_or((range, "1"));
+        is_number(step) && (range == "*" || is_value(from) && is_value(to))
+    })
 }
 
 /// The simple commands that a command is made of, each as its words without redirections.
@@ -334,6 +355,10 @@ mod tests {
             "* * * * * /opt/openclaw-watchdog/backup",
             "* * * * * echo openclaw watchdog",
             "* * * * openclaw-watchdog.sh",
+            "* * * * backup && openclaw-watchdog.sh",
+            "* ** * * * openclaw-watchdog.sh",
+            "*/ * * * * openclaw-watchdog.sh",
+            "@backup openclaw-watchdog.sh",
             "A=* * * * * openclaw-watchdog.sh",
             "A = * * * * * openclaw-watchdog.sh",
             "OPENCLAW=/home/a/watchdog.sh",

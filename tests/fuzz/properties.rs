@@ -39,6 +39,7 @@ use gatehound::{
     sense::{
         cgroup,
         config::{self, Loaded, Sources},
+        crontab::{Crontab, Job as CronJob},
         evidence,
         folders::Variables,
         gateway::Finder,
@@ -56,8 +57,9 @@ use tempfile::TempDir;
 pub type Property = fn(&[u8]);
 
 /// Every property by the name of its fuzz target and of the folder of its corpus.
-pub const ALL: [(&str, Property); 13] = [
+pub const ALL: [(&str, Property); 14] = [
     ("cgroup_files", cgroup_files),
+    ("crontab", crontab),
     ("gateway", gateway),
     ("http", http),
     ("journal_records", journal_records),
@@ -466,6 +468,48 @@ pub fn unit_properties(input: &[u8]) {
     }
     if facts.load_state == "loaded" && facts.active_state == "active" && facts.job.is_none() {
         run.a_gateway_that_hangs_is_restarted(facts);
+    }
+}
+
+/// A crontab: what goes is nothing but a start of the old watchdog, and what stays stays byte for byte.
+pub fn crontab(input: &[u8]) {
+    let home = Path::new("/nonexistent");
+    let crontab = Crontab::new(input.to_vec(), home);
+    let left = crontab.without_watchdogs();
+    let mut kept = left.split_inclusive(|byte| *byte == b'\n').peekable();
+    for line in input.split_inclusive(|byte| *byte == b'\n') {
+        if kept.next_if(|kept| *kept == line).is_none() {
+            only_starts_a_watchdog(line);
+        }
+    }
+    assert!(kept.next().is_none(), "a line that was not there");
+    let jobs = Crontab::new(left, home).jobs();
+    assert!(jobs.iter().all(|(job, _)| *job != CronJob::Watchdog));
+    crontab
+        .jobs()
+        .iter()
+        .for_each(|(_, line)| is_short(line.as_str()));
+}
+
+/// By what a shell makes of characters, which is not how the code under test goes about it.
+fn only_starts_a_watchdog(line: &[u8]) {
+    let text = str::from_utf8(line).expect("text");
+    assert!(text.to_lowercase().contains("openclaw"), "{text:?}");
+    assert!(!text.trim_start().starts_with('#'), "{text:?}");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let time = if words[0].starts_with('@') { 1 } else { 5 };
+    let command = words[time..].join(" ");
+    let harmless = ["$HOME/", "${HOME}/", "&&", ">&", "&>"];
+    let rest = harmless
+        .iter()
+        .fold(command.to_owned(), |rest, it| rest.replace(it, ""));
+    let special = |c: char| "|&$`'\"\\*?[]{}%#!\0".contains(c) || !c.is_ascii();
+    assert!(!rest.contains(special), "{text:?}");
+    for part in command.replace("&&", ";").split([';', '(', ')']) {
+        let part = part.trim().to_lowercase();
+        let redirects = part.is_empty() || part.starts_with(['<', '>', '&', '1', '2']);
+        let starts = part.contains("watchdog") || part.contains("sleep");
+        assert!(starts || redirects, "{text:?}");
     }
 }
 
