@@ -388,6 +388,11 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
     }
     manager.reload()?;
     say!("kept       {}", sources.folder.display());
+    let state = folders::state(&sources.variables, sources.profile.as_deref());
+    if let Some(kept) = state.ok().and_then(|state| rivals::kept_crontab(&state)) {
+        let kept = kept.display();
+        say!("kept       {kept}; the cron script is back with: crontab {kept}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,6 +28,9 @@ const CRONTAB: &str = "crontab";
 /// How long crontab(1) may take.
 const CRONTAB_LIMIT: Duration = Duration::from_secs(5);
 
+/// How the names begin of the files that keep a crontab as it was.
+const KEPT: &str = "crontab-";
+
 /// How the names of the files begin that the old shell watchdog leaves in /tmp.
 const STATE_FILES: &str = "openclaw-watchdog";
 
@@ -196,7 +199,7 @@ impl Rivals {
         let own = |line: &Line| anyhow!("{line}");
         let crontab = self.crontab.as_ref().map_err(own)?;
         let now = wall_clock::utc(wall_clock::now()).unwrap_or_default();
-        let kept = folder.join(format!("crontab-{now}"));
+        let kept = folder.join(format!("{KEPT}{now}"));
         let replaced = Replaced::new(Path::new(CRONTAB), crontab, kept, CRONTAB_LIMIT)
             .map_err(|line| own(&line))?;
         for line in self.old() {
@@ -208,6 +211,17 @@ impl Rivals {
         );
         Ok(replaced)
     }
+}
+
+/// The crontab as it was before lines were last removed from it, if any were.
+pub(super) fn kept_crontab(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.flatten();
+    let is_kept = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(KEPT)
+    };
+    // Their names have the time in them, in an order that text has as well.
+    entries.map(|entry| entry.path()).filter(is_kept).max()
 }
 
 fn count(number: usize, what: &str) -> String {

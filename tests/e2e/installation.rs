@@ -454,7 +454,17 @@ fn replace_cron() {
     assert!(beside.status.success(), "{beside:?}");
     assert_eq!(cron.lines(), [mixed]);
 
-    run(&rig, &["uninstall"]);
+    let out = run(&rig, &["uninstall"]);
+    let last = kept.parent().unwrap().read_dir().expect("the state folder");
+    let last = last.map(|entry| entry.unwrap().path()).filter(|path| {
+        path.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("crontab-")
+    });
+    let last = last.max().expect("a crontab that is kept");
+    let back = format!("the cron script is back with: crontab {}\n", last.display());
+    assert!(out.contains(&back), "{out}");
     fs::remove_dir_all(kept.parent().unwrap()).expect("the state folder");
 }
 
