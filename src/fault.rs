@@ -114,6 +114,7 @@ mod armed {
             Action::Kill => "kill",
             Action::Sweep(Signal::Term) => "sweep with SIGTERM",
             Action::Sweep(Signal::Kill) => "sweep with SIGKILL",
+            Action::Restore { .. } => "restore",
             Action::Start => "start",
             Action::Leave => "leave",
         }

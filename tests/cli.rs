@@ -871,7 +871,9 @@ fn with_generation(text: &str) -> (Home, PathBuf) {
         },
     };
     let now = std::time::Duration::from_secs(1_700_000_000);
-    snapshots::proven(&store, proof, now, 10).unwrap().unwrap();
+    let version = || Some("2026.9.6".into());
+    let kept = snapshots::proven(&store, proof, version, now, 10);
+    kept.unwrap().unwrap();
     (home, config)
 }
 
@@ -895,6 +897,12 @@ fn generations_are_listed_with_the_one_that_is_current() {
         "{listed}"
     );
     assert!(listed.contains("  current\n"), "{listed}");
+    assert!(listed.contains("  proven    2026.9.6      "), "{listed}");
+    let generation = home.0.path().join(".local/state/gatehound/config/1.json");
+    let text = fs::read_to_string(&generation).unwrap();
+    fs::write(&generation, text.replace(r#""version":"2026.9.6","#, "")).unwrap();
+    let older = stdout(&home.run(&["config", "list"]));
+    assert!(older.contains("  proven    -             "), "{older}");
     fs::write(config, BAD).unwrap();
     assert!(!stdout(&home.run(&["config", "list"])).contains("current"));
     failed_saying(

@@ -218,6 +218,10 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
         r#"backoff = []: needs at least one delay, such as ["5s", "10s", "20s"]"#,
     );
     check_refused(
+        "rollback = 'on'",
+        r#"rollback = "on": not a way to deal with a refused configuration; write "off" or "auto""#,
+    );
+    check_refused(
         "[config]\nkeep = 0",
         "config.keep = 0: must be from 1 to 1000",
     );
@@ -231,7 +235,7 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
 fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused(
         "intervall = '30s'",
-        "intervall: unknown key; known are backoff, debounce, interval, rearm, settle, alert, alert.webhook, \
+        "intervall: unknown key; known are backoff, debounce, interval, rearm, rollback, settle, alert, alert.webhook, \
          config, forced_stops, gateway, patience, pause, probe, stop_timeout",
     );
     check_refused(
@@ -371,7 +375,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("rearm"), (r#""15m""#, "default"));
-    assert_eq!(shown.len(), 35);
+    assert_eq!(shown.len(), 36);
 }
 
 #[test]

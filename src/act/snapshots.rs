@@ -17,6 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::files::{cannot, ensure_private_dir, install, remove_unfinished, write_atomic};
 use crate::{
+    decide::{NotRestored, facts::Config},
+    fault,
     line::Line,
     sense::{
         files::{Links, read_limited},
@@ -33,8 +35,10 @@ const MAX_FILE: u64 = 32 * 1024 * 1024;
 pub enum Kind {
     /// A gateway was started with it and was healthy.
     Proven,
-    /// A restore put another one in its place.
+    /// A human's restore put another one in its place.
     Replaced,
+    /// The gateway refused it, and it was rolled back.
+    Rejected,
 }
 
 impl Kind {
@@ -43,6 +47,7 @@ impl Kind {
         match self {
             Self::Proven => "proven",
             Self::Replaced => "replaced",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -59,6 +64,9 @@ pub struct Generation {
     pub kept: Duration,
     /// The run of the gateway that proved it good, by its InvocationID.
     pub run: Option<String>,
+    /// The gateway's version that proved it good, where that said which it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Line>,
     /// SHA-256 of all files, in hexadecimal.
     pub hash: String,
     /// The files, openclaw.json first.
@@ -148,6 +156,7 @@ impl Store {
 
     /// Keeps a configuration, unless one with the same content is kept already; the new generation, if there is one.
     ///
+    /// `version` says which gateway proved it good, and is asked only if it is kept.
     /// A content that is proven good again after another takes a new number and gives up its old one.
     ///
     /// # Errors
@@ -157,6 +166,7 @@ impl Store {
         &self,
         kind: Kind,
         run: Option<String>,
+        version: impl FnOnce() -> Option<Line>,
         files: Vec<KeptFile>,
         kept: Duration,
         keep: usize,
@@ -166,13 +176,17 @@ impl Store {
         let is_last =
             |one: &Generation| all.iter().rfind(|any| any.kind == Kind::Proven) == Some(one);
         let same = all.iter().filter(|one| one.hash == hash);
-        let known = same
-            .clone()
-            .any(|one| kind == Kind::Replaced || is_last(one));
+        let known = same.clone().any(|one| match kind {
+            Kind::Proven => is_last(one),
+            Kind::Replaced => true,
+            Kind::Rejected => one.kind == Kind::Rejected,
+        });
         if known {
             return Ok(None);
         }
-        let superseded: Vec<u32> = same.map(|one| one.number).collect();
+        // What was proven good once stays so, even if the gateway of today refuses it.
+        let superseded = same.filter(|one| kind == Kind::Proven || one.kind == Kind::Replaced);
+        let superseded: Vec<u32> = superseded.map(|one| one.number).collect();
         if let Some(state) = self.folder.parent() {
             ensure_private_dir(state)?;
         }
@@ -185,6 +199,7 @@ impl Store {
             kind,
             kept,
             run,
+            version: version(),
             hash,
             files,
         };
@@ -268,22 +283,214 @@ pub fn current(place: &Place) -> Result<Vec<KeptFile>, Line> {
     Ok(files.into_iter().map(KeptFile::from).collect())
 }
 
-/// The generation that was proven good last, where the configuration is another one now; none also where that cannot
-/// be told within `budget`.
-pub fn differs(store: Store, place: Place, budget: Duration) -> Option<u32> {
+/// All of a configuration that is there now, and of what a generation would write over; whatever is in it.
+///
+/// # Errors
+///
+/// A file is there and cannot be read.
+pub fn there(place: &Place, generation: &Generation) -> Result<Vec<ConfigFile>, Line> {
+    let mut there = openclaw_files::read(place).unwrap_or_default();
+    let written = generation.files.iter().map(|file| &file.path);
+    for path in std::iter::once(&place.path).chain(written) {
+        if there.iter().all(|file| file.path != *path)
+            && let Some(file) = openclaw_files::read_one(path)?
+        {
+            there.push(file);
+        }
+    }
+    Ok(there)
+}
+
+/// Everything that a configuration is judged by, as it is at one moment.
+struct Seen {
+    /// The generation that was proven good last.
+    last: Generation,
+    /// What is there now.
+    there: Vec<KeptFile>,
+    /// When any of it was written last, since the Unix epoch.
+    changed: Duration,
+    /// What was rolled back last.
+    rejected: Option<Generation>,
+}
+
+impl Seen {
+    /// None where nothing was proven good, or at another place: what was kept of that is put back where nobody reads it.
+    fn look(store: &Store, place: &Place) -> Option<Result<Self, (u32, Line)>> {
+        let (mut kept, _) = store.list();
+        let last = kept.iter().rposition(|one| one.kind == Kind::Proven)?;
+        let last = kept.remove(last);
+        if last.files.first()?.path != place.path {
+            return None;
+        }
+        let there = match there(place, &last) {
+            Ok(there) => there,
+            Err(why) => return Some(Err((last.number, why))),
+        };
+        Some(Ok(Self {
+            changed: there
+                .iter()
+                .map(|file| file.changed)
+                .max()
+                .unwrap_or_default(),
+            there: there.into_iter().map(KeptFile::from).collect(),
+            rejected: kept.into_iter().rfind(|one| one.kind == Kind::Rejected),
+            last,
+        }))
+    }
+
+    fn is_proven(&self) -> bool {
+        self.last.files.iter().all(|file| self.there.contains(file))
+    }
+
+    /// The hash of what is there; none without an openclaw.json: whoever removed it meant to.
+    fn content(&self) -> Option<String> {
+        let path = &self.last.files.first()?.path;
+        self.there.iter().find(|file| file.path == *path)?;
+        Some(hash(&self.there))
+    }
+
+    /// Whether the rollback of what was rejected wrote some of its files and not all.
+    fn half_done(&self) -> bool {
+        let Some(rejected) = &self.rejected else {
+            return false;
+        };
+        let of = |files: &[KeptFile], path: &Path| {
+            let file = files.iter().find(|file| file.path == path);
+            file.map(|file| file.content.clone())
+        };
+        let mut written = self.last.files.iter().map(|file| {
+            let now = of(&self.there, &file.path);
+            let is_written = now.as_ref() == Some(&file.content);
+            (is_written, now == of(&rejected.files, &file.path))
+        });
+        let of_both = written.clone().all(|(new, old)| new || old);
+        of_both && !self.is_proven() && written.any(|(new, old)| new && !old)
+    }
+}
+
+/// The configuration held against the one that was proven good last, `ended` being when the last run of the gateway did;
+/// none where there is no such one, or that cannot be told within `budget`.
+pub fn compare(store: Store, place: Place, ended: Duration, budget: Duration) -> Option<Config> {
     let (sender, receiver) = channel();
-    let compare = move || {
-        let last = store.last_proven()?;
-        let same = current(&place).is_ok_and(|files| hash(&files) == last.hash);
-        // What was kept of another place is put back there, where nobody reads it.
-        let here = last.files.first()?.path == place.path;
-        (here && !same).then_some(last.number)
-    };
     thread::Builder::new()
         .name("config".to_owned())
-        .spawn(move || sender.send(compare()))
+        .spawn(move || sender.send(compared(&store, &place, ended)))
         .ok()?;
     receiver.recv_timeout(budget).ok().flatten()
+}
+
+fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
+    let seen = match Seen::look(store, place)? {
+        Ok(seen) => seen,
+        Err((generation, _)) => {
+            return Some(Config {
+                generation,
+                content: None,
+                is_proven: false,
+                untouched: false,
+                half_done: false,
+                was_rejected: false,
+            });
+        }
+    };
+    let content = seen.content();
+    let (kept, _) = store.list();
+    let is_content =
+        |one: &Generation| one.kind == Kind::Rejected && content.as_ref() == Some(&one.hash);
+    Some(Config {
+        generation: seen.last.number,
+        is_proven: seen.is_proven(),
+        untouched: seen.changed < ended,
+        half_done: seen.half_done(),
+        was_rejected: kept.iter().any(is_content),
+        content,
+    })
+}
+
+/// What is to be rolled back.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Where the configuration is.
+    pub place: Place,
+    /// The generation that takes its place.
+    pub generation: u32,
+    /// The hash of what the gateway refused.
+    pub rejected: String,
+    /// The hash of what was there when this was decided; over nothing else is anything written.
+    pub judged: String,
+    /// The run that refused it.
+    pub run: Option<String>,
+    /// The time, since the Unix epoch.
+    pub now: Duration,
+    /// How many of the configurations that were rolled back are kept.
+    pub keep: usize,
+}
+
+/// Rolls a configuration back in a thread of its own; what became of it, with the file that what was refused is kept in,
+/// comes through the channel.
+///
+/// # Errors
+///
+/// No thread can be started.
+pub fn roll_back_in_thread(
+    store: Store,
+    order: Order,
+) -> Result<Receiver<Result<Line, NotRestored>>, Line> {
+    let (sender, receiver) = channel();
+    thread::Builder::new()
+        .name("config".to_owned())
+        .spawn(move || sender.send(roll_back(&store, order)))
+        .map_err(|e| Line::new(&format!("cannot start a thread to roll it back: {e}")))?;
+    Ok(receiver)
+}
+
+/// Keeps what was refused, and puts the generation that was proven good last in its place, if it is still what was judged.
+///
+/// Where that is done already it only says so, so that whoever was killed meanwhile has it done once more.
+///
+/// # Errors
+///
+/// As [`NotRestored`] says; what was there is there, or kept, in any case.
+pub fn roll_back(store: &Store, order: Order) -> Result<Line, NotRestored> {
+    let seen = match Seen::look(store, &order.place) {
+        Some(seen) => seen.map_err(|(_, why)| NotRestored::Failed(why))?,
+        None => return Err(NotRestored::Changed),
+    };
+    if seen.last.number != order.generation {
+        return Err(NotRestored::Changed);
+    }
+    if seen.content().as_ref() != Some(&order.judged) {
+        return Err(NotRestored::Changed);
+    }
+    let known = |store: &Store| {
+        let (kept, _) = store.list();
+        let is_it = |one: &Generation| one.kind == Kind::Rejected && one.hash == order.rejected;
+        kept.into_iter().rfind(is_it).map(|one| one.number)
+    };
+    let number = match known(store) {
+        Some(number) => number,
+        // Somebody else put it back, or part of it, and nothing was replaced by us.
+        None if order.judged != order.rejected => return Err(NotRestored::Changed),
+        None => {
+            let there = seen.there.clone();
+            let kept = store
+                .keep(
+                    Kind::Rejected,
+                    order.run,
+                    || None,
+                    there,
+                    order.now,
+                    order.keep,
+                )
+                .map_err(NotRestored::Failed)?;
+            kept.map(|kept| kept.number)
+                .ok_or_else(|| NotRestored::Failed("what was refused is not kept".into()))?
+        }
+    };
+    fault::point("rejected kept");
+    put(&seen.last, Some(&seen.there))?;
+    fault::point("restored");
+    Ok(Line::new(&store.path(number).display().to_string()))
 }
 
 /// What proves a configuration good: a run of the gateway that is healthy.
@@ -297,7 +504,8 @@ pub struct Proof {
     pub place: Place,
 }
 
-/// Keeps the configuration that a healthy gateway was started with, in a thread of its own that nobody waits for;
+/// Keeps the configuration that a healthy gateway was started with, in a thread of its own that nobody waits for, and that
+/// asks the gateway for its version if it keeps anything;
 /// what became of it comes through the channel.
 ///
 /// # Errors
@@ -306,13 +514,14 @@ pub struct Proof {
 pub fn keep_proven(
     store: Store,
     proof: Proof,
+    version: impl FnOnce() -> Option<Line> + Send + 'static,
     kept: Duration,
     keep: usize,
 ) -> Result<Receiver<Result<Option<Generation>, Line>>, Line> {
     let (sender, receiver) = channel();
     thread::Builder::new()
         .name("config".to_owned())
-        .spawn(move || sender.send(proven(&store, proof, kept, keep)))
+        .spawn(move || sender.send(proven(&store, proof, version, kept, keep)))
         .map_err(|e| {
             Line::new(&format!(
                 "cannot start a thread to keep the configuration: {e}"
@@ -329,6 +538,7 @@ pub fn keep_proven(
 pub fn proven(
     store: &Store,
     proof: Proof,
+    version: impl FnOnce() -> Option<Line>,
     kept: Duration,
     keep: usize,
 ) -> Result<Option<Generation>, Line> {
@@ -343,7 +553,7 @@ pub fn proven(
         return Ok(None);
     }
     let files = files.into_iter().map(KeptFile::from).collect();
-    store.keep(Kind::Proven, Some(proof.run), files, kept, keep)
+    store.keep(Kind::Proven, Some(proof.run), version, files, kept, keep)
 }
 
 /// Puts the files of a generation where they were, each at once, openclaw.json last.
@@ -353,31 +563,68 @@ pub fn proven(
 ///
 /// A file or its folder is read-only, or the disk is full; nothing is changed then, or what was changed is put back.
 pub fn restore(generation: &Generation) -> Result<(), Line> {
+    put(generation, None).map_err(|e| match e {
+        NotRestored::Failed(why) => why,
+        NotRestored::Changed | NotRestored::Late => "somebody is writing to it".into(),
+    })
+}
+
+/// As [`restore`]; with `judged`, only over files that hold what they held then.
+fn put(generation: &Generation, judged: Option<&[KeptFile]>) -> Result<(), NotRestored> {
     let targets: Vec<_> = generation
         .files
         .iter()
         .rev()
         .map(|file| Ok((target(&file.path)?, file)))
-        .collect::<Result<_, Line>>()?;
+        .collect::<Result<_, Line>>()
+        .map_err(NotRestored::Failed)?;
     let mut before: Vec<(&Path, Option<Vec<u8>>, u32)> = Vec::new();
     for ((path, mode), file) in &targets {
-        let old = openclaw_files::read_one(path)?.map(|old| old.bytes);
-        if old.as_deref() == Some(file.content.bytes()) {
-            continue;
-        }
-        let written = install(path, file.content.bytes(), *mode);
-        if let Err(why) = written {
-            for (path, old, mode) in before {
-                let _ = match old {
-                    Some(old) => install(path, &old, mode),
-                    None => fs::remove_file(path).map_err(|e| cannot("remove", path, &e)),
-                };
+        let put = put_one(path, *mode, file, judged);
+        match put {
+            Ok(None) => {}
+            Ok(Some(old)) => before.push((path, old, *mode)),
+            Err(why) => {
+                for (path, old, mode) in before {
+                    let _ = match old {
+                        Some(old) => install(path, &old, mode),
+                        None => fs::remove_file(path).map_err(|e| cannot("remove", path, &e)),
+                    };
+                }
+                return Err(why);
             }
-            return Err(Line::new(&format!("{why}; what was there stays")));
         }
-        before.push((path, old, *mode));
     }
     Ok(())
+}
+
+/// Writes one file, unless it holds that already; what it held before, if it was written.
+#[expect(clippy::option_option, reason = "there may have been no file")]
+fn put_one(
+    path: &Path,
+    mode: u32,
+    file: &KeptFile,
+    judged: Option<&[KeptFile]>,
+) -> Result<Option<Option<Vec<u8>>>, NotRestored> {
+    let failed =
+        |why: Line| NotRestored::Failed(Line::new(&format!("{why}; what was there stays")));
+    let old = openclaw_files::read_one(path).map_err(failed)?;
+    let old = old.map(|old| old.bytes);
+    if let Some(judged) = judged {
+        let then = judged.iter().find(|then| then.path == file.path);
+        if then.map(|then| then.content.bytes()) != old.as_deref() {
+            return Err(NotRestored::Changed);
+        }
+        if let (Some(folder), Some(own)) = (path.parent(), path.file_name()) {
+            // Whoever was killed over it meanwhile.
+            remove_unfinished(folder, |name| own == name);
+        }
+    }
+    if old.as_deref() == Some(file.content.bytes()) {
+        return Ok(None);
+    }
+    install(path, file.content.bytes(), mode).map_err(failed)?;
+    Ok(Some(old))
 }
 
 /// The file that is to be written, and its mode; refused where a human or a tool made it read-only.
@@ -446,7 +693,7 @@ mod tests {
                 started,
                 place: self.place(),
             };
-            proven(&self.store(), proof, NOW, 3)
+            proven(&self.store(), proof, || Some("2026.9.6".into()), NOW, 3)
         }
         fn numbers(&self) -> Vec<u32> {
             self.store().list().0.iter().map(|one| one.number).collect()
@@ -517,7 +764,7 @@ mod tests {
             rig.write(&format!("{{a: {i}}}"));
             let files = current(&rig.place()).unwrap();
             rig.store()
-                .keep(Kind::Replaced, None, files, NOW, 3)
+                .keep(Kind::Replaced, None, || None, files, NOW, 3)
                 .unwrap()
                 .unwrap();
         }
@@ -549,7 +796,10 @@ mod tests {
     fn a_configuration_differs_from_the_last_proven_one_of_its_place_alone() {
         const LONG: Duration = Duration::from_secs(60);
         let rig = Rig::new("{a: 1}");
-        let differs = |place| differs(rig.store(), place, LONG);
+        let differs = |place| {
+            let config = compare(rig.store(), place, Duration::ZERO, LONG)?;
+            (!config.is_proven).then_some(config.generation)
+        };
         assert_eq!(differs(rig.place()), None);
         rig.prove().unwrap().unwrap();
         assert_eq!(differs(rig.place()), None);
@@ -566,6 +816,182 @@ mod tests {
             }),
             None
         );
+    }
+
+    #[test]
+    fn a_generation_that_was_kept_before_versions_were_is_read() {
+        let rig = Rig::new("{a: 1}");
+        let kept = rig.prove().unwrap().unwrap();
+        assert_eq!(kept.version, Some("2026.9.6".into()));
+        let path = rig.0.path().join("state/config/1.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let older = text.replace(r#""version":"2026.9.6","#, "");
+        assert_ne!(older, text);
+        fs::write(&path, older).unwrap();
+        assert_eq!(
+            rig.store().last_proven(),
+            Some(Generation {
+                version: None,
+                ..kept
+            })
+        );
+    }
+
+    /// What a look would say of a run that ended after all that was written.
+    fn seen(rig: &Rig) -> Config {
+        compared(&rig.store(), &rig.place(), Duration::from_secs(u64::MAX)).unwrap()
+    }
+
+    fn order(rig: &Rig, rejected: &Config) -> Order {
+        Order {
+            place: rig.place(),
+            generation: rejected.generation,
+            rejected: rejected.content.clone().unwrap(),
+            judged: seen(rig).content.unwrap(),
+            run: Some("c0ffee".to_owned()),
+            now: NOW,
+            keep: 3,
+        }
+    }
+
+    /// Two files, each as it was proven good and as it is refused, and what is seen of the latter.
+    fn refused() -> (Rig, PathBuf, Config) {
+        let rig = Rig::new("{$include: 'b.json'}");
+        let included = rig.config().with_file_name("b.json");
+        fs::write(&included, "{b: 1}").unwrap();
+        rig.prove().unwrap().unwrap();
+        fs::write(&included, "{b: 2}").unwrap();
+        rig.write("{$include: 'b.json', broken");
+        let config = seen(&rig);
+        assert!(config.untouched && !config.is_proven && !config.was_rejected);
+        (rig, included, config)
+    }
+
+    #[test]
+    fn a_rollback_keeps_what_was_refused_with_all_its_files() {
+        let (rig, included, config) = refused();
+        let kept = roll_back(&rig.store(), order(&rig, &config)).unwrap();
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 1}");
+        assert_eq!(fs::read(rig.config()).unwrap(), b"{$include: 'b.json'}");
+        let path = Path::new(kept.as_str());
+        assert_eq!(
+            (path.file_name().unwrap(), mode(path)),
+            ("2.json".as_ref(), 0o600)
+        );
+        let (all, wrong) = rig.store().list();
+        assert_eq!(wrong, []);
+        assert_eq!(all[1].kind, Kind::Rejected);
+        let texts: Vec<_> = all[1]
+            .files
+            .iter()
+            .map(|file| file.content.bytes())
+            .collect();
+        assert_eq!(texts, [&b"{$include: 'b.json', broken"[..], b"{b: 2}"]);
+        assert!(seen(&rig).is_proven);
+        // Whoever was killed before it heard of it asks once more.
+        let again = roll_back(&rig.store(), order(&rig, &config));
+        assert_eq!(again, Ok(kept));
+        // The same content is not rolled back again, even after a human has restored it.
+        fs::write(&included, "{b: 2}").unwrap();
+        rig.write("{$include: 'b.json', broken");
+        assert!(seen(&rig).was_rejected);
+    }
+
+    #[test]
+    fn nothing_is_rolled_back_that_is_no_longer_what_was_judged() {
+        let (rig, included, config) = refused();
+        let judged = order(&rig, &config);
+        fs::write(&included, "{b: 3}").unwrap();
+        assert_eq!(roll_back(&rig.store(), judged), Err(NotRestored::Changed));
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 3}");
+        assert_eq!(rig.numbers(), [1]);
+    }
+
+    #[test]
+    fn what_changes_while_it_is_rolled_back_stays_as_it_is_and_the_rest_is_put_back() {
+        let (rig, included, _) = refused();
+        let (all, _) = rig.store().list();
+        let there = there(&rig.place(), &all[0]).unwrap();
+        let judged: Vec<KeptFile> = there.into_iter().map(KeptFile::from).collect();
+        rig.write("{a human was here}");
+        assert_eq!(put(&all[0], Some(&judged)), Err(NotRestored::Changed));
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+        assert_eq!(fs::read(rig.config()).unwrap(), b"{a human was here}");
+    }
+
+    #[test]
+    fn a_rollback_that_was_killed_between_two_files_is_gone_on_with() {
+        let (rig, included, config) = refused();
+        assert!(!config.half_done);
+        roll_back(&rig.store(), order(&rig, &config)).unwrap();
+        rig.write("{$include: 'b.json', broken");
+        let name = format!(".openclaw.json.{}.new", std::process::id() + 1);
+        let unfinished = included.with_file_name(name);
+        fs::write(&unfinished, "half").unwrap();
+        let half = seen(&rig);
+        assert!(half.half_done && half.content != config.content);
+        roll_back(&rig.store(), order(&rig, &config)).unwrap();
+        assert!(seen(&rig).is_proven);
+        assert!(!unfinished.exists());
+        assert_eq!(rig.numbers(), [1, 2]);
+        // A human who mends one of the files is no rollback that was killed.
+        fs::write(&included, "{b: 4}").unwrap();
+        assert!(!seen(&rig).half_done);
+    }
+
+    #[test]
+    fn a_write_after_the_run_ended_is_a_human_at_work() {
+        let (rig, included, _) = refused();
+        let changed = openclaw_files::read_one(&included)
+            .unwrap()
+            .unwrap()
+            .changed;
+        let untouched = |ended| {
+            compared(&rig.store(), &rig.place(), ended)
+                .unwrap()
+                .untouched
+        };
+        assert!(!untouched(changed));
+        let both = openclaw_files::read_one(&rig.config())
+            .unwrap()
+            .unwrap()
+            .changed;
+        assert!(untouched(changed.max(both) + Duration::from_micros(1)));
+    }
+
+    #[test]
+    fn a_configuration_that_is_gone_or_cannot_be_read_has_no_content_to_be_judged_by() {
+        let (rig, included, _) = refused();
+        fs::remove_file(rig.config()).unwrap();
+        assert_eq!(seen(&rig).content, None);
+        rig.write("{$include: 'b.json', broken");
+        fs::remove_file(&included).unwrap();
+        fs::create_dir(&included).unwrap();
+        assert_eq!(seen(&rig).content, None);
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_nothing_is_lost_and_what_was_refused_is_kept_or_stays() {
+        let (rig, included, config) = refused();
+        fs::set_permissions(rig.config(), Permissions::from_mode(0o400)).unwrap();
+        let why = roll_back(&rig.store(), order(&rig, &config)).unwrap_err();
+        let NotRestored::Failed(why) = why else {
+            panic!("{why:?}");
+        };
+        assert!(
+            why.as_str()
+                .contains("is read-only; nothing is restored: chmod u+w"),
+            "{why}"
+        );
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+        // Where what was refused cannot be kept, it is not touched at all.
+        let (rig, included, config) = refused();
+        let folder = rig.0.path().join("state/config");
+        fs::rename(&folder, rig.0.path().join("there")).unwrap();
+        symlink(rig.0.path().join("there"), &folder).unwrap();
+        let why = roll_back(&rig.store(), order(&rig, &config)).unwrap_err();
+        assert!(matches!(why, NotRestored::Failed(_)), "{why:?}");
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
         config::{self, Sources},
         folders,
         gateway::{self, Finder},
-        openclaw_files::{self, Place},
+        openclaw_files::Place,
         openclaw_json, wall_clock,
     },
 };
@@ -90,20 +90,9 @@ impl Kept {
         }
     }
 
-    /// What is there now of the configuration and of what a generation would write; whatever is in it.
     fn there(&self, chosen: &Generation) -> anyhow::Result<Vec<KeptFile>> {
-        let whole = snapshots::current(&self.place).unwrap_or_default();
-        let mut there = whole;
-        for path in
-            std::iter::once(&self.place.path).chain(chosen.files.iter().map(|file| &file.path))
-        {
-            if there.iter().all(|file| file.path != *path)
-                && let Some(file) = openclaw_files::read_one(path).map_err(error)?
-            {
-                there.push(file.into());
-            }
-        }
-        Ok(there)
+        let there = snapshots::there(&self.place, chosen).map_err(error)?;
+        Ok(there.into_iter().map(KeptFile::from).collect())
     }
 }
 
@@ -121,7 +110,7 @@ pub(super) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
     let current = snapshots::current(&kept.place)
         .ok()
         .map(|files| snapshots::hash(&files));
-    print_row(["", "kept", "", "sha-256", "run", ""]);
+    print_row(["", "kept", "", "gateway", "sha-256", "run", ""]);
     for one in &kept.generations {
         let hash: String = one.hash.chars().take(12).collect();
         let run = Line::new(one.run.as_deref().unwrap_or("-"));
@@ -130,6 +119,7 @@ pub(super) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
             &one.number.to_string(),
             &wall_clock::local(one.kept),
             one.kind.name(),
+            one.version.as_ref().map_or("-", Line::as_str),
             &hash,
             run.as_str(),
             if is_current { "current" } else { "" },
@@ -138,11 +128,12 @@ pub(super) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_row([number, kept, kind, hash, run, current]: [&str; 6]) {
+fn print_row([number, kept, kind, version, hash, run, current]: [&str; 7]) {
     row(&[
         Cell::right(number, 4),
         Cell::left(kept, 19),
         Cell::left(kind, 8),
+        Cell::left(version, 12),
         Cell::left(hash, 12),
         Cell::left(run, 32),
         Cell::new(current).tone(Tone::Good),
@@ -244,7 +235,14 @@ pub(super) fn restore(
     if !there.is_empty() {
         let replaced = kept
             .store
-            .keep(Kind::Replaced, None, there, wall_clock::now(), kept.keep)
+            .keep(
+                Kind::Replaced,
+                None,
+                || None,
+                there,
+                wall_clock::now(),
+                kept.keep,
+            )
             .map_err(error)?;
         if let Some(replaced) = replaced {
             say!("kept what was there as generation {}", replaced.number);

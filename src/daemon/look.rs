@@ -18,8 +18,8 @@ use crate::{
     decide::{
         EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, READY_LIMIT,
         facts::{
-            Failure, Health, Incarnation, Listener, Look, Monotonic, Outcome, Pause, Probe, Stall,
-            UnitFacts,
+            Config, Failure, Health, Incarnation, Listener, Look, Monotonic, Outcome, Pause, Probe,
+            Stall, UnitFacts,
         },
         settings::Settings,
     },
@@ -68,8 +68,6 @@ pub struct Senses {
     last_words: Option<(Incarnation, Option<Line>)>,
     /// The kept configurations, and the command that restores the last one; where a look shall tell of them.
     pub kept: Option<(Store, Line)>,
-    /// What [`Look::remedy`] is for a run, asked for once.
-    remedy: Option<(Incarnation, Option<Line>)>,
     /// Whether a run's crash-loop breaker tripped, asked for once.
     breaker: Option<(Incarnation, Option<Line>)>,
 }
@@ -145,7 +143,6 @@ impl Senses {
             update: update::Bound::default(),
             last_words: None,
             kept: None,
-            remedy: None,
             breaker: None,
         }
     }
@@ -188,11 +185,12 @@ impl Senses {
         let (pause, mut warnings) = self.pause(settings);
         let update = self.update(unit.as_ref().ok().filter(|_| !healthy), &mut warnings);
         let last_words = unit.as_ref().ok().and_then(|unit| self.last_words(unit));
-        let remedy = unit
+        let config = unit
             .as_ref()
             .ok()
             .filter(|unit| is_refusal(unit))
-            .and_then(|unit| self.remedy(unit, &found));
+            .and_then(|unit| self.config(unit, &found));
+        let remedy = config.as_ref().and_then(|config| self.remedy(config));
         let look = Look {
             began,
             unit,
@@ -201,6 +199,7 @@ impl Senses {
             update,
             last_words,
             remedy,
+            config,
             debugged: probed.debugged,
             stranger: probed.stranger,
             progress,
@@ -290,22 +289,19 @@ impl Senses {
         self.last_words.as_ref()?.1.clone()
     }
 
+    /// The configuration as it is now; looked at anew each time, because somebody may be mending it.
+    fn config(&self, unit: &UnitFacts, found: &Found) -> Option<Config> {
+        let (store, _) = self.kept.clone()?;
+        snapshots::compare(store, found.place()?, unit.exited_wall, KEEP_LIMIT)
+    }
+
     /// The command that restores the configuration that was proven good last, where it is another one.
-    fn remedy(&mut self, unit: &UnitFacts, found: &Found) -> Option<Line> {
-        let run = unit.invocation_id.as_ref()?;
-        let asked = self.remedy.as_ref().filter(|(asked, _)| asked == run);
-        if let Some((_, remedy)) = asked {
-            return remedy.clone();
-        }
-        let (store, command) = self.kept.clone()?;
-        let differs = snapshots::differs(store, found.place()?, KEEP_LIMIT);
-        let remedy = differs.map(|generation| {
-            Line::new(&format!(
-                "it is not the configuration that worked last; {command} restores that one, generation {generation}"
-            ))
-        });
-        self.remedy = Some((run.clone(), remedy.clone()));
-        remedy
+    fn remedy(&self, config: &Config) -> Option<Line> {
+        let (_, command) = self.kept.as_ref().filter(|_| !config.is_proven)?;
+        Some(Line::new(&format!(
+            "it is not the configuration that worked last; {command} restores that one, generation {}",
+            config.generation
+        )))
     }
 
     /// What a run of the gateway wrote last; nothing if that cannot be had in time.

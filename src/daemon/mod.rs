@@ -9,7 +9,7 @@ pub mod look;
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, TryRecvError},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     time::Duration,
 };
 
@@ -24,7 +24,8 @@ use crate::{
         sweep,
     },
     decide::{
-        self, Action, Done, Event, KEEP_LIMIT, MANAGER_LIMIT, SWEEP_GRACE, Signal, State, Swept,
+        self, Action, Done, Event, KEEP_LIMIT, MANAGER_LIMIT, NotRestored, READY_LIMIT,
+        RESTORE_LIMIT, SWEEP_GRACE, Signal, State, Swept,
         alert::Told,
         facts::{Monotonic, Process},
         record::Record,
@@ -42,7 +43,8 @@ use crate::{
         folders,
         gateway::{self, Finder},
         http::Target,
-        processes,
+        openclaw_files::Place,
+        processes, readiness,
         wake::Waker,
         wall_clock,
     },
@@ -234,6 +236,9 @@ fn proof(seen: &Seen) -> Option<Proof> {
     })
 }
 
+/// A rollback on its way: the hash of what is rolled back, and what becomes of it.
+type Restoring = (String, Receiver<Result<Line, NotRestored>>);
+
 struct Daemon {
     settings: Settings,
     sources: Sources,
@@ -256,6 +261,10 @@ struct Daemon {
     proven: Option<String>,
     /// The configuration that is being kept meanwhile.
     keeping: Option<Receiver<Result<Option<Generation>, Line>>>,
+    /// Where the gateway's configuration was when it was last looked for.
+    place: Option<Place>,
+    /// The rollback that the disk has not finished yet.
+    restoring: Option<Restoring>,
     /// The state as the file holds it, with the alerts that were told.
     saved: Option<(State, Told)>,
     /// Time spent suspended since boot.
@@ -313,6 +322,8 @@ impl Daemon {
             proof: None,
             proven: None,
             keeping: None,
+            place: None,
+            restoring: None,
             saved: None,
             suspended: Clock.suspended(),
             warned: Vec::new(),
@@ -425,6 +436,7 @@ impl Daemon {
                 self.port = seen.found.port;
                 self.target = seen.target();
                 self.proof = proof(&seen);
+                self.place = seen.found.place();
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
                 self.alert();
             }
@@ -474,7 +486,9 @@ impl Daemon {
         };
         self.proven = Some(proof.run.clone());
         let keep = self.settings.config.keep;
-        match snapshots::keep_proven(store, proof, wall_clock::now(), keep) {
+        let target = self.target;
+        let version = move || readiness::version(&target?, READY_LIMIT);
+        match snapshots::keep_proven(store, proof, version, wall_clock::now(), keep) {
             Ok(keeping) => self.keeping = Some(keeping),
             Err(why) => self.config_kept(Err(why)),
         }
@@ -589,6 +603,7 @@ impl Daemon {
                 Action::Stop
                 | Action::Kill
                 | Action::Sweep(_)
+                | Action::Restore { .. }
                 | Action::Start
                 | Action::AskReadiness => {}
             }
@@ -620,6 +635,15 @@ impl Daemon {
             Action::Stop => Some(Done::Stop(manager.stop(&unit).map_err(line))),
             Action::Kill => Some(Done::Kill(manager.kill(&unit).map_err(line))),
             Action::Sweep(signal) => Some(Done::Sweep(self.sweep(*signal))),
+            Action::Restore {
+                generation,
+                rejected,
+                judged,
+            } => Some(Done::Restored(self.roll_back(
+                *generation,
+                rejected,
+                judged,
+            ))),
             Action::Start => Some(Done::Start(start(manager, &unit))),
             Action::AskReadiness => Some(Done::Readiness(self.ask_readiness())),
             Action::Vouch { .. }
@@ -649,6 +673,46 @@ impl Daemon {
             fields: evidence.fields(),
             kept,
         });
+    }
+
+    /// Waits for the disk no longer than it may; what it has not done by then goes on, and is asked after again.
+    fn roll_back(
+        &mut self,
+        generation: u32,
+        rejected: &str,
+        judged: &str,
+    ) -> Result<Line, NotRestored> {
+        let (of, restoring) = match self.restoring.take() {
+            Some(restoring) => restoring,
+            None => {
+                let nowhere = || NotRestored::Failed("its place is not known".into());
+                let run = self.state.rollback.as_ref();
+                let order = snapshots::Order {
+                    place: self.place.clone().ok_or_else(nowhere)?,
+                    generation,
+                    rejected: rejected.to_owned(),
+                    judged: judged.to_owned(),
+                    run: run.and_then(|last| Some(last.run.clone()?.0)),
+                    now: wall_clock::now(),
+                    keep: self.settings.config.keep,
+                };
+                let store = self.store().ok_or_else(nowhere)?;
+                let restoring = snapshots::roll_back_in_thread(store, order);
+                (rejected.to_owned(), restoring.map_err(NotRestored::Failed)?)
+            }
+        };
+        match restoring.recv_timeout(RESTORE_LIMIT) {
+            Ok(restored) if of == rejected => restored,
+            // An older one is over, which nobody waited for any more.
+            Ok(_) => Err(NotRestored::Late),
+            Err(RecvTimeoutError::Timeout) => {
+                self.restoring = Some((of, restoring));
+                Err(NotRestored::Late)
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(NotRestored::Failed("it ended without a word".into()))
+            }
+        }
     }
 
     fn ask_readiness(&mut self) -> Option<Line> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    facts::Monotonic,
+    facts::{Incarnation, Monotonic},
     record::words,
     settings::{AlertSettings, Preset, Webhook},
     state::{Phase, Standby, State},
@@ -27,6 +27,8 @@ pub enum Kind {
     NeedsHuman,
     /// The gateway has not come back since the last word about it.
     StillDown,
+    /// The gateway refused its configuration, which was rolled back.
+    RolledBack,
     /// The gateway is healthy again.
     Back,
     /// A pause is older than a pause should be.
@@ -42,6 +44,7 @@ impl Kind {
             Self::Down => "down",
             Self::NeedsHuman => "needs-human",
             Self::StillDown => "still-down",
+            Self::RolledBack => "rolled-back",
             Self::Back => "back",
             Self::Paused => "paused",
             Self::Test => "test",
@@ -53,6 +56,7 @@ impl Kind {
             Self::Down => "gateway down",
             Self::NeedsHuman => "gateway needs a human",
             Self::StillDown => "gateway still down",
+            Self::RolledBack => "gateway configuration rolled back",
             Self::Back => "gateway back",
             Self::Paused => "watchdog paused for long",
             Self::Test => "test alert",
@@ -62,7 +66,7 @@ impl Kind {
     /// Priority and tag for ntfy.
     fn ntfy(self) -> (&'static str, &'static str) {
         match self {
-            Self::Down | Self::StillDown => ("high", "warning"),
+            Self::Down | Self::StillDown | Self::RolledBack => ("high", "warning"),
             Self::NeedsHuman => ("urgent", "rotating_light"),
             Self::Back => ("default", "white_check_mark"),
             Self::Paused | Self::Test => ("default", "dog"),
@@ -95,6 +99,8 @@ pub struct Told {
     pub trouble: Option<Trouble>,
     /// When the pause began that was told.
     pub pause: Option<Monotonic>,
+    /// The run whose configuration was rolled back, if that was told.
+    pub rollback: Option<Incarnation>,
 }
 
 /// A trouble that was told.
@@ -119,6 +125,7 @@ pub fn due(
     now: Monotonic,
 ) -> (Told, Option<Alert>) {
     let due = match &state.phase {
+        _ if is_news(&told, state) => rolled_back(&mut told, state, now),
         Phase::BackingOff { failure, .. } => {
             let reason = Line::new(&words(failure));
             trouble(settings, &mut told, state, now, reason, false)
@@ -175,6 +182,34 @@ pub fn due(
         reason,
     });
     (told, alert)
+}
+
+/// Whether a configuration was rolled back that nobody was told of.
+fn is_news(told: &Told, state: &State) -> bool {
+    let last = state.rollback.as_ref();
+    last.is_some_and(|last| last.kept.is_some() && last.run != told.rollback)
+}
+
+/// Whoever wrote the configuration has to hear that another one is in its place, whatever comes of it.
+fn rolled_back(told: &mut Told, state: &State, now: Monotonic) -> Option<Due> {
+    let last = state.rollback.as_ref()?;
+    told.rollback.clone_from(&last.run);
+    // What comes next is that the gateway is back, or that a human is needed.
+    let incident = state.incident.as_ref();
+    told.trouble.get_or_insert_with(|| Trouble {
+        id: incident.map_or_else(String::new, |one| one.id.clone()),
+        since: incident.map_or(now, |one| one.since),
+        human: false,
+        last: now,
+    });
+    let text = format!(
+        "it refused its configuration, and generation {}, which worked before, was put in its place; \
+         what it refused is kept in {}, see gatehound config diff",
+        last.generation,
+        last.kept.as_ref()?
+    );
+    let reason = Line::new("it refused its configuration");
+    Some((Kind::RolledBack, text, reason))
 }
 
 /// A kind, what is said, and why.
@@ -431,6 +466,7 @@ fn fill(template: &str, fields: &[(&'static str, String)]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::decide::{
+        Rollback, Step,
         facts::{Failure, Probe, Stall},
         state::{Bite, Doubt, Incident},
     };
@@ -618,6 +654,42 @@ mod tests {
             ],
             &[(1, Kind::Down)],
         );
+    }
+
+    #[test]
+    fn a_rollback_is_told_once_and_then_what_comes_of_it() {
+        let settings = AlertSettings::default();
+        let rolled_back = |phase| State {
+            rollback: Some(Rollback {
+                run: Some(Incarnation("a".into())),
+                generation: 3,
+                kept: Some("/state/config/4.json".into()),
+                ..Rollback::default()
+            }),
+            ..with(None, phase)
+        };
+        let starting = rolled_back(Phase::Restarting(Step::Starting { tries: 0 }));
+        for (then, kind) in [
+            (vouching(), Kind::Back),
+            (standing_by(Standby::ConfigError, at(2)), Kind::NeedsHuman),
+        ] {
+            let (told, alert) = due(&settings, Told::default(), &starting, UNIT, at(1));
+            let alert = alert.unwrap();
+            assert_eq!(alert.kind, Kind::RolledBack);
+            let text = alert.text.as_str();
+            assert!(
+                text.contains("generation 3") && text.contains("/state/config/4.json"),
+                "{text}"
+            );
+            let (told, alert) = due(&settings, told, &starting, UNIT, at(2));
+            assert_eq!(alert, None);
+            let (_, alert) = due(&settings, told, &rolled_back(then), UNIT, at(3));
+            assert_eq!(alert.map(|alert| alert.kind), Some(kind));
+        }
+        // One that was begun, or could not be done, is none yet.
+        let mut begun = starting;
+        begun.rollback.as_mut().unwrap().kept = None;
+        assert_eq!(due(&settings, Told::default(), &begun, UNIT, at(1)).1, None);
     }
 
     #[test]

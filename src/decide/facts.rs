@@ -67,6 +67,8 @@ pub struct UnitFacts {
     /// `ActiveEnterTimestamp`: the same by the wall clock, since the Unix epoch.
     /// For the times of files, never for the policy, because that clock can be set (rule 10).
     pub active_since_wall: Duration,
+    /// `ExecMainExitTimestamp`: when the main process of the last run ended, by the wall clock likewise; 0 if none did.
+    pub exited_wall: Duration,
     /// `InactiveEnterTimestampMonotonic`: when the last run was over; 0 if none was.
     pub inactive_since: Monotonic,
     /// `StateChangeTimestampMonotonic`: when the unit's state changed last.
@@ -201,6 +203,23 @@ pub struct Pause {
     pub remaining: Option<Duration>,
 }
 
+/// The gateway's configuration as it is, held against the one that was proven good last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The generation that was proven good last.
+    pub generation: u32,
+    /// The hash of what is there now, whatever is in it; none where not all of it can be read.
+    pub content: Option<String>,
+    /// It is the one that was proven good last.
+    pub is_proven: bool,
+    /// Nobody has written to it since the last run of the gateway ended, so that this is what the run refused.
+    pub untouched: bool,
+    /// A rollback was killed over it: some files are as they were proven good, the others as they were refused.
+    pub half_done: bool,
+    /// A rollback has replaced this very content before, or began to.
+    pub was_rejected: bool,
+}
+
 /// One look at the world. The unit and the pause are read after the probes,
 /// so that a wish a human gave while a probe waited for its answer is known before anything is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -220,6 +239,8 @@ pub struct Look {
     /// What gets the gateway going again, looked up with [`Look::last_words`]: the command that restores
     /// the configuration that was proven good last, where it is another one.
     pub remedy: Option<Line>,
+    /// What became of the configuration since it was proven good, looked up with [`Look::last_words`].
+    pub config: Option<Config>,
     /// A tracer is attached to the gateway's process: a human is at work.
     pub debugged: bool,
     /// A process of another user that listens on the gateway's port.

@@ -14,8 +14,9 @@ mod state;
 pub mod status;
 mod unit;
 
-pub use policy::{Action, Done, Event, Signal, Swept, step};
+pub use policy::{Action, Done, Event, NotRestored, Signal, Swept, step};
 pub use state::{
     ALERT_LIMIT, Bite, Doubt, EVIDENCE_LIMIT, Incident, JOURNAL_LIMIT, KEEP_LIMIT, Ladder,
-    MANAGER_LIMIT, Owed, Phase, READY_LIMIT, SWEEP_GRACE, Standby, State, Step, longest_step,
+    MANAGER_LIMIT, Owed, Phase, READY_LIMIT, RESTORE_LIMIT, Rollback, SWEEP_GRACE, Standby, State,
+    Step, longest_step,
 };

@@ -147,6 +147,18 @@ pub enum Record {
         /// The gateway's openclaw.json.
         path: Line,
     },
+    /// A configuration that the gateway refused was rolled back.
+    RolledBack {
+        /// The generation that took its place.
+        generation: u32,
+        /// Where what was refused is kept.
+        kept: Line,
+    },
+    /// A configuration that the gateway refused could not be rolled back.
+    NotRolledBack {
+        /// Why.
+        why: Line,
+    },
     /// Something is not as it should be, and Gatehound goes on.
     Warning {
         /// What was seen, what is done, what comes next.
@@ -263,6 +275,7 @@ impl Record {
             Self::Killing { .. } => fields.push(("GATEHOUND_ACTION", "kill".to_owned())),
             Self::Swept { .. } => fields.push(("GATEHOUND_ACTION", "sweep".to_owned())),
             Self::Starting => fields.push(("GATEHOUND_ACTION", "start".to_owned())),
+            Self::RolledBack { .. } => fields.push(("GATEHOUND_ACTION", "rollback".to_owned())),
             Self::Recovered { ended, downtime } => {
                 fields.push(("GATEHOUND_REASON", ended.name().to_owned()));
                 fields.push(("GATEHOUND_DOWNTIME_USEC", downtime.as_micros().to_string()));
@@ -272,6 +285,7 @@ impl Record {
                 fields.push(("GATEHOUND_REASON", reason.name().to_owned()))
             }
             Self::CannotTell { why: reason }
+            | Self::NotRolledBack { why: reason }
             | Self::ActionFailed { why: reason, .. }
             | Self::Degraded { what: reason } => {
                 fields.push(("GATEHOUND_REASON", reason.to_string()));
@@ -322,6 +336,8 @@ impl Record {
             Self::NoLongerDegraded => "no-longer-degraded",
             Self::Reloaded => "reloaded",
             Self::ConfigKept { .. } => "config-kept",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::NotRolledBack { .. } => "not-rolled-back",
             Self::Warning { .. } => "warning",
             Self::Of { record, .. } => record.event(),
         }
@@ -356,6 +372,8 @@ impl Record {
             Self::NoLongerDegraded => "ffa8923a453d4988a3c3ad8967d6628a",
             Self::Reloaded => "ff863b6c074c44c09d72fe9a5bb3a017",
             Self::ConfigKept { .. } => "d55f393bc92a47499c48b55a044c46b5",
+            Self::RolledBack { .. } => "ce1d2ddc91894c549dadde60d8c5c138",
+            Self::NotRolledBack { .. } => "cf0ffd5d50884ebca27cec89b74c1ede",
             Self::Warning { .. } => "7bb8dfa2417d478e9194daf607465a8d",
             Self::Of { record, .. } => record.message_id(),
         }
@@ -367,6 +385,8 @@ impl Record {
             | Self::Killing { .. }
             | Self::Swept { .. }
             | Self::Starting
+            | Self::RolledBack { .. }
+            | Self::NotRolledBack { .. }
             | Self::Holding { .. } => Level::Error,
             Self::Failing { .. }
             | Self::FailingOtherwise { .. }
@@ -500,6 +520,13 @@ impl Record {
             Self::ConfigKept { generation, path } => {
                 format!("{path} is proven good, kept as generation {generation}")
             }
+            Self::RolledBack { generation, kept } => format!(
+                "openclaw.json rolled back to generation {generation}, which was proven good last; \
+                 what the gateway refused is kept in {kept}; starting the gateway"
+            ),
+            Self::NotRolledBack { why } => format!(
+                "openclaw.json cannot be rolled back: {why}; not tried again, a human is needed"
+            ),
             Self::Warning { text } => text.to_string(),
             Self::Of { record, .. } => record.text(),
         }
@@ -748,6 +775,20 @@ mod tests {
                 "/h/.openclaw/openclaw.json is proven good, kept as generation 3",
             ),
             (
+                Record::RolledBack {
+                    generation: 3,
+                    kept: "/h/.local/state/gatehound/config/4.json".into(),
+                },
+                "openclaw.json rolled back to generation 3, which was proven good last; \
+                 what the gateway refused is kept in /h/.local/state/gatehound/config/4.json; starting the gateway",
+            ),
+            (
+                Record::NotRolledBack {
+                    why: "no space left".into(),
+                },
+                "openclaw.json cannot be rolled back: no space left; not tried again, a human is needed",
+            ),
+            (
                 Record::Warning {
                     text: "the flag file belongs to another user, it is ignored".into(),
                 },
@@ -774,7 +815,7 @@ mod tests {
             .iter()
             .map(|(record, _)| record.message_id())
             .collect();
-        assert_eq!(kinds.len(), 23, "a kind of record is not listed");
+        assert_eq!(kinds.len(), 25, "a kind of record is not listed");
         assert_eq!(ids.len(), kinds.len());
         for id in ids {
             assert!(id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit()));

@@ -43,6 +43,19 @@ pub struct Settings {
     pub alert: AlertSettings,
     /// What is kept of the gateway's configuration.
     pub config: ConfigSettings,
+    /// What is done about a configuration that the gateway refuses.
+    pub rollback: Rollback,
+}
+
+/// What is done about a configuration that the gateway refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rollback {
+    /// It is told, with the command that restores the last one that was proven good.
+    #[default]
+    Off,
+    /// The last one that was proven good takes its place, once, and the gateway is started with it.
+    Auto,
 }
 
 /// How long the ladder rests once it is used up.
@@ -245,6 +258,8 @@ impl Default for Settings {
             pause: PauseSettings::default(),
             alert: AlertSettings::default(),
             config: ConfigSettings::default(),
+            // Silent restores have cost people the edit they had meant; who wants them asks for them.
+            rollback: Rollback::Off,
         }
     }
 }
@@ -466,7 +481,7 @@ impl Settings {
             };
             let right = format!(
                 "too long: interval, 1.3 times probe.http_timeout, 1.5 times probe.health_timeout and \
-                 17s for the user manager, what a restarted gateway is asked and an alert together must be shorter than WatchdogSec={limit}"
+                 17.5s for the user manager, what a restarted gateway is asked and an alert together must be shorter than WatchdogSec={limit}"
             );
             return Err(Invalid::span(key, span, right));
         }
@@ -677,7 +692,7 @@ mod tests {
         refused("probe.http_timeout", |s| {
             s.probe.http_timeout = Duration::from_secs(23);
         });
-        accepted(|s| s.probe.health_timeout = Duration::from_secs(24));
+        accepted(|s| s.probe.health_timeout = Duration::from_secs(23));
     }
 
     #[test]

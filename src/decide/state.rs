@@ -27,6 +27,9 @@ pub struct State {
     pub forced: Vec<Monotonic>,
     /// Set from before Gatehound stops the gateway until it runs again: a start is owed.
     pub owed: Option<Owed>,
+    /// The last configuration that was rolled back, or is being: rule 7.
+    #[serde(default)]
+    pub rollback: Option<Rollback>,
     /// The last run of the gateway when it was last seen down by a human's wish.
     pub unwanted: Option<Incarnation>,
     /// What of the healthy gateway does not work, as far as it says so itself.
@@ -325,6 +328,24 @@ pub struct Owed {
     /// Two passes of the sweep have not ended what is in the way of the start.
     #[serde(default)]
     pub in_the_way: bool,
+    /// It is owed because of [`State::rollback`]: Gatehound did not stop the gateway, which refused its configuration.
+    #[serde(default)]
+    pub rollback: bool,
+}
+
+/// A configuration that the gateway refused and that another one takes the place of: rule 7.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The run that refused it.
+    pub run: Option<Incarnation>,
+    /// What was refused, by its hash.
+    pub rejected: String,
+    /// The generation that takes its place.
+    pub generation: u32,
+    /// Where what was refused is kept, once it is replaced; without, and with nothing owed, it was not.
+    pub kept: Option<Line>,
+    /// The gateway has been healthy since.
+    pub served: bool,
 }
 
 /// Whether systemd's watchdog has bitten in this holding.
@@ -355,6 +376,9 @@ pub const EVIDENCE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the disk may take to keep evidence.
 pub const KEEP_LIMIT: Duration = Duration::from_millis(500);
 
+/// How long the disk may take to roll a configuration back; one that takes longer is asked again in the next round.
+pub const RESTORE_LIMIT: Duration = Duration::from_secs(2);
+
 /// The longest that each part of an alert may delay a round: its file, and asking systemd to have it sent.
 pub const ALERT_LIMIT: Duration = Duration::from_millis(500);
 
@@ -370,7 +394,8 @@ pub fn longest_step(settings: &Settings) -> Duration {
     /// Jobs before and after a look, its unit before and after the probes, updates, and jobs or evidence.
     const MANAGER_CALLS: u32 = 6;
     // Evidence comes before probes, readiness after them; lines of the journal with either.
-    let told = (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT;
+    // Where the gateway refused its configuration, that is compared beside them.
+    let told = (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT + KEEP_LIMIT;
     settings.longest_round()
         + MANAGER_LIMIT * MANAGER_CALLS
         + SWEEP_GRACE * 2
@@ -379,12 +404,13 @@ pub fn longest_step(settings: &Settings) -> Duration {
 }
 
 /// The longest time from a vouch to the lease that follows when the next look finds the gateway failing,
-/// besides the wait for that look: what is asked after the vouch, the unit twice, updates, and what it said at its end.
+/// besides the wait for that look: what is asked after the vouch, the unit twice, updates, what it said at its end, and its configuration.
 pub(super) fn longest_without_lease(settings: &Settings) -> Duration {
     settings.longest_round()
         + MANAGER_LIMIT * 3
         + READY_LIMIT * 3 / 2
         + JOURNAL_LIMIT * 2
+        + KEEP_LIMIT
         + ALERT_LIMIT * 2
 }
 
@@ -491,6 +517,11 @@ impl State {
         }
     }
 
+    /// Whether a start is owed because of a configuration that is rolled back.
+    pub fn rolls_back(&self) -> bool {
+        self.owed.as_ref().is_some_and(|owed| owed.rollback)
+    }
+
     /// Whether the next look has to make the probes, or only ask for the unit and the pause.
     ///
     /// While systemd stops the gateway an answer would change nothing, and a hung one takes seconds not to come.
@@ -500,9 +531,9 @@ impl State {
                 .owed
                 .as_ref()
                 .is_none_or(|owed| owed.stop_job.is_none()),
-            Phase::Restarting(
-                Step::Killing { .. } | Step::Sweeping { .. } | Step::Starting { .. },
-            ) => false,
+            // What refused its configuration may have done so to make way for another gateway.
+            Phase::Restarting(Step::Starting { .. }) => self.rolls_back(),
+            Phase::Restarting(Step::Killing { .. } | Step::Sweeping { .. }) => false,
             Phase::Starting { .. }
             | Phase::Vouching { .. }
             | Phase::Doubting(_)
@@ -669,6 +700,7 @@ mod tests {
             ("the probes", probes),
             ("active_units", calls(1)),
             ("last_words", said),
+            ("compare the configuration", KEEP_LIMIT),
             ("foreign_jobs", calls(1)),
             ("unwatch_jobs", calls(1)),
         ];
@@ -679,11 +711,13 @@ mod tests {
             ("the probes", probes),
             ("active_units", calls(1)),
             ("last_words", said),
+            ("compare the configuration", KEEP_LIMIT),
             ("watch_jobs", calls(1)),
             ("keep_evidence", KEEP_LIMIT),
         ];
         // `Daemon::act`: systemd is told before it and after it.
         let acts = [
+            ("restore", RESTORE_LIMIT),
             ("start, with reset_failed", calls(2)),
             ("sweep", SWEEP_GRACE),
             (
@@ -712,7 +746,8 @@ mod tests {
             .map(|seconds| Duration::from_secs(seconds.parse().unwrap()))
             .unwrap();
         let alert = ALERT_LIMIT * 2;
-        let doubted = sum(&acts[2..]) + alert + settings.interval + calls(3) + probes + said;
+        let doubted =
+            KEEP_LIMIT + sum(&acts[3..]) + alert + settings.interval + calls(3) + probes + said;
         assert_eq!(
             doubted,
             settings.interval + longest_without_lease(&settings)

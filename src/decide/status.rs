@@ -64,6 +64,9 @@ fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
                 span(until.since(now))
             )
         }
+        Phase::Restarting(step) if state.rolls_back() => {
+            format!("configuration rolled back, {}", restarting(*step, now))
+        }
         Phase::Restarting(step) => {
             let of = settings.backoff.len();
             format!(
@@ -364,6 +367,22 @@ mod tests {
     #[track_caller]
     fn check(millis: u64, expected: &str) {
         assert_eq!(span(Duration::from_millis(millis)), expected);
+    }
+
+    #[test]
+    fn a_start_after_a_rollback_is_on_no_rung() {
+        let state = State {
+            phase: Phase::Restarting(Step::Starting { tries: 0 }),
+            owed: Some(crate::decide::state::Owed {
+                rollback: true,
+                ..Default::default()
+            }),
+            ..State::default()
+        };
+        assert_eq!(
+            status(&Settings::default(), &state, NOW).as_str(),
+            "restarting: configuration rolled back, starting the gateway"
+        );
     }
 
     #[test]

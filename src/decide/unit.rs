@@ -75,6 +75,12 @@ fn is_ours(id: u32, ours: bool, owed: Option<&Owed>) -> bool {
     ours || owed.is_some_and(|owed| owed.stop_job == Some(id))
 }
 
+/// Whether the last run ended with the exit status that says that its configuration is refused, and no other.
+pub(super) fn refused_its_config(unit: &UnitFacts) -> bool {
+    let exited = unit.exec_main_code == CLD_EXITED && unit.exec_main_status == EX_CONFIG;
+    unit.active_state == "failed" && exited
+}
+
 /// A unit that failed without Gatehound's doing.
 fn failed(unit: &UnitFacts) -> Standing {
     let exited = unit.exec_main_code == CLD_EXITED;

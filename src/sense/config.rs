@@ -358,8 +358,11 @@ fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
 fn wanted(key: &str) -> &'static str {
     match key {
         "gateway" | "probe" | "patience" | "stop_timeout" | "forced_stops" | "pause" | "alert"
-        | "alert.webhook" => "not a table; put its keys below it, as gatehound.toml(5) shows",
+        | "alert.webhook" | "config" => {
+            "not a table; put its keys below it, as gatehound.toml(5) shows"
+        }
         "backoff" => r#"not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
+        "rollback" => r#"not a way to deal with a refused configuration; write "off" or "auto""#,
         "rearm" => r#"neither a time span nor "never"; write one such as "15min""#,
         "gateway.unit" => r#"not the name of a unit; write one such as "openclaw-gateway.service""#,
         "gateway.port" => "not a port; write a number from 1 to 65535",
@@ -378,6 +381,7 @@ fn wanted(key: &str) -> &'static str {
         "gateway.address" => r#"not an IP address; write one such as "127.0.0.1""#,
         "gateway.tls" => "neither true nor false; write one of them",
         "forced_stops.limit" => "not a count; write a whole number from 1",
+        "config.keep" => "not a count; write a whole number from 1 to 1000",
         "pause.flag_file" => {
             r#"not a path; write an absolute one such as "/tmp/openclaw-maintenance""#
         }

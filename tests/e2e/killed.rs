@@ -324,7 +324,7 @@ fn points() -> Vec<String> {
 /// Holds that each of the plans comes true, its first kill at least, and with it what the trial holds; several at once.
 ///
 /// The answers depend a little on timing, so a point may not be there to be killed at: then there is another recovery.
-fn each(plans: Vec<Vec<String>>, trial: fn(&[String]) -> usize) {
+pub fn each(plans: Vec<Vec<String>>, trial: fn(&[String]) -> usize) {
     let (began, all) = (Instant::now(), plans.len());
     let (mut left, kills) = (plans, AtomicUsize::new(0));
     for _ in 0..GOES {

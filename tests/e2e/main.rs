@@ -27,6 +27,7 @@ mod machine;
 mod place;
 mod real;
 mod recovery;
+mod rollback;
 mod sandbox;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;
@@ -72,6 +73,7 @@ fn trials() -> Vec<Trial> {
         intent::trials(),
         input::trials(),
         judgement::trials(),
+        rollback::trials(),
         hostile::trials(),
         history::trials(),
         environment::trials(),
@@ -90,6 +92,7 @@ fn alone() -> Vec<Trial> {
         installation::trials(),
         hostile::alone(),
         killed::alone(),
+        rollback::alone(),
         environment::alone(),
     ]
     .into_iter()

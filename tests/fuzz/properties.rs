@@ -738,6 +738,7 @@ impl Run {
             | Action::AskReadiness
             | Action::Kill
             | Action::Sweep(_)
+            | Action::Restore { .. }
             | Action::Start => {}
         }
     }
@@ -751,6 +752,7 @@ impl Run {
             pause: self.pause.clone(),
             update: None,
             remedy: None,
+            config: None,
             last_words: None,
             debugged: false,
             stranger: None,
@@ -832,6 +834,7 @@ fn done(action: &Action) -> Option<Done> {
         Action::Stop => Some(Done::Stop(Ok(7))),
         Action::Kill => Some(Done::Kill(Ok(()))),
         Action::Sweep(_) => Some(Done::Sweep(Ok(Swept::default()))),
+        Action::Restore { .. } => Some(Done::Restored(Ok("/kept/1.json".into()))),
         Action::Start => Some(Done::Start(Ok(()))),
         Action::AskReadiness => Some(Done::Readiness(None)),
         Action::Vouch { .. }

@@ -132,6 +132,7 @@ struct Arguments {
     mode: Mode,
     start_delay: Duration,
     start_busy: Duration,
+    refuses: Option<String>,
     listener_on_stdin: bool,
 }
 
@@ -139,6 +140,7 @@ struct Arguments {
 ///
 /// Arguments, in any order: `gateway` (ignored, as the real unit has it), `--token TOKEN` (likewise), `--port N`, `--bind ADDRESS` (repeatable;
 /// 127.0.0.1 and, where there is one, ::1), `--control PATH`, `--mode-file PATH`, `--mode MODE`,
+/// `--refuses TEXT` (exits with 78 where openclaw.json in `$OPENCLAW_STATE_DIR` contains it),
 /// `--start-delay MS` (asleep) and `--start-busy MS` (burning CPU) before the port opens.
 pub fn main(arguments: &[String]) -> ExitCode {
     match parse(arguments).and_then(run) {
@@ -187,6 +189,7 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
         mode: Mode::Healthy,
         start_delay: Duration::ZERO,
         start_busy: Duration::ZERO,
+        refuses: None,
         listener_on_stdin: false,
     };
     let mut rest = arguments.iter();
@@ -209,6 +212,7 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             "--mode" => parsed.mode = value()?.parse()?,
             "--start-delay" => parsed.start_delay = Duration::from_millis(number(value()?)?),
             "--start-busy" => parsed.start_busy = Duration::from_millis(number(value()?)?),
+            "--refuses" => parsed.refuses = Some(value()?.to_owned()),
             "--listener-on-stdin" => parsed.listener_on_stdin = true,
             other => return Err(format!("unknown argument {other}")),
         }
@@ -238,6 +242,10 @@ fn run(arguments: Arguments) -> Result<End, String> {
         }
         _ => arguments.mode,
     };
+    let refuses = arguments
+        .refuses
+        .is_some_and(|text| config().contains(&text));
+    let mode = if refuses { Mode::Exit(78) } else { mode };
     // Broken before it would listen, as the real one is by a bad configuration.
     if let Mode::Exit(code) = mode {
         eprintln!(
@@ -267,6 +275,12 @@ fn run(arguments: Arguments) -> Result<End, String> {
         std::process::id()
     );
     Ok(event_loop.run(mode))
+}
+
+/// The text of openclaw.json, where there is one.
+fn config() -> String {
+    let folder = std::env::var_os("OPENCLAW_STATE_DIR").unwrap_or_default();
+    fs::read_to_string(Path::new(&folder).join("openclaw.json")).unwrap_or_default()
 }
 
 /// Sleeps this long; true when SIGTERM came first.

@@ -43,6 +43,7 @@ pub struct ServiceProperties {
     exec_main_code: Option<i32>,
     #[zbus(rename = "MainPID")]
     main_pid: Option<u32>,
+    exec_main_exit_timestamp: Option<u64>,
     control_group: Option<String>,
     exec_start: Option<Vec<Command>>,
     environment: Option<Vec<String>>,
@@ -102,6 +103,7 @@ pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>
         main_pid: service.main_pid.unwrap_or_default(),
         active_since: Monotonic(unit.active_enter_timestamp_monotonic.unwrap_or_default()),
         active_since_wall: Duration::from_micros(unit.active_enter_timestamp.unwrap_or_default()),
+        exited_wall: Duration::from_micros(service.exec_main_exit_timestamp.unwrap_or_default()),
         inactive_since: Monotonic(unit.inactive_enter_timestamp_monotonic.unwrap_or_default()),
         state_changed: Monotonic(unit.state_change_timestamp_monotonic.unwrap_or_default()),
         control_group: text.cut(service.control_group),

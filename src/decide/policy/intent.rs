@@ -3,12 +3,15 @@
 //! Owns the order in which a look is read: what is owed first, then what humans and systemd are doing (rules 3 and 7),
 //! and only then what the probes say, which `patience` judges.
 
-use super::Machine;
+use super::{
+    Machine,
+    rollback::{is_port_free, refusal},
+};
 use crate::{
     decide::{
         facts::{Failure, Health, Incarnation, Look, Monotonic, UnitFacts},
         record::{Ended, Record},
-        state::{Gateway, Ladder, Phase, Standby, Step},
+        state::{Gateway, Ladder, Phase, Rollback, Standby, Step},
         unit::{self, Standing},
     },
     line::Line,
@@ -35,8 +38,15 @@ impl Machine<'_> {
         if let (Standing::Stopped, Ok(unit)) = (&standing, &look.unit) {
             self.state.unwanted = unit.invocation_id.clone();
         }
+        if let Ok(unit) = &look.unit
+            && standing == Standing::InTransition
+            && is_stopped_by_other(unit)
+        {
+            self.state.unwanted = unit.invocation_id.clone();
+        }
         match self.hands_off(look, &standing) {
             Some((Standby::Stopped, detail)) => self.stopped_by_human(detail),
+            Some((Standby::ConfigError, detail)) => self.config_error(look, detail),
             Some((reason, detail)) => self.stand_by(reason, detail),
             None => match standing {
                 Standing::Up { incarnation, since } => self.up(look, incarnation, since),
@@ -45,6 +55,7 @@ impl Machine<'_> {
                     self.know_stop_job(look);
                     self.stopping();
                 }
+                Standing::DownForUs if self.state.rolls_back() => self.down_for_rollback(look),
                 Standing::DownForUs => self.down(look),
                 // Each of these is a reason to keep hands off, so they do not get here.
                 Standing::NoUnit
@@ -59,17 +70,22 @@ impl Machine<'_> {
 
     /// What the unit's state means.
     /// A run that exits 78 while it is stopped is not owed a start: rule 7 goes before rule 8.
+    /// One that is owed because of a rollback is owed to such a run.
     /// A unit that systemd gave up on stays failed when a human stops it, so that has to be remembered.
     fn standing(&self, unit: &UnitFacts) -> Standing {
         let unowed = || unit::standing(unit, None);
         match unit::standing(unit, self.state.owed.as_ref()) {
-            Standing::DownForUs if unowed() == Standing::ConfigError => Standing::ConfigError,
+            Standing::DownForUs
+                if unowed() == Standing::ConfigError && !self.state.rolls_back() =>
+            {
+                Standing::ConfigError
+            }
             Standing::GivenUp if self.is_unwanted(unit) => Standing::Stopped,
             standing => standing,
         }
     }
 
-    fn is_unwanted(&self, unit: &UnitFacts) -> bool {
+    pub(super) fn is_unwanted(&self, unit: &UnitFacts) -> bool {
         unit.invocation_id.is_some() && unit.invocation_id == self.state.unwanted
     }
 
@@ -81,10 +97,13 @@ impl Machine<'_> {
         match standing {
             Standing::NoUnit => Some((Standby::NoUnit, Line::default())),
             Standing::Stopped => Some((Standby::Stopped, Line::default())),
-            Standing::ConfigError => Some(refused(look)),
+            Standing::ConfigError => Some(refused(look, &self.state.rollback)),
             Standing::InTransition => Some((Standby::InTransition, transition(look))),
             // The start that is owed waits for the end of the update, which takes the code away meanwhile.
             // A tracer that appears between stop and start does not leave the gateway down.
+            Standing::DownForUs if self.state.rolls_back() => updating(look)
+                .or_else(|| debugged(look))
+                .or_else(|| taken(look)),
             Standing::StoppingForUs | Standing::DownForUs => updating(look),
             Standing::Up { .. } | Standing::GivenUp => updating(look).or_else(|| debugged(look)),
         }
@@ -216,7 +235,7 @@ impl Machine<'_> {
         }
     }
 
-    fn stand_by(&mut self, reason: Standby, detail: Line) {
+    pub(super) fn stand_by(&mut self, reason: Standby, detail: Line) {
         let same = matches!(self.state.phase, Phase::StandingBy { reason: before, .. } if before == reason);
         if same {
             if let Phase::StandingBy { detail: before, .. } = &mut self.state.phase {
@@ -274,25 +293,26 @@ fn debugged(look: &Look) -> Option<(Standby, Line)> {
     look.debugged.then_some((Standby::Debugged, tracer))
 }
 
+/// Somebody else has the port that a start after a rollback would need.
+fn taken(look: &Look) -> Option<(Standby, Line)> {
+    let seen = matches!(look.health, Health::Healthy(_) | Health::Failing(_));
+    let detail =
+        Line::new("another process has the port; the rolled back gateway starts when it is free");
+    (seen && !is_port_free(look)).then_some((Standby::OtherGateway, detail))
+}
+
+/// Whether somebody else's job takes the unit down.
+fn is_stopped_by_other(unit: &UnitFacts) -> bool {
+    unit.active_state == "deactivating" && unit.job.as_ref().is_some_and(|job| !job.ours)
+}
+
 /// Exit status 78 does not always mean a wrong configuration: it is also how a gateway makes way for another one.
-fn refused(look: &Look) -> (Standby, Line) {
-    let said = match &look.unit {
-        Ok(unit) => format!("exit status {}", unit.exec_main_status),
-        Err(why) => why.to_string(),
-    };
+fn refused(look: &Look, rollback: &Option<Rollback>) -> (Standby, Line) {
     if matches!(look.health, Health::Healthy(_)) {
         let detail = Line::new("another gateway serves the port");
         return (Standby::OtherGateway, detail);
     }
-    // The remedy first: the gateway's words may be long, and a line is cut at its end.
-    let remedy = look.remedy.as_ref().map(Line::as_str);
-    let parts = [
-        Some(said.as_str()),
-        remedy,
-        look.last_words.as_ref().map(Line::as_str),
-    ];
-    let parts: Vec<&str> = parts.into_iter().flatten().collect();
-    (Standby::ConfigError, Line::new(&parts.join(": ")))
+    (Standby::ConfigError, refusal(look, rollback))
 }
 
 fn transition(look: &Look) -> Line {

@@ -8,6 +8,7 @@ mod intent;
 mod ladder;
 mod patience;
 mod restart;
+mod rollback;
 
 use std::time::Duration;
 
@@ -45,8 +46,21 @@ pub enum Done {
     Sweep(Result<Swept, Line>),
     /// systemd queued the start.
     Start(Result<(), Line>),
+    /// The configuration was rolled back; what the gateway refused is kept in this file.
+    Restored(Result<Line, NotRestored>),
     /// What of a healthy gateway does not work, as far as it says so itself.
     Readiness(Option<Line>),
+}
+
+/// Why a configuration was not rolled back; nothing is lost in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRestored {
+    /// It is no longer what was judged: somebody is at work on it.
+    Changed,
+    /// The disk has not answered yet, and what it is doing goes on.
+    Late,
+    /// It cannot be done.
+    Failed(Line),
 }
 
 /// What a sweep did.
@@ -91,6 +105,16 @@ pub enum Action {
     Kill,
     /// Signal what is left of the gateway and who holds its port.
     Sweep(Signal),
+    /// Put the configuration that was proven good last in the place of the one that the gateway refused,
+    /// if that is still what was judged, and keep that one.
+    Restore {
+        /// The generation that was proven good last.
+        generation: u32,
+        /// The hash of what was refused.
+        rejected: String,
+        /// The hash of what this look saw there, which is the same but for a rollback that is gone on with.
+        judged: String,
+    },
     /// Ask systemd to forget failures of the unit and to start it.
     Start,
     /// Leave the loop.
@@ -150,6 +174,7 @@ impl Machine<'_> {
             Done::Kill(Ok(())) => self.again_in(POLL),
             Done::Sweep(Ok(swept)) => self.swept(swept),
             Done::Start(Ok(())) => self.start_tried(),
+            Done::Restored(restored) => self.restored(restored),
             Done::Readiness(degraded) => self.readiness(degraded),
             Done::Stop(Err(why)) => self.failed_to("stop the gateway", &why),
             Done::Kill(Err(why)) => {

@@ -57,6 +57,10 @@ impl Machine<'_> {
         // Whatever was about to be done, the gateway recovered first.
         self.state.owed = None;
         self.state.gateway.served = true;
+        if let Some(rollback) = &mut self.state.rollback {
+            // Where the unit is down, it is another gateway that is healthy.
+            rollback.served |= is_up(look);
+        }
         if let Some(incident) = self.state.incident.take() {
             let ended = Ended::of(&incident);
             let downtime = self.now.since(incident.since);

@@ -56,6 +56,7 @@ impl Machine<'_> {
             forced: false,
             foreign_job: false,
             in_the_way: false,
+            rollback: false,
         });
         if is_up(look) {
             self.state.phase = Phase::Restarting(Step::Stopping {

@@ -78,9 +78,11 @@ impl World {
             stopped,
             seen,
             forced_run,
+            restoring,
+            restored,
             ..
         } = &self.witness;
-        let seen = [begun, stopped, seen, forced_run].map(|run| *run);
+        let seen = [begun, stopped, seen, forced_run, restoring, restored].map(|run| *run);
         let mut runs: BTreeSet<u32> = seen.into_iter().flatten().collect();
         runs.insert(self.run);
         for state in self.saved.iter().chain([&self.state]) {
@@ -93,6 +95,7 @@ impl World {
                 state.gateway.incarnation.as_ref(),
                 state.unwanted.as_ref(),
                 incident.and_then(|incident| incident.started.as_ref()),
+                state.rollback.as_ref().and_then(|last| last.run.as_ref()),
                 owed,
             ];
             runs.extend(named.into_iter().flatten().map(number));
@@ -139,6 +142,8 @@ impl Form<'_> {
             &mut witness.stopped,
             &mut witness.seen,
             &mut witness.forced_run,
+            &mut witness.restoring,
+            &mut witness.restored,
         ] {
             *run = run.map(|run| self.run(run));
         }
@@ -171,6 +176,9 @@ impl Form<'_> {
             incident.failure = failure(Stall::Gone);
             incident.restarts = incident.restarts.min(1);
             self.incarnation(&mut incident.started);
+        }
+        if let Some(rollback) = &mut state.rollback {
+            self.incarnation(&mut rollback.run);
         }
         if let Some(owed) = &mut state.owed {
             self.incarnation(&mut owed.incarnation);
@@ -258,6 +266,10 @@ impl Hash for World {
             unmet_condition,
             start_is_queued,
             other_serves,
+            content,
+            refuses_all,
+            untouched,
+            rejected,
             degraded,
             foreign_job,
             paused,
@@ -270,6 +282,7 @@ impl Hash for World {
             look_takes,
             faults,
             human_stop_before_action,
+            human_edit_before_action,
             watchdog,
             deadline,
             bites: _,
@@ -285,6 +298,14 @@ impl Hash for World {
         (ignores_sigterm, ignores_sigkill, leftovers, unmet_condition).hash(to);
         (start_is_queued, other_serves, degraded, foreign_job, paused).hash(to);
         (updating, debugged, stranger, progress, no_bus, no_unit).hash(to);
+        (
+            content,
+            refuses_all,
+            untouched,
+            rejected,
+            human_edit_before_action,
+        )
+            .hash(to);
         (look_takes, faults, human_stop_before_action).hash(to);
         (watchdog, deadline, looks_at_once, witness).hash(to);
     }

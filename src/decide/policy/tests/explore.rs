@@ -20,7 +20,7 @@ use super::{
 };
 use crate::decide::{
     facts::{Monotonic, Stall},
-    settings::{Rearm, Settings},
+    settings::{Rearm, Rollback, Settings},
     state::{Phase, State},
 };
 
@@ -53,6 +53,7 @@ pub(super) struct Place {
     /// Happenings after which nothing more befalls the world; none goes on until there is nothing new.
     pub(super) happenings: Option<usize>,
     saves_kept: usize,
+    rollback: Rollback,
     alphabet: Vec<H>,
 }
 
@@ -89,10 +90,11 @@ impl Display for Report {
         };
         write!(
             f,
-            "{}: {bound}, {} states, {} transitions, 10 rules and 3 outcomes, {:.1} s",
+            "{}: {bound}, {} states, {} transitions, 10 rules and {} outcomes, {:.1} s",
             self.name,
             self.states,
             self.transitions,
+            OUTCOMES.len(),
             self.took.as_secs_f64()
         )
     }
@@ -167,6 +169,7 @@ impl Explorer<'_> {
     fn beginning(&self) -> World {
         let mut world = world();
         world.settings = settings();
+        world.settings.rollback = self.place.rollback;
         world.step = self.policy.step;
         world.restored = self.policy.restored;
         world.saves_kept = self.place.saves_kept;
@@ -325,7 +328,7 @@ struct Outcome {
     there: fn(&World) -> bool,
 }
 
-const OUTCOMES: [Outcome; 3] = [
+const OUTCOMES: [Outcome; 4] = [
     Outcome {
         name: "liveness: a gateway that stays broken is acted on",
         due: |world| world.wanted() && world.active == Active::Up,
@@ -346,6 +349,16 @@ const OUTCOMES: [Outcome; 3] = [
             world.mood = Mood::Healthy;
         },
         there: |world| 0 < world.vouches(),
+    },
+    Outcome {
+        name: "rule 7: where it is asked for, what is refused is rolled back",
+        due: World::rollback_is_due,
+        given: |world| {
+            let content = world.content;
+            world.peace();
+            world.content = content;
+        },
+        there: |world| world.content == 0,
     },
     Outcome {
         name: "rule 8: a gateway that nobody wants down is up in the end",
@@ -370,6 +383,7 @@ pub(super) fn gateway() -> Place {
         name: "gateway",
         happenings: None,
         saves_kept: 1,
+        rollback: Rollback::Off,
         alphabet: vec![
             MENDED,
             failing(Stall::Gone),
@@ -394,6 +408,7 @@ pub(super) fn human() -> Place {
         name: "human",
         happenings: None,
         saves_kept: 1,
+        rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
             MENDED,
@@ -417,6 +432,7 @@ pub(super) fn gatehound() -> Place {
         name: "gatehound",
         happenings: None,
         saves_kept: 3,
+        rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
             MENDED,
@@ -439,6 +455,7 @@ pub(super) fn forced() -> Place {
         name: "forced",
         happenings: None,
         saves_kept: 1,
+        rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
             MENDED,
@@ -458,6 +475,7 @@ pub(super) fn obstacles() -> Place {
         name: "obstacles",
         happenings: None,
         saves_kept: 1,
+        rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
             MENDED,
@@ -508,7 +526,53 @@ fn everything() -> Place {
         name: "everything",
         happenings: None,
         saves_kept: 3,
+        rollback: Rollback::Off,
         alphabet,
+    }
+}
+
+/// A gateway that refuses what somebody wrote into its configuration, and everybody who may be at work meanwhile.
+pub(super) fn rollback() -> Place {
+    Place {
+        name: "rollback",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Auto,
+        alphabet: vec![
+            H::Edits(0),
+            H::Edits(1),
+            H::EditsAndRestarts(1),
+            H::EditsAndRestarts(2),
+            H::HumanEditsBeforeAction,
+            H::RefusesAll(true),
+            H::Exits(78),
+            H::HumanStops,
+            H::HumanStarts,
+            H::HumanRestarts,
+            H::HumanStopsBeforeAction,
+            H::Paused(true),
+            H::Paused(false),
+            H::Updating(true),
+            H::Stranger(true),
+            H::OtherServes(true),
+            H::OtherServes(false),
+            H::Debugged(true),
+            H::Killed(0),
+            H::Faults(vec![Fault::Refused]),
+            H::Faults(vec![Fault::KilledBefore]),
+            H::Faults(vec![Fault::KilledAfter]),
+            H::Reset,
+            H::Leave,
+        ],
+    }
+}
+
+/// The same where nobody asked for it.
+pub(super) fn no_rollback() -> Place {
+    Place {
+        name: "no rollback",
+        rollback: Rollback::Off,
+        ..rollback()
     }
 }
 
@@ -547,6 +611,12 @@ fn no_history_of_forced_stops_and_suspends_breaks_a_rule() {
 #[test]
 fn no_history_of_updates_debuggers_and_strangers_breaks_a_rule() {
     holds(obstacles(), 0);
+}
+
+#[test]
+fn no_history_of_configurations_that_are_refused_breaks_a_rule() {
+    holds(rollback(), 0);
+    holds(no_rollback(), 1);
 }
 
 #[test]

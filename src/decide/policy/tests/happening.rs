@@ -21,6 +21,12 @@ pub(super) enum Happening {
     HumanStarts,
     HumanRestarts,
     HumanStopsBeforeAction,
+    /// A human writes this into openclaw.json.
+    Edits(u8),
+    /// And has the gateway read it.
+    EditsAndRestarts(u8),
+    HumanEditsBeforeAction,
+    RefusesAll(bool),
     Paused(bool),
     Updating(bool),
     Debugged(bool),
@@ -61,6 +67,13 @@ impl Happening {
             H::HumanStarts => world.human_starts(),
             H::HumanRestarts => world.human_restarts(),
             H::HumanStopsBeforeAction => world.human_stop_before_action = true,
+            H::Edits(content) => world.human_edits(content),
+            H::EditsAndRestarts(content) => {
+                world.human_edits(content);
+                world.human_restarts();
+            }
+            H::HumanEditsBeforeAction => world.human_edit_before_action = true,
+            H::RefusesAll(on) => world.refuses_all = on,
             H::Paused(on) => world.paused = on,
             H::Updating(on) => world.updating = on,
             H::Debugged(on) => world.debugged = on,

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::{
     super::{Action, Done, Event, Signal, step},
-    explore::{HONEST, Place, Policy, explore, forced, gatehound, gateway, human, obstacles},
+    explore::{
+        HONEST, Place, Policy, explore, forced, gatehound, gateway, human, no_rollback, obstacles,
+        rollback,
+    },
     world::{RestoredFn, StepFn},
 };
 use crate::decide::{
-    facts::{Health, Look, UnitFacts},
-    settings::Settings,
+    facts::{Config, Health, Look, Stall, UnitFacts},
+    settings::{Rollback, Settings},
     state::{Ladder, Phase, State},
 };
 
@@ -35,11 +38,31 @@ fn shown(event: Event, change: impl FnOnce(&mut UnitFacts)) -> Event {
     })
 }
 
+/// The same event with what is seen of a configuration that is refused changed.
+fn configured(event: Event, change: impl FnOnce(&mut Config)) -> Event {
+    seen(event, |look| {
+        if let Some(config) = &mut look.config {
+            change(config);
+        }
+    })
+}
+
+/// The same event with the look at a gateway that refuses its configuration changed.
+fn refusing(event: Event, change: impl FnOnce(&mut Look)) -> Event {
+    seen(event, |look| {
+        let refused =
+            |unit: &UnitFacts| unit.active_state == "failed" && unit.exec_main_status == 78;
+        if look.unit.as_ref().is_ok_and(refused) {
+            change(look);
+        }
+    })
+}
+
 /// Its name, what it does, where that shows, and the rule that it breaks.
 type Mutant = (&'static str, StepFn, fn() -> Place, &'static str);
 
 /// Policies of which a single step is wrong.
-const ROUGH: [Mutant; 23] = [
+const ROUGH: [Mutant; 33] = [
     (
         "vouches while it doubts",
         |settings, state, event, now| {
@@ -330,6 +353,131 @@ const ROUGH: [Mutant; 23] = [
         },
         obstacles,
         "rule 10",
+    ),
+    (
+        "rolls back unasked",
+        |settings, state, event, now| {
+            let settings = Settings {
+                rollback: Rollback::Auto,
+                ..settings.clone()
+            };
+            step(&settings, state, event, now)
+        },
+        no_rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back what a human has just written",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                configured(event, |config| config.untouched = true),
+                now,
+            )
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back the same twice",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                configured(event, |config| config.was_rejected = false),
+                now,
+            )
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back again without a healthy run",
+        |settings, mut state, event, now| {
+            if let Some(last) = &mut state.rollback {
+                last.served = true;
+            }
+            step(settings, state, event, now)
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "starts before it has rolled back",
+        |settings, state, event, now| {
+            let (mut state, actions) = step(settings, state, event, now);
+            if let Some(last) = state.rollback.as_mut().filter(|last| last.kept.is_none()) {
+                last.kept = Some("nowhere".into());
+            }
+            (state, actions)
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back although another gateway makes it refuse",
+        |settings, state, event, now| {
+            let event = refusing(event, |look| {
+                look.stranger = None;
+                look.health = super::world::failing(Stall::Gone);
+            });
+            step(settings, state, event, now)
+        },
+        rollback,
+        "rule 4",
+    ),
+    (
+        "rolls back while paused",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                refusing(event, |look| look.pause = None),
+                now,
+            )
+        },
+        rollback,
+        "rule 3",
+    ),
+    (
+        "rolls back during an update",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                refusing(event, |look| look.update = None),
+                now,
+            )
+        },
+        rollback,
+        "rule 3",
+    ),
+    (
+        "rolls back while debugged",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                refusing(event, |look| look.debugged = false),
+                now,
+            )
+        },
+        rollback,
+        "rule 3",
+    ),
+    (
+        "forgets the start after a rollback",
+        |settings, state, event, now| {
+            let done = matches!(event, Event::Done(Done::Restored(_)));
+            let (mut state, actions) = step(settings, state, event, now);
+            if done {
+                state.owed = None;
+            }
+            (state, actions)
+        },
+        rollback,
+        "rule 8",
     ),
 ];
 

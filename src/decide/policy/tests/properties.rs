@@ -12,7 +12,7 @@ use super::{
 };
 use crate::decide::{
     facts::Stall,
-    settings::{Rearm, Settings},
+    settings::{Rearm, Rollback, Settings},
     state::{Standby, Step},
 };
 
@@ -56,6 +56,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(H::HumanStarts),
         1 => Just(H::HumanRestarts),
         1 => Just(H::HumanStopsBeforeAction),
+        1 => (0..3_u8).prop_map(H::Edits),
+        2 => (0..3_u8).prop_map(H::EditsAndRestarts),
+        1 => Just(H::HumanEditsBeforeAction),
+        1 => any::<bool>().prop_map(H::RefusesAll),
         1 => Just(H::StopCancelled),
         1 => Just(H::TimePasses),
         1 => any::<bool>().prop_map(H::Paused),
@@ -80,7 +84,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 /// Settings with times short enough for a history to reach the end of the ladder.
 fn settings() -> impl Strategy<Value = Settings> {
-    (any::<bool>(), any::<bool>()).prop_map(|(short, never)| {
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(short, never, auto)| {
         let mut settings = Settings::default();
         if short {
             settings.patience.starting = secs(20);
@@ -91,6 +95,9 @@ fn settings() -> impl Strategy<Value = Settings> {
         }
         if never {
             settings.rearm = Rearm::Never;
+        }
+        if auto {
+            settings.rollback = Rollback::Auto;
         }
         settings
     })

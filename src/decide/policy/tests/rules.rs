@@ -1,12 +1,13 @@
 //! The ten rules of the design, each held by the tests that carry its number.
 
 use super::{
-    super::{Action, Event, Signal},
+    super::{Action, Done, Event, NotRestored, Signal, step},
     world::{Active, Fault, Mood, World, broken, secs, vouching, world},
 };
 use crate::decide::{
     facts::{Job, Look, Stall},
     record::{Ended, Record},
+    settings::Rollback,
     state::{Bite, Phase, Standby, Step},
 };
 
@@ -476,6 +477,184 @@ fn rule_7_a_start_limit_reached_by_exits_78_is_left_down() {
         look.unit.as_mut().expect("there is a bus").exec_main_status = 78;
     });
     assert_eq!(world.standby(), Some(Standby::ConfigError));
+}
+
+/// A gateway that was healthy, and refuses what a human wrote since; where that is asked for, it is to be rolled back.
+fn refused() -> World {
+    let mut world = vouching();
+    world.settings.rollback = Rollback::Auto;
+    world.human_edits(1);
+    world.exits(78);
+    world
+}
+
+fn restore(judged: &str) -> Action {
+    Action::Restore {
+        generation: 1,
+        rejected: "1".into(),
+        judged: judged.into(),
+    }
+}
+
+#[test]
+fn rule_7_what_is_refused_is_rolled_back_once() {
+    let mut world = refused();
+    world.run_until_does(&Action::Start);
+    world.run_until("vouching");
+    assert_eq!(world.deeds(), [restore("1"), Action::Start]);
+    assert_eq!(
+        world.events(),
+        [
+            "standing-by",
+            "rolled-back",
+            "starting",
+            "new-incarnation",
+            "healthy"
+        ]
+    );
+    // The same content again, after a healthy run.
+    world.human_edits(1);
+    world.exits(78);
+    world.log.clear();
+    let world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert_eq!(world.content, 1);
+}
+
+#[test]
+fn rule_7_what_was_rolled_back_to_and_is_refused_as_well_is_left_down() {
+    let mut world = refused();
+    world.refuses_all = true;
+    world.run_until_does(&Action::Start);
+    world.log.clear();
+    let mut world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert!(
+        world.status().contains(
+            "generation 1, which was rolled back to, is refused as well; what was refused before is in /state/config/2.json"
+        ),
+        "{}",
+        world.status()
+    );
+    // Nor is another one rolled back that a human tries, before one of them was healthy.
+    world.human_edits(2);
+    world.human_starts();
+    does_nothing_for_an_hour(world, Standby::ConfigError);
+}
+
+#[test]
+fn rule_7_nothing_is_rolled_back_while_there_is_a_reason_to_keep_hands_off() {
+    let hindrances: [fn(&mut World); 7] = [
+        |world| world.settings.rollback = Rollback::Off,
+        |world| world.paused = true,
+        |world| world.updating = true,
+        |world| world.debugged = true,
+        |world| world.stranger = true,
+        |world| world.other_serves = true,
+        |world| world.untouched = false,
+    ];
+    for hinder in hindrances {
+        let mut world = refused();
+        hinder(&mut world);
+        world.run_for(secs(3600));
+        assert_eq!((world.deeds(), world.content), (vec![], 1));
+        assert_eq!(world.phase(), "standing-by");
+    }
+}
+
+#[test]
+fn rule_7_a_status_that_is_not_78_is_never_a_reason_to_roll_back() {
+    let mut world = refused();
+    sees(&mut world, |look| {
+        let unit = look.unit.as_mut().unwrap();
+        // What the unit excludes from restarts is stood by for as well.
+        unit.exec_main_status = 79;
+        unit.restart_prevent_exit_status = vec![78, 79];
+    });
+    assert_eq!(world.standby(), Some(Standby::ConfigError));
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_4_the_port_is_looked_at_again_between_a_rollback_and_its_start() {
+    let mut world = refused();
+    world.run_until_does(&restore("1"));
+    world.other_serves = true;
+    world.run_for(secs(600));
+    assert_eq!(world.standby(), Some(Standby::OtherGateway));
+    assert_eq!(world.count(&Action::Start), 0);
+    // The start is owed all the while.
+    world.other_serves = false;
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn rule_8_a_humans_stop_between_a_rollback_and_its_start_is_final() {
+    let mut world = refused();
+    world.run_until_does(&restore("1"));
+    world.human_stops();
+    let world = {
+        world.log.clear();
+        world.run_for(secs(3600));
+        world
+    };
+    assert_eq!(world.standby(), Some(Standby::ConfigError));
+    assert_eq!((world.deeds(), world.state.owed), (vec![], None));
+}
+
+#[test]
+fn rule_8_a_successor_finishes_a_rollback_that_was_begun() {
+    for fault in [Fault::KilledBefore, Fault::KilledAfter] {
+        let mut world = refused();
+        world.faults = vec![fault];
+        world.run_until_does(&Action::Start);
+        world.run_until("vouching");
+        let judged = if fault == Fault::KilledBefore {
+            "1"
+        } else {
+            "0"
+        };
+        assert_eq!(
+            world.deeds(),
+            [restore("1"), restore(judged), Action::Start]
+        );
+        assert_eq!((world.content, world.witness.rollbacks), (0, 0));
+    }
+}
+
+#[test]
+fn rule_8_a_rollback_that_was_done_is_followed_by_its_start_even_by_a_gatehound_that_leaves() {
+    let mut world = refused();
+    world.run_until_does(&restore("1"));
+    world.settings.rollback = Rollback::Off;
+    world.happens(Event::Leave);
+    world.run_for(secs(60));
+    assert!(world.left);
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn a_rollback_that_the_disk_cannot_do_is_told_once_and_not_tried_again() {
+    let mut world = refused();
+    world.faults = vec![Fault::Refused];
+    world.run_for(secs(3600));
+    assert_eq!(world.deeds(), [restore("1")]);
+    assert_eq!(world.texts("not-rolled-back").len(), 1);
+    assert_eq!(world.standby(), Some(Standby::ConfigError));
+}
+
+#[test]
+fn a_disk_that_is_late_with_a_rollback_is_asked_again_in_the_next_round() {
+    let mut world = refused();
+    let look = Event::Looked(Box::new(world.look()));
+    let (state, actions) = step(&world.settings, world.state.clone(), look, world.now);
+    assert!(actions.contains(&restore("1")));
+    let late = Event::Done(Done::Restored(Err(NotRestored::Late)));
+    let (state, actions) = step(&world.settings, state, late, world.now);
+    assert_eq!(state.next, world.now + world.settings.interval);
+    assert!(matches!(actions[..], [Action::Lease(_)]), "{actions:?}");
+    world.state = state;
+    world.run_until("vouching");
+    assert_eq!(world.deeds(), [restore("1"), Action::Start]);
 }
 
 // Rule 8: what Gatehound stopped it starts again, unless a human stopped it meanwhile.

@@ -3,17 +3,17 @@
 //! Every step taken in it is held against the rules that have to hold in every reachable state,
 //! so each test of a single behaviour is a test of those too.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::super::{Action, Done, Event, Signal, Swept, step};
+use super::super::{Action, Done, Event, NotRestored, Signal, Swept, step};
 use crate::{
     decide::{
         facts::{
-            Failure, Health, Incarnation, Job, Look, Monotonic, Pause, Probe, Process, Stall,
-            UnitFacts,
+            Config, Failure, Health, Incarnation, Job, Look, Monotonic, Pause, Probe, Process,
+            Stall, UnitFacts,
         },
         record::Record,
-        settings::{Rearm, Settings},
+        settings::{Rearm, Rollback, Settings},
         state::{Bite, Phase, Standby, State, Step, longest_step},
         status::status,
     },
@@ -90,6 +90,12 @@ pub(super) struct Witness {
     /// When SIGKILL was sent, oldest first, once for each run.
     pub(super) forced: Vec<Monotonic>,
     pub(super) forced_run: Option<u32>,
+    /// The last run whose configuration Gatehound set out to roll back.
+    pub(super) restoring: Option<u32>,
+    /// The last run whose configuration was replaced by the one that was proven good.
+    pub(super) restored: Option<u32>,
+    /// Rollbacks since the gateway was seen healthy.
+    pub(super) rollbacks: u32,
     /// A start was tried since Gatehound was told to stop.
     pub(super) start_tried: bool,
 }
@@ -138,6 +144,14 @@ pub(super) struct World {
     /// A start job waits for another unit.
     pub(super) start_is_queued: bool,
     pub(super) other_serves: bool,
+    /// What openclaw.json holds: 0 is what was proven good, and anything else the gateway refuses.
+    pub(super) content: u8,
+    /// The gateway refuses what was proven good as well.
+    pub(super) refuses_all: bool,
+    /// Nobody has written to openclaw.json since the last run ended.
+    pub(super) untouched: bool,
+    /// What is kept of what was rolled back.
+    pub(super) rejected: BTreeSet<u8>,
     pub(super) degraded: Option<Line>,
 
     // What else a look shows.
@@ -155,6 +169,8 @@ pub(super) struct World {
     pub(super) faults: Vec<Fault>,
     /// A human stops the gateway after the look and before the next action.
     pub(super) human_stop_before_action: bool,
+    /// A human writes another configuration after the look and before the next action.
+    pub(super) human_edit_before_action: bool,
 
     // systemd's watchdog over Gatehound.
     pub(super) watchdog: Duration,
@@ -203,6 +219,10 @@ pub(super) fn world() -> World {
         unmet_condition: false,
         start_is_queued: false,
         other_serves: false,
+        content: 0,
+        refuses_all: false,
+        untouched: true,
+        rejected: BTreeSet::new(),
         degraded: None,
         foreign_job: false,
         paused: false,
@@ -215,6 +235,7 @@ pub(super) fn world() -> World {
         look_takes: Duration::ZERO,
         faults: Vec::new(),
         human_stop_before_action: false,
+        human_edit_before_action: false,
         watchdog: WATCHDOG,
         deadline: Some(now + WATCHDOG),
         bites: 0,
@@ -281,11 +302,18 @@ impl World {
         self.human_starts();
     }
 
+    /// A human writes openclaw.json.
+    pub(super) fn human_edits(&mut self, content: u8) {
+        self.content = content;
+        self.untouched = false;
+    }
+
     /// The main process exits with this status.
     pub(super) fn exits(&mut self, status: i32) {
         if self.active != Active::Up {
             return;
         }
+        self.untouched = true;
         self.ended = ("exit-code", 1, status);
         self.active = if status == 78 {
             Active::Failed
@@ -375,7 +403,10 @@ impl World {
         self.mood = self.fresh;
         self.witness.wish_seen = false;
         self.witness.human_stopped = false;
-        if self.start_takes.is_zero() {
+        self.ended = ("success", 0, 0);
+        if self.refuses() {
+            self.refused();
+        } else if self.start_takes.is_zero() {
             self.active = Active::Up;
             self.since = self.now;
         } else {
@@ -383,6 +414,16 @@ impl World {
                 until: self.now + self.start_takes,
             };
         }
+    }
+
+    fn refuses(&self) -> bool {
+        self.content != 0 || self.refuses_all
+    }
+
+    fn refused(&mut self) {
+        self.untouched = true;
+        self.ended = ("exit-code", 1, 78);
+        self.active = Active::Failed;
     }
 
     fn unit(&self) -> UnitFacts {
@@ -442,6 +483,9 @@ impl World {
                     self.run += 1;
                     self.mood = self.fresh;
                     self.ended = ("success", 0, 0);
+                    if self.refuses() {
+                        return self.refused();
+                    }
                 }
                 self.active = Active::Up;
                 self.since = self.now;
@@ -544,6 +588,14 @@ impl World {
                 .then(|| "openclaw-update-1.scope is running".into()),
             debugged: self.debugged,
             remedy: None,
+            config: (self.ended.2 == 78).then(|| Config {
+                generation: 1,
+                content: Some(self.content.to_string()),
+                is_proven: self.content == 0,
+                untouched: self.untouched,
+                half_done: false,
+                was_rejected: self.rejected.contains(&self.content),
+            }),
             last_words: None,
             stranger: self.stranger.then(|| "pid 9 (sshd) of user 1001".into()),
             progress: self.progress,
@@ -700,7 +752,14 @@ impl World {
                 self.deadline = None;
                 return Ok(None);
             }
-            Action::Stop | Action::Kill | Action::Sweep(_) | Action::Start => {}
+            Action::Stop
+            | Action::Kill
+            | Action::Sweep(_)
+            | Action::Restore { .. }
+            | Action::Start => {}
+        }
+        if std::mem::take(&mut self.human_edit_before_action) {
+            self.human_edits(2);
         }
         if std::mem::take(&mut self.human_stop_before_action) {
             self.human_stops();
@@ -709,9 +768,17 @@ impl World {
         match fault {
             Some(Fault::Refused) => {
                 self.witness.start_tried |= *action == Action::Start;
+                if matches!(action, Action::Restore { .. }) {
+                    // What cannot be restored is told, and nothing is owed for it.
+                    self.witness.restored = None;
+                }
                 return Ok(Some(refused(action)));
             }
             Some(Fault::KilledBefore) => {
+                if matches!(action, Action::Restore { .. }) {
+                    // What was refused is kept first.
+                    self.rejected.insert(self.content);
+                }
                 self.succeed();
                 return Err(Killed);
             }
@@ -749,6 +816,7 @@ impl World {
                 Some(Done::Kill(Ok(())))
             }
             Action::Sweep(_) => Some(Done::Sweep(Ok(self.sweep()))),
+            Action::Restore { judged, .. } => Some(Done::Restored(self.restore(judged))),
             Action::Start => {
                 if self.start_is_queued {
                     let id = self.new_job_id();
@@ -757,7 +825,6 @@ impl World {
                     && !self.unmet_condition
                 {
                     self.begin_run();
-                    self.ended = ("success", 0, 0);
                 }
                 Some(Done::Start(Ok(())))
             }
@@ -768,6 +835,22 @@ impl World {
             | Action::AskReadiness
             | Action::Leave => None,
         }
+    }
+
+    fn restore(&mut self, judged: &str) -> Result<Line, NotRestored> {
+        if self.content.to_string() != judged {
+            return Err(NotRestored::Changed);
+        }
+        if self.content != 0 {
+            self.witness.rollbacks += 1;
+            let once = self.witness.rollbacks == 1;
+            assert!(once, "rule 7: rolled back again without a healthy run");
+            self.rejected.insert(self.content);
+            self.content = 0;
+            self.untouched = false;
+        }
+        self.witness.restored = Some(self.run);
+        Ok("/state/config/2.json".into())
     }
 
     fn sweep(&mut self) -> Swept {
@@ -802,7 +885,11 @@ impl World {
         let acts = |action: &&Action| {
             matches!(
                 action,
-                Action::Stop | Action::Kill | Action::Sweep(_) | Action::Start
+                Action::Stop
+                    | Action::Kill
+                    | Action::Sweep(_)
+                    | Action::Restore { .. }
+                    | Action::Start
             )
         };
         for action in actions.iter().filter(acts) {
@@ -821,6 +908,7 @@ impl World {
                 | Action::Stop
                 | Action::Kill
                 | Action::Sweep(_)
+                | Action::Restore { .. }
                 | Action::Start => {}
             }
         }
@@ -912,9 +1000,16 @@ impl World {
             }
             Health::Unsure(_) | Health::NotProbed => {}
         }
+        if look.config.as_ref().is_some_and(|config| !config.is_proven) {
+            // Somebody has put another one there since.
+            witness.restored = None;
+        }
         let Ok(unit) = &look.unit else { return };
         if unit.load_state != "loaded" {
             return;
+        }
+        if up(unit) && matches!(look.health, Health::Healthy(_)) {
+            witness.rollbacks = 0;
         }
         if up(unit) && unit.job.is_none() && matches!(look.health, Health::Healthy(_)) {
             witness.begun = None;
@@ -984,13 +1079,29 @@ impl World {
         assert!(loaded, "rule 3: {action:?} on no unit");
         let exit_78 = unit.active_state == "failed"
             && (unit.exec_main_code, unit.exec_main_status) == (1, 78);
-        assert!(!exit_78, "rule 7: {action:?} after exit status 78");
+        let restored = self.witness.restored == Some(self.run) && self.content == 0;
+        let restored = restored && *action == Action::Start;
+        let restores = matches!(action, Action::Restore { .. });
+        assert!(
+            restored || restores || !exit_78,
+            "rule 7: {action:?} after exit status 78"
+        );
+        if exit_78 {
+            assert!(!look.debugged, "rule 3: {action:?} while debugged");
+            let free = look.health == failing(Stall::Gone) && look.stranger.is_none();
+            assert!(free, "rule 4: {action:?} while the port is taken");
+        }
         let recovered = *action == Action::Stop && !matches!(look.health, Health::Failing(_));
         assert!(!recovered, "rule 4: {action:?} of one that recovered");
         assert!(
             !self.witness.wish_seen,
             "rule 8: {action:?} although a human wants it down"
         );
+        if restores {
+            self.check_restore(look, exit_78);
+            self.witness.begun = Some(self.run);
+            return;
+        }
         self.check_standing(unit, look, action);
         if *action == Action::Stop || self.witness.begun != Some(self.run) {
             self.check_second_look(look, action);
@@ -1007,6 +1118,19 @@ impl World {
             self.note_forced();
         }
         self.witness.begun = Some(self.run);
+    }
+
+    /// Rule 7: what is rolled back was refused, nobody is at work on it, and it is done once.
+    fn check_restore(&mut self, look: &Look, exit_78: bool) {
+        let asked = self.settings.rollback == Rollback::Auto;
+        assert!(asked, "rule 7: rolled back, and nobody asked for it");
+        assert!(exit_78, "rule 7: rolled back what was not refused");
+        let config = look.config.as_ref().expect("rule 7: rolled back unseen");
+        if self.witness.restoring.replace(self.run) == Some(self.run) {
+            return;
+        }
+        assert!(config.untouched, "rule 7: rolled back what a human wrote");
+        assert!(!config.was_rejected, "rule 7: rolled back twice");
     }
 
     /// Rule 3: the unit is in a state in which this may be done to it.
@@ -1128,7 +1252,11 @@ impl World {
             .filter(|done| {
                 matches!(
                     done,
-                    Action::Stop | Action::Kill | Action::Sweep(_) | Action::Start
+                    Action::Stop
+                        | Action::Kill
+                        | Action::Sweep(_)
+                        | Action::Restore { .. }
+                        | Action::Start
                 )
             })
             .cloned()
@@ -1173,12 +1301,26 @@ impl World {
             Active::Activating { .. } => true,
             Active::Deactivating { .. } => self.restart_after_stop || ours,
             Active::Down => ours,
-            Active::Failed if self.ended.2 == 78 => false,
+            Active::Failed if self.ended.2 == 78 => {
+                let restored = witness.restored == Some(self.run) && self.content == 0;
+                restored && !witness.human_stopped && !self.foreign_job
+            }
             Active::Failed if self.ended.0 == "start-limit-hit" => {
                 !witness.human_stopped && !self.foreign_job
             }
             Active::Failed => ours,
         }
+    }
+
+    /// Whether nothing but a rollback brings the gateway back, nobody objects to one, and there was none of it before.
+    pub(super) fn rollback_is_due(&self) -> bool {
+        self.settings.rollback == Rollback::Auto
+            && (&self.active, self.ended.2) == (&Active::Failed, 78)
+            && self.content != 0
+            && self.untouched
+            && !self.rejected.contains(&self.content)
+            && self.state.rollback.is_none()
+            && !self.witness.human_stopped
     }
 
     /// Every adversity ends, and runs that begin from now on are healthy.
@@ -1197,6 +1339,9 @@ impl World {
         self.start_takes = Duration::ZERO;
         self.faults.clear();
         self.human_stop_before_action = false;
+        self.human_edit_before_action = false;
+        self.refuses_all = false;
+        self.content = 0;
         if self.mood == Mood::Unsure {
             self.mood = Mood::Failing(Stall::Blocked);
         }
@@ -1222,6 +1367,12 @@ impl Witness {
             .then_some(run);
         if !state.gateway.stopped {
             self.stopped = None;
+        }
+        if !state.rolls_back() {
+            self.restored = None;
+        }
+        if state.rollback.as_ref().is_none_or(|last| last.served) {
+            self.rollbacks = 0;
         }
         self.forced = state.forced.clone();
         self.forced_run = None;
@@ -1253,6 +1404,7 @@ fn refused(action: &Action) -> Done {
         Action::Stop => Done::Stop(Err(why())),
         Action::Kill => Done::Kill(Err(why())),
         Action::Sweep(_) => Done::Sweep(Err(why())),
+        Action::Restore { .. } => Done::Restored(Err(NotRestored::Failed(why()))),
         _ => Done::Start(Err(why())),
     }
 }
@@ -1270,7 +1422,7 @@ pub(super) fn failure(stall: Stall) -> Failure {
     }
 }
 
-fn failing(stall: Stall) -> Health {
+pub(super) fn failing(stall: Stall) -> Health {
     Health::Failing(failure(stall))
 }
 

@@ -1,0 +1,414 @@
+//! Trials of `rollback = "auto"`: what is rolled back and what is not, and that it survives Gatehound.
+//!
+//! Owns a gateway that refuses its configuration where that says so; everything runs under the shipped units.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::journal::Record;
+use crate::killed;
+use crate::rig::{PATIENCE, Rig, Setup, quoted, systemctl, wait_until, write};
+use crate::watched::{FAST, assert_field, event, incarnation, wait_for_rounds};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[
+        (
+            "a_refused_configuration_is_rolled_back_where_that_is_asked_for",
+            rolled_back,
+        ),
+        (
+            "rule_7_without_rollback_a_refused_configuration_is_told_and_left_alone",
+            off,
+        ),
+        (
+            "rule_7_a_rollback_that_is_refused_as_well_is_the_last_one",
+            refused_again,
+        ),
+        (
+            "a_pause_is_obeyed_before_a_refused_configuration_is_rolled_back",
+            paused,
+        ),
+        (
+            "what_a_human_writes_after_the_refusal_is_not_rolled_back",
+            edited,
+        ),
+        (
+            "a_configuration_that_is_read_only_is_told_once_and_left_alone",
+            read_only,
+        ),
+    ];
+    crate::named(list)
+}
+
+/// These trials occupy the machine, so no other runs beside them.
+pub fn alone() -> Vec<Trial> {
+    crate::named(&[(
+        "killed_at_any_point_of_a_rollback_it_is_done_once_and_the_gateway_runs",
+        killed_at_any_point,
+    )])
+}
+
+const GOOD: &str = "{$include: './more.json'}";
+const MORE: &str = "{gateway: {mode: 'local', auth: {token: 'hunter2hunter2'}}}";
+/// It is no JSON5 either.
+const BROKEN: &str = "{$include: './more.json', broken";
+
+/// A gateway whose configuration was proven good, and a Gatehound that vouches for it.
+struct Trialled {
+    rig: Rig,
+    home: PathBuf,
+}
+
+impl Trialled {
+    fn new(rollback: &str) -> Self {
+        Self::with(rollback, false)
+    }
+
+    /// With faults, Gatehound can be killed, and no datagram of its is written down.
+    fn with(rollback: &str, faults: bool) -> Self {
+        let rig = Rig::with(&Setup {
+            settings: format!(
+                "rollback = \"{rollback}\"\n{FAST}\n[alert]\ncommand = [\"/bin/true\"]\n"
+            ),
+            gateway_arguments: "--refuses broken",
+            notify_proxy: !faults,
+            ..Setup::default()
+        });
+        if faults {
+            let folder = quoted(&rig.folder("faults"));
+            write(
+                &rig.unit_path(&format!("{}.d", rig.gatehound))
+                    .join("faults.conf"),
+                &format!("[Service]\nEnvironment=E2E_FAULTS={folder}\nRestartSec=100ms\n"),
+            );
+        }
+        let home = PathBuf::from(env::var_os("HOME").expect("HOME"));
+        let this = Self { rig, home };
+        fs::create_dir_all(this.config().parent().expect("a folder")).expect("its folder");
+        write(&this.included(), MORE);
+        write(&this.config(), GOOD);
+        this.rig.start_gateway();
+        this.rig.start_gatehound();
+        this.rig
+            .journal
+            .wait_for("the generation", PATIENCE, event("config-kept"));
+        this
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.home.join(format!(".openclaw-{}", self.rig.profile))
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder().join("openclaw.json")
+    }
+
+    fn included(&self) -> PathBuf {
+        self.folder().join("more.json")
+    }
+
+    fn state(&self) -> PathBuf {
+        let name = format!(".local/state/gatehound-{}", self.rig.profile);
+        self.home.join(name)
+    }
+
+    /// What a human does who is wrong.
+    fn break_it(&self) {
+        write(&self.included(), "{gateway: {mode: 'remote'}}");
+        write(&self.config(), BROKEN);
+        systemctl(&["restart", &self.rig.gateway]);
+    }
+
+    /// The text of both files.
+    fn now(&self) -> [String; 2] {
+        [self.config(), self.included()].map(|path| fs::read_to_string(path).expect("the file"))
+    }
+
+    fn is_good(&self) -> bool {
+        self.now() == [GOOD, MORE]
+    }
+
+    fn await_event(&self, name: &str) -> Record {
+        self.rig.journal.wait_for(name, PATIENCE, event(name))
+    }
+
+    fn actions(&self) -> Vec<String> {
+        let all = self.rig.journal.all();
+        all.iter()
+            .filter_map(|record| record.get("GATEHOUND_ACTION"))
+            .collect()
+    }
+
+    /// The kinds of the alerts that wait to be delivered, which nobody does here.
+    fn alerts(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state().join("alerts"));
+        let mut kinds: Vec<(PathBuf, String)> = entries
+            .into_iter()
+            .flatten()
+            .map(|entry| {
+                let path = entry.expect("an entry").path();
+                let text = fs::read(&path).expect("an alert");
+                let alert: Value = serde_json::from_slice(&text).expect("JSON");
+                let kind = alert.pointer("/alert/kind").or(alert.get("kind"));
+                let kind = kind.and_then(Value::as_str).unwrap_or_default();
+                (path, kind.to_owned())
+            })
+            .collect();
+        kinds.sort();
+        kinds.into_iter().map(|(_, kind)| kind).collect()
+    }
+
+    fn list(&self) -> String {
+        let listed = self.rig.gatehound(&["config", "list"]);
+        String::from_utf8_lossy(&listed.stdout).into_owned()
+    }
+
+    /// Holds that nothing was done to the gateway or its configuration.
+    fn assert_left_alone(&self) {
+        assert_eq!(self.now(), [BROKEN, "{gateway: {mode: 'remote'}}"]);
+        assert_eq!(self.actions(), Vec::<String>::new());
+        assert_eq!(
+            self.rig.property(&self.rig.gateway, "ActiveState"),
+            "failed"
+        );
+    }
+}
+
+impl Drop for Trialled {
+    fn drop(&mut self) {
+        systemctl(&["stop", &self.rig.gatehound]);
+        let _ = fs::remove_dir_all(self.folder());
+        let _ = fs::remove_dir_all(self.state());
+    }
+}
+
+fn rolled_back() {
+    let it = Trialled::new("auto");
+    let copy = it.folder().join("openclaw.json.bak");
+    write(&copy, "the gateway's own");
+    it.break_it();
+    let record = it.await_event("rolled-back");
+    assert_field(&record, "GATEHOUND_ACTION", "rollback");
+    let kept = it.state().join("config/2.json");
+    let named = format!("kept in {};", kept.display());
+    assert!(record.message().contains(&named), "{record}");
+    it.rig
+        .wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert!(it.is_good());
+    let mode = fs::metadata(&kept).expect("what was refused").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&kept).expect("what was refused");
+    assert!(text.contains("broken") && text.contains("remote"), "{text}");
+    assert_eq!(
+        fs::read_to_string(&copy).expect("the copy"),
+        "the gateway's own"
+    );
+    assert_eq!(it.actions(), ["rollback", "start"]);
+    assert!(it.list().contains("rejected"), "{}", it.list());
+    wait_until("the alerts", PATIENCE, || {
+        it.alerts() == ["rolled-back", "back"]
+    });
+    for record in it.rig.journal.all() {
+        assert!(!record.message().contains("hunter"), "{record}");
+    }
+    let mut names: Vec<_> = fs::read_dir(it.folder()).expect("the folder").collect();
+    assert_eq!(names.drain(..).count(), 3, "something is left behind");
+}
+
+fn off() {
+    let it = Trialled::new("off");
+    it.break_it();
+    let record = it.await_event("standing-by");
+    let is_error = |record: &Record| {
+        record.get("GATEHOUND_REASON").as_deref() == Some("config-error")
+            && record.message().contains("gatehound config restore --yes")
+    };
+    if !is_error(&record) {
+        it.rig.journal.wait_for("the remedy", PATIENCE, is_error);
+    }
+    wait_for_rounds(&it.rig, 4);
+    it.assert_left_alone();
+}
+
+fn refused_again() {
+    let it = Trialled::new("auto");
+    it.rig.mode_at_start("exit=78");
+    it.break_it();
+    it.await_event("rolled-back");
+    it.rig.wait_for_status("is refused as well", PATIENCE);
+    let refused = it.rig.property(&it.rig.gateway, "InvocationID");
+    wait_for_rounds(&it.rig, 4);
+    assert_eq!(it.rig.property(&it.rig.gateway, "InvocationID"), refused);
+    assert_eq!(it.actions(), ["rollback", "start"]);
+    assert!(it.is_good());
+    assert_eq!(it.alerts(), ["rolled-back", "needs-human"]);
+}
+
+fn paused() {
+    let it = Trialled::new("auto");
+    assert!(it.rig.gatehound(&["pause", "at work"]).status.success());
+    it.rig.wait_for_status("standing-by: paused", PATIENCE);
+    it.break_it();
+    wait_until("the refusal", PATIENCE, || {
+        it.rig.property(&it.rig.gateway, "ActiveState") == "failed"
+    });
+    wait_for_rounds(&it.rig, 3);
+    it.assert_left_alone();
+    assert!(it.rig.gatehound(&["resume"]).status.success());
+    it.rig
+        .wait_for_status("vouching: gateway healthy", PATIENCE);
+    assert!(it.is_good());
+}
+
+fn edited() {
+    let it = Trialled::new("auto");
+    assert!(it.rig.gatehound(&["pause", "at work"]).status.success());
+    it.rig.wait_for_status("standing-by: paused", PATIENCE);
+    it.break_it();
+    wait_until("the refusal", PATIENCE, || {
+        it.rig.property(&it.rig.gateway, "ActiveState") == "failed"
+    });
+    // The same once more: it is the writing that tells that somebody is at work.
+    write(&it.config(), BROKEN);
+    assert!(it.rig.gatehound(&["resume"]).status.success());
+    it.rig
+        .wait_for_status("standing-by: config-error", PATIENCE);
+    wait_for_rounds(&it.rig, 4);
+    it.assert_left_alone();
+    // What the gateway has refused since is rolled back.
+    systemctl(&["restart", &it.rig.gateway]);
+    it.await_event("rolled-back");
+    it.rig
+        .wait_for_status("vouching: gateway healthy", PATIENCE);
+}
+
+fn read_only() {
+    let it = Trialled::new("auto");
+    write(&it.included(), "{gateway: {mode: 'remote'}}");
+    write(&it.config(), BROKEN);
+    fs::set_permissions(it.config(), fs::Permissions::from_mode(0o400)).expect("its mode");
+    systemctl(&["restart", &it.rig.gateway]);
+    let record = it.await_event("not-rolled-back");
+    assert!(record.message().contains("is read-only"), "{record}");
+    wait_for_rounds(&it.rig, 4);
+    it.assert_left_alone();
+    let told = |record: &&Record| event("not-rolled-back")(record);
+    assert_eq!(it.rig.journal.all().iter().filter(told).count(), 1);
+    assert_eq!(it.alerts(), ["needs-human"]);
+}
+
+/// How long a rollback may take until it passes a point; one that has not by then does not pass it.
+const ON_ITS_WAY: Duration = Duration::from_secs(20);
+
+/// A rollback that is about to begin, with a plan of the points at which Gatehound is killed.
+struct Planned {
+    it: Trialled,
+    before: String,
+    mark: usize,
+}
+
+impl Planned {
+    fn ahead(plan: &[String]) -> Self {
+        let it = Trialled::with("auto", true);
+        let planned = Self {
+            before: incarnation(&it.rig),
+            mark: it.rig.journal.mark(),
+            it,
+        };
+        let lines: String = plan.iter().map(|label| format!("{label}\n")).collect();
+        write(&planned.it.rig.folder("faults").join("plan"), &lines);
+        planned.it.break_it();
+        planned
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.it.rig.folder("faults").join(name)).unwrap_or_default()
+    }
+
+    /// Waits until Gatehound was killed as planned; whether it was.
+    fn is_killed(&self) -> bool {
+        let deadline = Instant::now() + ON_ITS_WAY;
+        while !self.text("plan").is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.text("plan").is_empty()
+    }
+
+    /// Starts of the gateway in systemd's books since it was proven good.
+    fn started(&self) -> usize {
+        let started = |record: &&Record| {
+            record.get("USER_UNIT").as_deref() == Some(&self.it.rig.gateway)
+                && record.get("SYSLOG_IDENTIFIER").as_deref() == Some("systemd")
+                && record.message().starts_with("Started ")
+        };
+        let all = self.it.rig.journal.all();
+        all[self.mark..].iter().filter(started).count()
+    }
+
+    /// Holds that it was rolled back once, and that the gateway runs with it.
+    fn check(&self) {
+        let it = &self.it;
+        wait_until("a vouch for a new run", PATIENCE, || {
+            it.rig.status_text().starts_with("vouching: ")
+                && incarnation(&it.rig) != self.before
+                && it.rig.healthy()
+        });
+        assert!(it.is_good());
+        // journald may be behind. The human's own start was refused; the other one is that after the rollback.
+        wait_until("the start in systemd's books", PATIENCE, || {
+            2 <= self.started()
+        });
+        assert_eq!(self.started(), 2);
+        let list = it.list();
+        assert_eq!(list.matches("rejected").count(), 1, "{list}");
+        assert_eq!(list.matches("proven").count(), 1, "{list}");
+        let files = fs::read_dir(it.folder())
+            .expect("the gateway's folder")
+            .count();
+        assert_eq!(files, 2, "something is left behind");
+        assert!(
+            it.alerts().contains(&"rolled-back".to_owned()),
+            "{:?}",
+            it.alerts()
+        );
+    }
+}
+
+fn killed_at_any_point() {
+    let first = Planned::ahead(&[]);
+    first.check();
+    let mut points: Vec<String> = Vec::new();
+    for point in first.text("passed").lines() {
+        if !points.iter().any(|known| known == point) {
+            points.push(point.to_owned());
+        }
+    }
+    for part in [
+        "restore]: state saved",
+        "restore]: rejected kept",
+        "restore]: temporary file written",
+        "restore]: temporary file renamed",
+        "restore]: restored",
+        "restore]: acted",
+        "rolled-back]: record written",
+        "start]: failures forgotten",
+        "start]: acted",
+    ] {
+        let is_there = points.iter().any(|point| point.contains(part));
+        assert!(is_there, "{part} in {points:#?}");
+    }
+    let plans = points.into_iter().map(|point| vec![point]).collect();
+    killed::each(plans, |plan| {
+        let planned = Planned::ahead(plan);
+        let killed = planned.is_killed();
+        planned.check();
+        usize::from(killed)
+    });
+}
