@@ -30,7 +30,7 @@ use crate::{
         facts::{Monotonic, Process},
         record::Record,
         settings::Settings,
-        status::status,
+        status::{before_the_first_look, status},
     },
     fault,
     line::Line,
@@ -340,7 +340,7 @@ impl Daemon {
 
     /// Tells everybody that the watching begins.
     fn begin(&mut self, notifier: &mut Notifier, left: Left, warnings: Vec<Line>) {
-        let status = self.status();
+        let status = before_the_first_look(&self.state, &self.senses.unit);
         let told = notifier.ready(&status);
         self.warn_on_error(told);
         fault::point("ready");

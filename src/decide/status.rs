@@ -21,6 +21,11 @@ pub fn status(settings: &Settings, state: &State, now: Monotonic) -> Line {
     ))
 }
 
+/// The status line before the first look, when nothing is known yet but what is going to be looked at.
+pub fn before_the_first_look(state: &State, unit: &str) -> Line {
+    Line::new(&format!("{}: first look at {unit}", state.phase.name()))
+}
+
 fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
     match &state.phase {
         Phase::Starting { since, .. } => {
@@ -367,6 +372,15 @@ mod tests {
     #[track_caller]
     fn check(millis: u64, expected: &str) {
         assert_eq!(span(Duration::from_millis(millis)), expected);
+    }
+
+    #[test]
+    fn before_the_first_look_nothing_is_said_of_the_gateway() {
+        let said = before_the_first_look(&State::default(), "openclaw-gateway.service");
+        assert_eq!(
+            said.as_str(),
+            "starting: first look at openclaw-gateway.service"
+        );
     }
 
     #[test]

@@ -224,6 +224,8 @@ impl Machine<'_> {
 
     fn reset(&mut self) {
         self.state.ladder = Ladder::default();
+        // Whoever cancelled a stop has been heard; who asks for a new beginning now means this run as well (rule 5).
+        self.state.gateway.stopped &= self.state.owed.is_some();
         match self.state.phase {
             Phase::Holding { .. } | Phase::BackingOff { .. } => {
                 self.state.phase = Phase::Doubting(self.doubt());

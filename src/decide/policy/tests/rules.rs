@@ -305,6 +305,20 @@ fn rule_5_a_run_whose_stop_was_cancelled_is_not_stopped_again() {
 }
 
 #[test]
+fn rule_5_a_human_who_resets_means_a_run_whose_stop_was_cancelled_as_well() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until_does(&Action::Stop);
+    // A reset while the stop is under way comes before whoever cancels it.
+    world.happens(Event::Reset);
+    world.cancel_stop();
+    world.run_until("holding");
+    assert_eq!(world.count(&Action::Stop), 1);
+    world.happens(Event::Reset);
+    world.run_until("restarting");
+    assert_eq!(world.count(&Action::Stop), 2);
+}
+
+#[test]
 fn rule_5_patience_does_not_outlive_the_run_it_was_used_on() {
     let mut world = vouching();
     world.mood = Mood::Failing(Stall::Busy);

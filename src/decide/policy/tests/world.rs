@@ -915,6 +915,8 @@ impl World {
         match event {
             Event::Resumed => self.witness.awake_since = self.now,
             Event::Leave => self.witness.start_tried = false,
+            // Who asks for a new beginning means a run whose stop was cancelled as well.
+            Event::Reset if self.state.owed.is_none() => self.witness.stopped = None,
             Event::Looked(_) | Event::Done(_) | Event::Reset => {}
         }
     }
