@@ -898,6 +898,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_proven_good_once_stays_so_when_it_is_refused_later() {
+        let rig = Rig::new("{a: 1}");
+        rig.prove().unwrap().unwrap();
+        rig.write("{a: 2}");
+        rig.prove().unwrap().unwrap();
+        rig.write("{a: 1}");
+        roll_back(&rig.store(), order(&rig, &seen(&rig))).unwrap();
+        let (all, _) = rig.store().list();
+        let kinds: Vec<_> = all.iter().map(|one| one.kind).collect();
+        assert_eq!(kinds, [Kind::Proven, Kind::Proven, Kind::Rejected]);
+        assert_eq!(fs::read(rig.config()).unwrap(), b"{a: 2}");
+    }
+
+    #[test]
     fn nothing_is_rolled_back_that_is_no_longer_what_was_judged() {
         let (rig, included, config) = refused();
         let judged = order(&rig, &config);

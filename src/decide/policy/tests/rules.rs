@@ -588,6 +588,33 @@ fn rule_7_a_status_that_is_not_78_is_never_a_reason_to_roll_back() {
 }
 
 #[test]
+fn rule_3_a_run_that_exits_78_while_a_human_stops_it_is_not_rolled_back() {
+    let mut world = vouching();
+    world.settings.rollback = Rollback::Auto;
+    world.human_edits(1);
+    world.stop_takes = secs(60);
+    world.human_stops();
+    world.round();
+    assert_eq!(world.standby(), Some(Standby::InTransition));
+    (world.active, world.job) = (Active::Failed, None);
+    (world.ended, world.untouched) = (("exit-code", 1, 78), true);
+    world.run_for(secs(3600));
+    assert_eq!((world.deeds(), world.content), (vec![], 1));
+}
+
+#[test]
+fn rule_7_another_gateway_that_is_healthy_does_not_make_up_for_one_that_was_rolled_back() {
+    let mut world = refused();
+    world.refuses_all = true;
+    world.run_until_does(&Action::Start);
+    world.run_until("standing-by");
+    world.ended = ("start-limit-hit", 1, 1);
+    world.other_serves = true;
+    world.run_until("vouching");
+    assert!(!world.state.rollback.as_ref().unwrap().served);
+}
+
+#[test]
 fn rule_4_the_port_is_looked_at_again_between_a_rollback_and_its_start() {
     let mut world = refused();
     world.run_until_does(&restore("1"));
