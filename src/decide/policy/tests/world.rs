@@ -839,6 +839,8 @@ impl World {
 
     fn restore(&mut self, judged: &str) -> Result<Line, NotRestored> {
         if self.content.to_string() != judged {
+            // Somebody is at work on it, and has the next word.
+            self.witness.restored = None;
             return Err(NotRestored::Changed);
         }
         if self.content != 0 {
