@@ -236,7 +236,7 @@ fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused(
         "intervall = '30s'",
         "intervall: unknown key; known are backoff, debounce, interval, rearm, rollback, settle, alert, alert.webhook, \
-         config, forced_stops, gateway, patience, pause, probe, stop_timeout",
+         config, forced_stops, gateway, metrics, patience, pause, probe, stop_timeout",
     );
     check_refused(
         "[probe]\ntimeout = '5s'",
@@ -375,7 +375,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("rearm"), (r#""15m""#, "default"));
-    assert_eq!(shown.len(), 36);
+    assert_eq!(shown.len(), 37);
 }
 
 #[test]

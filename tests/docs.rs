@@ -13,6 +13,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
+};
+
+use gatehound::decide::{
+    State,
+    facts::Health,
+    metrics::{Counts, Sample},
 };
 
 fn path(name: &str) -> PathBuf {
@@ -284,6 +291,7 @@ const STARTS: [(&str, &[&str]); 6] = [
         &[
             "src/act/incidents.rs",
             "src/act/snapshots.rs",
+            "src/act/textfile.rs",
             "src/sense/evidence.rs",
         ],
     ),
@@ -427,6 +435,75 @@ fn every_field_of_a_record_is_in_gatehound_service_8() {
             "gatehound.service(8) lacks the end {ended}"
         );
     }
+}
+
+/// The metrics of a healthy round, which has all of them.
+fn page_of_metrics() -> String {
+    let (state, health) = (State::default(), Health::Healthy(Duration::ZERO));
+    let sample = Sample {
+        state: &state,
+        health: &health,
+        counts: Counts::default(),
+        rungs: 3,
+        unit: "openclaw-gateway.service",
+        profile: None,
+        uid: 1000,
+        round: Duration::ZERO,
+        vouch: Some(Duration::ZERO),
+    };
+    sample.render()
+}
+
+/// Their names.
+fn metrics() -> BTreeSet<String> {
+    let page = page_of_metrics();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types
+        .map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_metric_is_in_gatehound_service_8_and_no_other() {
+    let page = page("gatehound.service.8");
+    let section = page.split("\n.SH METRICS\n").nth(1).unwrap();
+    let section = section.split("\n.SH ").next().unwrap();
+    let listed: Vec<String> = entries(section).into_iter().map(tag).collect();
+    assert_eq!(listed.len(), metrics().len(), "{listed:?}");
+    assert_eq!(BTreeSet::from_iter(listed), metrics());
+}
+
+#[test]
+fn every_phase_and_every_reason_to_stand_by_is_a_label_of_a_metric() {
+    let names = arms(&code("src/decide/state.rs"), "name");
+    assert!(15 < names.len(), "{names:?}");
+    let page = page_of_metrics();
+    for name in names.values() {
+        assert!(page.contains(&format!("=\"{name}\"}} ")), "no label {name}");
+    }
+}
+
+#[test]
+fn every_metric_and_label_of_the_alerting_rules_exists() {
+    let rules = read("units/gatehound.rules.yml");
+    let expressions: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("expr: "))
+        .collect();
+    assert_eq!(expressions.len(), rules.matches("- alert: ").count());
+    let words = |text: &str, prefix: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_alphanumeric() || "_$.".contains(c)));
+        let words = words.filter_map(|word| word.strip_prefix(prefix));
+        words.map(str::to_owned).collect()
+    };
+    let named = words(&expressions.join(" "), "gatehound_");
+    assert!(3 < named.len(), "{named:?}");
+    for name in named {
+        assert!(metrics().contains(&format!("gatehound_{name}")), "{name}");
+    }
+    // The instance is Prometheus' own.
+    let labels = words(&rules, "$labels.");
+    assert_eq!(labels, ["instance", "unit"].map(str::to_owned).into());
 }
 
 /// What `--help` of a command says.

@@ -34,15 +34,29 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Line> {
 
 /// As [`write_atomic`], with a mode of the caller's: for programs and for what everybody may read.
 pub fn install(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Line> {
-    replace(path, bytes, mode).map_err(|e| cannot("write", path, &e))
+    replace(path, bytes, mode, Outlives::PowerCut).map_err(|e| cannot("write", path, &e))
 }
 
-fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+/// As [`install`], for what is written so often that the disk is not to be woken for it, and is old at the next boot.
+pub(super) fn publish(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Line> {
+    replace(path, bytes, mode, Outlives::Process).map_err(|e| cannot("write", path, &e))
+}
+
+/// What a file that was written is still there after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outlives {
+    /// The process that wrote it.
+    Process,
+    /// A power cut as well: it is on the disk.
+    PowerCut,
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32, outlives: Outlives) -> io::Result<()> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let temporary = dir.join(format!(".{}.{}.new", name.to_string_lossy(), process::id()));
-    let written = write_new(&temporary, bytes, mode)
+    let written = write_new(&temporary, bytes, mode, outlives)
         .inspect(|()| fault::point("temporary file written"))
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
@@ -51,10 +65,13 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
     written?;
     fault::point("temporary file renamed");
-    File::open(dir)?.sync_all()
+    match outlives {
+        Outlives::Process => Ok(()),
+        Outlives::PowerCut => File::open(dir)?.sync_all(),
+    }
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32, outlives: Outlives) -> io::Result<()> {
     // A predecessor with the same pid may have died before its rename.
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -67,7 +84,10 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
-    file.sync_all()
+    match outlives {
+        Outlives::Process => Ok(()),
+        Outlives::PowerCut => file.sync_all(),
+    }
 }
 
 /// Removes the temporary files that processes other than this one left behind for files with fitting names.

@@ -10,5 +10,6 @@ pub mod notify;
 pub mod pause;
 pub mod snapshots;
 pub mod sweep;
+pub mod textfile;
 pub mod tidy;
 pub mod webhook;

@@ -6,7 +6,10 @@ use super::{
     manager, shipped_unit,
     show::{Cell, Tone, line, row, width},
 };
-use crate::sense::config::{self, Sources};
+use crate::{
+    act::textfile,
+    sense::config::{self, Sources},
+};
 
 /// WatchdogSec of the shipped unit, for a machine on which the unit cannot be asked.
 const SHIPPED_WATCHDOG: Duration = Duration::from_secs(90);
@@ -31,14 +34,25 @@ pub(super) fn check(mut sources: Sources) -> anyhow::Result<ExitCode> {
     sources.watchdog = Some(watchdog(&sources));
     let loaded = config::load(&sources)?;
     for warning in &loaded.warnings {
-        line(&[
-            (Tone::Warning, "warning"),
-            (Tone::Plain, ": "),
-            (Tone::Plain, warning.as_str()),
-        ]);
+        warn(warning.as_str());
+    }
+    let metrics = &loaded.settings.metrics;
+    let textfile = metrics.textfile(sources.profile.as_deref());
+    if let Some(why) = textfile.as_deref().and_then(textfile::obstacle) {
+        warn(&format!(
+            "metrics.textfile: {why}; without metrics until it can be written"
+        ));
     }
     say!("the settings are right");
     Ok(ExitCode::SUCCESS)
+}
+
+fn warn(what: &str) {
+    line(&[
+        (Tone::Warning, "warning"),
+        (Tone::Plain, ": "),
+        (Tone::Plain, what),
+    ]);
 }
 
 /// What the settings have to fit into.

@@ -8,6 +8,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -22,11 +23,13 @@ use crate::{
     act::{
         alerts,
         manager::{ManagerError, UserManager},
+        textfile,
     },
     daemon::look::Seen,
     decide::{
         READY_LIMIT,
         facts::Health,
+        longest_step,
         settings::{AlertSettings, Settings},
         status::span,
     },
@@ -122,6 +125,9 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     match check::look(&sources, &settings, &unit) {
         Ok(seen) => of_look(&mut findings, &seen),
         Err(e) => findings.problem("gateway", &format!("{e:#}"), "see above"),
+    }
+    if let Some(path) = settings.metrics.textfile(sources.profile.as_deref()) {
+        metrics(&mut findings, &path, &settings);
     }
     session(&mut findings);
     rivals(&mut findings, &sources, &settings);
@@ -429,6 +435,44 @@ fn of_version(findings: &mut Findings, version: &Line) {
         ),
         None => findings.fine("version", &format!("gateway {version}")),
     }
+}
+
+/// Whether the metrics come to be written, as the file's age shows.
+fn metrics(findings: &mut Findings, path: &Path, settings: &Settings) {
+    if let Some(why) = textfile::obstacle(path) {
+        let folder = path.parent().unwrap_or(path).display();
+        findings.warning(
+            "metrics",
+            &format!("not written: {why}"),
+            format!(
+                "let your group write there: sudo chgrp {} {folder} && sudo chmod g+w {folder}",
+                nix::unistd::getegid()
+            ),
+        );
+        return;
+    }
+    let modified = path.metadata().and_then(|metadata| metadata.modified());
+    // A clock that was set back makes the file no older.
+    let age = modified.map(|at| at.elapsed().unwrap_or_default());
+    let path = path.display();
+    let mend = "systemctl --user reload gatehound; gatehound status";
+    match age {
+        Ok(age) if age <= longest_wait(settings) => {
+            findings.fine("metrics", &format!("{path}, {} old", span(age)));
+        }
+        Ok(age) => {
+            let what = format!("{path} was last written {} ago", span(age));
+            findings.warning("metrics", &what, mend);
+        }
+        Err(_) => {
+            findings.warning("metrics", &format!("{path} was not written yet"), mend);
+        }
+    }
+}
+
+/// The longest from one round to the end of the next, and as much again.
+fn longest_wait(settings: &Settings) -> Duration {
+    (settings.interval + longest_step(settings)) * 2
 }
 
 /// What the machine around has to offer: linger, a journal that lasts, a clock that is right.

@@ -6,6 +6,7 @@
 
 mod alerts;
 pub mod look;
+mod metrics;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +28,8 @@ use crate::{
         self, Action, Done, Event, KEEP_LIMIT, MANAGER_LIMIT, NotRestored, READY_LIMIT,
         RESTORE_LIMIT, SWEEP_GRACE, Signal, State, Swept,
         alert::Told,
-        facts::{Monotonic, Process},
+        facts::{Health, Monotonic, Process},
+        metrics::Counts,
         record::Record,
         settings::Settings,
         status::{before_the_first_look, status},
@@ -51,6 +53,7 @@ use crate::{
 };
 use alerts::Alerts;
 use look::{Seen, Senses};
+use metrics::Metrics;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +170,17 @@ pub struct Memory {
     /// Which alerts were told.
     #[serde(default)]
     pub told: Told,
+    /// What was counted for the metrics.
+    #[serde(default)]
+    pub counts: Counts,
+}
+
+/// What of a predecessor's memory is gone on with.
+struct Recalled {
+    state: State,
+    told: Told,
+    counts: Counts,
+    left: Left,
 }
 
 /// What a predecessor left behind.
@@ -180,23 +194,32 @@ enum Left {
 }
 
 /// The predecessor's state, where it is about the same unit.
-fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> (State, Told, Left) {
-    let fresh = State {
-        next: now,
-        ..State::default()
-    };
-    let (state, left) = match file.load() {
+fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> Recalled {
+    let left = match file.load() {
         Kept::Restored(memory) if memory.unit == unit => {
-            return (memory.state.restored(now), memory.told, Left::Memory);
+            return Recalled {
+                state: memory.state.restored(now),
+                told: memory.told,
+                counts: memory.counts,
+                left: Left::Memory,
+            };
         }
         Kept::Restored(memory) => {
             let text = format!("the state kept is about {}, not used", memory.unit);
-            (fresh, Left::Other(Line::new(&text)))
+            Left::Other(Line::new(&text))
         }
-        Kept::Rejected(why) => (fresh, Left::Other(why)),
-        Kept::Fresh | Kept::OtherBoot => (fresh, Left::Nothing),
+        Kept::Rejected(why) => Left::Other(why),
+        Kept::Fresh | Kept::OtherBoot => Left::Nothing,
     };
-    (state, Told::default(), left)
+    Recalled {
+        state: State {
+            next: now,
+            ..State::default()
+        },
+        told: Told::default(),
+        counts: Counts::default(),
+        left,
+    }
 }
 
 /// The cgroup of this process; empty when it cannot be seen.
@@ -255,6 +278,7 @@ struct Daemon {
     /// What was taken down for a restart that may follow.
     evidence: Option<Evidence>,
     alerts: Alerts,
+    metrics: Metrics,
     /// What would prove the configuration good if the run that was looked at last is vouched for.
     proof: Option<Proof>,
     /// The run that was vouched for and whose configuration was looked at for that.
@@ -265,8 +289,8 @@ struct Daemon {
     place: Option<Place>,
     /// The rollback that the disk has not finished yet.
     restoring: Option<Restoring>,
-    /// The state as the file holds it, with the alerts that were told.
-    saved: Option<(State, Told)>,
+    /// The state as the file holds it, with the alerts that were told and what was counted.
+    saved: Option<(State, Told, Counts)>,
     /// Time spent suspended since boot.
     suspended: Duration,
     /// Warnings that stand and were already written.
@@ -290,7 +314,12 @@ impl Daemon {
             UserManager::new(None, MANAGER_LIMIT).map_err(|e| Line::new(&e.to_string()))?;
         let unit = gateway::unit_name(&settings, sources.profile.as_deref());
         let file = StateFile::new(&dir, &boot_id);
-        let (state, told, left) = recall(&file, &unit, Clock.now());
+        let Recalled {
+            state,
+            told,
+            counts,
+            left,
+        } = recall(&file, &unit, Clock.now());
         let profile = sources.profile.as_deref();
         let state_folder = folders::state(&sources.variables, profile);
         let alerts = Alerts::new(told, state_folder, profile, Clock.now());
@@ -319,6 +348,7 @@ impl Daemon {
             target: None,
             evidence: None,
             alerts,
+            metrics: Metrics::new(counts),
             proof: None,
             proven: None,
             keeping: None,
@@ -437,8 +467,10 @@ impl Daemon {
                 self.target = seen.target();
                 self.proof = proof(&seen);
                 self.place = seen.found.place();
+                let health = seen.look.health.clone();
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
                 self.alert();
+                self.publish(&health);
             }
             if self.leaving {
                 break;
@@ -459,6 +491,20 @@ impl Daemon {
             .after(settings, &self.state, &self.senses.unit, now);
         self.save();
         if let Some(why) = failed {
+            self.warn(why);
+        }
+    }
+
+    /// Has the round written for whoever reads metrics; nobody waits for the disk.
+    fn publish(&mut self, health: &Health) {
+        let now = self.senses.clock.now();
+        let around = metrics::Around {
+            settings: &self.settings,
+            profile: self.sources.profile.as_deref(),
+            unit: &self.senses.unit,
+            uid: self.senses.uid,
+        };
+        if let Some(why) = self.metrics.after(&around, &self.state, health, now) {
             self.warn(why);
         }
     }
@@ -565,6 +611,7 @@ impl Daemon {
             let now = self.senses.clock.now();
             let owed = self.state.owed.is_some();
             let (state, actions) = decide::step(&self.settings, self.state.clone(), next, now);
+            self.metrics.counts.add(&self.state, &state, &actions);
             self.state = state;
             fault::answered(&self.state, &actions);
             fault::point("decided");
@@ -609,6 +656,9 @@ impl Daemon {
             }
         }
         let status = self.status();
+        if matches!(watchdog, Watchdog::Vouch | Watchdog::VouchAndRestore) {
+            self.metrics.vouched = Some(wall_clock::now());
+        }
         match notifier.tell(watchdog, &status) {
             Ok(()) => self.untold = None,
             // In each round, as long as it stands.
@@ -756,22 +806,23 @@ impl Daemon {
     fn save(&mut self) {
         let state = self.state.durable();
         let told = self.alerts.told.clone();
-        let now = (state, told);
+        let now = (state, told, self.metrics.counts);
         if self.saved.as_ref() == Some(&now) {
             return;
         }
-        let (state, told) = now;
+        let (state, told, counts) = now;
         let memory = Memory {
             own_unit: self.own.unit.clone(),
             unit: self.senses.unit.clone(),
             state,
             told,
+            counts,
         };
         // Whoever cleans up the runtime folder may take this one along.
         let made = files::ensure_private_dir(&self.senses.dir);
         match made.and_then(|()| self.file.save(&memory)) {
             Ok(()) => {
-                self.saved = Some((memory.state, memory.told));
+                self.saved = Some((memory.state, memory.told, memory.counts));
                 self.unsaved = None;
                 fault::point("state saved");
             }
@@ -848,16 +899,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_gatehound_without_alerts_remembered_is_gone_on_with() {
+    fn what_a_gatehound_without_alerts_and_metrics_remembered_is_gone_on_with() {
         let memory = Memory {
             own_unit: "gatehound.service".to_owned(),
             unit: "openclaw-gateway.service".to_owned(),
             state: State::default(),
             told: Told::default(),
+            counts: Counts::default(),
         };
         let mut older = serde_json::to_value(&memory).unwrap();
-        older.as_object_mut().unwrap().remove("told").unwrap();
+        for key in ["told", "counts"] {
+            older.as_object_mut().unwrap().remove(key).unwrap();
+        }
         let read: Memory = serde_json::from_value(older).unwrap();
         assert_eq!(read.told, Told::default());
+        assert_eq!(read.counts, Counts::default());
     }
 }

@@ -7,6 +7,7 @@
 pub mod alert;
 pub mod facts;
 pub mod history;
+pub mod metrics;
 mod policy;
 pub mod record;
 pub mod settings;

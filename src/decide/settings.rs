@@ -3,7 +3,12 @@
 //! Owns the defaults and their reasons; knows nothing of files, variables or flags.
 //! `sense::config` fills it in.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsStr,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +50,8 @@ pub struct Settings {
     pub config: ConfigSettings,
     /// What is done about a configuration that the gateway refuses.
     pub rollback: Rollback,
+    /// Who reads how the gateway is, without being told.
+    pub metrics: MetricsSettings,
 }
 
 /// What is done about a configuration that the gateway refuses.
@@ -260,7 +267,28 @@ impl Default for Settings {
             config: ConfigSettings::default(),
             // Silent restores have cost people the edit they had meant; who wants them asks for them.
             rollback: Rollback::Off,
+            metrics: MetricsSettings::default(),
         }
+    }
+}
+
+/// Who reads how the gateway is; nobody, unless a file is named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    /// The file for node_exporter's textfile collector, which reads none that is not named `*.prom`.
+    pub textfile: Option<PathBuf>,
+}
+
+impl MetricsSettings {
+    /// The file of one profile: config.toml holds for all of them, and two that write the same file would undo each other.
+    pub fn textfile(&self, profile: Option<&str>) -> Option<PathBuf> {
+        let path = self.textfile.as_ref()?;
+        let Some(profile) = profile else {
+            return Some(path.clone());
+        };
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        Some(path.with_file_name(format!("{stem}-{profile}.prom")))
     }
 }
 
@@ -411,9 +439,17 @@ impl Settings {
         }
         let flag_file = &self.pause.flag_file;
         let text = flag_file.to_string_lossy();
-        if !flag_file.is_absolute() || text.chars().any(is_unprintable) {
+        if !is_plain_path(flag_file) {
             let right = "must be an absolute path that can be printed, such as \"/tmp/openclaw-maintenance\"";
             return Err(Invalid::new("pause.flag_file", format!("{text:?}"), right));
+        }
+        if let Some(textfile) = &self.metrics.textfile
+            && !(is_plain_path(textfile) && textfile.extension() == Some(OsStr::new("prom")))
+        {
+            let right = "must be the absolute path of a file named *.prom that can be printed, \
+                         such as \"/var/lib/prometheus/node-exporter/gatehound.prom\"";
+            let value = format!("{:?}", textfile.to_string_lossy());
+            return Err(Invalid::new("metrics.textfile", value, right));
         }
         Ok(())
     }
@@ -502,6 +538,11 @@ impl Invalid {
             right,
         )
     }
+}
+
+/// Whether a path says by itself which file it means, and shows as itself in a message.
+fn is_plain_path(path: &Path) -> bool {
+    path.is_absolute() && !path.to_string_lossy().chars().any(is_unprintable)
 }
 
 fn is_url(text: &str) -> bool {
@@ -754,6 +795,35 @@ mod tests {
         for name in ["openclaw-gateway-work.service", "a@b\\x2dc.service"] {
             accepted(|s| s.gateway.unit = Some(name.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_textfile_is_one_that_node_exporter_reads() {
+        accepted(|s| s.metrics.textfile = Some(PathBuf::from("/srv/gatehound.prom")));
+        for path in [
+            "gatehound.prom",
+            "/srv/gatehound",
+            "/srv/.prom",
+            "/srv/gatehound.prom.txt",
+            "/srv/gate\nhound.prom",
+            "/srv/gatehound.prom/..",
+        ] {
+            refused("metrics.textfile", |s| {
+                s.metrics.textfile = Some(PathBuf::from(path));
+            });
+        }
+    }
+
+    #[test]
+    fn each_profile_has_a_textfile_of_its_own() {
+        let metrics = MetricsSettings {
+            textfile: Some(PathBuf::from("/srv/gatehound.prom")),
+        };
+        let of = |profile| metrics.textfile(profile).unwrap();
+        assert_eq!(of(None), Path::new("/srv/gatehound.prom"));
+        assert_eq!(of(Some("work")), Path::new("/srv/gatehound-work.prom"));
+        assert_eq!(of(Some("a.b")), Path::new("/srv/gatehound-a.b.prom"));
+        assert_eq!(MetricsSettings::default().textfile(Some("work")), None);
     }
 
     #[test]

@@ -358,7 +358,7 @@ fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
 fn wanted(key: &str) -> &'static str {
     match key {
         "gateway" | "probe" | "patience" | "stop_timeout" | "forced_stops" | "pause" | "alert"
-        | "alert.webhook" | "config" => {
+        | "alert.webhook" | "config" | "metrics" => {
             "not a table; put its keys below it, as gatehound.toml(5) shows"
         }
         "backoff" => r#"not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
@@ -384,6 +384,9 @@ fn wanted(key: &str) -> &'static str {
         "config.keep" => "not a count; write a whole number from 1 to 1000",
         "pause.flag_file" => {
             r#"not a path; write an absolute one such as "/tmp/openclaw-maintenance""#
+        }
+        "metrics.textfile" => {
+            r#"not a path; write one such as "/var/lib/prometheus/node-exporter/gatehound.prom""#
         }
         _ => r#"not a time span; write one such as "30s" or "5min""#,
     }

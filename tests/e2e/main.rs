@@ -24,6 +24,7 @@ mod intent;
 mod judgement;
 mod killed;
 mod machine;
+mod metrics;
 mod place;
 mod real;
 mod recovery;
@@ -79,6 +80,7 @@ fn trials() -> Vec<Trial> {
         environment::trials(),
         sandbox::trials(),
         alerts::trials(),
+        metrics::trials(),
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,114 @@
+//! Trials of the metrics: the shipped unit can write them, they tell what happened, and they harm nothing.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Trial;
+
+use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::watched::{FAST, event, wait_until_failing, wait_until_recovered};
+
+/// The trials of this file.
+pub fn trials() -> Vec<Trial> {
+    let list: &[(&str, fn())] = &[
+        (
+            "metrics_tell_node_exporter_of_a_hung_gateway_and_of_its_restart",
+            told,
+        ),
+        (
+            "metrics_that_cannot_be_written_are_told_once_and_delay_nothing",
+            unwritable,
+        ),
+    ];
+    crate::named(list)
+}
+
+/// A vouching Gatehound that writes metrics into a folder of the trial's own, and their file.
+fn writing(mode: u32) -> (Rig, PathBuf) {
+    let rig = Rig::with(&Setup::default());
+    let folder = rig.folder("textfiles");
+    fs::create_dir(&folder).expect("a folder");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("its mode");
+    let path = folder.join("gatehound.prom");
+    rig.settings(&format!("{FAST}\n[metrics]\ntextfile = {path:?}"));
+    rig.start_gateway();
+    rig.start_gatehound();
+    rig.journal
+        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+    let path = folder.join(format!("gatehound-{}.prom", rig.profile));
+    (rig, path)
+}
+
+/// The value of the first series whose name and labels contain both.
+fn value(path: &Path, name: &str, label: &str) -> Option<f64> {
+    let page = fs::read_to_string(path).ok()?;
+    let line = page
+        .lines()
+        .find(|line| line.starts_with(&format!("{name}{{")) && line.contains(label))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[track_caller]
+fn wait_for(path: &Path, name: &str, label: &str, expected: f64) {
+    wait_until(&format!("{name} {label} {expected}"), PATIENCE, || {
+        value(path, name, label) == Some(expected)
+    });
+}
+
+fn told() {
+    let (rig, path) = writing(0o700);
+    wait_for(&path, "gatehound_gateway_up", &rig.gateway, 1.0);
+    wait_for(&path, "gatehound_phase", "\"vouching\"", 1.0);
+    let mode = fs::metadata(&path).expect("the file").mode();
+    assert_eq!(mode & 0o777, 0o644, "node_exporter is another user");
+    let round = || value(&path, "gatehound_last_round_timestamp_seconds", "");
+    let before = round();
+    wait_until("the next round", PATIENCE, || round() > before);
+    let tasks = format!("/proc/{}/task", rig.main_pid(&rig.gatehound));
+    assert_eq!(fs::read_dir(tasks).expect("its threads").count(), 2);
+    rig.mode("blocked");
+    wait_until_failing(&rig, PATIENCE, "blocked");
+    wait_for(&path, "gatehound_incident_open", "", 1.0);
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_for(&path, "gatehound_incident_open", "", 0.0);
+    for counter in ["incidents", "restarts", "forced_stops"] {
+        wait_for(&path, &format!("gatehound_{counter}_total"), "", 1.0);
+    }
+    // A successor goes on counting.
+    systemctl(&["restart", &rig.gatehound]);
+    let before = round();
+    wait_until("a round of the successor", PATIENCE, || round() > before);
+    assert_eq!(value(&path, "gatehound_incidents_total", ""), Some(1.0));
+    // The file goes with the setting, so that nothing stale is read.
+    rig.settings(FAST);
+    systemctl(&["reload", &rig.gatehound]);
+    wait_until("the end of the file", PATIENCE, || !path.exists());
+}
+
+fn unwritable() {
+    let (rig, path) = writing(0o500);
+    let warning = rig
+        .journal
+        .wait_for("a warning", PATIENCE, event("warning"));
+    let expected = format!("cannot write {}: ", path.display());
+    assert!(warning.message().starts_with(&expected), "{warning}");
+    let checked = rig.gatehound(&["config", "check"]);
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "{said}");
+    assert!(said.contains("this user cannot write in "), "{said}");
+    let doctor = rig.gatehound(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(said.contains("sudo chgrp "), "{said}");
+    rig.mode("blocked");
+    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    let folder = path.parent().expect("a folder");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("its mode");
+    wait_for(&path, "gatehound_gateway_up", "", 1.0);
+    let warnings = rig.journal.all();
+    let warnings = warnings.iter().filter(|one| event("warning")(one)).count();
+    assert_eq!(warnings, 1, "said once, not with each round");
+    let doctor = rig.gatehound(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(said.contains("fine     metrics "), "{said}");
+}
