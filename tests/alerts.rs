@@ -61,6 +61,9 @@ impl Request {
             header,
             body: String::new(),
         };
+        if request.header.starts_with("GET ") {
+            return request;
+        }
         let length = request.field("content-length").parse().unwrap();
         let mut body = vec![0; length];
         stream.read_exact(&mut body).unwrap();
@@ -159,7 +162,8 @@ impl Home {
             .env_clear()
             .env("HOME", self.0.path())
             .env("XDG_CONFIG_HOME", self.0.path().join("config"))
-            .env("XDG_STATE_HOME", self.0.path().join("state"));
+            .env("XDG_STATE_HOME", self.0.path().join("state"))
+            .env("XDG_RUNTIME_DIR", self.0.path().join("run"));
         command
     }
 
@@ -177,6 +181,11 @@ fn said(output: &Output, status: i32) -> String {
     assert_eq!(output.status.code(), Some(status), "{said}");
     assert!(!said.contains("s3cr3t"), "{said}");
     said
+}
+
+#[track_caller]
+fn said_by(command: &mut Command, status: i32) -> String {
+    said(&command.output().unwrap(), status)
 }
 
 fn host() -> String {
@@ -396,6 +405,83 @@ fn a_test_tells_what_each_side_answered() {
     }
     let said = Home::with("").alert("test", 1);
     assert!(said.contains("nobody is to be told"), "{said}");
+}
+
+/// A home whose ping goes to an address.
+fn pinging(address: SocketAddr) -> Home {
+    Home::with(&format!(
+        "alert.timeout = \"1s\"\nalert.ping.url = \"http://{address}/ping/s3cr3t-uuid\""
+    ))
+}
+
+#[test]
+fn a_ping_asks_for_its_url_and_says_nothing_while_it_is_taken() {
+    let (address, requests) = receiver(&["200 OK", "204 No Content"]);
+    let home = pinging(address);
+    for _ in 0..2 {
+        assert_eq!(home.alert("ping", 0), "");
+        let request = requests.recv_timeout(PATIENCE).unwrap();
+        let begin = "GET /ping/s3cr3t-uuid HTTP/1.1\r\n";
+        assert!(request.header.starts_with(begin), "{}", request.header);
+    }
+}
+
+#[test]
+fn a_ping_that_fails_is_told_once_and_once_more_when_it_is_taken_again() {
+    let (address, requests) = receiver(&["503 No", "302 Found", "200 OK"]);
+    let home = pinging(address);
+    let said = home.alert("ping", 0);
+    assert!(
+        said.starts_with("failed     ping: status 503 taken; "),
+        "{said}"
+    );
+    assert_eq!(home.alert("ping", 0), "");
+    let said = home.alert("ping", 0);
+    assert_eq!(said, "delivered  ping: taken again, status 200 taken\n");
+    assert_eq!(home.alert("ping", 0), "");
+    assert_eq!(requests.try_iter().count(), 4);
+}
+
+#[test]
+fn a_ping_that_hangs_is_left_at_its_limit() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let home = pinging(listener.local_addr().unwrap());
+    let begin = Instant::now();
+    let said = home.alert("ping", 0);
+    assert!(said.contains("no answer within 1s"), "{said}");
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_test_sends_a_ping_only_if_it_is_asked_to() {
+    let (address, requests) = receiver(&["200 OK", "404 Not Found"]);
+    let home = pinging(address);
+    let said = home.alert("test", 0);
+    assert!(said.starts_with("not sent   ping: "), "{said}");
+    let test = |status| {
+        let mut command = home.command("test");
+        said_by(command.arg("--ping"), status)
+    };
+    assert_eq!(test(0), "delivered  ping: status 200 taken\n");
+    assert_eq!(test(1), "failed     ping: status 404 taken\n");
+    assert_eq!(requests.try_iter().count(), 2);
+    home.set("alert.command = [\"/bin/true\"]");
+    let said = test(1);
+    assert!(said.contains("no ping is set"), "{said}");
+}
+
+#[test]
+fn a_pings_url_from_a_credential_is_used_and_never_told() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::with("alert.ping.url_credential = \"ping-url\"");
+    let said = home.alert("ping", 0);
+    assert!(said.contains("LoadCredential=ping-url:PATH"), "{said}");
+    let url = format!("http://{address}/s3cr3t-uuid\n");
+    fs::write(home.0.path().join("ping-url"), url).unwrap();
+    let mut command = home.command("ping");
+    said_by(command.env("CREDENTIALS_DIRECTORY", home.0.path()), 0);
+    let request = requests.recv_timeout(PATIENCE).unwrap();
+    assert!(request.header.starts_with("GET /s3cr3t-uuid "));
 }
 
 #[test]

@@ -235,8 +235,8 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
 fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused(
         "intervall = '30s'",
-        "intervall: unknown key; known are backoff, debounce, interval, rearm, rollback, settle, alert, alert.webhook, \
-         config, forced_stops, gateway, metrics, patience, pause, probe, stop_timeout",
+        "intervall: unknown key; known are backoff, debounce, interval, rearm, rollback, settle, alert, alert.ping, \
+         alert.webhook, config, forced_stops, gateway, metrics, patience, pause, probe, stop_timeout",
     );
     check_refused(
         "[probe]\ntimeout = '5s'",
@@ -375,7 +375,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("rearm"), (r#""15m""#, "default"));
-    assert_eq!(shown.len(), 37);
+    assert_eq!(shown.len(), 40);
 }
 
 #[test]
@@ -554,16 +554,20 @@ proptest! {
 }
 
 #[test]
-fn the_url_of_a_webhook_is_in_no_message() {
+fn the_url_of_a_webhook_or_a_ping_is_in_no_message() {
     let secret = "https://example.com/hunter22";
-    let shown = show(&loaded(&format!("[alert.webhook]\nurl = \"{secret}\"")));
-    let url = shown.iter().find(|one| one.key == "alert.webhook.url");
-    assert_eq!(url.unwrap().value, "(hidden)");
+    for key in ["alert.webhook.url", "alert.ping.url"] {
+        let shown = show(&loaded(&format!("{key} = \"{secret}\"")));
+        let url = shown.iter().find(|one| one.key == key);
+        assert_eq!(url.unwrap().value, "(hidden)");
+    }
     for wrong in [
         "alert.webhook.url = \"gopher://hunter22\"",
         "alert.webhook.url = [\"https://hunter22\"]",
         "alert.webhook = \"https://hunter22\"",
         "alert = \"https://hunter22\"",
+        "alert.ping = \"https://hunter22\"",
+        "alert.ping.url = \"hunter22\"",
         "[alert.webhook.url]\nhttps = \"hunter22\"",
     ] {
         let (_folder, sources) = sources(wrong);

@@ -22,11 +22,13 @@ use tempfile::TempDir;
 /// Of these, the watchdog's own.
 const WATCHDOGS: [&str; 2] = ["gatehound.service", "gatehound@.service"];
 
-const UNITS: [&str; 6] = [
+const UNITS: [&str; 8] = [
     "gatehound.service",
     "gatehound@.service",
     "gatehound-alert.service",
     "gatehound-alert@.service",
+    "gatehound-ping.service",
+    "gatehound-ping@.service",
     "gatehound-tidy.service",
     "gatehound-tidy.timer",
 ];
@@ -100,6 +102,8 @@ fn systemd_has_nothing_to_say_about_the_units() {
         "gatehound@work.service",
         "gatehound-alert.service",
         "gatehound-alert@work.service",
+        "gatehound-ping.service",
+        "gatehound-ping@work.service",
         "gatehound-tidy.service",
         "gatehound-tidy.timer",
     ] {
@@ -202,6 +206,19 @@ fn the_units_differ_only_in_names() {
         ["gatehound-alert.service", "gatehound-alert@.service"],
         &alert,
     );
+    let ping = [
+        (
+            "Description",
+            "Sign of life of the OpenClaw Gateway",
+            "Sign of life of the OpenClaw Gateway (profile: %i)",
+        ),
+        (
+            "ExecStart",
+            "%h/.local/bin/gatehound alert ping",
+            "%h/.local/bin/gatehound --profile %i alert ping",
+        ),
+    ];
+    check_differing(["gatehound-ping.service", "gatehound-ping@.service"], &ping);
     let expected = [
         (
             "Description",

@@ -8,6 +8,7 @@ pub mod journal;
 pub mod manager;
 pub mod notify;
 pub mod pause;
+pub mod ping;
 pub mod snapshots;
 pub mod sweep;
 pub mod textfile;

@@ -1,4 +1,4 @@
-//! A webhook: one POST to somebody who is to know.
+//! A webhook: one POST to somebody who is to know, or one GET to somebody who expects it.
 //!
 //! Owns the HTTP client for the internet, its limits, and that the URL, which is a secret, reaches no message.
 //! What is posted is `decide::alert`'s business. No type of the client leaves this file.
@@ -8,7 +8,8 @@ use std::{io::Read as _, sync::Arc, time::Duration};
 use rustls::crypto::ring;
 use serde_json::Value;
 use ureq::{
-    Agent, Error,
+    Agent, Body, Error,
+    http::Response,
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
@@ -29,21 +30,43 @@ const MAX_BODY: u64 = 4 * 1024;
 ///
 /// Nobody answered, or not with a status from 200 to 299, or with an error in a form that the preset is known to have.
 pub fn post(url: &str, preset: Preset, post: &Post, limit: Duration) -> Result<Line, Line> {
+    let mut request = agent(url, limit)?.post(url);
+    for (name, value) in &post.headers {
+        request = request.header(*name, value);
+    }
+    let is_taken = |body: &[u8]| !is_refused(preset, body);
+    answered(request.send(&post.body), url, limit, is_taken)
+}
+
+/// Asks for a URL, and says what the other side answered, as [`post`] does.
+///
+/// # Errors
+///
+/// Nobody answered, or not with a status from 200 to 299.
+pub fn get(url: &str, limit: Duration) -> Result<Line, Line> {
+    answered(agent(url, limit)?.get(url).call(), url, limit, |_| true)
+}
+
+fn agent(url: &str, limit: Duration) -> Result<Agent, Line> {
     let config = Agent::config_builder()
         .timeout_global(Some(limit))
-        // An alert that is sent on somewhere else is more likely a wrong URL than a right one.
+        // What is sent on somewhere else is more likely a wrong URL than a right one.
         .max_redirects(0)
         .http_status_as_error(false)
         .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls(url)?)
         .build();
-    let mut request = Agent::from(config).post(url);
-    for (name, value) in &post.headers {
-        request = request.header(*name, value);
-    }
-    let response = request
-        .send(&post.body)
-        .map_err(|error| failed(&error, url, limit))?;
+    Ok(Agent::from(config))
+}
+
+/// What came of a request; whether a body means success is the caller's to say.
+fn answered(
+    response: Result<Response<Body>, Error>,
+    url: &str,
+    limit: Duration,
+    is_taken: impl Fn(&[u8]) -> bool,
+) -> Result<Line, Line> {
+    let response = response.map_err(|error| failed(&error, url, limit))?;
     let status = response.status();
     let mut body = Vec::new();
     // Whatever came of it until then; the status has said how it went.
@@ -53,7 +76,7 @@ pub fn post(url: &str, preset: Preset, post: &Post, limit: Duration) -> Result<L
         .take(MAX_BODY)
         .read_to_end(&mut body);
     let answer = answer(status.as_u16(), &body, url);
-    if status.is_success() && !is_refused(preset, &body) {
+    if status.is_success() && is_taken(&body) {
         Ok(answer)
     } else {
         Err(answer)
@@ -106,7 +129,7 @@ fn failed(error: &Error, url: &str, limit: Duration) -> Line {
             Line::new(&format!("no answer within {limit}"))
         }
         Error::HostNotFound => "the host has no address, or there is no network".into(),
-        Error::BadUri(_) | Error::Http(_) => "not a URL that can be posted to".into(),
+        Error::BadUri(_) | Error::Http(_) => "not a URL that can be asked for".into(),
         Error::Io(error) => Line::new(&without(&error.to_string(), url)),
         other => Line::new(&without(&other.to_string(), url)),
     }

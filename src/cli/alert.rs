@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail};
 use crate::{
     act::{
         alerts::{self, MAX_AGE, Queued},
-        webhook,
+        ping, webhook,
     },
     decide::{
         alert::{Alert, Message},
@@ -66,13 +66,24 @@ impl Channel {
     }
 }
 
+/// The URL, from the settings or from the credential that they name.
+fn url(set: Option<&str>, credential: Option<&str>) -> Result<String, Line> {
+    match (set, credential) {
+        (Some(url), _) => Ok(url.to_owned()),
+        (None, Some(name)) => credentials::read(name),
+        (None, None) => Err("no URL is set".into()),
+    }
+}
+
+fn ask(settings: &AlertSettings) -> Result<Line, Line> {
+    let ping = &settings.ping;
+    let url = url(ping.url.as_deref(), ping.url_credential.as_deref())?;
+    webhook::get(&url, settings.timeout)
+}
+
 fn post(settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
     let hook = &settings.webhook;
-    let url = match (&hook.url, &hook.url_credential) {
-        (Some(url), _) => url.clone(),
-        (None, Some(name)) => credentials::read(name)?,
-        (None, None) => return Err("no URL is set".into()),
-    };
+    let url = url(hook.url.as_deref(), hook.url_credential.as_deref())?;
     webhook::post(&url, hook.preset, &message.post(hook), settings.timeout)
 }
 
@@ -99,27 +110,64 @@ fn run(settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
 }
 
 /// Sends a test at once through every channel, and says what the other sides answer; 1 if one failed.
-pub(super) fn test(sources: &Sources) -> anyhow::Result<ExitCode> {
+///
+/// A ping only if it is asked for: to whoever waits for it, a test is no other than a sign that all is well.
+pub(super) fn test(sources: &Sources, ping: bool) -> anyhow::Result<ExitCode> {
     let settings = config::load(sources)?.settings;
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());
     let settings = settings.alert;
-    if !settings.is_on() {
-        bail!("nobody is to be told; set alert.webhook or alert.command, see gatehound.toml(5)");
+    if !settings.is_on() && !settings.ping.is_on() {
+        bail!(
+            "nobody is to be told; set alert.webhook, alert.command or alert.ping, see gatehound.toml(5)"
+        );
     }
     let time = wall_clock::local(wall_clock::now());
     let message = Message::new(&Alert::test(&unit), &host(), &time, Duration::ZERO);
     let mut failed = false;
     for channel in Channel::all(&settings) {
         let name = channel.name();
-        match channel.deliver(&settings, &message) {
-            Ok(answer) => say!("delivered  {name}: {answer}"),
-            Err(why) => {
-                say!("failed     {name}: {why}");
-                failed = true;
-            }
+        failed |= !is_delivered(name, channel.deliver(&settings, &message));
+    }
+    match (settings.ping.is_on(), ping) {
+        (true, true) => failed |= !is_delivered("ping", ask(&settings)),
+        (true, false) => {
+            say!(
+                "not sent   ping: it would say that the gateway works; gatehound alert test --ping sends one"
+            );
         }
+        (false, true) => bail!("no ping is set; set alert.ping, see gatehound.toml(5)"),
+        (false, false) => {}
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Says what came of a test.
+fn is_delivered(name: &str, answer: Result<Line, Line>) -> bool {
+    match &answer {
+        Ok(answer) => say!("delivered  {name}: {answer}"),
+        Err(why) => say!("failed     {name}: {why}"),
+    }
+    answer.is_ok()
+}
+
+/// Sends the ping, and says when it begins to fail and when it no longer does.
+///
+/// A failing one ends with 0 all the same: it comes again within a minute, and systemd would write three lines about each.
+pub(super) fn ping(sources: &Sources) -> anyhow::Result<ExitCode> {
+    let settings = config::load(sources)?.settings.alert;
+    let own = |line: Line| anyhow!("{line}");
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
+    let answer = ask(&settings);
+    let before = ping::failure(&dir);
+    ping::note(&dir, answer.as_ref().err()).map_err(own)?;
+    match (before, answer) {
+        (None, Ok(_)) | (Some(_), Err(_)) => {}
+        (None, Err(why)) => {
+            say!("failed     ping: {why}; going on, and silent about it until it is taken again");
+        }
+        (Some(_), Ok(answer)) => say!("delivered  ping: taken again, {answer}"),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Delivers what waits, oldest first; 1 if something is left that a channel did not take.

@@ -23,7 +23,7 @@ use crate::{
     act::{
         alerts,
         manager::{ManagerError, UserManager},
-        textfile,
+        ping, textfile,
     },
     daemon::look::Seen,
     decide::{
@@ -128,6 +128,9 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     }
     if let Some(path) = settings.metrics.textfile(sources.profile.as_deref()) {
         metrics(&mut findings, &path, &settings);
+    }
+    if settings.alert.ping.is_on() {
+        ping(&mut findings, &sources);
     }
     session(&mut findings);
     rivals(&mut findings, &sources, &settings);
@@ -467,6 +470,19 @@ fn metrics(findings: &mut Findings, path: &Path, settings: &Settings) {
         Err(_) => {
             findings.warning("metrics", &format!("{path} was not written yet"), mend);
         }
+    }
+}
+
+/// Whether the last ping was taken.
+fn ping(findings: &mut Findings, sources: &Sources) {
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref());
+    match dir.ok().as_deref().and_then(ping::failure) {
+        Some(why) => findings.warning(
+            "ping",
+            &format!("it is not taken: {why}"),
+            "mend alert.ping; see man gatehound.toml",
+        ),
+        None => findings.fine("ping", "set; the last one did not fail"),
     }
 }
 

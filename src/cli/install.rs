@@ -29,9 +29,9 @@ use crate::{
     },
 };
 
-/// The shipped units: the watchdog's and what delivers its alerts, each with a template for profiles,
+/// The shipped units: the watchdog's, what delivers its alerts and what sends its pings, each with a template for profiles,
 /// and what tidies for all of them.
-const UNITS: [(&str, &str); 6] = [
+const UNITS: [(&str, &str); 8] = [
     (
         "gatehound.service",
         include_str!("../../units/gatehound.service"),
@@ -47,6 +47,14 @@ const UNITS: [(&str, &str); 6] = [
     (
         "gatehound-alert@.service",
         include_str!("../../units/gatehound-alert@.service"),
+    ),
+    (
+        "gatehound-ping.service",
+        include_str!("../../units/gatehound-ping.service"),
+    ),
+    (
+        "gatehound-ping@.service",
+        include_str!("../../units/gatehound-ping@.service"),
     ),
     (TIDY, include_str!("../../units/gatehound-tidy.service")),
     (TIMER, include_str!("../../units/gatehound-tidy.timer")),

@@ -192,11 +192,19 @@ enum ConfigCommand {
 #[derive(Debug, Subcommand)]
 enum AlertCommand {
     /// Send a test through every channel at once, and say what the other sides answer
-    Test,
+    Test {
+        /// Send a ping as well, which says that all is well
+        #[arg(long)]
+        ping: bool,
+    },
     // A unit runs it.
     /// Deliver the alerts that wait; what gatehound-alert.service runs
     #[command(hide = true)]
     Send,
+    // Another one does.
+    /// Send the ping of a gateway that works; what gatehound-ping.service runs
+    #[command(hide = true)]
+    Ping,
 }
 
 /// Reads the arguments and does what they ask.
@@ -244,7 +252,8 @@ impl Cli {
             } => tidy::command(folder, keep, max_size, dry_run),
             Command::Config(ConfigCommand::Show) => config::show(&sources),
             Command::Config(ConfigCommand::Check) => config::check(sources),
-            Command::Alert(AlertCommand::Test) => alert::test(&sources),
+            Command::Alert(AlertCommand::Test { ping }) => alert::test(&sources, ping),
+            Command::Alert(AlertCommand::Ping) => alert::ping(&sources),
             Command::Alert(AlertCommand::Send) => alert::send(&sources),
             Command::Config(ConfigCommand::List) => snapshots::list(&sources),
             Command::Config(ConfigCommand::Diff { generation }) => {

@@ -1,9 +1,9 @@
-//! The daemon's part in alerts: it puts them into the queue and has systemd start what delivers them.
+//! The daemon's part in alerts and pings: it puts alerts into the queue, and has systemd start what delivers them.
 //!
-//! Owns when that unit is started, and that neither a dead disk nor a silent bus delays a round by more than a second.
-//! Which alert is due is `decide::alert`'s business; no alert is delivered here.
+//! Owns when those units are started, and that neither a dead disk nor a silent bus delays a round by more than a second.
+//! Which alert is due is `decide::alert`'s business; nothing is delivered here.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 use crate::{
     act::{
@@ -14,13 +14,16 @@ use crate::{
         ALERT_LIMIT, State,
         alert::{Told, due},
         facts::Monotonic,
-        settings::AlertSettings,
+        settings::{AlertSettings, PingSettings},
     },
     line::Line,
 };
 
 /// When the queue is looked at again after the unit was started: an alert may have come while it was just ending.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// A round comes early or late by what its probes take; a ping due within this part of its interval goes with it.
+const EARLY: u32 = 10;
 
 /// Alerts on their way out of the daemon.
 pub(super) struct Alerts {
@@ -33,6 +36,29 @@ pub(super) struct Alerts {
     look_at: Option<Monotonic>,
     /// What was said to be wrong with starting the unit; said once.
     complained: bool,
+    ping: Ping,
+}
+
+/// The sign of life on its way out.
+struct Ping {
+    /// The unit that sends it.
+    unit: String,
+    /// When it was last to be sent.
+    last: Option<Monotonic>,
+    /// It was said that the unit is not started.
+    complained: bool,
+}
+
+/// What a round has to tell of.
+pub(super) struct Round<'a> {
+    /// The policy's memory after it.
+    pub(super) state: &'a State,
+    /// The gateway's unit.
+    pub(super) gateway: &'a str,
+    /// Whether systemd was told that all probes passed.
+    pub(super) vouched: bool,
+    /// When it ended.
+    pub(super) now: Monotonic,
 }
 
 impl Alerts {
@@ -43,68 +69,74 @@ impl Alerts {
         profile: Option<&str>,
         now: Monotonic,
     ) -> Self {
+        let unit = |what: &str| match profile {
+            None => format!("gatehound-{what}.service"),
+            Some(profile) => format!("gatehound-{what}@{profile}.service"),
+        };
         Self {
             told,
             state_folder,
-            unit: profile.map_or_else(
-                || "gatehound-alert.service".to_owned(),
-                |profile| format!("gatehound-alert@{profile}.service"),
-            ),
+            unit: unit("alert"),
             look_at: Some(now),
             complained: false,
+            ping: Ping {
+                unit: unit("ping"),
+                last: None,
+                complained: false,
+            },
         }
     }
 
-    /// After a round: queues what is due and has it delivered. Returns what went wrong, to be told once.
-    pub(super) fn after(
-        &mut self,
-        settings: &AlertSettings,
-        state: &State,
-        gateway: &str,
-        now: Monotonic,
-    ) -> Option<Line> {
-        if !settings.is_on() {
-            return None;
+    /// After a round: has told what is due. Returns what went wrong, to be told once.
+    pub(super) fn after(&mut self, settings: &AlertSettings, round: &Round<'_>) -> Option<Line> {
+        let busy = if settings.is_on() {
+            self.tell(settings, round)
+        } else {
+            ControlFlow::Continue(())
+        };
+        match busy {
+            ControlFlow::Break(wrong) => wrong,
+            // Only in a round that waited for nothing else, so that both together take no longer than one.
+            ControlFlow::Continue(()) => self.ping.after(&settings.ping, round),
         }
+    }
+
+    /// Queues the alert that is due and has it delivered; breaks off where disk or bus were waited for.
+    fn tell(&mut self, settings: &AlertSettings, round: &Round<'_>) -> ControlFlow<Option<Line>> {
+        let now = round.now;
         let folder = match &self.state_folder {
             Ok(folder) => folder.clone(),
-            Err(why) => return self.complain(&format!("{why}; no alerts")),
+            Err(why) => {
+                let text = format!("{why}; no alerts");
+                return ControlFlow::Break(self.complain(&text));
+            }
         };
-        let (told, alert) = due(
-            settings,
-            std::mem::take(&mut self.told),
-            state,
-            gateway,
-            now,
-        );
+        let told = std::mem::take(&mut self.told);
+        let (told, alert) = due(settings, told, round.state, round.gateway, now);
         // Told even if the disk takes it not: whoever tries in each round waits for a dead disk in each.
         self.told = told;
         if let Some(alert) = alert {
             if let Err(why) = alerts::queue(&folder, &alert, ALERT_LIMIT) {
                 let kind = alert.kind.name();
-                return Some(Line::new(&format!("{why}; nobody is told: {kind}")));
+                let text = format!("{why}; nobody is told: {kind}");
+                return ControlFlow::Break(Some(Line::new(&text)));
             }
-            return self.start(now);
+            return ControlFlow::Break(self.start(now));
         }
         if self.look_at.is_none_or(|at| now < at) {
-            return None;
+            return ControlFlow::Continue(());
         }
         self.look_at = None;
-        if alerts::is_waiting(&folder, ALERT_LIMIT) {
+        ControlFlow::Break(if alerts::is_waiting(&folder, ALERT_LIMIT) {
             self.start(now)
         } else {
             None
-        }
+        })
     }
 
-    /// Asks systemd for it and waits for nothing but its answer that it will.
-    ///
-    /// Over a connection of its own, so that the jobs of the gateway's unit are not mixed up with it.
     fn start(&mut self, now: Monotonic) -> Option<Line> {
         self.look_at = Some(now + AGAIN);
-        let asked = UserManager::new(None, ALERT_LIMIT)
-            .and_then(|mut manager| manager.start(&self.unit).map(drop));
-        match asked {
+        match start(&self.unit) {
             Ok(()) => {
                 self.complained = false;
                 None
@@ -121,5 +153,61 @@ impl Alerts {
     fn complain(&mut self, text: &str) -> Option<Line> {
         let first = !std::mem::replace(&mut self.complained, true);
         first.then(|| Line::new(text))
+    }
+}
+
+impl Ping {
+    /// Has the sign of life sent, if this round is one and it is time for it.
+    fn after(&mut self, settings: &PingSettings, round: &Round<'_>) -> Option<Line> {
+        if !settings.is_on() || !round.vouched || !self.is_due(settings.interval, round.now) {
+            return None;
+        }
+        // Also if it fails: whoever tries in each round waits for a silent bus in each.
+        self.last = Some(round.now);
+        let why = match start(&self.unit) {
+            Ok(()) => {
+                self.complained = false;
+                return None;
+            }
+            Err(ManagerError::Refused { message, .. }) => {
+                format!("no ping is sent: {message}; run gatehound install")
+            }
+            Err(why) => format!("no ping is sent: {why}"),
+        };
+        let first = !std::mem::replace(&mut self.complained, true);
+        first.then(|| Line::new(&why))
+    }
+
+    fn is_due(&self, interval: Duration, now: Monotonic) -> bool {
+        self.last
+            .is_none_or(|last| interval - interval / EARLY <= now.since(last))
+    }
+}
+
+/// Asks systemd for a unit and waits for nothing but its answer that it will.
+///
+/// Over a connection of its own, so that the jobs of the gateway's unit are not mixed up with it.
+fn start(unit: &str) -> Result<(), ManagerError> {
+    UserManager::new(None, ALERT_LIMIT)?.start(unit).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ping_is_due_once_in_its_interval_whatever_the_probes_take() {
+        let mut ping = Ping {
+            unit: "gatehound-ping.service".to_owned(),
+            last: None,
+            complained: false,
+        };
+        let minute = Duration::from_secs(60);
+        let at = |millis: u64| Monotonic(millis * 1000);
+        assert!(ping.is_due(minute, at(5)));
+        ping.last = Some(at(5));
+        assert!(!ping.is_due(minute, at(30_005)));
+        assert!(ping.is_due(minute, at(59_900)), "a round that is early");
+        assert!(ping.is_due(minute, at(90_000)));
     }
 }

@@ -51,7 +51,7 @@ use crate::{
         wall_clock,
     },
 };
-use alerts::Alerts;
+use alerts::{Alerts, Round};
 use look::{Seen, Senses};
 use metrics::Metrics;
 
@@ -299,6 +299,8 @@ struct Daemon {
     unsaved: Option<Line>,
     /// Why the manager was not told when it was last to be, if it was not.
     untold: Option<Line>,
+    /// Whether the last round vouched.
+    vouched: bool,
     leaving: bool,
 }
 
@@ -359,6 +361,7 @@ impl Daemon {
             warned: Vec::new(),
             unsaved: None,
             untold: None,
+            vouched: false,
             leaving: false,
         };
         daemon.senses.kept = daemon.store().map(|store| {
@@ -468,6 +471,7 @@ impl Daemon {
                 self.proof = proof(&seen);
                 self.place = seen.found.place();
                 let health = seen.look.health.clone();
+                self.vouched = false;
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
                 self.alert();
                 self.publish(&health);
@@ -485,10 +489,13 @@ impl Daemon {
     /// The queue comes before the memory of it: a successor tells it rather twice than never.
     fn alert(&mut self) {
         let now = self.senses.clock.now();
-        let settings = &self.settings.alert;
-        let failed = self
-            .alerts
-            .after(settings, &self.state, &self.senses.unit, now);
+        let round = Round {
+            state: &self.state,
+            gateway: &self.senses.unit,
+            vouched: self.vouched,
+            now,
+        };
+        let failed = self.alerts.after(&self.settings.alert, &round);
         self.save();
         if let Some(why) = failed {
             self.warn(why);
@@ -657,6 +664,7 @@ impl Daemon {
         }
         let status = self.status();
         if matches!(watchdog, Watchdog::Vouch | Watchdog::VouchAndRestore) {
+            self.vouched = true;
             self.metrics.vouched = Some(wall_clock::now());
         }
         match notifier.tell(watchdog, &status) {

@@ -182,6 +182,39 @@ pub struct AlertSettings {
     pub command: Vec<String>,
     /// A URL that is told.
     pub webhook: Webhook,
+    /// A URL that is asked for as long as all is well.
+    pub ping: PingSettings,
+}
+
+/// A dead man's switch: whoever owns the URL raises the alarm when nobody asks for it any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PingSettings {
+    /// The URL, if there is no secret in it.
+    pub url: Option<String>,
+    /// The name of the systemd credential that holds the URL.
+    pub url_credential: Option<String>,
+    /// Time from one ping to the next.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+}
+
+impl PingSettings {
+    /// Whether there is a URL.
+    pub fn is_on(&self) -> bool {
+        self.url.is_some() || self.url_credential.is_some()
+    }
+}
+
+impl Default for PingSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_credential: None,
+            // What such services are usually set to expect at the most often.
+            interval: Duration::from_secs(60),
+        }
+    }
 }
 
 /// A URL that is told, by POST.
@@ -242,6 +275,7 @@ impl Default for AlertSettings {
             timeout: Duration::from_secs(15),
             command: Vec::new(),
             webhook: Webhook::default(),
+            ping: PingSettings::default(),
         }
     }
 }
@@ -367,6 +401,7 @@ impl Settings {
             ("patience.interval", Some(self.patience.interval)),
             ("pause.default", Some(self.pause.default)),
             ("alert.timeout", Some(self.alert.timeout)),
+            ("alert.ping.interval", Some(self.alert.ping.interval)),
         ];
         let may_be_zero = [
             ("debounce", self.debounce),
@@ -455,7 +490,6 @@ impl Settings {
     }
 
     fn validate_alert(&self) -> Result<(), Invalid> {
-        let hidden = || "(hidden)".to_owned();
         let Webhook {
             url,
             url_credential,
@@ -463,6 +497,7 @@ impl Settings {
             chat,
             body,
         } = &self.alert.webhook;
+        let ping = &self.alert.ping;
         if MAX_ALERT_TIMEOUT < self.alert.timeout {
             let right = "must not be longer than 1min: others wait behind it";
             return Err(Invalid::span("alert.timeout", self.alert.timeout, right));
@@ -474,17 +509,10 @@ impl Settings {
             let value = format!("[{program:?}, ...]");
             return Err(Invalid::new("alert.command", value, right));
         }
-        if url.as_deref().is_some_and(|url| !is_url(url)) {
-            let right = "must be a URL that begins with https:// or http://";
-            return Err(Invalid::new("alert.webhook.url", hidden(), right));
-        }
-        if let Some(name) = url_credential
-            && (url.is_some() || name.is_empty() || name.contains(|c: char| !is_credential(c)))
-        {
-            let right = "must be the name of a credential, such as \"alert-url\", and go without alert.webhook.url";
-            let value = format!("{name:?}");
-            return Err(Invalid::new("alert.webhook.url_credential", value, right));
-        }
+        let keys = ["alert.webhook.url", "alert.webhook.url_credential"];
+        validate_url(keys, url.as_deref(), url_credential.as_deref())?;
+        let keys = ["alert.ping.url", "alert.ping.url_credential"];
+        validate_url(keys, ping.url.as_deref(), ping.url_credential.as_deref())?;
         if *preset == Preset::Telegram && chat.is_none() && body.is_none() {
             let right = "must be the id of the chat, because alert.webhook.preset is \"telegram\"";
             return Err(Invalid::new("alert.webhook.chat", "unset", right));
@@ -495,7 +523,7 @@ impl Settings {
         {
             let right = "must be JSON once {{text}}, {{title}}, {{kind}}, {{unit}}, {{host}}, {{incident}}, \
                          {{phase}}, {{reason}} and {{time}} in its strings are filled in, and have no others";
-            return Err(Invalid::new("alert.webhook.body", hidden(), right));
+            return Err(Invalid::new("alert.webhook.body", HIDDEN, right));
         }
         Ok(())
     }
@@ -523,6 +551,30 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// What stands in the place of a value that may be a secret.
+const HIDDEN: &str = "(hidden)";
+
+/// A URL, or the name of the credential that holds it; their keys in this order.
+fn validate_url(
+    [key, credential_key]: [&'static str; 2],
+    url: Option<&str>,
+    credential: Option<&str>,
+) -> Result<(), Invalid> {
+    if url.is_some_and(|url| !is_url(url)) {
+        let right = "must be a URL that begins with https:// or http://";
+        return Err(Invalid::new(key, HIDDEN, right));
+    }
+    if let Some(name) = credential
+        && (url.is_some() || name.is_empty() || name.contains(|c: char| !is_credential(c)))
+    {
+        let right = format!(
+            "must be the name of a credential, such as \"alert-url\", and go without {key}"
+        );
+        return Err(Invalid::new(credential_key, format!("{name:?}"), right));
+    }
+    Ok(())
 }
 
 impl Invalid {
@@ -795,6 +847,25 @@ mod tests {
         for name in ["openclaw-gateway-work.service", "a@b\\x2dc.service"] {
             accepted(|s| s.gateway.unit = Some(name.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_ping_has_one_url_and_an_interval() {
+        let url = || Some("https://hc-ping.com/uuid".to_owned());
+        accepted(|s| s.alert.ping.url = url());
+        accepted(|s| s.alert.ping.url_credential = Some("ping-url".to_owned()));
+        let wrong = refused("alert.ping.url", |s| {
+            s.alert.ping.url = Some("hc-ping.com".to_owned());
+        });
+        assert_eq!(wrong.value, "(hidden)");
+        let both = refused("alert.ping.url_credential", |s| {
+            s.alert.ping.url = url();
+            s.alert.ping.url_credential = Some("ping-url".to_owned());
+        });
+        assert!(both.right.ends_with("without alert.ping.url"), "{both:?}");
+        refused("alert.ping.interval", |s| {
+            s.alert.ping.interval = Duration::ZERO;
+        });
     }
 
     #[test]

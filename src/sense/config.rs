@@ -89,8 +89,9 @@ pub struct Shown {
     pub origin: String,
 }
 
-/// Keys whose values are nobody's business: a webhook's URL lets whoever has it write there.
-const SECRETS: [&str; 1] = ["alert.webhook.url"];
+/// Keys whose values are nobody's business: a webhook's URL lets whoever has it write there,
+/// and a ping's lets them say that all is well.
+const SECRETS: [&str; 2] = ["alert.webhook.url", "alert.ping.url"];
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -350,6 +351,8 @@ fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
         .keys()
         .filter_map(|key| Some(key.rsplit_once('.')?.0))
         .collect();
+    // A table's keys stand on both sides of the tables in it.
+    tables.sort_unstable();
     tables.dedup();
     tables
 }
@@ -358,7 +361,7 @@ fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
 fn wanted(key: &str) -> &'static str {
     match key {
         "gateway" | "probe" | "patience" | "stop_timeout" | "forced_stops" | "pause" | "alert"
-        | "alert.webhook" | "config" | "metrics" => {
+        | "alert.ping" | "alert.webhook" | "config" | "metrics" => {
             "not a table; put its keys below it, as gatehound.toml(5) shows"
         }
         "backoff" => r#"not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
@@ -370,7 +373,8 @@ fn wanted(key: &str) -> &'static str {
             r#"not a list of strings; write one such as ["/usr/bin/notify-send", "Gatehound"]"#
         }
         "alert.webhook.url" => r#"not a URL; write one such as "https://ntfy.sh/my-topic""#,
-        "alert.webhook.url_credential" => {
+        "alert.ping.url" => r#"not a URL; write one such as "https://hc-ping.com/UUID""#,
+        "alert.webhook.url_credential" | "alert.ping.url_credential" => {
             r#"not the name of a credential; write one such as "alert-url""#
         }
         "alert.webhook.preset" => {

@@ -14,9 +14,10 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
+use crate::journal::{Journal, Record};
 use crate::place;
-use crate::rig::{PATIENCE, Rig, Setup, quoted, systemctl, wait_until, write};
-use crate::watched::{FAST, event, wait_until_failing, wait_until_recovered};
+use crate::rig::{PATIENCE, Rig, Setup, quoted, systemctl, try_systemctl, wait_until, write};
+use crate::watched::{FAST, event, from_systemd, wait_until_failing, wait_until_recovered};
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
@@ -26,38 +27,52 @@ pub fn trials() -> Vec<Trial> {
             told,
         ),
         ("a_receiver_that_hangs_delays_no_recovery", hanging),
+        ("pings_go_out_while_the_gateway_works_and_only_then", pings),
         (
-            "without_the_unit_that_delivers_alerts_the_gateway_is_brought_back_all_the_same",
+            "a_ping_that_hangs_or_fails_harms_nothing_and_is_told_once",
+            failing_pings,
+        ),
+        (
+            "without_the_units_that_deliver_alerts_and_pings_the_gateway_is_brought_back_all_the_same",
             without_unit,
         ),
     ];
     crate::named(list)
 }
 
-/// A vouching Gatehound with the short settings, whose alerts are delivered by a unit of the trial's own.
+/// A vouching Gatehound with the short settings, whose alerts and pings are sent by units of the trial's own.
 struct Alerting {
     rig: Rig,
+    /// What delivers alerts.
     unit: String,
+    /// What sends pings.
+    ping: String,
 }
 
 impl Alerting {
-    /// `alert` are lines of the table `alert`, `service` of the drop-in of the unit.
+    /// `alert` are lines of the table `alert`, `service` of the drop-in of the unit that delivers.
     fn new(alert: &str, service: &str) -> Self {
         let this = Self::stopped(alert);
-        let unit = fs::read_to_string(place::file("units/gatehound-alert@.service"));
-        let unit = unit.expect("the shipped unit");
-        let arguments = unit
+        this.install("gatehound-alert@.service", &this.unit, service);
+        this.install("gatehound-ping@.service", &this.ping, "");
+        this.start();
+        this
+    }
+
+    /// Installs a shipped template under an instance's own name, with the program under test.
+    fn install(&self, template: &str, unit: &str, service: &str) {
+        let text = fs::read_to_string(place::file(&format!("units/{template}")));
+        let text = text.expect("the shipped unit");
+        let arguments = text
             .lines()
             .find_map(|line| line.strip_prefix("ExecStart=%h/.local/bin/gatehound"))
             .expect("the shipped unit's ExecStart=");
         let program = quoted(&place::file("gatehound"));
-        write(&this.rig.unit_path(&this.unit), &unit);
+        write(&self.rig.unit_path(unit), &text);
         write(
-            &this.drop_ins().join("e2e.conf"),
+            &self.drop_ins(unit).join("e2e.conf"),
             &format!("[Service]\nExecStart=\nExecStart={program}{arguments}\n{service}\n"),
         );
-        this.start();
-        this
     }
 
     fn stopped(alert: &str) -> Self {
@@ -66,7 +81,8 @@ impl Alerting {
             ..Setup::default()
         });
         let unit = format!("gatehound-alert@{}.service", rig.profile);
-        Self { rig, unit }
+        let ping = format!("gatehound-ping@{}.service", rig.profile);
+        Self { rig, unit, ping }
     }
 
     fn start(&self) {
@@ -77,8 +93,8 @@ impl Alerting {
             .wait_for("a healthy gateway", PATIENCE, event("healthy"));
     }
 
-    fn drop_ins(&self) -> PathBuf {
-        self.rig.unit_path(&format!("{}.d", self.unit))
+    fn drop_ins(&self, unit: &str) -> PathBuf {
+        self.rig.unit_path(&format!("{unit}.d"))
     }
 
     fn state(&self) -> PathBuf {
@@ -95,9 +111,11 @@ impl Alerting {
 impl Drop for Alerting {
     fn drop(&mut self) {
         systemctl(&["stop", &self.rig.gatehound]);
-        systemctl(&["stop", &self.unit]);
-        let _ = fs::remove_file(self.rig.unit_path(&self.unit));
-        let _ = fs::remove_dir_all(self.drop_ins());
+        for unit in [&self.unit, &self.ping] {
+            try_systemctl(&["stop", unit]);
+            let _ = fs::remove_file(self.rig.unit_path(unit));
+            let _ = fs::remove_dir_all(self.drop_ins(unit));
+        }
         let _ = fs::remove_dir_all(self.state());
     }
 }
@@ -200,20 +218,110 @@ fn hanging() {
     assert_eq!(rig.property(&alerting.unit, "ActiveState"), "activating");
 }
 
-fn without_unit() {
-    let alerting = Alerting::stopped("[alert]\ncommand = [\"/bin/true\"]");
+/// Answers one request that has no body.
+fn asked(mut stream: TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    while !text.ends_with(b"\r\n\r\n") {
+        let length = stream.read(&mut buffer).expect("a request");
+        assert_ne!(length, 0, "a request that ends early");
+        text.extend_from_slice(&buffer[..length]);
+    }
+    let head = "Content-Length: 0\r\nConnection: close";
+    write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n").expect("an answer");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn ping_to(port: u16) -> String {
+    format!(
+        "[alert]\ntimeout = \"1min\"\n[alert.ping]\nurl = \"http://127.0.0.1:{port}/s3cr3t\"\ninterval = \"1s\""
+    )
+}
+
+fn pings() {
+    let (port, received) = receiver(asked);
+    let alerting = Alerting::new(&ping_to(port), "");
     let rig = &alerting.rig;
-    // Whatever template is installed for this user, this instance has no unit.
-    let mask = rig.unit_path(&alerting.unit);
-    std::os::unix::fs::symlink("/dev/null", &mask).expect("a masked unit");
+    let journal = Journal::follow(&[&alerting.ping]);
+    for _ in 0..2 {
+        let request = received.recv_timeout(PATIENCE).expect("a ping");
+        assert!(request.starts_with("GET /s3cr3t HTTP/1.1\r\n"), "{request}");
+    }
+    rig.mode("blocked");
+    let failing = wait_until_failing(rig, PATIENCE, "blocked").monotonic();
+    let recovered = wait_until_recovered(rig, PATIENCE, "by-restart").monotonic();
+    // The manager forgets when it started a unit that is over; the journal does not.
+    let started = |record: &Record| from_systemd("Started ")(record);
+    journal.wait_for("a ping of the new run", PATIENCE, |record| {
+        started(record) && recovered < record.monotonic()
+    });
+    let all = journal.all();
+    let meanwhile: Vec<String> = all
+        .iter()
+        .filter(|one| started(one) && (failing..recovered).contains(&one.monotonic()))
+        .map(Record::to_string)
+        .collect();
+    assert!(meanwhile.is_empty(), "{meanwhile:?}");
+}
+
+fn failing_pings() {
+    let (port, received) = receiver(|stream| stream);
+    let alerting = Alerting::new(&ping_to(port), "");
+    let rig = &alerting.rig;
+    let last = || rig.property(&rig.gatehound, "WatchdogTimestampMonotonic");
+    let rounds = |count| {
+        for _ in 0..count {
+            let before = last();
+            wait_until("the next vouch", PATIENCE, || last() != before);
+        }
+    };
+    // Held open to the end, so that the ping hangs all the while.
+    let _connection = received.recv_timeout(PATIENCE).expect("a connection");
+    rounds(2);
+    rig.mode("blocked");
+    wait_until_recovered(rig, PATIENCE, "by-restart");
+    assert_eq!(rig.property(&alerting.ping, "ActiveState"), "active");
+    let journal = Journal::follow(&[&alerting.ping]);
+    // Nobody listens at port 1.
+    rig.settings(&format!("{FAST}\n{}", ping_to(1)));
+    systemctl(&["reload", &rig.gatehound]);
+    systemctl(&["stop", &alerting.ping]);
+    let failed = |record: &Record| record.message().starts_with("failed     ping: ");
+    let said = journal.wait_for("the failure", PATIENCE, failed);
+    assert!(!said.message().contains("s3cr3t"), "{said}");
+    rounds(4);
+    let all = journal.all();
+    assert_eq!(all.iter().filter(|one| failed(one)).count(), 1);
+    assert_eq!(rig.property(&alerting.ping, "Result"), "success");
+    let doctor = rig.gatehound(&["doctor"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.contains("it is not taken: "), "{doctor}");
+    let all = rig.journal.all();
+    assert_eq!(all.iter().filter(|one| event("warning")(one)).count(), 0);
+}
+
+fn without_unit() {
+    let alerting = Alerting::stopped(
+        "[alert]\ncommand = [\"/bin/true\"]\n[alert.ping]\nurl = \"http://127.0.0.1:1/\"\ninterval = \"1s\"",
+    );
+    let rig = &alerting.rig;
+    // Whatever templates are installed for this user, these instances have no unit.
+    for unit in [&alerting.unit, &alerting.ping] {
+        let mask = rig.unit_path(unit);
+        std::os::unix::fs::symlink("/dev/null", &mask).expect("a masked unit");
+    }
     alerting.start();
     rig.mode("blocked");
     wait_until_recovered(rig, PATIENCE, "by-restart");
     wait_until("both alerts", PATIENCE, || alerting.waiting() == 2);
-    rig.journal
-        .wait_for("a warning", Duration::from_secs(5), |record| {
-            event("warning")(record) && record.message().contains("run gatehound install")
-        });
+    for what in ["alerts wait in the queue: ", "no ping is sent: "] {
+        rig.journal
+            .wait_for("a warning", Duration::from_secs(5), |record| {
+                let text = record.message();
+                let told = text.starts_with(what) && text.ends_with("; run gatehound install");
+                event("warning")(record) && told
+            });
+    }
     systemctl(&["stop", &rig.gatehound]);
     rig.journal
         .wait_for("the end of the watch", PATIENCE, event("leaving"));
@@ -223,5 +331,5 @@ fn without_unit() {
         .iter()
         .filter(|one| event("warning")(one))
         .count();
-    assert_eq!(warnings, 1, "said once, not with each alert");
+    assert_eq!(warnings, 2, "said once, not with each alert and ping");
 }

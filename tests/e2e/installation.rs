@@ -50,12 +50,14 @@ fn home(path: &str) -> PathBuf {
 }
 
 /// What `install` puts into place, in the home.
-const INSTALLED: [&str; 10] = [
+const INSTALLED: [&str; 12] = [
     ".local/bin/gatehound",
     ".config/systemd/user/gatehound.service",
     ".config/systemd/user/gatehound@.service",
     ".config/systemd/user/gatehound-alert.service",
     ".config/systemd/user/gatehound-alert@.service",
+    ".config/systemd/user/gatehound-ping.service",
+    ".config/systemd/user/gatehound-ping@.service",
     ".config/systemd/user/gatehound-tidy.service",
     ".config/systemd/user/gatehound-tidy.timer",
     ".local/share/man/man1/gatehound.1",

@@ -400,7 +400,7 @@ pub fn systemctl(arguments: &[&str]) -> String {
 }
 
 /// Calls the user manager where a refusal, of a unit that is not there, is as good.
-fn try_systemctl(arguments: &[&str]) -> Option<Output> {
+pub fn try_systemctl(arguments: &[&str]) -> Option<Output> {
     Command::new("systemctl")
         .arg("--user")
         .args(arguments)
