@@ -215,7 +215,7 @@ fn the_policy_is_pure() {
 const ADAPTERS: [(&str, &[&str]); 17] = [
     ("jiff", &["src/sense/wall_clock.rs"]),
     ("ureq", &["src/act/webhook.rs", "src/sense/http.rs"]),
-    ("zbus", &["src/act/manager/"]),
+    ("zbus", &["src/act/desktop.rs", "src/act/manager/"]),
     ("zbus_systemd", &["src/act/manager/"]),
     ("zruntime", &["src/act/manager/"]),
     ("futures_core", &["src/act/manager/"]),

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod crontab;
+pub mod desktop;
 pub mod files;
 pub mod incidents;
 pub mod journal;

@@ -13,6 +13,7 @@ use anyhow::{anyhow, bail};
 use crate::{
     act::{
         alerts::{self, MAX_AGE, Queued},
+        desktop::{self, DesktopError},
         ping, webhook,
     },
     decide::{
@@ -38,6 +39,7 @@ const MAX_OUTPUT: usize = 4 * 1024;
 /// A way to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Channel {
+    Desktop,
     Webhook,
     Command,
 }
@@ -45,6 +47,7 @@ enum Channel {
 impl Channel {
     fn name(self) -> &'static str {
         match self {
+            Self::Desktop => "desktop",
             Self::Webhook => "webhook",
             Self::Command => "command",
         }
@@ -52,17 +55,52 @@ impl Channel {
 
     /// Those that are set.
     fn all(settings: &AlertSettings) -> Vec<Self> {
+        let desktop = settings.desktop.then_some(Self::Desktop);
         let webhook = settings.webhook.is_on().then_some(Self::Webhook);
         let command = (!settings.command.is_empty()).then_some(Self::Command);
-        webhook.into_iter().chain(command).collect()
+        [desktop, webhook, command].into_iter().flatten().collect()
     }
 
     /// Delivers one message, and says what the other side answered.
-    fn deliver(self, settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
+    fn deliver(
+        self,
+        settings: &AlertSettings,
+        message: &Message,
+        runtime: Option<&Path>,
+    ) -> Result<Line, Refusal> {
         match self {
-            Self::Webhook => post(settings, message),
-            Self::Command => run(settings, message),
+            Self::Desktop => show(settings, message, runtime),
+            Self::Webhook => post(settings, message).map_err(Refusal::Away),
+            Self::Command => run(settings, message).map_err(Refusal::Away),
         }
+    }
+}
+
+/// Why a channel did not take a message.
+enum Refusal {
+    /// It may take it another time.
+    Away(Line),
+    /// Nobody is there, and whoever comes is told by the next reminder.
+    Nobody(Line),
+}
+
+impl Refusal {
+    fn why(self) -> Line {
+        match self {
+            Self::Away(why) | Self::Nobody(why) => why,
+        }
+    }
+}
+
+fn show(
+    settings: &AlertSettings,
+    message: &Message,
+    runtime: Option<&Path>,
+) -> Result<Line, Refusal> {
+    match desktop::show(None, &message.notice(), runtime, settings.timeout) {
+        Ok(()) => Ok("shown".into()),
+        Err(DesktopError::NoDesktop(why)) => Err(Refusal::Nobody(why)),
+        Err(DesktopError::Failed(why)) => Err(Refusal::Away(why)),
     }
 }
 
@@ -118,15 +156,17 @@ pub(super) fn test(sources: &Sources, ping: bool) -> anyhow::Result<ExitCode> {
     let settings = settings.alert;
     if !settings.is_on() && !settings.ping.is_on() {
         bail!(
-            "nobody is to be told; set alert.webhook, alert.command or alert.ping, see gatehound.toml(5)"
+            "nobody is to be told; set alert.desktop, alert.webhook, alert.command or alert.ping, see gatehound.toml(5)"
         );
     }
     let time = wall_clock::local(wall_clock::now());
     let message = Message::new(&Alert::test(&unit), &host(), &time, Duration::ZERO);
+    let runtime = folders::runtime(&sources.variables, sources.profile.as_deref()).ok();
     let mut failed = false;
     for channel in Channel::all(&settings) {
         let name = channel.name();
-        failed |= !is_delivered(name, channel.deliver(&settings, &message));
+        let answer = channel.deliver(&settings, &message, runtime.as_deref());
+        failed |= !is_delivered(name, answer.map_err(Refusal::why));
     }
     match (settings.ping.is_on(), ping) {
         (true, true) => failed |= !is_delivered("ping", ask(&settings)),
@@ -181,6 +221,7 @@ pub(super) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
     };
     let mut sender = Sender {
         settings,
+        runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
         host: host(),
         silent: Vec::new(),
     };
@@ -208,6 +249,7 @@ fn next(folder: &Path, seen: &[PathBuf]) -> Option<PathBuf> {
 /// One run over the queue.
 struct Sender {
     settings: AlertSettings,
+    runtime: Option<PathBuf>,
     host: Line,
     /// Channels that failed in this run: one that is away would cost its whole time limit for each alert.
     silent: Vec<Channel>,
@@ -253,12 +295,16 @@ impl Sender {
                 left = true;
                 continue;
             }
-            match channel.deliver(&self.settings, &message) {
+            match channel.deliver(&self.settings, &message, self.runtime.as_deref()) {
                 Ok(answer) => {
                     say!("delivered  {name}: {}: {answer}", message.line());
                     queued.delivered.push(name.to_owned());
                 }
-                Err(why) => {
+                Err(Refusal::Nobody(why)) => {
+                    say!("skipped    {name}: {why}");
+                    queued.delivered.push(name.to_owned());
+                }
+                Err(Refusal::Away(why)) => {
                     say!("left       {name}: {why}; trying again in 1 min");
                     self.silent.push(channel);
                     left = true;

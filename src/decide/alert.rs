@@ -413,6 +413,31 @@ impl Message {
         }
     }
 
+    /// What the desktop shows.
+    pub fn notice(&self) -> Notice {
+        // The body may have markup (Desktop Notifications Specification), so that of a foreign text is none.
+        let body = self.text.as_str().replace('&', "&amp;");
+        let body = body.replace('<', "&lt;").replace('>', "&gt;");
+        let (urgency, icon) = match self.kind {
+            Kind::NeedsHuman => (Urgency::Critical, "dialog-error"),
+            Kind::Down | Kind::StillDown | Kind::RolledBack => (Urgency::Normal, "dialog-warning"),
+            Kind::Back | Kind::Paused | Kind::Test => (Urgency::Normal, "dialog-information"),
+        };
+        let place = match self.kind {
+            Kind::Down | Kind::NeedsHuman | Kind::StillDown => Place::Stays,
+            Kind::Back => Place::Last,
+            // That the gateway is back must not hide which configuration it is back with.
+            Kind::RolledBack | Kind::Paused | Kind::Test => Place::Beside,
+        };
+        Notice {
+            summary: self.title.clone(),
+            body,
+            urgency,
+            icon,
+            place,
+        }
+    }
+
     /// The text is the body, and the rest are headers, which have to be ASCII.
     fn ntfy(&self) -> Post {
         let (priority, tag) = self.kind.ntfy();
@@ -428,6 +453,41 @@ impl Message {
             body: self.text.to_string(),
         }
     }
+}
+
+/// What the desktop shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Its first line, in which there is no markup.
+    pub summary: Line,
+    /// Its text, with the characters escaped that are markup.
+    pub body: String,
+    /// How it is shown.
+    pub urgency: Urgency,
+    /// An icon, by the Icon Naming Specification.
+    pub icon: &'static str,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// How a desktop shows something; the numbers are those of the Desktop Notifications Specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// For a few seconds.
+    Normal = 1,
+    /// Until somebody has seen it.
+    Critical = 2,
+}
+
+/// Where something stands on a desktop: of one trouble there is one notification, with the last word about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the place of the one before, and the next one takes its place.
+    Stays,
+    /// In the place of the one before; the next one is about something else.
+    Last,
+    /// In a place of its own.
+    Beside,
 }
 
 /// What is sent to a webhook.

@@ -178,6 +178,8 @@ pub struct AlertSettings {
     /// How long one delivery through one channel may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    /// Whether the user's desktop shows it.
+    pub desktop: bool,
     /// A program with its arguments; the text comes as one more. Empty for none.
     pub command: Vec<String>,
     /// A URL that is told.
@@ -255,7 +257,7 @@ pub enum Preset {
 impl AlertSettings {
     /// Whether anybody is told at all.
     pub fn is_on(&self) -> bool {
-        !self.command.is_empty() || self.webhook.is_on()
+        self.desktop || !self.command.is_empty() || self.webhook.is_on()
     }
 }
 
@@ -273,6 +275,8 @@ impl Default for AlertSettings {
             paused: Duration::from_secs(24 * 60 * 60),
             // A phone network takes seconds; whoever takes longer is tried again.
             timeout: Duration::from_secs(15),
+            // Most gateways run where nobody sits, and there each alert would be in vain.
+            desktop: false,
             command: Vec::new(),
             webhook: Webhook::default(),
             ping: PingSettings::default(),

@@ -370,7 +370,7 @@ fn wanted(key: &str) -> &'static str {
         "gateway.unit" => r#"not the name of a unit; write one such as "openclaw-gateway.service""#,
         "gateway.port" => "not a port; write a number from 1 to 65535",
         "alert.command" => {
-            r#"not a list of strings; write one such as ["/usr/bin/notify-send", "Gatehound"]"#
+            r#"not a list of strings; write one such as ["/usr/local/bin/tell", "me"]"#
         }
         "alert.webhook.url" => r#"not a URL; write one such as "https://ntfy.sh/my-topic""#,
         "alert.ping.url" => r#"not a URL; write one such as "https://hc-ping.com/UUID""#,
@@ -383,7 +383,7 @@ fn wanted(key: &str) -> &'static str {
         "alert.webhook.chat" => r#"not the id of a chat; write one such as "-1001234567890""#,
         "alert.webhook.body" => r#"not a template; write one such as '{"text": "{{text}}"}'"#,
         "gateway.address" => r#"not an IP address; write one such as "127.0.0.1""#,
-        "gateway.tls" => "neither true nor false; write one of them",
+        "gateway.tls" | "alert.desktop" => "neither true nor false; write one of them",
         "forced_stops.limit" => "not a count; write a whole number from 1",
         "config.keep" => "not a count; write a whole number from 1 to 1000",
         "pause.flag_file" => {

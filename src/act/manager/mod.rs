@@ -1,11 +1,12 @@
 //! The systemd user manager, asked and told over D-Bus.
 //!
-//! Owns the words in which Gatehound speaks to it; no zbus type leaves this folder.
+//! Owns the words in which Gatehound speaks to it; no zbus type leaves this folder, but for the connection itself,
+//! over which `act::desktop` speaks as well.
 //! It knows nothing of when or why a unit is stopped or started.
 //!
 //! Methods, properties and signals are those of org.freedesktop.systemd1(5).
 
-mod bus;
+pub(super) mod bus;
 mod error;
 mod jobs;
 mod properties;

@@ -1,0 +1,324 @@
+//! Alerts on the desktop: `gatehound alert` against a session bus of its own and a stand-in for its notifications.
+//!
+//! Needs the program `dbus-daemon` (Debian package dbus-daemon).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::{
+    collections::HashMap,
+    fs,
+    future::pending,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        atomic::{AtomicU32, Ordering::SeqCst},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use gatehound::{
+    act::alerts,
+    decide::alert::{Alert, Kind},
+};
+use tempfile::TempDir;
+use zbus::{Connection, OwnedVariant, connection::Builder, interface};
+
+/// Far more than anything here takes, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const UNIT: &str = "openclaw-gateway.service";
+
+/// A home with a session bus.
+struct Session {
+    folder: TempDir,
+    bus: Child,
+}
+
+impl Session {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Folders of services, which the bus would start: none, as on a machine without a desktop.
+        let config = format!(
+            "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN\" \
+             \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\"><busconfig><type>session</type>\
+             <listen>{}</listen><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
+             <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>",
+            address(&folder)
+        );
+        let file = folder.path().join("bus.conf");
+        fs::write(&file, config).unwrap();
+        let mut bus = Command::new("dbus-daemon")
+            .args(["--nofork", "--nopidfile", "--print-address"])
+            .arg(format!("--config-file={}", file.display()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dbus-daemon starts (apt install dbus-daemon)");
+        let mut line = String::new();
+        BufReader::new(bus.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(line.starts_with("unix:path="), "{line}");
+        fs::create_dir_all(folder.path().join("config/gatehound")).unwrap();
+        fs::create_dir_all(folder.path().join("run/gatehound")).unwrap();
+        let session = Self { folder, bus };
+        session.set("alert.desktop = true");
+        session
+    }
+
+    fn set(&self, settings: &str) {
+        let path = self.folder.path().join("config/gatehound/config.toml");
+        fs::write(path, settings).unwrap();
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state/gatehound")
+    }
+
+    fn queue(&self, kind: Kind, text: &str) {
+        let alert = Alert {
+            kind,
+            text: text.into(),
+            ..Alert::test(UNIT)
+        };
+        alerts::queue(&self.state(), &alert, PATIENCE).unwrap();
+    }
+
+    fn waiting(&self) -> usize {
+        alerts::waiting(&alerts::folder(&self.state())).len()
+    }
+
+    /// Holds the exit status and says what was said.
+    #[track_caller]
+    fn alert(&self, what: &str, status: i32) -> String {
+        let path = |name: &str| self.folder.path().join(name);
+        let output = Command::new(env!("CARGO_BIN_EXE_gatehound"))
+            .args(["alert", what])
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("XDG_CONFIG_HOME", path("config"))
+            .env("XDG_STATE_HOME", path("state"))
+            .env("XDG_RUNTIME_DIR", path("run"))
+            .env("DBUS_SESSION_BUS_ADDRESS", address(&self.folder))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        said
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.bus.kill();
+        let _ = self.bus.wait();
+    }
+}
+
+fn address(folder: &TempDir) -> String {
+    format!("unix:path={}/bus", folder.path().display())
+}
+
+/// What a desktop was asked to show.
+#[derive(Debug)]
+struct Shown {
+    application: String,
+    replaces: u32,
+    icon: String,
+    summary: String,
+    body: String,
+    actions: usize,
+    urgency: u8,
+    expires: i32,
+}
+
+/// A stand-in for the desktop, served by a thread of its own until its connection closes.
+struct Desktop {
+    connection: Connection,
+    shown: Receiver<Shown>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Notifications {
+    shown: Sender<Shown>,
+    last: AtomicU32,
+    hangs: bool,
+}
+
+#[interface(name = "org.freedesktop.Notifications")]
+impl Notifications {
+    #[allow(clippy::too_many_arguments)]
+    async fn notify(
+        &self,
+        application: String,
+        replaces: u32,
+        icon: String,
+        summary: String,
+        body: String,
+        actions: Vec<String>,
+        hints: HashMap<String, OwnedVariant>,
+        expires: i32,
+    ) -> u32 {
+        let shown = Shown {
+            application,
+            replaces,
+            icon,
+            summary,
+            body,
+            actions: actions.len(),
+            urgency: *hints["urgency"].downcast_ref::<&u8>().unwrap(),
+            expires,
+        };
+        self.shown.send(shown).unwrap();
+        if self.hangs {
+            pending::<()>().await;
+        }
+        match replaces {
+            0 => self.last.fetch_add(1, SeqCst) + 1,
+            replaces => replaces,
+        }
+    }
+}
+
+impl Desktop {
+    /// One whose notifications are numbered from `first`.
+    fn start(session: &Session, first: u32, hangs: bool) -> Self {
+        let address = address(&session.folder);
+        let (sender, shown) = mpsc::channel();
+        let notifications = Notifications {
+            shown: sender,
+            last: AtomicU32::new(first - 1),
+            hangs,
+        };
+        let (ready, connection) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            zbus::block_on(async {
+                let connection = Builder::address(address.as_str())
+                    .serve_at("/org/freedesktop/Notifications", notifications)
+                    .name("org.freedesktop.Notifications")
+                    .build()
+                    .await
+                    .unwrap();
+                ready.send(connection.clone()).unwrap();
+                connection.closed().await;
+            });
+        });
+        Self {
+            connection: connection.recv().unwrap(),
+            shown,
+            thread: Some(thread),
+        }
+    }
+
+    fn next(&self) -> Shown {
+        self.shown.recv_timeout(PATIENCE).expect("a notification")
+    }
+}
+
+impl Drop for Desktop {
+    fn drop(&mut self) {
+        let _ = zbus::block_on(self.connection.clone().close());
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn an_alert_is_shown_with_its_urgency_and_without_markup_or_hidden_characters() {
+    let session = Session::start();
+    let desktop = Desktop::start(&session, 7, false);
+    session.queue(
+        Kind::NeedsHuman,
+        "a <b>bold</b> & <a href=\"x\">link</a>\n\u{1b}[31m\u{202e}red",
+    );
+    let said = session.alert("send", 0);
+    assert!(said.starts_with("delivered  desktop: "), "{said}");
+    assert_eq!(session.waiting(), 0);
+    let shown = desktop.next();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let summary = format!("{}: gateway needs a human", host.trim());
+    assert_eq!(shown.summary, summary);
+    assert_eq!(
+        shown.body,
+        "a &lt;b&gt;bold&lt;/b&gt; &amp; &lt;a href=\"x\"&gt;link&lt;/a&gt; red"
+    );
+    assert_eq!(shown.application, "Gatehound");
+    assert_eq!(
+        (shown.urgency, shown.icon.as_str()),
+        (2, "dialog-error"),
+        "critical"
+    );
+    assert_eq!((shown.actions, shown.expires, shown.replaces), (0, -1, 0));
+}
+
+#[test]
+fn of_one_trouble_there_is_one_notification_and_the_next_trouble_has_another() {
+    let session = Session::start();
+    let desktop = Desktop::start(&session, 7, false);
+    let show = |kind| {
+        session.queue(kind, "it");
+        session.alert("send", 0);
+        let shown = desktop.next();
+        (shown.replaces, shown.urgency)
+    };
+    assert_eq!(show(Kind::Down), (0, 1));
+    assert_eq!(show(Kind::NeedsHuman), (7, 2));
+    assert_eq!(show(Kind::Test), (0, 1), "beside it");
+    assert_eq!(show(Kind::StillDown), (7, 1));
+    assert_eq!(show(Kind::Back), (7, 1));
+    assert_eq!(show(Kind::Down), (0, 1));
+}
+
+#[test]
+fn a_number_of_a_desktop_that_is_gone_is_not_replaced() {
+    let session = Session::start();
+    let first = Desktop::start(&session, 7, false);
+    session.queue(Kind::Down, "it");
+    session.alert("send", 0);
+    assert_eq!(first.next().replaces, 0);
+    drop(first);
+    // To this one 7 is the notification of somebody else.
+    let second = Desktop::start(&session, 8, false);
+    session.queue(Kind::StillDown, "it");
+    session.alert("send", 0);
+    assert_eq!(second.next().replaces, 0);
+    session.queue(Kind::Back, "it");
+    session.alert("send", 0);
+    assert_eq!(second.next().replaces, 8);
+}
+
+#[test]
+fn where_nobody_is_logged_in_an_alert_is_skipped_and_a_test_says_so() {
+    let mut session = Session::start();
+    let nobody = "nobody is logged in at a desktop that shows notifications";
+    session.queue(Kind::Down, "it");
+    let said = session.alert("send", 0);
+    assert_eq!(said, format!("skipped    desktop: {nobody}\n"));
+    assert_eq!(session.waiting(), 0);
+    session.bus.kill().unwrap();
+    session.bus.wait().unwrap();
+    let said = session.alert("test", 1);
+    assert_eq!(said, format!("failed     desktop: {nobody}\n"));
+}
+
+#[test]
+fn a_desktop_that_hangs_is_left_at_its_limit_and_tried_again() {
+    let session = Session::start();
+    session.set("alert.desktop = true\nalert.timeout = \"1s\"");
+    let desktop = Desktop::start(&session, 7, true);
+    session.queue(Kind::Down, "it");
+    let said = session.alert("send", 1);
+    let expected =
+        "left       desktop: the desktop did not answer within 1s; trying again in 1 min\n";
+    assert_eq!(said, expected);
+    desktop.next();
+    assert_eq!(session.waiting(), 1);
+}
