@@ -443,15 +443,16 @@ fn of_version(findings: &mut Findings, version: &Line) {
 /// Whether the metrics come to be written, as the file's age shows.
 fn metrics(findings: &mut Findings, path: &Path, settings: &Settings) {
     if let Some(why) = textfile::obstacle(path) {
-        let folder = path.parent().unwrap_or(path).display();
-        findings.warning(
-            "metrics",
-            &format!("not written: {why}"),
+        let folder = path.parent().unwrap_or(path);
+        let mend = if folder.is_dir() && !path.is_dir() {
+            let (group, folder) = (nix::unistd::getegid(), folder.display());
             format!(
-                "let your group write there: sudo chgrp {} {folder} && sudo chmod g+w {folder}",
-                nix::unistd::getegid()
-            ),
-        );
+                "let your group write there: sudo chgrp {group} {folder} && sudo chmod g+w {folder}"
+            )
+        } else {
+            "set metrics.textfile to a file in a folder that is there".to_owned()
+        };
+        findings.warning("metrics", &format!("not written: {why}"), mend);
         return;
     }
     let modified = path.metadata().and_then(|metadata| metadata.modified());

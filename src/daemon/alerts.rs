@@ -108,7 +108,10 @@ impl Alerts {
             Ok(folder) => folder.clone(),
             Err(why) => {
                 let text = format!("{why}; no alerts");
-                return ControlFlow::Break(self.complain(&text));
+                return match self.complain(&text) {
+                    Some(complaint) => ControlFlow::Break(Some(complaint)),
+                    None => ControlFlow::Continue(()),
+                };
             }
         };
         let told = std::mem::take(&mut self.told);
@@ -194,6 +197,33 @@ fn start(unit: &str) -> Result<(), ManagerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ping_goes_out_where_alerts_cannot() {
+        let mut alerts = Alerts::new(
+            Told::default(),
+            Err("no state folder".into()),
+            None,
+            Monotonic(0),
+        );
+        let mut settings = AlertSettings {
+            desktop: true,
+            ..AlertSettings::default()
+        };
+        settings.ping.url = Some("http://127.0.0.1:1/".to_owned());
+        // Not yet due, so that no manager is asked for.
+        alerts.ping.last = Some(Monotonic(0));
+        let state = State::default();
+        let round = Round {
+            state: &state,
+            gateway: "openclaw-gateway.service",
+            vouched: true,
+            now: Monotonic(1),
+        };
+        let complaint = alerts.after(&settings, &round).unwrap();
+        assert_eq!(complaint.as_str(), "no state folder; no alerts");
+        assert!(alerts.tell(&settings, &round).is_continue());
+    }
 
     #[test]
     fn a_ping_is_due_once_in_its_interval_whatever_the_probes_take() {
