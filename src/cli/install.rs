@@ -1,4 +1,4 @@
-//! `gatehound install` and `uninstall`: program, unit and man pages of one user.
+//! `gatehound install` and `uninstall`: program, units, man pages and completions of one user.
 //!
 //! Owns what is put where. It writes no file of the gateway's, and says what it did and what is missing.
 
@@ -16,7 +16,7 @@ use clap::Args;
 use nix::unistd::{User, geteuid};
 
 use super::{
-    config, manager,
+    completions, config, manager,
     rivals::{self, Rivals},
     shipped_unit,
 };
@@ -88,6 +88,8 @@ struct Places {
     program: PathBuf,
     units: PathBuf,
     man: PathBuf,
+    /// `$XDG_DATA_HOME`, for the completions.
+    data: PathBuf,
 }
 
 impl Places {
@@ -106,6 +108,7 @@ impl Places {
             program: home.join(".local/bin/gatehound"),
             units: config.join("systemd/user"),
             man: home.join(".local/share/man"),
+            data: folders::data(&sources.variables, &home),
             home,
         })
     }
@@ -264,6 +267,7 @@ fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {
     }];
     files.extend(UNITS.map(|(name, unit)| text(places.units.join(name), unit)));
     files.extend(MAN_PAGES.map(|(name, page)| text(places.man.join(name), page)));
+    files.extend(completions::FILES.map(|(name, file)| text(places.data.join(name), file)));
     Ok(files)
 }
 
@@ -387,7 +391,9 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
     say!("disabled   {TIMER}");
     let man = MAN_PAGES.map(|(name, _)| places.man.join(name));
     let units = UNITS.map(|(name, _)| places.units.join(name));
-    for path in units.into_iter().chain(man).chain([places.program.clone()]) {
+    let completions = completions::FILES.map(|(name, _)| places.data.join(name));
+    let files = units.into_iter().chain(man).chain(completions);
+    for path in files.chain([places.program.clone()]) {
         match fs::remove_file(&path) {
             Ok(()) => say!("removed    {}", path.display()),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

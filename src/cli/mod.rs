@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod alert;
 mod check;
+mod completions;
 mod config;
 mod config_diff;
 mod doctor;
@@ -160,7 +161,7 @@ enum Command {
     /// Who is told when the gateway is down
     #[command(subcommand)]
     Alert(AlertCommand),
-    /// Put program, unit and man pages into place for this user, and start watching
+    /// Put program, units and man pages into place for this user, and start watching
     Install(install::Options),
     /// Stop watching and remove what install put into place
     Uninstall,

@@ -68,6 +68,13 @@ pub fn state(variables: &Variables, profile: Option<&str>) -> Result<PathBuf, Li
         })
 }
 
+/// The folder of what programs keep for a user: `$XDG_DATA_HOME`, else `.local/share` of the home.
+///
+/// Source: XDG Base Directory Specification.
+pub fn data(variables: &Variables, home: &Path) -> PathBuf {
+    absolute(variables, "XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share"))
+}
+
 fn name(profile: Option<&str>) -> String {
     match profile {
         Some(profile) => format!("gatehound-{profile}"),

@@ -50,7 +50,7 @@ fn home(path: &str) -> PathBuf {
 }
 
 /// What `install` puts into place, in the home.
-const INSTALLED: [&str; 12] = [
+const INSTALLED: [&str; 15] = [
     ".local/bin/gatehound",
     ".config/systemd/user/gatehound.service",
     ".config/systemd/user/gatehound@.service",
@@ -63,6 +63,9 @@ const INSTALLED: [&str; 12] = [
     ".local/share/man/man1/gatehound.1",
     ".local/share/man/man5/gatehound.toml.5",
     ".local/share/man/man8/gatehound.service.8",
+    ".local/share/bash-completion/completions/gatehound",
+    ".local/share/fish/vendor_completions.d/gatehound.fish",
+    ".local/share/zsh/site-functions/_gatehound",
 ];
 
 const TIMER: &str = "gatehound-tidy.timer";
