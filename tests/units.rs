@@ -67,11 +67,9 @@ fn installed() -> TempDir {
     fs::write(&program, "").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     for name in UNITS {
-        fs::copy(
-            shipped("units", name),
-            home.path().join(".local/units").join(name),
-        )
-        .unwrap();
+        // As `gatehound install` writes it into a home.
+        let unit = unit(name).replace("=/usr/bin/gatehound ", "=%h/.local/bin/gatehound ");
+        fs::write(home.path().join(".local/units").join(name), unit).unwrap();
     }
     for (name, section) in PAGES {
         let folder = home.path().join(".local/man").join(section);
@@ -198,8 +196,8 @@ fn the_units_differ_only_in_names() {
         ),
         (
             "ExecStart",
-            "%h/.local/bin/gatehound alert send",
-            "%h/.local/bin/gatehound --profile %i alert send",
+            "/usr/bin/gatehound alert send",
+            "/usr/bin/gatehound --profile %i alert send",
         ),
     ];
     check_differing(
@@ -214,8 +212,8 @@ fn the_units_differ_only_in_names() {
         ),
         (
             "ExecStart",
-            "%h/.local/bin/gatehound alert ping",
-            "%h/.local/bin/gatehound --profile %i alert ping",
+            "/usr/bin/gatehound alert ping",
+            "/usr/bin/gatehound --profile %i alert ping",
         ),
     ];
     check_differing(["gatehound-ping.service", "gatehound-ping@.service"], &ping);
@@ -232,8 +230,8 @@ fn the_units_differ_only_in_names() {
         ),
         (
             "ExecStart",
-            "%h/.local/bin/gatehound run",
-            "%h/.local/bin/gatehound --profile %i run",
+            "/usr/bin/gatehound run",
+            "/usr/bin/gatehound --profile %i run",
         ),
         ("RuntimeDirectory", "gatehound", "gatehound-%i"),
     ];

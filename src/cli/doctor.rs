@@ -14,7 +14,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    check, config, install, manager,
+    check, config, install, manager, packaged,
     rivals::Rivals,
     say_json, shipped_unit,
     show::{Cell, Tone, row},
@@ -36,7 +36,7 @@ use crate::{
     line::Line,
     sense::{
         config::{self as settings, Sources},
-        folders, gateway, readiness,
+        folders, gateway, processes, readiness,
     },
 };
 
@@ -204,6 +204,12 @@ fn units(findings: &mut Findings, sources: &Sources, gateway: &str) -> Result<()
         return Ok(());
     }
     match facts.active_state.as_str() {
+        "active" if processes::program_is_gone(Path::new("/proc"), facts.main_pid) => findings
+            .warning(
+                "gatehound",
+                &format!("{own} runs a program that was upgraded or removed since"),
+                format!("systemctl --user restart {own}"),
+            ),
         "active" => findings.fine("gatehound", &format!("{own} is running")),
         state => findings.problem(
             "gatehound",
@@ -212,6 +218,7 @@ fn units(findings: &mut Findings, sources: &Sources, gateway: &str) -> Result<()
         ),
     }
     enabled(findings, &mut manager, "gatehound", &own)?;
+    shadows(findings, sources);
     shipped_units(findings, &mut manager, &own)
 }
 
@@ -252,6 +259,21 @@ fn alert_unit_of(own: &str) -> String {
     own.replacen("gatehound", "gatehound-alert", 1)
 }
 
+/// An installation into the home that stands before a package's, and that no upgrade of the package reaches.
+fn shadows(findings: &mut Findings, sources: &Sources) {
+    let copies = install::Places::of(sources).map(|places| places.shadowing());
+    if let Ok([copy, ..]) = copies.as_deref() {
+        findings.warning(
+            "package",
+            &format!(
+                "{} is used instead of the package's, and no upgrade of it reaches it",
+                copy.display()
+            ),
+            format!("{} install", packaged::PROGRAM),
+        );
+    }
+}
+
 fn enabled(
     findings: &mut Findings,
     manager: &mut UserManager,
@@ -280,7 +302,7 @@ fn as_shipped(
         findings.warning("gatehound", &what, "gatehound install");
         return Ok(());
     }
-    match (fs::read_to_string(&path), install::shipped_text(unit)) {
+    match (fs::read_to_string(&path), install::shipped_text(unit, &path)) {
         (Ok(there), Some(shipped)) if there == shipped => {}
         (Ok(_), _) => findings.warning(
             "gatehound",

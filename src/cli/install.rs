@@ -1,6 +1,7 @@
 //! `gatehound install` and `uninstall`: program, units, man pages and completions of one user.
 //!
 //! Owns what is put where. It writes no file of the gateway's, and says what it did and what is missing.
+//! Run as the program of a package it puts nothing anywhere, and enables the package's units.
 
 use std::{
     ffi::OsStr,
@@ -16,7 +17,7 @@ use clap::Args;
 use nix::unistd::{User, geteuid};
 
 use super::{
-    completions, config, manager,
+    completions, config, manager, packaged,
     rivals::{self, Rivals},
     shipped_unit,
 };
@@ -25,13 +26,13 @@ use crate::{
     decide::facts::UnitFacts,
     sense::{
         config::{self as settings, Sources},
-        folders, gateway,
+        folders, gateway, processes,
     },
 };
 
 /// The shipped units: the watchdog's, what delivers its alerts and what sends its pings, each with a template for profiles,
 /// and what tidies for all of them.
-const UNITS: [(&str, &str); 8] = [
+pub(super) const UNITS: [(&str, &str); 8] = [
     (
         "gatehound.service",
         include_str!("../../units/gatehound.service"),
@@ -83,7 +84,7 @@ const MAN_PAGES: [(&str, &str); 3] = [
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Where things go, from the variables of the user's session.
-struct Places {
+pub(super) struct Places {
     home: PathBuf,
     program: PathBuf,
     units: PathBuf,
@@ -93,7 +94,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(sources: &Sources) -> anyhow::Result<Self> {
+    pub(super) fn of(sources: &Sources) -> anyhow::Result<Self> {
         let home = sources
             .variables
             .get(OsStr::new("HOME"))
@@ -111,6 +112,21 @@ impl Places {
             data: folders::data(&sources.variables, &home),
             home,
         })
+    }
+
+    /// Everything that an installation into the home consists of.
+    fn all(&self) -> impl Iterator<Item = PathBuf> {
+        let units = UNITS.map(|(name, _)| self.units.join(name));
+        let man = MAN_PAGES.map(|(name, _)| self.man.join(name));
+        let completions = completions::FILES.map(|(name, _)| self.data.join(name));
+        let program = self.program.clone();
+        let files = units.into_iter().chain(man).chain(completions);
+        files.chain([program])
+    }
+
+    /// What of it is used instead of a package's.
+    pub(super) fn shadowing(&self) -> Vec<PathBuf> {
+        packaged::shadowing(self.all())
     }
 }
 
@@ -196,9 +212,15 @@ pub(super) fn install(mut sources: Sources, options: &Options) -> anyhow::Result
         .settings;
     let rivals = Rivals::look(&places.home, Some(&mut manager));
     let replace = rivals.settle(options, &command(sources.profile.as_deref()))?;
-    let mut changed = false;
-    for file in shipped(&places)? {
-        changed |= file.put(options.dry_run)?;
+    // Between an upgrade and a restart the old program runs on, and its file is no longer there.
+    let mut changed = processes::program_is_gone(Path::new("/proc"), before.main_pid);
+    if packaged::is_this() {
+        say!("packaged   {}", packaged::PROGRAM);
+        changed |= remove(places.shadowing(), options.dry_run)?;
+    } else {
+        for file in shipped(&places)? {
+            changed |= file.put(options.dry_run)?;
+        }
     }
     if options.dry_run {
         if replace {
@@ -216,6 +238,16 @@ pub(super) fn install(mut sources: Sources, options: &Options) -> anyhow::Result
     rivals::tidy_up(Path::new("/tmp"), &settings.pause.flag_file, options);
     let gateway = gateway::unit_name(&settings, sources.profile.as_deref());
     missing(&mut manager, &gateway)?;
+    if let Some(copy) = places.shadowing().first()
+        && !options.dry_run
+    {
+        say!(
+            "shadows    {} and the others are used instead of the package's, and no upgrade of it reaches them; \
+             to use the package: {} install",
+            copy.display(),
+            packaged::PROGRAM
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -260,12 +292,13 @@ fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {
         bytes: text.into(),
         mode: 0o644,
     };
+    let unit = |(name, unit)| text(places.units.join(name), &packaged::for_home(unit));
     let mut files = vec![File {
         path: places.program.clone(),
         bytes: program,
         mode: 0o755,
     }];
-    files.extend(UNITS.map(|(name, unit)| text(places.units.join(name), unit)));
+    files.extend(UNITS.map(unit));
     files.extend(MAN_PAGES.map(|(name, page)| text(places.man.join(name), page)));
     files.extend(completions::FILES.map(|(name, file)| text(places.data.join(name), file)));
     Ok(files)
@@ -353,15 +386,16 @@ pub(super) fn linger_is_off() -> Option<String> {
     (!lingers).then(|| format!("loginctl enable-linger {user}"))
 }
 
-/// The unit of this name as it is shipped; an instance is its template.
-pub(super) fn shipped_text(unit: &str) -> Option<&'static str> {
+/// What the file of this unit at this path is in this version; an instance is its template.
+pub(super) fn shipped_text(unit: &str, path: &str) -> Option<String> {
     let template = unit
         .split_once('@')
         .map(|(name, _)| format!("{name}@.service"));
     let name = template.as_deref().unwrap_or(unit);
     UNITS
         .iter()
-        .find_map(|(known, text)| (*known == name).then_some(*text))
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| packaged::expected_at(Path::new(path), text))
 }
 
 /// Stops watching and removes what [`install`] put into place. The gateway is left as it is.
@@ -389,17 +423,7 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
     manager.stop(TIMER)?;
     manager.disable(TIMER)?;
     say!("disabled   {TIMER}");
-    let man = MAN_PAGES.map(|(name, _)| places.man.join(name));
-    let units = UNITS.map(|(name, _)| places.units.join(name));
-    let completions = completions::FILES.map(|(name, _)| places.data.join(name));
-    let files = units.into_iter().chain(man).chain(completions);
-    for path in files.chain([places.program.clone()]) {
-        match fs::remove_file(&path) {
-            Ok(()) => say!("removed    {}", path.display()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => bail!("cannot remove {}: {e}; remove it by hand", path.display()),
-        }
-    }
+    remove(places.all(), false)?;
     manager.reload()?;
     say!("kept       {}", sources.folder.display());
     let state = folders::state(&sources.variables, sources.profile.as_deref());
@@ -407,7 +431,31 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
         let kept = kept.display();
         say!("kept       {kept}; the cron script is back with: crontab {kept}");
     }
+    if packaged::is_there() {
+        say!(
+            "kept       {} and what came with it, which the package owns",
+            packaged::PROGRAM
+        );
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what is there of these files, and says whether that changed anything.
+fn remove(paths: impl IntoIterator<Item = PathBuf>, dry_run: bool) -> anyhow::Result<bool> {
+    let mut changed = false;
+    for path in paths {
+        if dry_run {
+            say!("would remove  {}", path.display());
+            continue;
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => say!("removed    {}", path.display()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => bail!("cannot remove {}: {e}; remove it by hand", path.display()),
+        }
+        changed = true;
+    }
+    Ok(changed)
 }
 
 /// Gatehound may first have to start a gateway it was restarting, so this takes as long as the unit allows.

@@ -18,6 +18,7 @@ mod doctor;
 mod emergency_stop;
 mod history;
 mod install;
+mod packaged;
 mod pause;
 mod rivals;
 mod show;

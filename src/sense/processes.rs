@@ -56,6 +56,15 @@ pub fn process(proc: &Path, pid: u32) -> Option<Process> {
     })
 }
 
+/// Whether the file of this process's program was replaced or removed since the process began.
+///
+/// Of one that cannot be looked at it says no.
+pub fn program_is_gone(proc: &Path, pid: u32) -> bool {
+    // A file whose own name ends in this is no program that anybody installs.
+    fs::read_link(proc.join(pid.to_string()).join("exe"))
+        .is_ok_and(|exe| exe.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"))
+}
+
 /// What stands for a secret that is not written down.
 const HIDDEN: &str = "[hidden]";
 
@@ -353,6 +362,20 @@ mod tests {
             start_time: 987_654,
         };
         assert_eq!(Stat::parse(STAT), Some(expected));
+    }
+
+    #[test]
+    fn a_program_is_gone_when_the_kernel_says_so() {
+        let proc = tempfile::tempdir().unwrap();
+        let program = |pid: u32, exe: &str| {
+            let directory = proc.path().join(pid.to_string());
+            fs::create_dir(&directory).unwrap();
+            std::os::unix::fs::symlink(exe, directory.join("exe")).unwrap();
+            program_is_gone(proc.path(), pid)
+        };
+        assert!(program(1, "/usr/bin/gatehound (deleted)"));
+        assert!(!program(2, "/usr/bin/gatehound"));
+        assert!(!program_is_gone(proc.path(), 3));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Alerting {
         let text = text.expect("the shipped unit");
         let arguments = text
             .lines()
-            .find_map(|line| line.strip_prefix("ExecStart=%h/.local/bin/gatehound"))
+            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/gatehound"))
             .expect("the shipped unit's ExecStart=");
         let program = quoted(&place::file("gatehound"));
         write(&self.rig.unit_path(unit), &text);

@@ -49,7 +49,7 @@ fn play() -> Result<(), String> {
         return Err("the throwaway machine needs root; run it as root".to_owned());
     }
     say("booting a throwaway machine with a user manager of its own");
-    let machine = place::boot(None)?;
+    let machine = place::boot(None, None)?;
     let demo = Demo { machine };
     demo.prepare()?;
     say("gatehound install");

@@ -45,12 +45,12 @@ pub fn trials() -> Vec<Trial> {
     crate::named(list)
 }
 
-fn home(path: &str) -> PathBuf {
+pub fn home(path: &str) -> PathBuf {
     Path::new(&env::var_os("HOME").expect("HOME")).join(path)
 }
 
 /// What `install` puts into place, in the home.
-const INSTALLED: [&str; 15] = [
+pub const INSTALLED: [&str; 15] = [
     ".local/bin/gatehound",
     ".config/systemd/user/gatehound.service",
     ".config/systemd/user/gatehound@.service",

@@ -25,6 +25,10 @@ mod judgement;
 mod killed;
 mod machine;
 mod metrics;
+mod packages;
+#[path = "../packaging/mod.rs"]
+#[allow(dead_code)]
+mod packaging;
 mod place;
 mod real;
 mod recovery;
@@ -92,6 +96,7 @@ fn alone() -> Vec<Trial> {
     [
         judgement::alone(),
         installation::trials(),
+        packages::trials(),
         hostile::alone(),
         killed::alone(),
         rollback::alone(),

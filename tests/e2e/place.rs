@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use nix::unistd::Uid;
 
 use crate::machine::Machine;
+use crate::packages;
 use crate::real;
 
 /// A place with a user manager, a user bus and a journal.
@@ -65,23 +66,28 @@ fn user_manager() -> Result<(), String> {
     ))
 }
 
-/// Boots a machine with everything under test in it, and with a folder that is bound there.
-pub fn boot(bound: Option<(&str, &Path)>) -> Result<Machine, String> {
-    let files: &[(&str, &Path)] = &[
-        ("e2e", &executable()?),
+/// Boots a machine with everything under test in it, with packages of it, and with a folder that is bound there.
+pub fn boot(packages: Option<&Path>, bound: Option<(&str, &Path)>) -> Result<Machine, String> {
+    let executable = executable()?;
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
+    let mut files: Vec<(&str, &Path)> = vec![
+        ("e2e", &executable),
         ("gatehound", Path::new(env!("CARGO_BIN_EXE_gatehound"))),
-        (
-            "units",
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("units"),
-        ),
+        ("units", &units),
     ];
-    Machine::boot(files, bound)
+    files.extend(packages.map(|folder| (packages::FOLDER, folder)));
+    Machine::boot(&files, bound)
 }
 
 /// Runs this executable inside a new machine with the same arguments, and hands on how it ended.
 pub fn again_in_machine(arguments: &[String]) -> Result<ExitCode, String> {
     let real_gateway = real::install::folder();
-    let machine = boot(real::wanted().then_some((REAL_GATEWAY, &real_gateway)))?;
+    let built = packages::wanted().then(packages::build).transpose();
+    let built = built.map_err(|error| format!("cannot keep the packages: {error}"))?;
+    let machine = boot(
+        built.as_ref().map(|folder| folder.path()),
+        real::wanted().then_some((REAL_GATEWAY, &real_gateway)),
+    )?;
     let status = machine
         .as_user(Machine::path("e2e"))
         .args(arguments)

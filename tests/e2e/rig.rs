@@ -170,9 +170,9 @@ impl Rig {
             .unwrap_or_else(|error| panic!("{}: {error}", shipped.display()));
         let command = unit
             .lines()
-            .find_map(|line| line.strip_prefix("ExecStart=%h/.local/bin/gatehound"));
+            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/gatehound"));
         let arguments =
-            command.expect("the shipped unit's ExecStart= begins with %h/.local/bin/gatehound");
+            command.expect("the shipped unit's ExecStart= begins with /usr/bin/gatehound");
         let mut program = quoted(&place::file("gatehound"));
         let mut access = "";
         if setup.notify_proxy {

@@ -222,11 +222,14 @@ impl UserManager {
     }
 
     /// Makes the links of a unit's `[Install]` section; [`Self::reload`] makes the manager see them.
+    ///
+    /// Links to another file of that unit, such as a copy that is gone, are replaced;
+    /// systemd before 251 refuses to enable a unit over them otherwise.
     pub fn enable(&mut self, unit: &str) -> Result<(), ManagerError> {
         let what = format!("enable {unit}");
         self.tell(&what, self.deadline(), async |manager| {
             manager
-                .enable_unit_files(vec![unit.to_owned()], false, false)
+                .enable_unit_files(vec![unit.to_owned()], false, true)
                 .await
                 .map(drop)
         })
