@@ -130,6 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn the_data_folder_follows_the_xdg_variable() {
+        for (variable, expected) in [
+            ("/x", "/x"),
+            ("x", "/h/.local/share"),
+            ("", "/h/.local/share"),
+        ] {
+            let found = data(&variables(&[("XDG_DATA_HOME", variable)]), Path::new("/h"));
+            assert_eq!(found, Path::new(expected));
+        }
+    }
+
+    #[test]
     fn daemon_and_commands_find_the_same_runtime_folder() {
         let session = ("XDG_RUNTIME_DIR", "/run/user/1000");
         check_runtime(&[session], None, Some("/run/user/1000/gatehound"));
