@@ -275,3 +275,23 @@ fn rpm_installs_and_removes_its_package() {
         assert!(!root.join(path.trim_start_matches('/')).exists(), "{path}");
     }
 }
+
+#[test]
+fn a_release_is_built_with_the_tools_that_are_tried() {
+    for tool in ["cargo-deb@", "cargo-generate-rpm@"] {
+        let mut versions = Vec::new();
+        for name in [".ci/run", ".ci/release", "README.md"] {
+            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
+            let text = text.unwrap();
+            let found = text.split(tool).skip(1).map(|rest| {
+                let version = rest.split(|c: char| c != '.' && !c.is_ascii_digit());
+                version.into_iter().next().unwrap().to_owned()
+            });
+            let before = versions.len();
+            versions.extend(found);
+            assert!(before < versions.len(), "{name} does not name {tool}");
+        }
+        versions.dedup();
+        assert_eq!(versions.len(), 1, "{tool} in {versions:?}");
+    }
+}
