@@ -147,6 +147,7 @@ fn deb() {
     recovers(&rig);
     upgraded(&rig);
     shadowed(&rig);
+    uninstalled(&rig);
     removed(&rig);
 }
 
@@ -222,6 +223,18 @@ fn shadowed(rig: &Rig) {
     assert_eq!(program, Path::new(PROGRAM));
     let said = doctor(rig);
     assert!(!said.contains("is used instead of the package's"), "{said}");
+}
+
+/// One user who wants it no more takes nothing from the others.
+fn uninstalled(rig: &Rig) {
+    let said = packaged(rig, &["uninstall"]);
+    assert!(said.contains(&format!("kept       {PROGRAM}")), "{said}");
+    assert_eq!(rig.property(&rig.gatehound, "ActiveState"), "inactive");
+    assert_eq!(rig.property(&rig.gatehound, "UnitFileState"), "disabled");
+    assert!(Path::new(PROGRAM).exists());
+    assert_eq!(rig.property(&rig.gatehound, "LoadState"), "loaded");
+    packaged(rig, &["install"]);
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
 }
 
 /// A removal stops the package's Gatehound and nobody's gateway, and a purge leaves nothing.
