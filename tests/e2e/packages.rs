@@ -1,4 +1,4 @@
-//! The trial of the deb: installed, enabled by a user, upgraded, removed and purged.
+//! The trials of the packages: installed, enabled by a user, upgraded, removed.
 //!
 //! Packages are for the whole machine, so it is a throwaway one or none: nothing is installed in a session.
 //! They are built before the machine boots, because the tools and the checkout are not in it.
@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use libtest_mimic::{Arguments, Trial};
 use tempfile::TempDir;
@@ -19,7 +20,13 @@ use crate::privileged::as_root;
 use crate::rig::{PATIENCE, Rig, Setup, systemctl};
 use crate::watched::{FAST, event, incarnation};
 
-const NAME: &str = "a_deb_is_installed_watches_is_upgraded_and_leaves_nothing_when_it_is_purged";
+const TRIALS: [(&str, fn()); 2] = [
+    (
+        "a_deb_is_installed_watches_is_upgraded_and_leaves_nothing_when_it_is_purged",
+        deb,
+    ),
+    ("an_rpm_is_installed_watches_and_leaves_nothing", rpm),
+];
 
 /// The folder of the packages, as [`place::file`] knows it.
 pub const FOLDER: &str = "packages";
@@ -32,21 +39,21 @@ const PROGRAM: &str = "/usr/bin/gatehound";
 
 /// The trials of this file, in the machine only.
 pub fn trials() -> Vec<Trial> {
-    let list: &[(&str, fn())] = &[(NAME, deb)];
     if env::var_os("E2E_FILES").is_none() {
         eprintln!("e2e: the packages are tried in the throwaway machine alone, which root gets");
         return Vec::new();
     }
-    crate::named(list)
+    crate::named(&TRIALS)
 }
 
-/// Whether these arguments ask for the trial.
+/// Whether these arguments ask for a trial of this file.
 pub fn wanted() -> bool {
     let options = Arguments::from_args();
-    options.filter.is_none_or(|filter| NAME.contains(&filter))
+    let filter = options.filter.unwrap_or_default();
+    TRIALS.iter().any(|(name, _)| name.contains(&filter))
 }
 
-/// Builds two versions of the deb from the program under test; where that fails, the trial says why.
+/// Builds the packages of the program under test; where that fails, the trials say why.
 pub fn build() -> io::Result<TempDir> {
     let folder = tempfile::tempdir()?;
     if let Err(reason) = build_into(folder.path()) {
@@ -66,11 +73,20 @@ fn build_into(folder: &Path) -> Result<(), String> {
     if !stripped.is_ok_and(|status| status.success()) {
         return Err("cannot strip the program; apt-get install binutils".to_owned());
     }
-    for (name, revision) in [("old.deb", 0), ("new.deb", 1)] {
-        let package = packaging::deb(&program, revision, target.path())?;
-        fs::copy(package, folder.join(name)).map_err(|error| error.to_string())?;
-    }
-    Ok(())
+    let keep = |package: PathBuf, name: &str| {
+        fs::copy(package, folder.join(name))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    // The rpm takes a quarter of a minute, all of it in checksums by an unoptimised tool.
+    let apart = target.path().join("rpm");
+    thread::scope(|scope| {
+        let rpm = scope.spawn(|| packaging::rpm(&program, &apart));
+        for (name, revision) in [("old.deb", 0), ("new.deb", 1)] {
+            keep(packaging::deb(&program, revision, target.path())?, name)?;
+        }
+        keep(rpm.join().expect("no panic")?, "gatehound.rpm")
+    })
 }
 
 fn dpkg(arguments: &[&str]) -> String {
@@ -110,21 +126,9 @@ fn in_home() -> Vec<PathBuf> {
 }
 
 fn deb() {
-    if let Ok(reason) = fs::read_to_string(place::file(FOLDER).join(FAILED)) {
-        panic!("{reason}");
-    }
-    let rig = Rig::with(&Setup {
-        watched: false,
-        ..Setup::default()
-    });
-    rig.settings(FAST);
-    rig.start_gateway();
-
+    let rig = unwatched();
     dpkg(&["--install", &package("old.deb")]);
-    assert_eq!(rig.property(&rig.gatehound, "LoadState"), "loaded");
-    assert_eq!(rig.property(&rig.gatehound, "UnitFileState"), "disabled");
-    assert_eq!(rig.property(&rig.gatehound, "ActiveState"), "inactive");
-    assert!(in_catalog());
+    is_there_for_those_who_want_it(&rig);
 
     let said = packaged(&rig, &["install"]);
     assert!(said.contains(&format!("packaged   {PROGRAM}")), "{said}");
@@ -149,6 +153,41 @@ fn deb() {
     shadowed(&rig);
     uninstalled(&rig);
     removed(&rig);
+}
+
+fn rpm() {
+    let rig = unwatched();
+    // The machine is Debian's: nothing there that the package needs is known to rpm.
+    let rpm = |arguments: &[&str]| as_root(&[&["rpm", "--force-debian"], arguments].concat());
+    rpm(&["--install", "--nodeps", &package("gatehound.rpm")]);
+    is_there_for_those_who_want_it(&rig);
+    packaged(&rig, &["install"]);
+    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    let before = incarnation(&rig);
+    rpm(&["--erase", "gatehound"]);
+    left_nothing(&rig, &before);
+}
+
+/// A gateway that nobody watches yet.
+fn unwatched() -> Rig {
+    if let Ok(reason) = fs::read_to_string(place::file(FOLDER).join(FAILED)) {
+        panic!("{reason}");
+    }
+    let rig = Rig::with(&Setup {
+        watched: false,
+        ..Setup::default()
+    });
+    rig.settings(FAST);
+    rig.start_gateway();
+    rig
+}
+
+/// A package that was installed enables and starts nothing.
+fn is_there_for_those_who_want_it(rig: &Rig) {
+    assert_eq!(rig.property(&rig.gatehound, "LoadState"), "loaded");
+    assert_eq!(rig.property(&rig.gatehound, "UnitFileState"), "disabled");
+    assert_eq!(rig.property(&rig.gatehound, "ActiveState"), "inactive");
+    assert!(in_catalog());
 }
 
 fn recovers(rig: &Rig) {
@@ -242,10 +281,16 @@ fn removed(rig: &Rig) {
     let before = incarnation(rig);
     dpkg(&["--remove", "gatehound"]);
     assert_eq!(rig.property(&rig.gatehound, "ActiveState"), "inactive");
-    assert_eq!(rig.property(&rig.gatehound, "LoadState"), "not-found");
-    assert_eq!(incarnation(rig), before);
-    assert!(rig.healthy());
     dpkg(&["--purge", "gatehound"]);
+    left_nothing(rig, &before);
+}
+
+/// Nobody watches the gateway, which nobody stopped, and no file of a package is left.
+fn left_nothing(rig: &Rig, incarnation_before: &str) {
+    assert_eq!(rig.property(&rig.gatehound, "ActiveState"), "inactive");
+    assert_eq!(rig.property(&rig.gatehound, "LoadState"), "not-found");
+    assert_eq!(incarnation(rig), incarnation_before);
+    assert!(rig.healthy());
     let left = as_root(&["find", "/etc", "/usr", "/var/lib", "-iname", "*gatehound*"]).stdout;
     assert_eq!(left, "", "a purge left something");
     assert!(!in_catalog());
