@@ -9,6 +9,7 @@ pub mod look;
 mod metrics;
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     time::Duration,
@@ -237,6 +238,14 @@ fn own_unit(cgroup: &str, profile: Option<&str>) -> String {
     }
 }
 
+/// What tells this Gatehound from every other that runs under this kernel, as a number.
+fn seed(boot_id: &str, own_unit: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let user = nix::unistd::geteuid().as_raw();
+    (boot_id, own_unit, user).hash(&mut hasher);
+    hasher.finish()
+}
+
 fn start(manager: &mut UserManager, unit: &str) -> Result<(), Line> {
     // The start limit may have been reached by what came before.
     let done = manager
@@ -317,11 +326,12 @@ impl Daemon {
         let unit = gateway::unit_name(&settings, sources.profile.as_deref());
         let file = StateFile::new(&dir, &boot_id);
         let Recalled {
-            state,
+            mut state,
             told,
             counts,
             left,
         } = recall(&file, &unit, Clock.now());
+        state.seed = Some(seed(&boot_id, &own.unit));
         let profile = sources.profile.as_deref();
         let state_folder = folders::state(&sources.variables, profile);
         let alerts = Alerts::new(told, state_folder, profile, Clock.now());

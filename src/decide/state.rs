@@ -45,6 +45,10 @@ pub struct State {
     pub leaving: bool,
     /// When to look again.
     pub next: Monotonic,
+    /// Where in the interval the rounds of a healthy gateway fall, so that Gatehounds that began together do not wake
+    /// together for ever; any number that differs from one to the other. With none, an interval follows each round.
+    #[serde(default)]
+    pub seed: Option<u64>,
 }
 
 /// What Gatehound is doing.

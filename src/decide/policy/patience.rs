@@ -14,6 +14,21 @@ use crate::{
     line::Line,
 };
 
+/// When the round that follows a healthy one is due: within `interval`, at the moment the seed chooses of each interval.
+///
+/// The moments are counted from boot and not from the first round, so that Gatehounds which an event brought together,
+/// such as a boot, a resume or a reload, part again with the next round.
+pub(super) fn next_round(began: Monotonic, interval: Duration, seed: Option<u64>) -> Monotonic {
+    let latest = began + interval;
+    let interval = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+    let Some(chosen) = seed.and_then(|seed| seed.checked_rem(interval)) else {
+        return latest;
+    };
+    // One interval is added because the chosen moment may lie after the latest one, soon after boot.
+    let past = latest.0.saturating_add(interval - chosen) % interval;
+    Monotonic(latest.0.saturating_sub(past))
+}
+
 impl Machine<'_> {
     /// The unit is one that can be acted upon; what the probes say decides.
     pub(super) fn judge(&mut self, look: &Look) {
@@ -81,7 +96,8 @@ impl Machine<'_> {
             self.actions.push(Action::AskReadiness);
         }
         self.state.leased = false;
-        self.state.next = (look.began + self.settings.interval).max(self.now + POLL);
+        let next = next_round(look.began, self.settings.interval, self.state.seed);
+        self.state.next = next.max(self.now + POLL);
     }
 
     /// Our own trouble: neither a failure nor health, so the phase stays and no patience is used.

@@ -1,7 +1,9 @@
-//! What the policy does beside the ten rules: patience, the ladder, holding, standing by.
+//! What the policy does beside the ten rules: patience, the ladder, holding, standing by, and when it looks.
+
+use std::time::Duration;
 
 use super::{
-    super::{Action, Event, Signal},
+    super::{Action, Event, Signal, patience::next_round},
     world::{Active, Fault, Mood, World, broken, failure, secs, vouching, world},
 };
 use crate::decide::{
@@ -997,4 +999,77 @@ fn a_unit_systemd_gave_up_on_is_said_to_be() {
     world.run_until("backing-off");
     let said = &world.texts("failing")[0];
     assert!(said.contains("systemd gave up: start-limit-hit"), "{said}");
+}
+
+// Where in the interval rounds fall.
+
+/// The seconds after boot of the first healthy rounds of a Gatehound with this seed.
+fn healthy_rounds(seed: Option<u64>, rounds: usize) -> Vec<Duration> {
+    let mut world = world();
+    world.state.seed = seed;
+    let round = |_| {
+        world.round();
+        world.now.since(Monotonic::default())
+    };
+    (0..rounds).map(round).collect()
+}
+
+#[test]
+fn gatehounds_that_begin_together_part_with_the_second_round() {
+    let seeds = (0..100_u64).map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let all: Vec<Vec<Duration>> = seeds.map(|seed| healthy_rounds(Some(seed), 4)).collect();
+    assert!(all.iter().all(|rounds| rounds[0] == all[0][0]));
+    let busiest = |round: usize| {
+        let second = |rounds: &Vec<Duration>| rounds[round].as_secs();
+        let begins = all.iter().map(second);
+        let with = |begin| all.iter().filter(|rounds| second(rounds) == begin).count();
+        begins.map(with).max().expect("a hundred")
+    };
+    assert_eq!(busiest(0), 100);
+    for round in 1..4 {
+        assert!(busiest(round) <= 10, "{}", busiest(round));
+    }
+}
+
+#[test]
+fn a_seed_makes_one_wait_shorter_and_none_longer() {
+    let interval = Settings::default().interval;
+    for seed in [0, 1, 999_999, 29_999_999, 30_000_000, u64::MAX] {
+        let rounds = healthy_rounds(Some(seed), 5);
+        let waits: Vec<Duration> = rounds.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(waits[0] <= interval, "{seed}: {waits:?}");
+        assert!(
+            waits[1..].iter().all(|wait| *wait == interval),
+            "{seed}: {waits:?}"
+        );
+    }
+    let unseeded = healthy_rounds(None, 3);
+    assert!(unseeded.windows(2).all(|two| two[1] - two[0] == interval));
+}
+
+#[test]
+fn a_round_at_an_odd_moment_does_not_move_the_later_ones() {
+    let mut world = world();
+    world.state.seed = Some(7_000_000);
+    world.round();
+    world.round();
+    let chosen = world.now;
+    world.now = world.now + secs(11);
+    world.state.next = world.now;
+    world.round();
+    world.round();
+    assert_eq!(world.now, chosen + world.settings.interval);
+}
+
+#[test]
+fn soon_after_boot_and_with_any_interval_the_next_round_is_within_the_interval() {
+    for interval in [1, 99_999, 100_000, 30_000_000, 31_557_600_000_000] {
+        for (now, seed) in [(0, 0), (0, u64::MAX), (1, 29_000_000), (u64::MAX - 5, 3)] {
+            let (began, interval) = (Monotonic(now), Duration::from_micros(interval));
+            let wait = next_round(began, interval, Some(seed)).since(began);
+            assert!(wait <= interval, "{interval:?} {now} {seed}: {wait:?}");
+            let is_next = began < next_round(began, interval, Some(seed)) || u64::MAX - 5 == now;
+            assert!(is_next, "{interval:?} {now} {seed}");
+        }
+    }
 }

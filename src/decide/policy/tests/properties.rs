@@ -107,9 +107,11 @@ fn history() -> impl Strategy<Value = (Settings, Vec<Happening>)> {
     (settings(), prop::collection::vec(happening(), 1..60))
 }
 
-fn world_after(settings: Settings, history: Vec<Happening>) -> World {
+fn world_after((settings, history): (Settings, Vec<Happening>)) -> World {
     let mut world = world();
     world.settings = settings;
+    // Every history has rounds at moments of its own.
+    world.state.seed = Some(history.len() as u64 * 7_777_777);
     for happening in history {
         happening.befalls(&mut world);
     }
@@ -141,8 +143,8 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_happens_a_gateway_nobody_wants_down_is_healthy_in_the_end((settings, history) in history()) {
-        let mut world = world_after(settings, history);
+    fn whatever_happens_a_gateway_nobody_wants_down_is_healthy_in_the_end(history in history()) {
+        let mut world = world_after(history);
         world.peace();
         world.settings.rearm = Rearm::After(secs(900));
         let wanted = world.wanted();
@@ -162,8 +164,8 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happened_a_healthy_gateway_is_vouched_for_at_the_next_look((settings, history) in history()) {
-        let mut world = world_after(settings, history);
+    fn whatever_happened_a_healthy_gateway_is_vouched_for_at_the_next_look(history in history()) {
+        let mut world = world_after(history);
         world.peace();
         world.mood = Mood::Healthy;
         world.round();
@@ -179,8 +181,8 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happened_gatehound_leaves_when_told_to((settings, history) in history()) {
-        let mut world = world_after(settings, history);
+    fn whatever_happened_gatehound_leaves_when_told_to(history in history()) {
+        let mut world = world_after(history);
         world.peace();
         let (wanted, owed) = (world.wanted(), world.state.owed.is_some());
         // A start that already left the unit down once is not waited for.
