@@ -1,4 +1,4 @@
-//! The end-to-end suite, `cargo demo`, and every helper program they need, in one executable.
+//! The end-to-end suite, `cargo demo`, `cargo measure`, and every helper program they need, in one executable.
 //!
 //! Owns the choice of the mode by the first argument, and of the place where the trials run: the user manager that is
 //! running, else a throwaway machine in which this same executable is started again with the same arguments.
@@ -13,6 +13,8 @@
 )]
 
 mod alerts;
+#[path = "../bench/mod.rs"]
+mod bench;
 mod demo;
 mod environment;
 mod history;
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         Some("order") => stand_in::order_main(rest),
         Some("as-root") => privileged::serve(),
         Some("demo") => demo::main(),
+        Some("measure") => bench::main(rest),
+        Some("measure-inside") => bench::inside(rest),
         _ => suite(&arguments),
     }
 }

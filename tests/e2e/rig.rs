@@ -252,6 +252,12 @@ impl Rig {
         }
     }
 
+    /// How often `/health` of the running gateway was asked for, which works in every mode but a stopped one.
+    pub fn asked(&self) -> u64 {
+        let reply = stand_in::order(&self.control(), "asked").expect("give an order");
+        reply.parse().expect("a number")
+    }
+
     /// Sets the behaviour every later run of the gateway starts with.
     pub fn mode_at_start(&self, mode: &str) {
         write(&self.mode_file_path(), mode);

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio, abort};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,7 @@ pub struct EventLoop {
     woken: UnixStream,
     signals: Option<SignalFd>,
     child: Option<Child>,
+    asked: Arc<AtomicU64>,
 }
 
 impl EventLoop {
@@ -54,6 +57,7 @@ impl EventLoop {
             .expect("a socket that does not block");
         let connections = Vec::new();
         let child = None;
+        let asked = Arc::new(AtomicU64::new(0));
         let mode = Mode::Healthy;
         let event_loop = Self {
             addresses,
@@ -64,8 +68,14 @@ impl EventLoop {
             woken,
             signals,
             child,
+            asked: Arc::clone(&asked),
         };
-        (Orders { sender, waker }, event_loop)
+        let orders = Orders {
+            sender,
+            waker,
+            asked,
+        };
+        (orders, event_loop)
     }
 
     /// Runs in this mode, then in those it is ordered into, until its end.
@@ -92,7 +102,7 @@ impl EventLoop {
             }
             self.accept();
             for connection in &mut self.connections {
-                connection.progress(&self.mode);
+                connection.progress(&self.mode, &self.asked);
             }
             self.connections.retain(|connection| !connection.closed);
         }
@@ -278,7 +288,7 @@ impl Connection {
     }
 
     /// Reads, answers and sends as far as it goes without waiting.
-    fn progress(&mut self, mode: &Mode) {
+    fn progress(&mut self, mode: &Mode, asked: &AtomicU64) {
         self.receive();
         if self.closed || self.due.is_some_and(|due| Instant::now() < due) {
             return;
@@ -288,6 +298,9 @@ impl Connection {
             let Some(request) = Request::take(&mut self.received) else {
                 return;
             };
+            if request.is_for_health() {
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
             let answer = answer(mode, &request);
             (self.sending, self.sent, self.then) = (answer.bytes, 0, answer.then);
             if !answer.delay.is_zero() {

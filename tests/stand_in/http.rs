@@ -46,6 +46,11 @@ impl Request {
             keep_alive: http11 && !closing,
         })
     }
+
+    /// Whether it asks how the gateway is.
+    pub fn is_for_health(&self) -> bool {
+        matches!(self.path.as_str(), "/health" | "/healthz")
+    }
 }
 
 /// What follows the first bytes of an answer.
@@ -84,7 +89,7 @@ impl Answer {
 /// The answer to a request in a mode.
 pub fn answer(mode: &Mode, request: &Request) -> Answer {
     let page = request.path.as_str();
-    let health = matches!(page, "/health" | "/healthz");
+    let health = request.is_for_health();
     match mode {
         Mode::Health(inner) if health => answer(inner, request),
         Mode::AcceptAndSilent => Answer::raw("", Then::Silence),

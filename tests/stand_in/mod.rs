@@ -28,6 +28,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -48,10 +50,12 @@ enum Order {
     End,
 }
 
-/// The sending end for orders, with the byte that wakes the loop.
+/// The sending end for orders, with the byte that wakes the loop, and what may be asked of it at any time.
 struct Orders {
     sender: Sender<Order>,
     waker: UnixStream,
+    /// How often `/health` was asked for: each watcher does so once in a round of a healthy gateway.
+    asked: Arc<AtomicU64>,
 }
 
 impl Orders {
@@ -157,6 +161,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
 }
 
 /// Orders a running stand-in gateway to behave in a mode, and returns its reply: `ok` once the mode is in force.
+///
+/// The order `asked` changes nothing, and the reply is how often `/health` was asked for.
 pub fn order(control: &Path, mode: &str) -> io::Result<String> {
     let mut control = UnixStream::connect(control)?;
     control.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -370,6 +376,10 @@ fn take_order(mut stream: UnixStream, orders: &Orders) {
     let mut line = String::new();
     if BufReader::new(reader).read_line(&mut line).is_err() {
         return;
+    }
+    if line.trim() == "asked" {
+        let asked = orders.asked.load(Ordering::Relaxed);
+        return drop(writeln!(stream, "{asked}"));
     }
     match line.trim().parse() {
         // The main thread writes the reply itself: after `abort` or `stopped` nobody else could.

@@ -1,0 +1,217 @@
+//! What each watcher costs while its gateway is healthy.
+//!
+//! Owns how long each is looked at and in which order: the shell watchdog's rounds fall between blocks of Gatehound's,
+//! so that whatever else the host does meets both.
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::bench::meter::{self, Children, Cpu, Memory};
+use crate::bench::report::Idle;
+use crate::bench::watchers::{Watcher, shell_round};
+use crate::rig::{PATIENCE, Rig, wait_until};
+use crate::watched::event;
+
+const BLOCKS: u64 = 10;
+/// Ten blocks are the thousand rounds after which the bounds are held.
+const BLOCK: u64 = 100;
+/// The shortest time from one round to the next that Gatehound has, in milliseconds.
+const INTERVAL: u64 = 100;
+/// The block after which memory is looked at for the first time.
+const EARLY: u64 = 3;
+const SHELL_ROUNDS: u64 = 5;
+const MONIT_ROUNDS: u64 = 20;
+/// Rounds before the first that counts.
+const WARM_UP: u64 = 20;
+
+/// Measures all of them.
+pub fn measure() -> Vec<Idle> {
+    let gatehound = Watcher::Gatehound.beside_a_gateway(INTERVAL);
+    let shell = Watcher::Shell.beside_a_gateway(INTERVAL);
+    let (gatehound, shell) = side_by_side(&gatehound, &shell);
+    let monit = monit(&Watcher::Monit.beside_a_gateway(1000));
+    vec![gatehound, shell, monit]
+}
+
+/// What has been counted of a watcher at one moment.
+struct Count {
+    rounds: u64,
+    cpu: Cpu,
+    voluntary: u64,
+    involuntary: u64,
+    written: u64,
+    last_pid: u64,
+    records: u64,
+}
+
+impl Count {
+    fn of(rig: &Rig, pid: i32) -> Self {
+        let (voluntary, involuntary) = meter::switches(pid);
+        Self {
+            rounds: rig.asked(),
+            cpu: Cpu::of_cgroup(&meter::cgroup(pid)),
+            voluntary,
+            involuntary,
+            written: meter::written(pid),
+            last_pid: meter::last_pid(),
+            records: records(rig),
+        }
+    }
+
+    fn of_children(rig: &Rig) -> Self {
+        let children = Children::so_far();
+        Self {
+            rounds: rig.asked(),
+            cpu: children.cpu,
+            voluntary: children.voluntary,
+            involuntary: children.involuntary,
+            written: meter::written(std::process::id() as i32),
+            last_pid: meter::last_pid(),
+            records: records(rig),
+        }
+    }
+}
+
+/// Records of the watcher's unit.
+fn records(rig: &Rig) -> u64 {
+    let from = |unit: Option<String>| unit.as_ref() == Some(&rig.gatehound);
+    let all = rig.journal.all();
+    let own = all
+        .iter()
+        .filter(|record| from(record.get("_SYSTEMD_USER_UNIT")));
+    own.count() as u64
+}
+
+/// The sum of some stretches of time in which a watcher was looked at.
+#[derive(Default)]
+struct Sum {
+    rounds: u64,
+    /// CPU time per round of each stretch: its median is what a stretch disturbed by others does not move.
+    cpu: Vec<f64>,
+    user: f64,
+    system: f64,
+    voluntary: u64,
+    involuntary: u64,
+    written: u64,
+    started: u64,
+    records: u64,
+}
+
+impl Sum {
+    fn add(&mut self, before: &Count, after: &Count) {
+        let rounds = after.rounds - before.rounds;
+        let cpu = after.cpu.since(before.cpu);
+        self.rounds += rounds;
+        self.cpu.push(cpu.total() / rounds as f64);
+        self.user += cpu.user;
+        self.system += cpu.system;
+        self.voluntary += after.voluntary - before.voluntary;
+        self.involuntary += after.involuntary - before.involuntary;
+        self.written += after.written - before.written;
+        self.started += after.last_pid - before.last_pid;
+        self.records += after.records - before.records;
+    }
+
+    fn idle(self, watcher: Watcher) -> Idle {
+        let per_round = |sum: u64| sum as f64 / self.rounds as f64;
+        let cpu_ms = median(&self.cpu);
+        let user_share = self.user / (self.user + self.system);
+        Idle {
+            watcher: watcher.name().to_owned(),
+            rounds: self.rounds,
+            cpu_ms,
+            user_ms: cpu_ms * user_share,
+            system_ms: cpu_ms * (1.0 - user_share),
+            wakeups: per_round(self.voluntary),
+            switches: per_round(self.voluntary + self.involuntary),
+            started: per_round(self.started),
+            written: per_round(self.written),
+            records: per_round(self.records),
+            ..Idle::default()
+        }
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// Waits for this many more rounds, starting nothing meanwhile.
+fn wait_for_rounds(rig: &Rig, rounds: u64) {
+    let until = rig.asked() + rounds;
+    wait_until("rounds", PATIENCE + Duration::from_secs(rounds), || {
+        until <= rig.asked()
+    });
+}
+
+fn side_by_side(gatehound: &Rig, shell: &Rig) -> (Idle, Idle) {
+    gatehound.start_gatehound();
+    gatehound
+        .journal
+        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+    let pid = gatehound.main_pid(&gatehound.gatehound);
+    wait_for_rounds(gatehound, WARM_UP);
+    run_shell(shell);
+    let (mut of_gatehound, mut of_shell) = (Sum::default(), Sum::default());
+    let mut early = Memory::of(pid);
+    for block in 1..=BLOCKS {
+        let before = Count::of(gatehound, pid);
+        wait_for_rounds(gatehound, BLOCK);
+        of_gatehound.add(&before, &Count::of(gatehound, pid));
+        if block == EARLY {
+            early = Memory::of(pid);
+        }
+        let before = Count::of_children(shell);
+        for _ in 0..SHELL_ROUNDS {
+            run_shell(shell);
+        }
+        of_shell.add(&before, &Count::of_children(shell));
+        eprintln!("measure: {} rounds of gatehound", block * BLOCK);
+    }
+    // Both are of this process's children, the largest of which was one of the shell watchdog's.
+    let largest = Children::so_far().largest;
+    let shell = Idle {
+        resident_kib: largest,
+        ..of_shell.idle(Watcher::Shell)
+    };
+    let gatehound = with_process(of_gatehound.idle(Watcher::Gatehound), pid, early);
+    (gatehound, shell)
+}
+
+fn run_shell(rig: &Rig) {
+    let status = Command::new("sh").args(shell_round(rig)).status();
+    assert!(status.expect("run sh").success(), "the shell watchdog");
+}
+
+fn monit(rig: &Rig) -> Idle {
+    rig.start_gatehound();
+    let pid = rig.main_pid(&rig.gatehound);
+    // Whatever it does at its start is done after two rounds.
+    wait_for_rounds(rig, 2);
+    let early = Memory::of(pid);
+    let mut sum = Sum::default();
+    for _ in 0..MONIT_ROUNDS / 5 {
+        let before = Count::of(rig, pid);
+        wait_for_rounds(rig, 5);
+        // It asks first and works on.
+        thread::sleep(Duration::from_millis(100));
+        sum.add(&before, &Count::of(rig, pid));
+    }
+    with_process(sum.idle(Watcher::Monit), pid, early)
+}
+
+fn with_process(idle: Idle, pid: i32, early: Memory) -> Idle {
+    let late = Memory::of(pid);
+    Idle {
+        resident_kib: late.resident,
+        resident_early_kib: early.resident,
+        private_kib: late.private,
+        private_early_kib: early.private,
+        threads: meter::threads(pid),
+        descriptors: meter::descriptors(pid),
+        ..idle
+    }
+}
