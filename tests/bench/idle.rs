@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::bench::meter::{self, Children, Cpu, Memory};
-use crate::bench::report::Idle;
+use crate::bench::report::{Idle, Machine};
 use crate::bench::watchers::{Watcher, shell_round};
 use crate::rig::{PATIENCE, Rig, wait_until};
 use crate::watched::event;
@@ -26,10 +26,11 @@ const MONIT_ROUNDS: u64 = 20;
 const WARM_UP: u64 = 20;
 
 /// Measures all of them.
-pub fn measure() -> Vec<Idle> {
+pub fn measure(machine: &mut Machine) -> Vec<Idle> {
     let gatehound = Watcher::Gatehound.beside_a_gateway(INTERVAL);
     let shell = Watcher::Shell.beside_a_gateway(INTERVAL);
     let (gatehound, shell) = side_by_side(&gatehound, &shell);
+    machine.tcp_sockets = meter::tcp_sockets();
     let monit = monit(&Watcher::Monit.beside_a_gateway(1000));
     vec![gatehound, shell, monit]
 }

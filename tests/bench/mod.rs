@@ -5,7 +5,9 @@
 
 mod idle;
 mod meter;
+mod recovery;
 mod report;
+mod scale;
 mod watchers;
 
 use std::env;
@@ -94,7 +96,9 @@ pub fn inside(arguments: &[String]) -> ExitCode {
     for part in parts {
         eprintln!("measure: {part}");
         match part {
-            "idle" => report.idle = idle::measure(),
+            "idle" => report.idle = idle::measure(&mut report.machine),
+            "recovery" => report.recovery = recovery::measure(),
+            "scale" => report.scale = scale::measure(),
             other => panic!("no part {other}"),
         }
     }
@@ -107,7 +111,7 @@ pub fn inside(arguments: &[String]) -> ExitCode {
 
 /// What is to be measured.
 fn parts(arguments: &[String]) -> Result<Vec<&'static str>, String> {
-    const ALL: [&str; 1] = ["idle"];
+    const ALL: [&str; 3] = ["idle", "recovery", "scale"];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => Ok(vec!["idle"]),
@@ -133,7 +137,8 @@ fn here() -> report::Machine {
     report::Machine {
         kernel: first_word("/proc/sys/kernel/osrelease"),
         cores: thread::available_parallelism().map_or(0, usize::from),
-        tcp_sockets: meter::tcp_sockets(),
+        tcp_sockets: 0,
+        tcp_table_ms: meter::tcp_table_ms(),
         load: first_word("/proc/loadavg").parse().unwrap_or_default(),
     }
 }

@@ -11,6 +11,8 @@ pub struct Report {
     /// Size of the release binary, in bytes.
     pub binary: u64,
     pub idle: Vec<Idle>,
+    pub recovery: Vec<Recovery>,
+    pub scale: Vec<Scale>,
 }
 
 /// Where it was measured.
@@ -18,8 +20,10 @@ pub struct Report {
 pub struct Machine {
     pub kernel: String,
     pub cores: usize,
-    /// Sockets in the machine's network namespace; reading /proc/net/tcp costs by their number.
+    /// Sockets in the machine's network namespace after a thousand rounds of Gatehound.
     pub tcp_sockets: u64,
+    /// What reading /proc/net/tcp once takes there, in milliseconds.
+    pub tcp_table_ms: f64,
     /// Load of the host before it began, which others that work on it make.
     pub load: f64,
 }
@@ -53,6 +57,55 @@ pub struct Idle {
     pub descriptors: u64,
 }
 
+/// How a watcher brought back one gateway, in seconds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Recovery {
+    pub watcher: String,
+    /// What the gateway's process did.
+    pub stall: String,
+    /// From the hang to the first healthy answer; none when it did not come back.
+    pub total: Option<f64>,
+    /// What the gateway itself takes to start.
+    pub own_start: f64,
+    /// The total without that.
+    pub overhead: Option<f64>,
+    /// What the total went into, where it is known.
+    pub steps: Option<Steps>,
+}
+
+/// What a recovery went into, in seconds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Steps {
+    /// From the hang to the first failing round's end.
+    pub detection: f64,
+    pub patience: f64,
+    pub back_off: f64,
+    pub stop: f64,
+    /// SIGKILL, and whatever is left cleared away.
+    pub sweep: f64,
+    /// From the order to start to the first healthy answer.
+    pub start: f64,
+}
+
+/// Some Gatehounds on one machine, at the default interval.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Scale {
+    pub instances: usize,
+    /// Until all gateways and Gatehounds were up, in seconds.
+    pub start: f64,
+    /// Of all of them together.
+    pub resident_kib: u64,
+    pub proportional_kib: u64,
+    pub private_kib: u64,
+    /// Of one core.
+    pub cpu_percent: f64,
+    /// Per round, at the default pace, at which caches have gone cold.
+    pub cpu_ms: f64,
+    pub wakeups_per_second: f64,
+    /// The most rounds in one second.
+    pub busiest_second: u64,
+}
+
 /// A bound, what was measured, and whether it holds.
 pub struct Bound {
     pub what: String,
@@ -75,6 +128,10 @@ const MIN_CPU_RATIO: f64 = 40.0;
 /// One answer to wait for in each of the two requests.
 const WAKEUPS_OF_PROBES: f64 = 2.0;
 const MAX_OTHER_WAKEUPS: f64 = 2.0;
+const MIN_RECOVERY_RATIO: f64 = 4.0;
+/// Of a hundred instances whose moments are chosen by chance, 3.3 fall into a second on average; more than this many
+/// into any do so once in a thousand runs.
+const MAX_BUSIEST_SECOND: f64 = 12.0;
 
 impl Report {
     fn idle(&self, watcher: &str) -> Option<&Idle> {
@@ -91,7 +148,38 @@ impl Report {
         if let (Some(own), Some(shell)) = (self.idle("gatehound"), self.idle("shell")) {
             bounds.extend(idle_bounds(own, shell));
         }
+        let blocked = |watcher| self.overhead(watcher, "blocked");
+        if let Some(own) = blocked("gatehound") {
+            bounds.push(at_least(
+                "the shell watchdog's time for a blocked gateway over Gatehound's",
+                MIN_RECOVERY_RATIO,
+                blocked("shell").unwrap_or(f64::INFINITY) / own,
+            ));
+        }
+        for scale in self.scale.iter().filter(|scale| scale.instances == 100) {
+            bounds.push(at_most(
+                "rounds of 100 instances in the busiest second",
+                MAX_BUSIEST_SECOND,
+                scale.busiest_second as f64,
+            ));
+        }
+        // Else a gateway that stays down would leave nothing to compare.
+        let lost = self
+            .recovery
+            .iter()
+            .filter(|recovery| recovery.watcher == "gatehound" && recovery.total.is_none());
+        if !self.recovery.is_empty() {
+            let what = "hung gateways that Gatehound did not bring back";
+            bounds.push(at_most(what, 0.0, lost.count() as f64));
+        }
         bounds
+    }
+
+    /// What a watcher adds to the gateway's own start, in seconds.
+    fn overhead(&self, watcher: &str, stall: &str) -> Option<f64> {
+        let mut all = self.recovery.iter();
+        all.find(|one| one.watcher == watcher && one.stall == stall)?
+            .overhead
     }
 
     /// The tables, in Markdown.
@@ -100,13 +188,84 @@ impl Report {
             kernel,
             cores,
             tcp_sockets,
+            tcp_table_ms,
             load,
         } = &self.machine;
         let mut text = format!(
-            "Linux {kernel}, {cores} cores, {tcp_sockets} TCP sockets in the machine, load {load:.1} before\n"
+            "Linux {kernel}, {cores} cores, load {load:.1} before; \
+             /proc/net/tcp has {tcp_sockets} sockets and takes {tcp_table_ms:.2} ms to read\n"
         );
         text += &self.idle_table();
+        text += &self.recovery_table();
+        text += &self.scale_table();
         text
+    }
+
+    fn recovery_table(&self) -> String {
+        let heading = [
+            "hang to healthy, s",
+            "by",
+            "all",
+            "detection",
+            "patience",
+            "back-off",
+            "stop",
+            "sweep",
+            "start",
+            "gateway's own start",
+            "overhead",
+        ];
+        let seconds =
+            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
+        let row = |one: &Recovery| {
+            let step = |of: fn(&Steps) -> f64| seconds(one.steps.as_ref().map(of));
+            let all = one
+                .total
+                .map_or("never".to_owned(), |total| format!("{total:.1}"));
+            vec![
+                one.stall.clone(),
+                one.watcher.clone(),
+                all,
+                step(|steps| steps.detection),
+                step(|steps| steps.patience),
+                step(|steps| steps.back_off),
+                step(|steps| steps.stop),
+                step(|steps| steps.sweep),
+                step(|steps| steps.start),
+                seconds(Some(one.own_start)),
+                seconds(one.overhead),
+            ]
+        };
+        with_heading(&heading, self.recovery.iter().map(row).collect())
+    }
+
+    fn scale_table(&self) -> String {
+        let heading = [
+            "instances",
+            "all up after, s",
+            "resident, MiB",
+            "proportional, MiB",
+            "private, MiB",
+            "CPU, % of a core",
+            "CPU of a round, ms",
+            "wake-ups per s",
+            "rounds in the busiest second",
+        ];
+        let mib = |kib: u64| format!("{:.1}", kib as f64 / 1024.0);
+        let row = |one: &Scale| {
+            vec![
+                one.instances.to_string(),
+                format!("{:.1}", one.start),
+                mib(one.resident_kib),
+                mib(one.proportional_kib),
+                mib(one.private_kib),
+                format!("{:.2}", one.cpu_percent),
+                format!("{:.2}", one.cpu_ms),
+                format!("{:.1}", one.wakeups_per_second),
+                one.busiest_second.to_string(),
+            ]
+        };
+        with_heading(&heading, self.scale.iter().map(row).collect())
     }
 
     fn idle_table(&self) -> String {
@@ -234,6 +393,16 @@ pub fn bounds_table(bounds: &[Bound]) -> String {
         ]
     }));
     table(&rows)
+}
+
+/// A table of these rows; nothing where there are none.
+fn with_heading(heading: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut all = vec![heading.iter().map(|cell| (*cell).to_owned()).collect()];
+    all.extend(rows);
+    table(&all)
 }
 
 /// Rows of equally many cells, the first of them the heading.

@@ -1,16 +1,16 @@
 #!/bin/sh
 # The kind of watchdog that Gatehound replaces and is measured beside: one run of it, as cron starts one.
-# Called with the gateway's unit, its port and a folder for its state.
+# Called with the gateway's unit, its port, its configuration and a folder for what it remembers.
 # Left out are an alert through the gateway itself, and a kill of all processes by command line, which would end
 # what is measured beside it.
 unit=$1
 port=$2
-folder=$3
+config=$3
+folder=$4
 
 flag=/tmp/openclaw-maintenance
 state=$folder/failures
 log=$folder/log
-config=$HOME/.openclaw/openclaw.json
 debounce=30
 
 say() {
@@ -49,7 +49,7 @@ is_active || exit 0
 
 if listens && answers && is_healthy; then
     [ "$failures" = 0 ] || rm -f "$state"
-    [ -r "$config" ] && cp "$config" "$config.bak"
+    cp "$config" "$config.bak"
     exit 0
 fi
 

@@ -2,8 +2,10 @@
 //!
 //! Owns the units and the configuration of the watchers; knows nothing of what is measured.
 
+use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use nix::unistd::Uid;
 
@@ -39,6 +41,7 @@ impl Watcher {
             watched: self == Self::Gatehound,
             ..Setup::default()
         });
+        write(&config(&rig), &openclaw_json(&rig));
         let command = match self {
             Self::Gatehound => None,
             Self::Shell => Some(shell(&rig, interval)),
@@ -53,14 +56,32 @@ impl Watcher {
     }
 }
 
+/// The gateway's configuration, which Gatehound reads and the shell watchdog copies.
+fn config(rig: &Rig) -> PathBuf {
+    let home = PathBuf::from(env::var_os("HOME").expect("HOME"));
+    home.join(format!(".openclaw-{}/openclaw.json", rig.profile))
+}
+
+/// As long as a small one of a gateway that is in use.
+fn openclaw_json(rig: &Rig) -> String {
+    let channels: String = (0..20)
+        .map(|number| format!("    \"channel-{number}\": {{ enabled: true, allow: [\"+15550100{number:02}\"], label: \"number {number}\" }},\n"))
+        .collect();
+    format!(
+        "{{\n  gateway: {{ mode: \"local\", port: {} }},\n  channels: {{\n{channels}  }},\n}}\n",
+        rig.port
+    )
+}
+
 /// The words after `sh` of one run of the shell watchdog.
-pub fn shell_round(rig: &Rig) -> [String; 4] {
+pub fn shell_round(rig: &Rig) -> [String; 5] {
     let folder = rig.folder("shell");
     fs::create_dir_all(&folder).expect("the shell watchdog's folder");
     [
         place::file("watchdog.sh").display().to_string(),
         rig.gateway.clone(),
         rig.port.to_string(),
+        config(rig).display().to_string(),
         folder.display().to_string(),
     ]
 }
