@@ -190,7 +190,8 @@ fn run_shell(rig: &Rig) {
 fn monit(rig: &Rig) -> Idle {
     rig.start_gatehound();
     let pid = rig.main_pid(&rig.gatehound);
-    // Whatever it does at its start is done after two rounds.
+    // It asks nothing of a process that is younger than 30 s; whatever it does at its start is done after two rounds.
+    wait_until("Monit's first round", PATIENCE * 2, || 1 < rig.asked());
     wait_for_rounds(rig, 2);
     let early = Memory::of(pid);
     let mut sum = Sum::default();
