@@ -1381,6 +1381,10 @@ impl Witness {
         self.forced = state.forced.clone();
         self.forced_run = None;
         self.awake_since = state.awake_since;
+        // A stop of a unit that systemd gave up on shows nowhere else; any other is seen again at the next look.
+        let remembered = state.unwanted == Some(incarnation(run));
+        let heard = state.owed.as_ref().is_some_and(|owed| owed.foreign_job);
+        self.wish_seen &= remembered || heard;
         self.healthy_since = match state.phase {
             Phase::Vouching { since, .. } => Some(since),
             _ => None,
