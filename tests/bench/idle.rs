@@ -18,8 +18,6 @@ const BLOCKS: u64 = 10;
 const BLOCK: u64 = 100;
 /// The shortest time from one round to the next that Gatehound has, in milliseconds.
 const INTERVAL: u64 = 100;
-/// The block after which memory is looked at for the first time.
-const EARLY: u64 = 3;
 const SHELL_ROUNDS: u64 = 5;
 const MONIT_ROUNDS: u64 = 20;
 /// Rounds before the first that counts.
@@ -157,14 +155,12 @@ fn side_by_side(gatehound: &Rig, shell: &Rig) -> (Idle, Idle) {
     wait_for_rounds(gatehound, WARM_UP);
     run_shell(shell);
     let (mut of_gatehound, mut of_shell) = (Sum::default(), Sum::default());
-    let mut early = Memory::of(pid);
+    let mut private = Vec::new();
     for block in 1..=BLOCKS {
         let before = Count::of(gatehound, pid);
         wait_for_rounds(gatehound, BLOCK);
         of_gatehound.add(&before, &Count::of(gatehound, pid));
-        if block == EARLY {
-            early = Memory::of(pid);
-        }
+        private.push(Memory::of(pid).private);
         let before = Count::of_children(shell);
         for _ in 0..SHELL_ROUNDS {
             run_shell(shell);
@@ -178,7 +174,10 @@ fn side_by_side(gatehound: &Rig, shell: &Rig) -> (Idle, Idle) {
         resident_kib: largest,
         ..of_shell.idle(Watcher::Shell)
     };
-    let gatehound = with_process(of_gatehound.idle(Watcher::Gatehound), pid, early);
+    let gatehound = Idle {
+        private_course_kib: private,
+        ..with_process(of_gatehound.idle(Watcher::Gatehound), pid)
+    };
     (gatehound, shell)
 }
 
@@ -193,7 +192,6 @@ fn monit(rig: &Rig) -> Idle {
     // It asks nothing of a process that is younger than 30 s; whatever it does at its start is done after two rounds.
     wait_until("Monit's first round", PATIENCE * 2, || 1 < rig.asked());
     wait_for_rounds(rig, 2);
-    let early = Memory::of(pid);
     let mut sum = Sum::default();
     for _ in 0..MONIT_ROUNDS / 5 {
         let before = Count::of(rig, pid);
@@ -202,16 +200,14 @@ fn monit(rig: &Rig) -> Idle {
         thread::sleep(Duration::from_millis(100));
         sum.add(&before, &Count::of(rig, pid));
     }
-    with_process(sum.idle(Watcher::Monit), pid, early)
+    with_process(sum.idle(Watcher::Monit), pid)
 }
 
-fn with_process(idle: Idle, pid: i32, early: Memory) -> Idle {
+fn with_process(idle: Idle, pid: i32) -> Idle {
     let late = Memory::of(pid);
     Idle {
         resident_kib: late.resident,
-        resident_early_kib: early.resident,
         private_kib: late.private,
-        private_early_kib: early.private,
         threads: meter::threads(pid),
         descriptors: meter::descriptors(pid),
         ..idle
