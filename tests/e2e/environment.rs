@@ -582,7 +582,7 @@ fn killed_for_memory() {
 fn frozen_for_long() {
     // The shortest that the settings allow.
     let rig = vouching(Setup {
-        gatehound_service: "WatchdogSec=21".to_owned(),
+        gatehound_service: "WatchdogSec=25".to_owned(),
         ..Setup::default()
     });
     let before = incarnation(&rig);

@@ -121,7 +121,7 @@ fn doctor(rig: &Rig) {
     fs::write(&unit, shipped).expect("the unit as it was");
     systemctl(&["start", &rig.gatehound]);
 
-    let tidy = home(INSTALLED[5]);
+    let tidy = home(".config/systemd/user/gatehound-tidy.service");
     let shipped = fs::read_to_string(&tidy).expect("the unit");
     fs::remove_file(&tidy).expect("no unit");
     systemctl(&["stop", TIMER]);
