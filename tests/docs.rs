@@ -212,14 +212,15 @@ fn the_policy_is_pure() {
 }
 
 /// Each outside crate that stands for an outside thing, and where it may be named.
-const ADAPTERS: [(&str, &[&str]); 17] = [
+const ADAPTERS: [(&str, &[&str]); 18] = [
     ("jiff", &["src/sense/wall_clock.rs"]),
     ("ureq", &["src/act/webhook.rs", "src/sense/http.rs"]),
     ("zbus", &["src/act/desktop.rs", "src/act/manager/"]),
     ("zbus_systemd", &["src/act/manager/"]),
     ("zruntime", &["src/act/manager/"]),
     ("futures_core", &["src/act/manager/"]),
-    ("rustls", &["src/act/webhook.rs", "src/sense/http.rs"]),
+    ("rustls", &["src/sense/http.rs", "src/sense/tls.rs"]),
+    ("webpki", &["src/sense/tls.rs"]),
     ("rustls_native_certs", &["src/act/webhook.rs"]),
     ("sha2", &["src/act/snapshots.rs"]),
     ("sd_notify", &["src/act/notify.rs"]),
@@ -242,6 +243,7 @@ const ADAPTERS: [(&str, &[&str]); 17] = [
             "src/sense/child.rs",
             "src/sense/journalctl.rs",
             "src/sense/sock_diag.rs",
+            "src/sense/tls.rs",
         ],
     ),
 ];

@@ -5,7 +5,6 @@
 
 use std::{io::Read as _, sync::Arc, time::Duration};
 
-use rustls::crypto::ring;
 use serde_json::Value;
 use ureq::{
     Agent, Body, Error,
@@ -16,6 +15,7 @@ use ureq::{
 use crate::{
     decide::{alert::Post, settings::Preset},
     line::Line,
+    sense::tls,
 };
 
 /// As much of an answer as says something.
@@ -54,7 +54,7 @@ fn agent(url: &str, limit: Duration) -> Result<Agent, Line> {
         .max_redirects(0)
         .http_status_as_error(false)
         .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls(url)?)
+        .tls_config(trust(url)?)
         .build();
     Ok(Agent::from(config))
 }
@@ -84,9 +84,9 @@ fn answered(
 }
 
 /// Trust in whom the system trusts, which costs reading a file and so is left out where there is no TLS.
-fn tls(url: &str) -> Result<TlsConfig, Line> {
+fn trust(url: &str) -> Result<TlsConfig, Line> {
     let builder =
-        TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
+        TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(tls::provider()));
     if !url.starts_with("https:") {
         return Ok(builder.build());
     }

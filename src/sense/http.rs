@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls::crypto::ring;
 use serde_json::Value;
 use ureq::{Agent, Body, Error, Timeout, http::Response, tls::TlsConfig};
 
@@ -180,7 +179,7 @@ pub(crate) fn get(target: &Target, path: &str, limit: Duration) -> Result<Respon
 fn any_certificate() -> TlsConfig {
     TlsConfig::builder()
         .disable_verification(true)
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .unversioned_rustls_crypto_provider(Arc::new(super::tls::provider()))
         .build()
 }
 

@@ -22,6 +22,7 @@ pub mod processes;
 pub mod readiness;
 pub mod sock_diag;
 pub mod terminal;
+pub mod tls;
 pub mod update;
 pub mod wake;
 pub mod wall_clock;

@@ -15,9 +15,19 @@ pub fn now() -> Duration {
 
 /// A moment in the local time zone, to the second: `2026-11-23 03:12:07`.
 pub fn local(wall: Duration) -> String {
-    zoned(wall).map_or_else(
-        || "(no time)".to_owned(),
-        |zoned| zoned.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    let Some(zoned) = zoned(wall) else {
+        return "(no time)".to_owned();
+    };
+    // Not strftime, whose two dozen other directives would come along.
+    let (date, time) = (zoned.date(), zoned.time());
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        date.year(),
+        date.month(),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
     )
 }
 

@@ -1,0 +1,121 @@
+//! What TLS is made of: ciphers, key exchanges and signatures, out of the library's.
+//!
+//! Owns the choice, and nothing of how they work. The whole set would make the program larger by a thirtieth.
+//!
+//! Source: RFC 8446, section 9.1, and RFC 9325, section 4.2, for what every server has to be able to.
+
+use std::sync::Arc;
+
+use rustls::{
+    Error, SignatureScheme,
+    crypto::{
+        CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
+        ring::{cipher_suite as suite, kx_group},
+    },
+    pki_types::PrivateKeyDer,
+    sign::SigningKey,
+};
+use webpki::ring as signature;
+
+/// For a client that shows no certificate of its own.
+///
+/// Ed25519 is for gateways, whose certificates are made by hand; no public authority signs with it.
+pub fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![
+            suite::TLS13_AES_128_GCM_SHA256,
+            suite::TLS13_AES_256_GCM_SHA384,
+            suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        ],
+        kx_groups: vec![kx_group::SECP256R1, kx_group::SECP384R1],
+        signature_verification_algorithms: SIGNATURES,
+        secure_random: &Kernel,
+        key_provider: &NoKeys,
+    }
+}
+
+/// What certificates are signed with; in TLS 1.2 a scheme leaves the curve open.
+const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[
+        signature::ECDSA_P256_SHA256,
+        signature::ECDSA_P256_SHA384,
+        signature::ECDSA_P384_SHA256,
+        signature::ECDSA_P384_SHA384,
+        signature::ED25519,
+        signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+        signature::RSA_PKCS1_2048_8192_SHA256,
+        signature::RSA_PKCS1_2048_8192_SHA384,
+        signature::RSA_PKCS1_2048_8192_SHA512,
+    ],
+    mapping: &[
+        (
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            &[signature::ECDSA_P256_SHA256, signature::ECDSA_P384_SHA256],
+        ),
+        (
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            &[signature::ECDSA_P384_SHA384, signature::ECDSA_P256_SHA384],
+        ),
+        (SignatureScheme::ED25519, &[signature::ED25519]),
+        (
+            SignatureScheme::RSA_PSS_SHA256,
+            &[signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PSS_SHA384,
+            &[signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PSS_SHA512,
+            &[signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA256,
+            &[signature::RSA_PKCS1_2048_8192_SHA256],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA384,
+            &[signature::RSA_PKCS1_2048_8192_SHA384],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA512,
+            &[signature::RSA_PKCS1_2048_8192_SHA512],
+        ),
+    ],
+};
+
+/// getrandom(2).
+#[derive(Debug)]
+struct Kernel;
+
+impl SecureRandom for Kernel {
+    fn fill(&self, mut buffer: &mut [u8]) -> Result<(), GetRandomFailed> {
+        while !buffer.is_empty() {
+            let (filled, rest) =
+                rustix::rand::getrandom(&mut *buffer, rustix::rand::GetRandomFlags::empty())
+                    .ok()
+                    .and_then(|length| buffer.split_at_mut_checked(length))
+                    .ok_or(GetRandomFailed)?;
+            if filled.is_empty() {
+                return Err(GetRandomFailed);
+            }
+            buffer = rest;
+        }
+        Ok(())
+    }
+}
+
+/// No private key is ever loaded.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        Err(Error::General("a client has no key here".to_owned()))
+    }
+}
