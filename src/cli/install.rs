@@ -68,15 +68,18 @@ pub(super) const TIMER: &str = "gatehound-tidy.timer";
 pub(super) const TIDY: &str = "gatehound-tidy.service";
 
 /// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
-const MAN_PAGES: [(&str, &str); 3] = [
-    ("man1/gatehound.1", include_str!("../../man/gatehound.1")),
+const MAN_PAGES: [(&str, &[u8]); 3] = [
     (
-        "man5/gatehound.toml.5",
-        include_str!("../../man/gatehound.toml.5"),
+        "man1/gatehound.1.gz",
+        include_bytes!(concat!(env!("OUT_DIR"), "/gatehound.1.gz")),
     ),
     (
-        "man8/gatehound.service.8",
-        include_str!("../../man/gatehound.service.8"),
+        "man5/gatehound.toml.5.gz",
+        include_bytes!(concat!(env!("OUT_DIR"), "/gatehound.toml.5.gz")),
+    ),
+    (
+        "man8/gatehound.service.8.gz",
+        include_bytes!(concat!(env!("OUT_DIR"), "/gatehound.service.8.gz")),
     ),
 ];
 
@@ -287,20 +290,22 @@ fn undone(
 fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {
     let this = std::env::current_exe().context("cannot find this program's own file")?;
     let program = fs::read(&this).with_context(|| format!("cannot read {}", this.display()))?;
-    let text = |path: PathBuf, text: &str| File {
+    let data = |path: PathBuf, bytes: &[u8]| File {
         path,
-        bytes: text.into(),
+        bytes: bytes.into(),
         mode: 0o644,
     };
-    let unit = |(name, unit)| text(places.units.join(name), &packaged::for_home(unit));
+    let unit = |(name, unit)| data(places.units.join(name), packaged::for_home(unit).as_bytes());
     let mut files = vec![File {
         path: places.program.clone(),
         bytes: program,
         mode: 0o755,
     }];
     files.extend(UNITS.map(unit));
-    files.extend(MAN_PAGES.map(|(name, page)| text(places.man.join(name), page)));
-    files.extend(completions::FILES.map(|(name, file)| text(places.data.join(name), file)));
+    files.extend(MAN_PAGES.map(|(name, page)| data(places.man.join(name), page)));
+    files.extend(
+        completions::FILES.map(|(name, file)| data(places.data.join(name), file.as_bytes())),
+    );
     Ok(files)
 }
 
