@@ -12,6 +12,7 @@ use std::{
 };
 
 use rustix::{
+    buffer::spare_capacity,
     io::{self, Errno},
     net::{
         AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink,
@@ -78,7 +79,8 @@ pub fn listening(port: u16) -> io::Result<Vec<Socket>> {
     )?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
     let mut found = Vec::new();
-    let mut buffer = vec![0; MAX_DATAGRAM];
+    // An answer is some hundred bytes, and memory that is never written to costs nothing.
+    let mut buffer = Vec::with_capacity(MAX_DATAGRAM);
     for family in [AddressFamily::INET, AddressFamily::INET6] {
         ask(
             socket.as_fd(),
@@ -95,13 +97,14 @@ pub fn listening(port: u16) -> io::Result<Vec<Socket>> {
 fn ask(
     socket: BorrowedFd<'_>,
     request: &[u8],
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
     found: &mut Vec<(u16, Socket)>,
 ) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(socket, request, SendFlags::empty(), &kernel)?;
     for _ in 0..MAX_DATAGRAMS {
-        let (_, length, sender) = recvfrom(socket, &mut *buffer, RecvFlags::TRUNC)?;
+        buffer.clear();
+        let (_, length, sender) = recvfrom(socket, spare_capacity(buffer), RecvFlags::TRUNC)?;
         let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
         if sender != Some(kernel) {
             continue;

@@ -143,7 +143,7 @@ fn deb() {
     rig.wait_for_status("vouching: gateway healthy", PATIENCE);
     let said = doctor(&rig);
     assert!(
-        said.contains("its unit is the one of this version"),
+        said.contains("its units are those of this version"),
         "{said}"
     );
     assert!(!said.contains("is used instead of the package's"), "{said}");
