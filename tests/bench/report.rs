@@ -140,8 +140,8 @@ const ROUNDS_PER_HOUR: f64 = 120.0;
 const MAX_BINARY: u64 = 3_670_016;
 /// 4.5 MiB.
 const MAX_RESIDENT_KIB: u64 = 4608;
-/// 5.5 MiB, which was reached.
-const REACHED_RESIDENT_KIB: u64 = 5632;
+/// 5.75 MiB, which was reached, with room for another linker.
+const REACHED_RESIDENT_KIB: u64 = 5888;
 /// The third: at its end 300 rounds are over.
 const EARLY_STRETCH: usize = 2;
 /// Memory comes in pages; what is lost in each round would be below 48 bytes.
