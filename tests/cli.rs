@@ -368,7 +368,6 @@ fn without_a_runtime_folder_each_command_names_the_variable() {
     let home = Home::new();
     for arguments in [
         &["run"][..],
-        &["check"],
         &["status"],
         &["pause"],
         &["resume"],
@@ -381,6 +380,10 @@ fn without_a_runtime_folder_each_command_names_the_variable() {
             .unwrap();
         failed_saying(&output, 1, &["XDG_RUNTIME_DIR is not set", "/run/user/UID"]);
     }
+    // 1 would say that the gateway does not work.
+    let mut check = home.gatehound(&["check"]);
+    let output = check.env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    failed_saying(&output, 2, &["XDG_RUNTIME_DIR is not set", "/run/user/UID"]);
 }
 
 #[test]
@@ -391,7 +394,7 @@ fn without_a_home_the_message_says_to_set_it() {
         .env_remove("HOME")
         .env_remove("XDG_CONFIG_HOME")
         .output();
-    failed_saying(&output.unwrap(), 1, &["no config folder", "set HOME"]);
+    failed_saying(&output.unwrap(), 2, &["no config folder", "set HOME"]);
     let output = home.gatehound(&["install"]).env_remove("HOME").output();
     failed_saying(&output.unwrap(), 1, &["HOME is not set"]);
 }
@@ -482,6 +485,16 @@ fn check_needs_no_user_manager_and_ends_with_what_it_saw() {
         "{down:?}"
     );
     assert!(!home.runtime_folder().exists(), "check changes nothing");
+}
+
+#[test]
+fn a_pause_names_the_command_that_ends_it() {
+    let home = Home::new();
+    let said = stdout(&home.run(&["pause", "--profile", "work"]));
+    assert!(
+        said.contains("; gatehound resume --profile work ends it"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -568,6 +568,7 @@ fn the_url_of_a_webhook_or_a_ping_is_in_no_message() {
         "alert = \"https://hunter22\"",
         "alert.ping = \"https://hunter22\"",
         "alert.ping.url = \"hunter22\"",
+        "alert.webhook.body = \"hunter22 {{nosuch}}\"",
         "[alert.webhook.url]\nhttps = \"hunter22\"",
     ] {
         let (_folder, sources) = sources(wrong);

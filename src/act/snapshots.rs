@@ -136,6 +136,14 @@ impl Store {
     /// All generations, oldest first; with a reason for each file of ours that cannot be read or makes no sense.
     pub fn list(&self) -> (Vec<Generation>, Vec<Line>) {
         let (mut kept, mut wrong) = (Vec::new(), Vec::new());
+        if let Err(error) = fs::read_dir(&self.folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            wrong.push(Line::new(&format!(
+                "{}: {error}; what is kept there is not known",
+                self.folder.display()
+            )));
+        }
         for (number, path) in self.numbers() {
             match load(&path, number) {
                 Ok(generation) => kept.push(generation),
@@ -194,8 +202,15 @@ impl Store {
         remove_unfinished(&self.folder, |name| number(name).is_some());
         // A file that makes no sense keeps its number: it is not ours to write over.
         let last = self.numbers().last().map_or(0, |(number, _)| *number);
+        let number = last.checked_add(1).ok_or_else(|| {
+            let highest = self.path(last);
+            Line::new(&format!(
+                "{} has the highest number there is, so nothing can be kept; move it away",
+                highest.display()
+            ))
+        })?;
         let generation = Generation {
-            number: last.saturating_add(1),
+            number,
             kind,
             kept,
             run,
@@ -702,6 +717,27 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_generation_is_never_written_over_by_one_more() {
+        let rig = Rig::new("{a: 1}");
+        rig.prove().unwrap().unwrap();
+        let highest = rig.0.path().join("state/config/4294967295.json");
+        fs::write(&highest, "precious").unwrap();
+        rig.write("{a: 2}");
+        let refused = rig.prove().unwrap_err();
+        assert!(refused.as_str().contains("move it away"), "{refused}");
+        assert_eq!(fs::read_to_string(highest).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_told() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(Store::new(state.path()).list().1, []);
+        fs::write(state.path().join("config"), "no folder").unwrap();
+        let (_, wrong) = Store::new(state.path()).list();
+        assert!(wrong[0].as_str().contains("Not a directory"), "{wrong:?}");
     }
 
     #[test]

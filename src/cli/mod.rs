@@ -162,7 +162,7 @@ enum Command {
     /// Who is told when the gateway is down
     #[command(subcommand)]
     Alert(AlertCommand),
-    /// Put program, units and man pages into place for this user, and start watching
+    /// Put program, units, man pages and completions into place, and start watching
     Install(install::Options),
     /// Stop watching and remove what install put into place
     Uninstall,
@@ -212,6 +212,12 @@ enum AlertCommand {
 /// Reads the arguments and does what they ask.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Whether the gateway works, nobody has found out.
+    let failure = if matches!(cli.command, Command::Check { .. }) {
+        2
+    } else {
+        1
+    };
     match cli.dispatch() {
         Ok(status) => status,
         Err(e) => {
@@ -220,7 +226,7 @@ pub fn main() -> ExitCode {
                 "gatehound: {}",
                 crate::line::Line::new(&format!("{e:#}"))
             );
-            ExitCode::from(if is_config(&e) { EX_CONFIG } else { 1 })
+            ExitCode::from(if is_config(&e) { EX_CONFIG } else { failure })
         }
     }
 }

@@ -84,6 +84,9 @@ impl Kept {
             (None, Some(number)) => bail!(
                 "there is no generation {number}; gatehound config list shows those there are"
             ),
+            (None, None) if !self.generations.is_empty() => bail!(
+                "no generation was proven good yet; give a number, gatehound config list shows those there are"
+            ),
             (None, None) => bail!(
                 "no generation is kept yet; the first one is when gatehound run finds the gateway healthy"
             ),

@@ -567,7 +567,7 @@ fn validate_url(
     credential: Option<&str>,
 ) -> Result<(), Invalid> {
     if url.is_some_and(|url| !is_url(url)) {
-        let right = "must be a URL that begins with https:// or http://";
+        let right = "must be a URL that begins with https:// or http://, with a host and, if any, a port from 1 to 65535";
         return Err(Invalid::new(key, HIDDEN, right));
     }
     if let Some(name) = credential
@@ -605,7 +605,29 @@ fn is_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic()))
+    rest.is_some_and(|rest| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        rest.chars().all(|c| c.is_ascii_graphic()) && is_authority(authority)
+    })
+}
+
+/// A host, with a port from 1 on if there is one: a client that leaves out a port it does not understand
+/// sends what is secret to somebody else.
+fn is_authority(text: &str) -> bool {
+    let place = text.rsplit_once('@').map_or(text, |(_, place)| place);
+    let (host, port) = match place.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((host, ""))) => (host, None),
+        Some(Some((host, rest))) => (host, Some(rest.strip_prefix(':').unwrap_or_default())),
+        Some(None) => return false,
+        None => match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        },
+    };
+    let is_port = |port: &str| {
+        port.chars().all(|c| c.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| port != 0)
+    };
+    !host.is_empty() && !host.contains('%') && port.is_none_or(is_port)
 }
 
 fn is_credential(c: char) -> bool {
@@ -918,7 +940,22 @@ mod tests {
 
     #[test]
     fn alerts_go_to_a_url_or_to_a_program_by_its_path() {
-        for url in ["", "ntfy.sh/a", "https://", "https://a b", "https://a\nb"] {
+        for url in [
+            "",
+            "ntfy.sh/a",
+            "https://",
+            "https://a b",
+            "https://a\nb",
+            "https://:1",
+            "http://[::1",
+            "http://[::1]80/a",
+            "http://h:0/",
+            "http://h:99999/a",
+            "http://h:22x/a",
+            "http://u:s@h:/a",
+            "http://%/",
+            "http://h:+1",
+        ] {
             refused("alert.webhook.url", |s| {
                 s.alert.webhook.url = Some(url.to_owned());
             });
@@ -945,7 +982,15 @@ mod tests {
         refused("alert.timeout", |s| {
             s.alert.timeout = Duration::from_secs(61);
         });
-        accepted(|s| s.alert.webhook.url = Some("https://ntfy.sh/a".to_owned()));
+        for url in [
+            "https://ntfy.sh/a",
+            "http://u:s@h:8080/a?b",
+            "http://[::1]:80/a",
+            "http://[::1]",
+            "https://a:65535",
+        ] {
+            accepted(|s| s.alert.webhook.url = Some(url.to_owned()));
+        }
         accepted(|s| s.alert.command = vec!["/usr/bin/notify-send".to_owned()]);
         assert!(!AlertSettings::default().is_on());
     }

@@ -322,7 +322,10 @@ fn refuse(figment: &Figment, invalid: &Invalid) -> ConfigError {
     // What was written, rather than what it was read as; a default was not written.
     let value = figment
         .find_value(key)
-        .map_or_else(|_| value.clone(), |written| shown(key, &written));
+        .ok()
+        // What is hidden from a message may be shown to the one who asks for the settings.
+        .filter(|_| value != HIDDEN)
+        .map_or_else(|| value.clone(), |written| shown(key, &written));
     ConfigError(format!("{source}: {key} = {value}: {right}"))
 }
 
