@@ -22,6 +22,7 @@ use crate::{
     line::Line,
     sense::{
         files::{Links, read_limited},
+        folders,
         openclaw_files::{self, ConfigFile, Place},
     },
 };
@@ -115,7 +116,7 @@ impl From<ConfigFile> for KeptFile {
 
 /// The command that restores the generation that was proven good last.
 pub fn restore_command(profile: Option<&str>) -> Line {
-    let profile = profile.map_or_else(String::new, |profile| format!(" --profile {profile}"));
+    let profile = folders::profile_option(profile);
     Line::new(&format!("gatehound config restore --yes{profile}"))
 }
 
@@ -136,15 +137,13 @@ impl Store {
     /// All generations, oldest first; with a reason for each file of ours that cannot be read or makes no sense.
     pub fn list(&self) -> (Vec<Generation>, Vec<Line>) {
         let (mut kept, mut wrong) = (Vec::new(), Vec::new());
-        if let Err(error) = fs::read_dir(&self.folder)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        let numbers = self.numbers().unwrap_or_else(|why| {
             wrong.push(Line::new(&format!(
-                "{}: {error}; what is kept there is not known",
-                self.folder.display()
+                "{why}; what is kept there is not known"
             )));
-        }
-        for (number, path) in self.numbers() {
+            Vec::new()
+        });
+        for (number, path) in numbers {
             match load(&path, number) {
                 Ok(generation) => kept.push(generation),
                 Err(why) => wrong.push(Line::new(&format!(
@@ -201,7 +200,7 @@ impl Store {
         ensure_private_dir(&self.folder)?;
         remove_unfinished(&self.folder, |name| number(name).is_some());
         // A file that makes no sense keeps its number: it is not ours to write over.
-        let last = self.numbers().last().map_or(0, |(number, _)| *number);
+        let last = self.numbers()?.last().map_or(0, |(number, _)| *number);
         let number = last.checked_add(1).ok_or_else(|| {
             let highest = self.path(last);
             Line::new(&format!(
@@ -244,13 +243,23 @@ impl Store {
     }
 
     /// Our files by their numbers, lowest first; whatever else lies in the folder, somebody put there, and it stays.
-    fn numbers(&self) -> Vec<(u32, PathBuf)> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut found: Vec<_> = entries
-            .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
-            .collect();
+    ///
+    /// A part of them would let one more be written over another.
+    fn numbers(&self) -> Result<Vec<(u32, PathBuf)>, Line> {
+        let unreadable = |error| cannot("read", &self.folder, &error);
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+            entries => entries.map_err(unreadable)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(unreadable)?;
+            if let Some(number) = entry.file_name().to_str().and_then(number) {
+                found.push((number, entry.path()));
+            }
+        }
         found.sort();
-        found
+        Ok(found)
     }
 }
 

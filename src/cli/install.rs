@@ -257,7 +257,7 @@ pub(super) fn install(mut sources: Sources, options: &Options) -> anyhow::Result
 /// The command that installs, as it was called, for messages.
 pub(super) fn command(profile: Option<&str>) -> String {
     let called = std::env::args_os().next().unwrap_or_default();
-    let profile = profile.map_or_else(String::new, |profile| format!(" --profile {profile}"));
+    let profile = folders::profile_option(profile);
     format!("{}{profile} install", called.display())
 }
 

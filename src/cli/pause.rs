@@ -29,8 +29,7 @@ pub(super) fn pause(
     let boot_id = boot_id::get().map_err(own)?;
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     pause::set(&dir, &boot_id, Clock.boottime(), length, reason).map_err(own)?;
-    let profile = sources.profile.as_deref();
-    let profile = profile.map_or_else(String::new, |name| format!(" --profile {name}"));
+    let profile = folders::profile_option(sources.profile.as_deref());
     say!(
         "paused for {}; gatehound resume{profile} ends it",
         span(length)

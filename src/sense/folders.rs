@@ -92,6 +92,11 @@ fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
     path.is_absolute().then(|| path.to_owned())
 }
 
+/// The option that a command needs for this profile, with a space before it; nothing for the default one.
+pub fn profile_option(profile: Option<&str>) -> String {
+    profile.map_or_else(String::new, |profile| format!(" --profile {profile}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
