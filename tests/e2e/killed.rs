@@ -53,7 +53,7 @@ const GOES: usize = 3;
 const ON_ITS_WAY: Duration = Duration::from_secs(20);
 
 /// No look takes time but those at a gateway that is healthy, and those have all they may need.
-const SETTINGS: &str = r#"
+pub const SETTINGS: &str = r#"
 interval = "500ms"
 debounce = "0s"
 backoff = ["100ms", "100ms", "100ms"]
@@ -155,20 +155,6 @@ impl Recovery {
         let text = fs::read(path).unwrap_or_default();
         let kept: Value = serde_json::from_slice(&text).unwrap_or_default();
         kept["state"]["state"].clone()
-    }
-
-    /// Waits until a condition holds; panics with the journal when it does not in time.
-    fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !condition(self) {
-            if deadline < Instant::now() {
-                let records = self.rig.journal.all();
-                let records = records.iter().map(|record| format!("\n  {record}"));
-                let records: String = records.collect();
-                panic!("no {what} within {PATIENCE:?}; the journal:{records}");
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
     }
 
     /// Whether a Gatehound that has been started anew this often vouches for a new run of the gateway.
@@ -284,7 +270,7 @@ const LAST: &str = "vouching [vouch, ask for readiness]: acted";
 /// All points of one recovery, in order.
 fn points() -> Vec<String> {
     let mut recovery = Recovery::ahead(&[], DEAF, "");
-    recovery.wait_until("vouch", |it| it.vouches(0));
+    recovery.rig.wait_until("vouch", || recovery.vouches(0));
     recovery.check();
     wait_until("a round after the recovery", PATIENCE, || {
         recovery.passed().iter().any(|point| point == LAST)
@@ -388,7 +374,9 @@ fn brought_back(plan: &[String]) -> usize {
     let mut recovery = Recovery::ahead(plan, DEAF, "RestartSec=100ms");
     recovery.await_left(0, ON_ITS_WAY);
     let killed = plan.len() - recovery.left();
-    recovery.wait_until("vouch", |it| it.vouches(killed));
+    recovery
+        .rig
+        .wait_until("vouch", || recovery.vouches(killed));
     recovery.check();
     killed
 }
@@ -415,13 +403,13 @@ fn stays_stopped(plan: &[String]) -> usize {
         rig.main_pid(&rig.gatehound) == 0
     });
     // A start that was asked for may still be queued; cancelled there, it leaves no trace that a successor could see.
-    recovery.wait_until("active gateway", |it| {
-        it.rig.property(&it.rig.gateway, "ActiveState") == "active"
+    rig.wait_until("active gateway", || {
+        rig.property(&rig.gateway, "ActiveState") == "active"
     });
     systemctl(&["stop", &rig.gateway]);
     rig.start_gatehound();
-    recovery.wait_until("standing by", |it| {
-        it.rig.status_text().starts_with("standing-by: stopped")
+    rig.wait_until("standing by", || {
+        rig.status_text().starts_with("standing-by: stopped")
     });
     let began = Instant::now();
     // The successor looks every half a second.

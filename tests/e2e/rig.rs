@@ -224,6 +224,20 @@ impl Rig {
         self.wait_until_healthy();
     }
 
+    /// Waits until a condition holds that may cost a process; panics with the journal when it does not in time.
+    pub fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            if deadline < Instant::now() {
+                let records = self.journal.all();
+                let records = records.iter().map(|record| format!("\n  {record}"));
+                let records: String = records.collect();
+                panic!("no {what} within {PATIENCE:?}; the journal:{records}");
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until the gateway answers as a healthy one does.
     pub fn wait_until_healthy(&self) {
         wait_until("the gateway to be healthy", PATIENCE, || self.healthy());
