@@ -7,9 +7,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
+
+use crate::rig::Left;
 
 /// One journal record.
 #[derive(Clone, Debug)]
@@ -148,7 +150,7 @@ impl Journal {
         within: Duration,
         fits: impl Fn(&Record) -> bool,
     ) -> Record {
-        let deadline = Instant::now() + within;
+        let mut left = Left::of(within);
         let mut state = self.shared.lock();
         let mut seen = mark;
         loop {
@@ -156,11 +158,10 @@ impl Journal {
                 return record.clone();
             }
             seen = state.records.len().max(mark);
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.ended.is_some() {
+            if left.is_none() || state.ended.is_some() {
                 panic!("no record of {what} within {within:?}{}", describe(&state));
             }
-            let waited = self.shared.changed.wait_timeout(state, left);
+            let waited = self.shared.changed.wait_timeout(state, left.step());
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -19,7 +19,7 @@ use nix::sys::signal::Signal::SIGKILL;
 use serde_json::Value;
 
 use crate::journal::Record;
-use crate::rig::{PATIENCE, Rig, Setup, process_state, quoted, systemctl, wait_until, write};
+use crate::rig::{Left, PATIENCE, Rig, Setup, process_state, quoted, systemctl, wait_until, write};
 use crate::watched::{event, incarnation};
 
 /// These trials occupy the machine, so no other runs beside them.
@@ -139,9 +139,9 @@ impl Recovery {
 
     /// Waits until so many points of the plan are left; whether that came in time.
     fn await_left(&self, left: usize, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
+        let mut time = Left::of(within);
         while left < self.left() {
-            if deadline < Instant::now() {
+            if time.is_none() {
                 return false;
             }
             thread::sleep(Duration::from_millis(20));

@@ -23,7 +23,7 @@ use crate::place;
 use crate::stand_in;
 
 /// How long anything may take that is not what a trial measures, on a host with more trials than cores.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What differs from one trial to the next.
 pub struct Setup {
@@ -226,9 +226,9 @@ impl Rig {
 
     /// Waits until a condition holds that may cost a process; panics with the journal when it does not in time.
     pub fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let mut left = Left::of(PATIENCE);
         while !condition() {
-            if deadline < Instant::now() {
+            if left.is_none() {
                 let records = self.journal.all();
                 let records = records.iter().map(|record| format!("\n  {record}"));
                 let records: String = records.collect();
@@ -392,14 +392,46 @@ pub fn get(port: u16, path: &str, within: Duration) -> io::Result<String> {
     }
 }
 
+/// The time a wait may still take, of which no step counts for more than [`STEP`].
+///
+/// A virtual machine that its host stops for a minute finds all deadlines passed when it goes on, and nothing done.
+pub struct Left {
+    time: Duration,
+    since: Instant,
+}
+
+/// Far more than one look and the pause after it take.
+const STEP: Duration = Duration::from_secs(2);
+
+impl Left {
+    /// All of it.
+    pub fn of(time: Duration) -> Self {
+        Self {
+            time,
+            since: Instant::now(),
+        }
+    }
+
+    /// How long the next step may be.
+    pub fn step(&self) -> Duration {
+        self.time.min(STEP)
+    }
+
+    /// Takes off what has passed since it was last asked; whether nothing is left.
+    pub fn is_none(&mut self) -> bool {
+        let now = Instant::now();
+        let step = now.duration_since(self.since).min(STEP);
+        self.since = now;
+        self.time = self.time.saturating_sub(step);
+        self.time.is_zero()
+    }
+}
+
 /// Waits until a condition holds that no event tells of; panics when it does not in time.
 pub fn wait_until(what: &str, within: Duration, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + within;
+    let mut left = Left::of(within);
     while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "waited {within:?} in vain for {what}"
-        );
+        assert!(!left.is_none(), "waited {within:?} in vain for {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

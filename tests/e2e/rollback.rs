@@ -6,14 +6,14 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::journal::Record;
 use crate::killed;
-use crate::rig::{PATIENCE, Rig, Setup, quoted, systemctl, wait_until, write};
+use crate::rig::{Left, PATIENCE, Rig, Setup, quoted, systemctl, wait_until, write};
 use crate::watched::{FAST, assert_field, event, incarnation, wait_for_rounds};
 
 /// The trials of this file.
@@ -336,8 +336,8 @@ impl Planned {
 
     /// Waits until Gatehound was killed as planned; whether it was.
     fn is_killed(&self) -> bool {
-        let deadline = Instant::now() + ON_ITS_WAY;
-        while !self.text("plan").is_empty() && Instant::now() < deadline {
+        let mut left = Left::of(ON_ITS_WAY);
+        while !self.text("plan").is_empty() && !left.is_none() {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.text("plan").is_empty()
