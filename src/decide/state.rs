@@ -348,6 +348,9 @@ pub struct Rollback {
     pub generation: u32,
     /// Where what was refused is kept, once it is replaced; without, and with nothing owed, it was not.
     pub kept: Option<Line>,
+    /// A look found what was refused replaced, in part at least, and nobody had told: it counts, as one that was told does.
+    #[serde(default)]
+    pub found: bool,
     /// The gateway has been healthy since.
     pub served: bool,
 }

@@ -31,6 +31,7 @@ impl Machine<'_> {
             generation: config.generation,
             rejected: config.content.clone().unwrap_or_default(),
             kept: None,
+            found: false,
             served: false,
         });
         // From here on a human's stop is listened for, and a successor goes on.
@@ -67,14 +68,17 @@ impl Machine<'_> {
     }
 
     fn restore(&mut self, seen: &Config) {
-        let (Some(rollback), Some(judged)) = (&self.state.rollback, &seen.content) else {
+        let (Some(rollback), Some(judged)) = (&mut self.state.rollback, &seen.content) else {
             return;
         };
-        self.act(Action::Restore {
+        // Whoever was killed over it cannot tell; a human who put the good one back is taken for that, which rolls back less.
+        rollback.found |= *judged != rollback.rejected;
+        let restore = Action::Restore {
             generation: rollback.generation,
             rejected: rollback.rejected.clone(),
             judged: judged.clone(),
-        });
+        };
+        self.act(restore);
     }
 
     pub(super) fn restored(&mut self, restored: Result<Line, NotRestored>) {
@@ -95,8 +99,10 @@ impl Machine<'_> {
                 self.again_in(Duration::ZERO);
             }
             Err(NotRestored::Changed) => {
-                // Nothing was rolled back, so what is there now is judged like any other.
-                self.state.rollback = None;
+                // Where nothing was rolled back, what is there now is judged like any other.
+                if !rollback.found {
+                    self.state.rollback = None;
+                }
                 self.state.owed = None;
                 self.again_in(self.settings.patience.interval);
             }

@@ -555,6 +555,21 @@ fn rule_7_what_was_rolled_back_to_and_is_refused_as_well_is_left_down() {
 }
 
 #[test]
+fn rule_7_a_rollback_that_gatehound_died_over_counts_whatever_a_human_writes_next() {
+    let mut world = refused();
+    world.faults = vec![Fault::KilledAfter];
+    world.run_until_does(&restore("1"));
+    assert_eq!(world.content, 0);
+    world.human_edit_before_action = true;
+    world.run_until_does(&restore("0"));
+    // What the human wrote is refused as well, and no run was healthy between the two.
+    world.human_restarts();
+    world.log.clear();
+    let world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert_eq!(world.content, 2);
+}
+
+#[test]
 fn rule_7_nothing_is_rolled_back_while_there_is_a_reason_to_keep_hands_off() {
     let hindrances: [fn(&mut World); 7] = [
         |world| world.settings.rollback = Rollback::Off,
