@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use nix::time::{ClockId, clock_getres};
+
 use crate::{
     line::Line,
     sense::{
@@ -101,6 +103,13 @@ pub fn read_one(path: &Path) -> Result<Option<ConfigFile>, Line> {
         changed: changed(&contents.metadata).max(changed(&entry)),
         bytes: contents.bytes,
     }))
+}
+
+/// How much later than [`ConfigFile::changed`] a file may have been changed: the kernel notes down its last tick.
+pub fn tick() -> Duration {
+    /// The longest there is, of a kernel with 100 of them in a second.
+    const LONGEST: Duration = Duration::from_millis(10);
+    clock_getres(ClockId::CLOCK_REALTIME_COARSE).map_or(LONGEST, Duration::from)
 }
 
 fn changed(metadata: &Metadata) -> Duration {

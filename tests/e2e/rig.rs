@@ -228,14 +228,19 @@ impl Rig {
     pub fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
         let mut left = Left::of(PATIENCE);
         while !condition() {
-            if left.is_none() {
-                let records = self.journal.all();
-                let records = records.iter().map(|record| format!("\n  {record}"));
-                let records: String = records.collect();
-                panic!("no {what} within {PATIENCE:?}; the journal:{records}");
-            }
+            assert!(
+                !left.is_none(),
+                "no {what} within {PATIENCE:?}; the journal:{}",
+                self.records()
+            );
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// The journal as a failure shows it.
+    fn records(&self) -> String {
+        let all = self.journal.all();
+        all.iter().map(|record| format!("\n  {record}")).collect()
     }
 
     /// Waits until the gateway answers as a healthy one does.
@@ -305,11 +310,18 @@ impl Rig {
         self.property(&self.gatehound, "StatusText")
     }
 
-    /// Waits until Gatehound's status contains a text.
+    /// Waits until Gatehound's status contains a text; panics with the journal when it does not in time.
     pub fn wait_for_status(&self, text: &str, within: Duration) {
-        wait_until(&format!("the status {text:?}"), within, || {
-            self.status_text().contains(text)
-        });
+        let mut left = Left::of(within);
+        while !self.status_text().contains(text) {
+            assert!(
+                !left.is_none(),
+                "waited {within:?} in vain for the status {text:?}; it is {:?}, and the journal:{}",
+                self.status_text(),
+                self.records()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// A property of a unit, as `systemctl show` writes it.
