@@ -21,27 +21,11 @@ pub struct Line(String);
 impl Line {
     /// Reduces any text to one line: every run of white space and control characters becomes one space.
     pub fn new(text: &str) -> Self {
-        let mut line = String::new();
-        let mut chars = 0;
-        let mut gap = false;
-        for c in without_control_sequences(text) {
-            if is_unprintable(c) || c.is_whitespace() {
-                gap = true;
-                continue;
-            }
-            let width = 1 + usize::from(gap && !line.is_empty());
-            if MAX_CHARS <= chars + width {
-                line.push('…');
-                break;
-            }
-            if width == 2 {
-                line.push(' ');
-            }
-            line.push(c);
-            chars += width;
-            gap = false;
-        }
-        Self(line)
+        Self(if is_plain_line(text) {
+            text.to_owned()
+        } else {
+            reduced(text)
+        })
     }
 
     /// Reduces bytes that may not be UTF-8, such as a command line or an HTTP body.
@@ -53,6 +37,40 @@ impl Line {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A text made one line.
+fn reduced(text: &str) -> String {
+    let mut line = String::new();
+    let mut chars = 0;
+    let mut gap = false;
+    for c in without_control_sequences(text) {
+        if is_unprintable(c) || c.is_whitespace() {
+            gap = true;
+            continue;
+        }
+        let width = 1 + usize::from(gap && !line.is_empty());
+        if MAX_CHARS <= chars + width {
+            line.push('…');
+            break;
+        }
+        if width == 2 {
+            line.push(' ');
+        }
+        line.push(c);
+        chars += width;
+        gap = false;
+    }
+    line
+}
+
+/// Whether a text is one line as it is, which is so of nearly all, and cheaper to find out than to make it one.
+fn is_plain_line(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() < MAX_CHARS
+        && bytes.iter().all(|byte| (b' '..=b'~').contains(byte))
+        && !(text.starts_with(' ') || text.ends_with(' '))
+        && bytes.windows(2).all(|pair| pair != b"  ")
 }
 
 /// The characters without the control sequences of a terminal, which are mostly colours (ECMA-48, 5.4).
@@ -203,6 +221,11 @@ mod tests {
             prop_assert!(line.as_str().chars().count() <= MAX_CHARS);
             prop_assert!(!line.as_str().chars().any(is_unprintable));
             prop_assert_eq!(Line::new(line.as_str()), line.clone());
+        }
+
+        #[test]
+        fn what_is_a_line_already_is_found_to_be_the_same(text in "[ -~]{0,420}|[a-z ~]{0,9}") {
+            prop_assert_eq!(Line::new(&text), Line(reduced(&text)));
         }
     }
 }

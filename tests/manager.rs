@@ -20,7 +20,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -129,6 +129,8 @@ struct Systemd {
     subscribed: Arc<AtomicBool>,
     /// The number of the unit's job, and 0 for none.
     job: Arc<AtomicU32>,
+    /// When the unit's state changed last.
+    changed: Arc<AtomicU64>,
     /// How often all properties of the service were asked for.
     asked: Arc<AtomicU32>,
     thread: Option<JoinHandle<()>>,
@@ -150,7 +152,12 @@ impl Systemd {
         };
         let job = Arc::new(AtomicU32::new(900));
         let asked = Arc::new(AtomicU32::new(0));
-        let (unit, service) = (UnitObject(job.clone()), ServiceObject(asked.clone()));
+        let changed = Arc::new(AtomicU64::new(42));
+        let unit = UnitObject {
+            job: job.clone(),
+            changed: changed.clone(),
+        };
+        let service = ServiceObject(asked.clone());
         let (ready, connection) = mpsc::channel();
         let thread = thread::spawn(move || {
             zbus::block_on(async {
@@ -170,6 +177,7 @@ impl Systemd {
             connection: connection.recv().unwrap(),
             subscribed,
             job,
+            changed,
             asked,
             thread: Some(thread),
         }
@@ -341,8 +349,11 @@ fn listed(name: &str) -> ListedUnit {
     )
 }
 
-/// A unit with this job.
-struct UnitObject(Arc<AtomicU32>);
+/// A unit with this job, whose state changed last at this moment.
+struct UnitObject {
+    job: Arc<AtomicU32>,
+    changed: Arc<AtomicU64>,
+}
 
 #[interface(name = "org.freedesktop.systemd1.Unit")]
 impl UnitObject {
@@ -377,8 +388,13 @@ impl UnitObject {
     }
 
     #[zbus(property)]
+    async fn state_change_timestamp_monotonic(&self) -> u64 {
+        self.changed.load(SeqCst)
+    }
+
+    #[zbus(property)]
     async fn job(&self) -> (u32, OwnedObjectPath) {
-        let id = self.0.load(SeqCst);
+        let id = self.job.load(SeqCst);
         (id, OwnedObjectPath::try_from(job_path(id)).unwrap())
     }
 
@@ -478,6 +494,7 @@ fn a_unit_is_seen_with_what_is_there_and_bounded() {
         invocation_id: Some(Incarnation("ab".repeat(16))),
         main_pid: 77,
         active_since: Monotonic(42),
+        state_changed: Monotonic(42),
         exec_start: ["node", "gateway", "--port", "18789"]
             .map(str::to_owned)
             .to_vec(),
@@ -498,21 +515,24 @@ fn of_a_unit_that_goes_on_as_it_was_only_that_is_asked() {
     let bus = Bus::start();
     let systemd = Systemd::start(&bus);
     let mut manager = bus.manager(PATIENT);
-    let look = |manager: &mut UserManager, job, asked| {
+    let look = |manager: &mut UserManager, (changed, job), asked| {
+        systemd.changed.store(changed, SeqCst);
         systemd.job.store(job, SeqCst);
         let seen = manager.unit_again(UNIT).unwrap();
         assert_eq!(systemd.asked.load(SeqCst), asked);
+        assert_eq!(seen.state_changed, Monotonic(changed));
         assert_eq!(seen.job.as_ref().map_or(0, |job| job.id), job);
         assert_eq!(manager.unit(UNIT).unwrap(), seen);
         systemd.asked.store(0, SeqCst);
     };
-    look(&mut manager, 0, 1);
-    look(&mut manager, 0, 0);
-    look(&mut manager, 900, 1);
+    look(&mut manager, (42, 0), 1);
+    look(&mut manager, (42, 0), 0);
+    look(&mut manager, (43, 0), 1);
+    look(&mut manager, (44, 900), 1);
     // With a job everything may change at any time.
-    look(&mut manager, 900, 1);
-    look(&mut manager, 0, 1);
-    look(&mut manager, 0, 0);
+    look(&mut manager, (44, 900), 1);
+    look(&mut manager, (44, 0), 1);
+    look(&mut manager, (44, 0), 0);
 }
 
 #[test]

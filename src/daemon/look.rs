@@ -30,7 +30,7 @@ use crate::{
         evidence::{self, Evidence},
         gateway::{Finder, Found},
         gateway_log,
-        http::{self, Target},
+        http::{Client, Target},
         journalctl, listeners, pause,
         processes::{self, Activity},
         readiness::{self, Readiness},
@@ -60,6 +60,10 @@ pub struct Senses {
     pub cgroups: Option<PathBuf>,
     /// Whether the last look that made probes found the gateway healthy.
     healthy: bool,
+    /// The main process, and the sockets that it was seen to hold.
+    holder: Option<(u32, Vec<u64>)>,
+    /// Asks the gateway where it was last seen to listen.
+    client: Option<Client>,
     /// CPU time of the unit's run as the last look saw it.
     last: Option<(Incarnation, Duration, Monotonic)>,
     /// How long an update has been going on.
@@ -97,7 +101,8 @@ impl Seen {
 struct Probed {
     health: Health,
     stranger: Option<Line>,
-    debugged: bool,
+    /// The process whose stall was judged.
+    owner: u32,
     address: Option<IpAddr>,
 }
 
@@ -139,6 +144,8 @@ impl Senses {
             manager,
             cgroups: cgroup::root(Path::new("/sys/fs/cgroup")),
             healthy: true,
+            holder: None,
+            client: None,
             last: None,
             update: update::Bound::default(),
             last_words: None,
@@ -166,9 +173,11 @@ impl Senses {
             (true, unit) => self.probe(settings, &found, unit.as_ref().ok()),
             (false, _) => Probed::not_made(),
         };
-        let progress = self.progress(unit.as_ref().ok());
         let mut health = probed.health;
         let healthy = matches!(health, Health::Healthy(_));
+        // Only a start is judged by it.
+        let progress = unit.as_ref().ok().filter(|_| !healthy);
+        let progress = progress.and_then(|unit| self.progress(unit));
         let news = healthy != self.healthy;
         let probed_at_all = !matches!(health, Health::NotProbed);
         if probed_at_all && (!healthy || news) {
@@ -200,7 +209,8 @@ impl Senses {
             last_words,
             remedy,
             config,
-            debugged: probed.debugged,
+            // One that answers is vouched for, whoever looks on.
+            debugged: probed_at_all && !healthy && processes::is_traced(&self.proc, probed.owner),
             stranger: probed.stranger,
             progress,
             health,
@@ -234,8 +244,7 @@ impl Senses {
     }
 
     /// Whether the unit's processes used CPU since the last look; unknown at its first.
-    fn progress(&mut self, unit: Option<&UnitFacts>) -> Option<bool> {
-        let unit = unit?;
+    fn progress(&mut self, unit: &UnitFacts) -> Option<bool> {
         let run = unit.invocation_id.clone()?;
         // All of the unit's processes together, because the main one may only have launched the others.
         let of_unit = self
@@ -350,16 +359,15 @@ impl Senses {
         evidence::collect(&places, &subject, EVIDENCE_LIMIT)
     }
 
-    fn probe(&self, settings: &Settings, found: &Found, unit: Option<&UnitFacts>) -> Probed {
+    fn probe(&mut self, settings: &Settings, found: &Found, unit: Option<&UnitFacts>) -> Probed {
         let port = found.port;
         let main_pid = unit.map_or(0, |unit| unit.main_pid);
         let listening = match listeners::listening(&self.proc, port) {
             Ok(listening) => listening,
             Err(why) => return Probed::cannot_tell(why),
         };
-        let owner = owner(&self.proc, &listening, main_pid);
+        let owner = self.owner(&listening, main_pid);
         let before = processes::activity(&self.proc, owner);
-        let debugged = before.as_ref().is_some_and(|activity| activity.tracer != 0);
         let group = unit.map_or("", |unit| unit.control_group.as_str());
         let frozen = || {
             let root = self.cgroups.as_deref();
@@ -379,7 +387,7 @@ impl Senses {
             return Probed {
                 health,
                 stranger,
-                debugged,
+                owner,
                 address: None,
             };
         }
@@ -398,7 +406,7 @@ impl Senses {
             return Probed {
                 health,
                 stranger,
-                debugged,
+                owner,
                 address: None,
             };
         };
@@ -406,13 +414,37 @@ impl Senses {
             address: SocketAddr::new(address, port),
             tls: found.tls,
         };
-        let health = self.ask(settings, &target, owner, before.as_ref(), &frozen);
+        let client = self
+            .client
+            .take()
+            .filter(|client| client.target() == target);
+        let client = client.unwrap_or_else(|| Client::new(target));
+        let health = self.ask(settings, &client, owner, before.as_ref(), &frozen);
+        self.client = Some(client);
         Probed {
             health,
             stranger,
-            debugged,
+            owner,
             address: Some(address),
         }
+    }
+
+    /// The process whose stall is judged: the owner of the listening socket, else the main process.
+    ///
+    /// A gateway that goes on healthily is taken to hold the sockets that it held before, because finding that out
+    /// takes a look at each of its descriptors; one that has failed is looked at again.
+    fn owner(&mut self, listening: &[Listener], main_pid: u32) -> u32 {
+        let inodes: Vec<u64> = listening.iter().map(|listener| listener.inode).collect();
+        if self.healthy
+            && let Some((pid, held)) = &self.holder
+            && *pid == main_pid
+            && *held == inodes
+        {
+            return main_pid;
+        }
+        let owner = listeners::owner(&self.proc, listening, main_pid);
+        self.holder = (owner == main_pid).then_some((main_pid, inodes));
+        owner
     }
 
     /// Another user's process that holds the port, where nobody of this user listens as well.
@@ -432,17 +464,14 @@ impl Senses {
     fn ask(
         &self,
         settings: &Settings,
-        target: &Target,
+        client: &Client,
         owner: u32,
         before: Option<&Activity>,
         frozen: &dyn Fn() -> bool,
     ) -> Health {
         let began = self.clock.now();
-        let (probe, outcome) = match http::http(target, settings.probe.http_timeout) {
-            Outcome::Pass(_) => (
-                Probe::Health,
-                http::health(target, settings.probe.health_timeout),
-            ),
+        let (probe, outcome) = match client.http(settings.probe.http_timeout) {
+            Outcome::Pass(_) => (Probe::Health, client.health(settings.probe.health_timeout)),
             other => (Probe::Http, other),
         };
         match outcome {
@@ -493,7 +522,7 @@ impl Probed {
         Self {
             health: Health::NotProbed,
             stranger: None,
-            debugged: false,
+            owner: 0,
             address: None,
         }
     }
@@ -504,16 +533,4 @@ impl Probed {
             ..Self::not_made()
         }
     }
-}
-
-/// The process whose stall is judged: the owner of the listening socket, else the main process.
-fn owner(proc: &Path, listening: &[Listener], main_pid: u32) -> u32 {
-    let inodes: Vec<u64> = listening.iter().map(|listener| listener.inode).collect();
-    // Nearly always it is the main process itself.
-    let held = listeners::held(proc, main_pid, &inodes);
-    if !inodes.is_empty() && held.len() == inodes.len() {
-        return main_pid;
-    }
-    let owners = listeners::owners(proc, listening, &[main_pid]);
-    owners.first().map_or(main_pid, |(_, process)| process.pid)
 }

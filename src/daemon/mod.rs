@@ -426,6 +426,9 @@ impl Daemon {
     /// The status line, with what ails Gatehound itself at its end.
     fn status(&self) -> Line {
         let status = status(&self.settings, &self.state, self.senses.clock.now());
+        if self.unsaved.is_none() && self.journal.kept_back() == 0 {
+            return status;
+        }
         let mut text = status.to_string();
         if self.unsaved.is_some() {
             text += "; its state cannot be kept";
@@ -592,8 +595,7 @@ impl Daemon {
         if wake.leave {
             self.handle(Event::Leave, notifier);
         }
-        // Whatever woke it: a folder that cannot be watched only makes a request wait for the next round.
-        if files::take_reset(&self.senses.dir) {
+        if wake.request && files::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
         wake.request || self.state.next <= self.senses.clock.now()

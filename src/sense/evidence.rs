@@ -210,20 +210,9 @@ fn look(places: &Places, subject: &Subject, parts: &Sender<Option<Part>>) {
     tell(root.map(|root| Part::Cgroup(cgroup::look(root, &subject.control_group))));
     let listeners = listeners::listening(proc, subject.port);
     tell(Some(Part::Listeners(listeners.clone())));
-    let pid = owner(proc, &listeners.unwrap_or_default(), subject.main_pid);
+    let pid = listeners::owner(proc, &listeners.unwrap_or_default(), subject.main_pid);
     tell(process(proc, pid).map(Part::Process));
     tell(processes::process(proc, pid).map(|process| Part::Command(process.command)));
-}
-
-/// The process that answers for the gateway: the main process or one of its children, see [`Evidence::process`].
-fn owner(proc: &Path, listeners: &[Listener], main_pid: u32) -> u32 {
-    let inodes: Vec<u64> = listeners.iter().map(|listener| listener.inode).collect();
-    // Before all others, because to find those takes their command lines.
-    if !listeners::held(proc, main_pid, &inodes).is_empty() {
-        return main_pid;
-    }
-    let owners = listeners::owners(proc, listeners, &[]);
-    owners.first().map_or(main_pid, |(_, process)| process.pid)
 }
 
 fn process(proc: &Path, pid: u32) -> Option<Process> {

@@ -20,9 +20,9 @@ use crate::{decide::facts::Outcome, line::Line};
 const MAX_BODY: usize = 64 * 1024;
 
 /// A healthy gateway sends less than 2 KiB of header.
-const MAX_HEADER: usize = 16 * 1024;
+const MAX_HEADER: usize = 8 * 1024;
 
-/// Twice the largest header: the client reports a header that fills its buffer as a closed connection.
+/// Twice the largest header, and no more, because it is cleared for each connection: the client reports a header that fills its buffer as a closed connection.
 const INPUT_BUFFER: usize = 2 * MAX_HEADER;
 
 /// The request is one short line and a few fields.
@@ -37,40 +37,153 @@ pub struct Target {
     pub tls: bool,
 }
 
-/// Asks for `/` and takes any status for an answer; the body is not read.
+/// A request's turn in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It opens a connection, which stays open if the gateway likes.
+    First,
+    /// It takes the connection that was left open, if one was, and closes it.
+    Last,
+    /// It opens a connection and closes it.
+    Only,
+}
+
+/// Asks one gateway: `/` over a new connection, then `/health` over the same one where the gateway keeps it open.
 ///
-/// `limit` is how long the answer may take once the request is sent; over TLS the handshake may take
-/// 0.7 times as long, and the answer half as long. See [`longest`] for the whole.
-pub fn http(target: &Target, limit: Duration) -> Outcome {
-    let start = Instant::now();
-    match ask(target, "/", limit) {
-        Ok(_) => Outcome::Pass(start.elapsed()),
-        Err(outcome) => outcome,
+/// A connection is as dear as what is asked over it.
+/// None is kept for longer than that, because it would hide that no new one is accepted.
+pub struct Client {
+    target: Target,
+    agent: Agent,
+}
+
+impl Client {
+    /// A client that has asked nothing yet.
+    pub fn new(target: Target) -> Self {
+        let config = Agent::config_builder()
+            // By default `http_proxy` would send the probe to another machine.
+            .proxy(None)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .max_idle_connections(1)
+            .max_response_header_size(MAX_HEADER)
+            .input_buffer_size(INPUT_BUFFER)
+            .output_buffer_size(OUTPUT_BUFFER)
+            .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
+            .tls_config(any_certificate());
+        Self {
+            target,
+            agent: config.build().into(),
+        }
+    }
+
+    /// What it asks.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// Asks for `/` and takes any status for an answer.
+    ///
+    /// `limit` is how long the answer may take once the request is sent; over TLS the handshake may take
+    /// 0.7 times as long, and the answer half as long. See [`longest`] for the whole.
+    pub fn http(&self, limit: Duration) -> Outcome {
+        let start = Instant::now();
+        match self.ask("/", limit, Turn::First) {
+            Ok(response) => {
+                let took = start.elapsed();
+                // Only behind a body that was read can the connection be used again; what is in it does not matter.
+                let length = response.body().content_length();
+                if length.is_some_and(|length| length <= MAX_BODY as u64) {
+                    let _ = read(response.into_body(), limit);
+                }
+                Outcome::Pass(took)
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Asks for `/health`, which has to answer with status 200 and a JSON object that has `"ok": true`.
+    ///
+    /// `limit` is as for [`Self::http`].
+    pub fn health(&self, limit: Duration) -> Outcome {
+        let start = Instant::now();
+        let response = match self.ask("/health", limit, Turn::Last) {
+            Ok(response) => response,
+            Err(outcome) => return outcome,
+        };
+        let status = response.status().as_u16();
+        if status != 200 {
+            return fail(format_args!("status {status}"));
+        }
+        let body = match read(response.into_body(), limit) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
+        };
+        match judge(&body) {
+            Ok(()) => Outcome::Pass(start.elapsed()),
+            Err(reason) => fail(reason),
+        }
+    }
+
+    /// One GET, or the outcome that its failure is.
+    fn ask(&self, path: &str, limit: Duration, turn: Turn) -> Result<Response<Body>, Outcome> {
+        let start = Instant::now();
+        let at_once = |error: &Error| start.elapsed() < limit / 2 && is_turned_away(error);
+        let mut answered = self.get(path, limit, turn);
+        // The gateway may close a connection just when it is used again, and that is no failure.
+        if turn == Turn::Last && answered.as_ref().is_err_and(at_once) {
+            let left = limit.saturating_sub(start.elapsed());
+            answered = self.get(path, left, Turn::Only);
+        }
+        answered.map_err(|error| {
+            // Either kind of server turns the other kind of client away at once, which leaves time for a second request.
+            if at_once(&error) && self.speaks_the_other(path, limit) {
+                return mismatch(&self.target);
+            }
+            before_the_body(error, self.target.tls, limit)
+        })
+    }
+
+    /// Whether the port answers over TLS where plain HTTP was spoken, or the other way round.
+    fn speaks_the_other(&self, path: &str, limit: Duration) -> bool {
+        let other = Self::new(Target {
+            tls: !self.target.tls,
+            ..self.target
+        });
+        other.get(path, limit / 10, Turn::Only).is_ok()
+    }
+
+    /// One GET.
+    ///
+    /// The address is numeric, and there is no limit on the whole call or on name resolution:
+    /// with either of these ureq 3.5 starts a thread for each request.
+    fn get(&self, path: &str, limit: Duration, turn: Turn) -> Result<Response<Body>, Error> {
+        let Target { address, tls } = self.target;
+        let budgets = Budgets::of(tls, limit);
+        let scheme = if tls { "https" } else { "http" };
+        let mut request = self.agent.get(format!("{scheme}://{address}{path}"));
+        if turn != Turn::First {
+            request = request.header("connection", "close");
+        }
+        let youngest = match turn {
+            Turn::Last => limit,
+            Turn::First | Turn::Only => Duration::ZERO,
+        };
+        request
+            .config()
+            .max_idle_age(youngest)
+            .timeout_connect(Some(budgets.connect))
+            .timeout_send_request(Some(budgets.send))
+            .timeout_recv_response(Some(budgets.answer))
+            .timeout_recv_body(Some(budgets.body))
+            .build()
+            .call()
     }
 }
 
-/// Asks for `/health`, which has to answer with status 200 and a JSON object that has `"ok": true`.
-///
-/// `limit` is how long the answer may take once the request is sent; over TLS the handshake may take
-/// 0.7 times as long, and the answer half as long. See [`longest`] for the whole.
-pub fn health(target: &Target, limit: Duration) -> Outcome {
-    let start = Instant::now();
-    let response = match ask(target, "/health", limit) {
-        Ok(response) => response,
-        Err(outcome) => return outcome,
-    };
-    let status = response.status().as_u16();
-    if status != 200 {
-        return fail(format_args!("status {status}"));
-    }
-    let body = match read(response.into_body(), limit) {
-        Ok(body) => body,
-        Err(outcome) => return outcome,
-    };
-    match judge(&body) {
-        Ok(()) => Outcome::Pass(start.elapsed()),
-        Err(reason) => fail(reason),
-    }
+/// One GET on a connection of its own.
+pub(crate) fn get(target: &Target, path: &str, limit: Duration) -> Result<Response<Body>, Error> {
+    Client::new(*target).get(path, limit, Turn::Only)
 }
 
 /// The longest that one probe can take: the time limits of its phases together.
@@ -108,28 +221,6 @@ impl Budgets {
     }
 }
 
-/// One GET, or the outcome that its failure is.
-fn ask(target: &Target, path: &str, limit: Duration) -> Result<Response<Body>, Outcome> {
-    let start = Instant::now();
-    get(target, path, limit).map_err(|error| {
-        // Either kind of server turns the other kind of client away at once, which leaves time for a second request.
-        let at_once = start.elapsed() < limit / 2;
-        if at_once && is_turned_away(&error) && speaks_the_other(target, path, limit) {
-            return mismatch(target);
-        }
-        before_the_body(error, target.tls, limit)
-    })
-}
-
-/// Whether the port answers over TLS where plain HTTP was spoken, or the other way round.
-fn speaks_the_other(target: &Target, path: &str, limit: Duration) -> bool {
-    let other = Target {
-        tls: !target.tls,
-        ..*target
-    };
-    get(&other, path, limit / 10).is_ok()
-}
-
 /// The gateway works, and what we take it for is wrong: no restart would mend that.
 fn mismatch(target: &Target) -> Outcome {
     Outcome::Unsure(Line::new(if target.tls {
@@ -137,38 +228,6 @@ fn mismatch(target: &Target) -> Outcome {
     } else {
         "the port speaks TLS, gateway.tls says it does not; set gateway.tls = true"
     }))
-}
-
-/// One GET on a connection of its own.
-///
-/// The address is numeric, and there is no limit on the whole call or on name resolution:
-/// with either of these ureq 3.5 starts a thread for each request.
-pub(crate) fn get(target: &Target, path: &str, limit: Duration) -> Result<Response<Body>, Error> {
-    let Target { address, tls } = *target;
-    let budgets = Budgets::of(tls, limit);
-    let agent: Agent = Agent::config_builder()
-        // By default `http_proxy` would send the probe to another machine.
-        .proxy(None)
-        .max_redirects(0)
-        .http_status_as_error(false)
-        // A connection kept from the last round would hide that no new one is accepted.
-        .max_idle_connections(0)
-        .timeout_connect(Some(budgets.connect))
-        .timeout_send_request(Some(budgets.send))
-        .timeout_recv_response(Some(budgets.answer))
-        .timeout_recv_body(Some(budgets.body))
-        .max_response_header_size(MAX_HEADER)
-        .input_buffer_size(INPUT_BUFFER)
-        .output_buffer_size(OUTPUT_BUFFER)
-        .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
-        .tls_config(any_certificate())
-        .build()
-        .into();
-    let scheme = if tls { "https" } else { "http" };
-    agent
-        .get(format!("{scheme}://{address}{path}"))
-        .header("connection", "close")
-        .call()
 }
 
 /// TLS with whatever certificate the gateway shows.

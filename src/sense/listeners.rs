@@ -93,6 +93,18 @@ fn listening_in(path: &Path, port: u16) -> Result<Vec<Listener>, Line> {
         .collect())
 }
 
+/// The process that answers for the gateway: the main process where it holds one of these sockets, else the first that
+/// is found to hold one, else the main process all the same.
+pub fn owner(proc: &Path, listeners: &[Listener], main_pid: u32) -> u32 {
+    let inodes: Vec<u64> = listeners.iter().map(|listener| listener.inode).collect();
+    // Nearly always it is the main process itself, and to look at all others takes long.
+    if inodes.is_empty() || !held(proc, main_pid, &inodes).is_empty() {
+        return main_pid;
+    }
+    let owners = owners(proc, listeners, &[]);
+    owners.first().map_or(main_pid, |(_, process)| process.pid)
+}
+
 /// The processes that hold these sockets, each with the inode of the one it holds.
 ///
 /// Looks at `first` (the processes of the unit's cgroup), and is content when every socket has an owner there.

@@ -183,21 +183,25 @@ pub struct Activity {
     pub state: char,
     /// CPU time it has used, in user and kernel mode; the kernel counts hundredths of a second.
     pub cpu: Duration,
-    /// The process that traces it (a debugger), or 0.
-    pub tracer: u32,
 }
 
 /// What the main thread of a process is doing, if it can be seen.
 pub fn activity(proc: &Path, pid: u32) -> Option<Activity> {
-    let directory = proc.join(pid.to_string());
-    let status = read(&directory.join("status"), MAX_FILE)?;
     // The numbers in /proc/PID/stat are those of all threads together.
-    let stat = Stat::read(&directory.join("task").join(pid.to_string()))?;
+    let stat = Stat::read(&proc.join(format!("{pid}/task/{pid}")))?;
     Some(Activity {
         state: stat.state,
         cpu: ticks(stat.cpu_ticks),
-        tracer: status_field(&status, "TracerPid:")?.next()?.parse().ok()?,
     })
+}
+
+/// Whether another process, a debugger, traces this one.
+pub fn is_traced(proc: &Path, pid: u32) -> bool {
+    let tracer = || -> Option<u32> {
+        let status = read(&proc.join(format!("{pid}/status")), MAX_FILE)?;
+        status_field(&status, "TracerPid:")?.next()?.parse().ok()
+    };
+    tracer().is_some_and(|tracer| tracer != 0)
 }
 
 /// Ticks of the kernel's clock as time.
@@ -504,7 +508,6 @@ mod tests {
         Activity {
             state,
             cpu: Duration::from_millis(cpu_ms),
-            tracer: 0,
         }
     }
 
@@ -541,6 +544,21 @@ mod tests {
         check(Some(at('S', 0)), Some(at('T', 0)), 5000, Stall::Stopped);
         check(None, Some(at('T', 0)), 0, Stall::Stopped);
         check(Some(at('S', 0)), Some(at('t', 0)), 5000, Stall::Busy);
+    }
+
+    #[test]
+    fn a_tracer_is_seen_and_one_that_cannot_be_is_none() {
+        let proc = tempfile::tempdir().unwrap();
+        let traced = |status: &str| {
+            fs::create_dir_all(proc.path().join("7")).unwrap();
+            fs::write(proc.path().join("7/status"), status).unwrap();
+            is_traced(proc.path(), 7)
+        };
+        assert!(traced("Name:\ta\nTracerPid:\t4711\nUid:\t1\n"));
+        assert!(!traced("Name:\ta\nTracerPid:\t0\nUid:\t1\n"));
+        assert!(!traced("TracerPid:\n"));
+        assert!(!is_traced(proc.path(), 8));
+        assert!(!is_traced(Path::new("/proc"), std::process::id()));
     }
 
     #[test]

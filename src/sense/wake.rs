@@ -2,7 +2,7 @@
 //!
 //! Owns the one place where the daemon waits. What a wake-up means is the loop's to say.
 
-use std::{os::fd::AsFd, path::Path, time::Duration};
+use std::{mem, os::fd::AsFd, path::Path, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -26,7 +26,7 @@ pub struct Wake {
     pub leave: bool,
     /// SIGHUP: read the settings again.
     pub reload: bool,
-    /// A request was made in the runtime folder.
+    /// A request was made in the runtime folder, or may have been.
     pub request: bool,
 }
 
@@ -35,6 +35,8 @@ pub struct Wake {
 pub struct Waker {
     signals: SignalFd,
     requests: Option<Inotify>,
+    /// A request may have been made before the folder was watched.
+    unwatched: bool,
 }
 
 impl Waker {
@@ -56,12 +58,14 @@ impl Waker {
         Ok(Self {
             signals,
             requests: watch(dir).ok(),
+            unwatched: true,
         })
     }
 
     /// Watches the runtime folder that was made anew.
     pub fn watch(&mut self, dir: &Path) {
         self.requests = watch(dir).ok();
+        self.unwatched = true;
     }
 
     /// Sleeps for `limit` at most.
@@ -73,11 +77,15 @@ impl Waker {
         // Rounded up, so that the deadline has passed when the sleep is over.
         let millis = limit.as_micros().div_ceil(1000);
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        let mut wake = Wake {
+            request: self.requests.is_none() || mem::take(&mut self.unwatched),
+            ..Wake::default()
+        };
         // Interrupted or out of memory: an early look is the harmless way to go on.
-        let _ = poll(&mut descriptors, timeout);
-        let mut wake = Wake::default();
-        self.read_signals(&mut wake);
-        self.read_requests(&mut wake);
+        if poll(&mut descriptors, timeout) != Ok(0) {
+            self.read_signals(&mut wake);
+            self.read_requests(&mut wake);
+        }
         wake
     }
 

@@ -44,7 +44,7 @@ use gatehound::{
         folders::Variables,
         gateway::Finder,
         gateway_log,
-        http::{self, Target},
+        http::{Client, Target},
         journalctl, listeners, openclaw_json, pause, processes,
         readiness::{self, Readiness},
         update, wall_clock,
@@ -292,7 +292,8 @@ pub fn http(input: &[u8]) {
         tls: kind == 4,
         ..server.answers([head.as_bytes(), bytes].concat())
     };
-    let (any, health) = (http::http(&target, LIMIT), http::health(&target, LIMIT));
+    let client = Client::new(target);
+    let (any, health) = (client.http(LIMIT), client.health(LIMIT));
     for outcome in [&any, &health] {
         match outcome {
             Outcome::Pass(_) => {}

@@ -35,7 +35,7 @@ pub use self::{
     jobs::{ForeignJob, JobId},
 };
 use crate::{
-    decide::facts::{Job, UnitFacts},
+    decide::facts::{Job, Monotonic, UnitFacts},
     line::Line,
 };
 
@@ -64,7 +64,6 @@ pub struct UserManager {
 struct Settled {
     name: String,
     path: OwnedObjectPath,
-    unit: UnitProperties,
     facts: UnitFacts,
 }
 
@@ -106,25 +105,32 @@ impl UserManager {
         self.settled = unit.is_settled().then(|| Settled {
             name: name.to_owned(),
             path,
-            unit,
             facts: facts.clone(),
         });
         Ok(facts)
     }
 
-    /// Looks at a unit again, and asks all of it only when its run, its state or its job is another than before.
+    /// Looks at a unit again, and asks all of it only when its state has changed since.
     ///
-    /// For a gateway that is healthy: one question, and one that costs the manager little.
-    /// What it errs in is what a run can change of itself: its main process, and its configuration after a reload.
+    /// For a gateway that is healthy: one question whose answer is a number, the moment of the last change of any
+    /// state of the unit, a new run among them.
+    /// What it errs in is what changes without that: a main process that a run hands over, a unit file after a reload,
+    /// and a job that waits for another unit's.
     pub fn unit_again(&mut self, name: &str) -> Result<UnitFacts, ManagerError> {
         let Some(last) = self.settled.take().filter(|last| last.name == name) else {
             return self.unit(name);
         };
         let what = format!("show {name}");
-        let unit: UnitProperties = self.bus.ask(&what, self.deadline(), async |connection| {
-            properties(connection, &last.path, UNIT).await
+        let changed: u64 = self.bus.ask(&what, self.deadline(), async |connection| {
+            property(
+                connection,
+                &last.path,
+                UNIT,
+                "StateChangeTimestampMonotonic",
+            )
+            .await
         })?;
-        if unit != last.unit {
+        if Monotonic(changed) != last.facts.state_changed {
             return self.unit(name);
         }
         let facts = last.facts.clone();

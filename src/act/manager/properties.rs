@@ -18,7 +18,7 @@ type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 /// The properties of the interface `Unit` that are looked at.
 ///
 /// All others are skipped, and any of these may be missing.
-#[derive(Default, DeserializeDict, PartialEq, Type)]
+#[derive(Default, DeserializeDict, Type)]
 #[zbus(signature = "a{sv}", rename_all = "PascalCase")]
 pub struct UnitProperties {
     load_state: Option<String>,
