@@ -224,6 +224,7 @@ impl Store {
             .iter()
             .filter(|one| one.kind == kind)
             .map(|one| one.number)
+            .filter(|number| !superseded.contains(number))
             .collect();
         let surplus = (old.len() + 1).saturating_sub(keep);
         for number in superseded.into_iter().chain(old.into_iter().take(surplus)) {
@@ -796,6 +797,16 @@ mod tests {
             rig.prove().unwrap().unwrap();
         }
         assert_eq!(rig.numbers(), [2, 3]);
+    }
+
+    #[test]
+    fn a_content_that_is_proven_again_drives_out_no_other() {
+        let rig = Rig::new("{}");
+        for text in ["{a: 1}", "{a: 2}", "{a: 3}", "{a: 2}"] {
+            rig.write(text);
+            rig.prove().unwrap().unwrap();
+        }
+        assert_eq!(rig.numbers(), [1, 3, 4]);
     }
 
     #[test]
