@@ -4,7 +4,8 @@
 //! Knows nothing of what a configuration means, and never uses a name that OpenClaw keeps copies under.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, channel},
@@ -29,6 +30,11 @@ use crate::{
 
 /// The largest generation that is read back: all of a configuration, escaped as JSON.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
+
+/// How often, and how far apart, it is tried to be the only one who writes generations: for ten seconds,
+/// because whoever does so may be asking the gateway for its version.
+const LOCK_TRIES: u32 = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a configuration is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +185,11 @@ impl Store {
         keep: usize,
     ) -> Result<Option<Generation>, Line> {
         let hash = hash(&files);
+        if let Some(state) = self.folder.parent() {
+            ensure_private_dir(state)?;
+        }
+        ensure_private_dir(&self.folder)?;
+        let _lock = self.lock()?;
         let (all, _) = self.list();
         let is_last =
             |one: &Generation| all.iter().rfind(|any| any.kind == Kind::Proven) == Some(one);
@@ -194,10 +205,6 @@ impl Store {
         // What was proven good once stays so, even if the gateway of today refuses it.
         let superseded = same.filter(|one| kind == Kind::Proven || one.kind == Kind::Replaced);
         let superseded: Vec<u32> = superseded.map(|one| one.number).collect();
-        if let Some(state) = self.folder.parent() {
-            ensure_private_dir(state)?;
-        }
-        ensure_private_dir(&self.folder)?;
         remove_unfinished(&self.folder, |name| number(name).is_some());
         // A file that makes no sense keeps its number: it is not ours to write over.
         let last = self.numbers()?.last().map_or(0, |(number, _)| *number);
@@ -237,6 +244,23 @@ impl Store {
             }
         }
         Ok(Some(generation))
+    }
+
+    /// Keeps others from adding and removing generations until it is dropped, other threads of this process included.
+    ///
+    /// Where the file system has no such lock it goes on without: what is kept is worth more.
+    fn lock(&self) -> Result<File, Line> {
+        let folder = File::open(&self.folder).map_err(|e| cannot("open", &self.folder, &e))?;
+        for _ in 0..LOCK_TRIES {
+            match folder.try_lock() {
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Ok(()) | Err(TryLockError::Error(_)) => return Ok(folder),
+            }
+        }
+        Err(Line::new(&format!(
+            "another gatehound is at work in {} and does not end; nothing is kept, try again when it has",
+            self.folder.display()
+        )))
     }
 
     fn path(&self, number: u32) -> PathBuf {
@@ -807,6 +831,27 @@ mod tests {
             rig.prove().unwrap().unwrap();
         }
         assert_eq!(rig.numbers(), [1, 3, 4]);
+    }
+
+    #[test]
+    fn whoever_keeps_one_at_the_same_time_takes_another_number() {
+        const WRITERS: u32 = 8;
+        let rig = Rig::new("{}");
+        let store = rig.store();
+        let start = std::sync::Barrier::new(WRITERS as usize);
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let (start, store, path) = (&start, &store, rig.config());
+                scope.spawn(move || {
+                    let content = Content::Text(format!("{{a: {writer}}}"));
+                    let files = vec![KeptFile { path, content }];
+                    start.wait();
+                    let kept = store.keep(Kind::Replaced, None, || None, files, NOW, 10);
+                    kept.unwrap().unwrap();
+                });
+            }
+        });
+        assert_eq!(rig.numbers(), (1..=WRITERS).collect::<Vec<_>>());
     }
 
     #[test]
