@@ -8,7 +8,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
     thread,
     time::Duration,
 };
@@ -417,15 +417,37 @@ impl Seen {
     }
 }
 
-/// The configuration held against the one that was proven good last, `ended` being when the last run of the gateway did;
-/// none where there is no such one, or that cannot be told within `budget`.
-pub fn compare(store: Store, place: Place, ended: Duration, budget: Duration) -> Option<Config> {
-    let (sender, receiver) = channel();
-    thread::Builder::new()
-        .name("config".to_owned())
-        .spawn(move || sender.send(compared(&store, &place, ended)))
-        .ok()?;
-    receiver.recv_timeout(budget).ok().flatten()
+/// The comparison that is on its way, if one is.
+#[derive(Debug, Default)]
+pub struct Comparing(Option<Receiver<Option<Config>>>);
+
+impl Comparing {
+    /// The configuration held against the one that was proven good last, `ended` being when the last run of the gateway did;
+    /// none where there is no such one, or that cannot be told within `budget`.
+    ///
+    /// One that took longer is waited for before there is another, and what it says then is of a moment that is over.
+    pub fn compare(
+        &mut self,
+        store: Store,
+        place: Place,
+        ended: Duration,
+        budget: Duration,
+    ) -> Option<Config> {
+        if let Some(late) = &self.0
+            && late.try_recv() == Err(TryRecvError::Empty)
+        {
+            return None;
+        }
+        let (sender, receiver) = channel();
+        thread::Builder::new()
+            .name("config".to_owned())
+            .spawn(move || sender.send(compared(&store, &place, ended)))
+            .ok()?;
+        let config = receiver.recv_timeout(budget);
+        let is_late = config == Err(RecvTimeoutError::Timeout);
+        self.0 = is_late.then_some(receiver);
+        config.ok().flatten()
+    }
 }
 
 fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
@@ -899,7 +921,7 @@ mod tests {
         const LONG: Duration = Duration::from_secs(60);
         let rig = Rig::new("{a: 1}");
         let differs = |place| {
-            let config = compare(rig.store(), place, Duration::ZERO, LONG)?;
+            let config = Comparing::default().compare(rig.store(), place, Duration::ZERO, LONG)?;
             (!config.is_proven).then_some(config.generation)
         };
         assert_eq!(differs(rig.place()), None);
@@ -918,6 +940,22 @@ mod tests {
             }),
             None
         );
+    }
+
+    #[test]
+    fn while_a_comparison_hangs_no_other_is_begun() {
+        const LONG: Duration = Duration::from_secs(60);
+        let rig = Rig::new("{a: 1}");
+        rig.prove().unwrap().unwrap();
+        let (hanging, receiver) = channel();
+        let mut comparing = Comparing(Some(receiver));
+        let mut compare = || comparing.compare(rig.store(), rig.place(), Duration::ZERO, LONG);
+        assert_eq!(compare(), None);
+        // What it says at last is of a moment that is over.
+        hanging.send(None).unwrap();
+        assert_eq!(compare().unwrap().generation, 1);
+        drop(hanging);
+        assert_eq!(compare().unwrap().generation, 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     act::{
         manager::{ManagerError, UserManager},
-        snapshots::{self, Store},
+        snapshots::{Comparing, Store},
         sweep::Holder,
     },
     decide::{
@@ -72,6 +72,8 @@ pub struct Senses {
     last_words: Option<(Incarnation, Option<Line>)>,
     /// The kept configurations, and the command that restores the last one; where a look shall tell of them.
     pub kept: Option<(Store, Line)>,
+    /// What holds the configuration against them.
+    comparing: Comparing,
     /// Whether a run's crash-loop breaker tripped, asked for once.
     breaker: Option<(Incarnation, Option<Line>)>,
 }
@@ -150,6 +152,7 @@ impl Senses {
             update: update::Bound::default(),
             last_words: None,
             kept: None,
+            comparing: Comparing::default(),
             breaker: None,
         }
     }
@@ -299,9 +302,10 @@ impl Senses {
     }
 
     /// The configuration as it is now; looked at anew each time, because somebody may be mending it.
-    fn config(&self, unit: &UnitFacts, found: &Found) -> Option<Config> {
+    fn config(&mut self, unit: &UnitFacts, found: &Found) -> Option<Config> {
         let (store, _) = self.kept.clone()?;
-        snapshots::compare(store, found.place()?, unit.exited_wall, KEEP_LIMIT)
+        self.comparing
+            .compare(store, found.place()?, unit.exited_wall, KEEP_LIMIT)
     }
 
     /// The command that restores the configuration that was proven good last, where it is another one.
