@@ -83,7 +83,17 @@ impl Home {
 }
 
 /// What a command does at a terminal at which this is typed.
-fn at_terminal(mut command: Command, typed: &str) -> (Option<i32>, String) {
+fn at_terminal(command: Command, typed: &str) -> (Option<i32>, String) {
+    at_terminal_after(command, "", || (), typed)
+}
+
+/// As [`at_terminal`], where something happens between what the command shows first and the typing.
+fn at_terminal_after(
+    mut command: Command,
+    first: &str,
+    meanwhile: impl FnOnce(),
+    typed: &str,
+) -> (Option<i32>, String) {
     let pty = openpty(None, None).unwrap();
     let end = || pty.slave.try_clone().unwrap();
     let mut child = command
@@ -94,10 +104,16 @@ fn at_terminal(mut command: Command, typed: &str) -> (Option<i32>, String) {
         .unwrap();
     drop((command, pty.slave));
     let mut terminal = File::from(pty.master);
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains(first) {
+        let mut byte = [0];
+        terminal.read_exact(&mut byte).unwrap();
+        shown.extend(byte);
+    }
+    meanwhile();
     // Whatever is asked beyond that gets the end of a terminal's input, and no test waits for ever.
     let typed = format!("{typed}\u{4}\u{4}\u{4}");
     terminal.write_all(typed.as_bytes()).unwrap();
-    let mut shown = Vec::new();
     // At the end, when nobody has the other side open any more, Linux says EIO.
     let _ = terminal.read_to_end(&mut shown);
     let status = child.wait().unwrap();
@@ -869,11 +885,20 @@ fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
 
 /// A home with an openclaw.json and one generation of it that was proven good.
 fn with_generation(text: &str) -> (Home, PathBuf) {
+    with_generation_of(&[("openclaw.json", text)])
+}
+
+/// As [`with_generation`], with included files behind openclaw.json.
+fn with_generation_of(files: &[(&str, &str)]) -> (Home, PathBuf) {
     use gatehound::{act::snapshots, sense::openclaw_files::Place};
     let home = Home::new();
-    let config = home.0.path().join(".openclaw/openclaw.json");
-    fs::create_dir_all(config.parent().unwrap()).unwrap();
-    fs::write(&config, text).unwrap();
+    let folder = home.0.path().join(".openclaw");
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let config = folder.join("openclaw.json");
     let store = snapshots::Store::new(&home.0.path().join(".local/state/gatehound"));
     let proof = snapshots::Proof {
         run: "c0ffee".to_owned(),
@@ -1001,6 +1026,55 @@ fn at_a_terminal_a_restore_asks_and_only_a_yes_is_one() {
         assert!(shown.contains("? [y/N] "), "{shown}");
         assert_eq!(fs::read_to_string(&config).unwrap(), expected, "{typed:?}");
     }
+}
+
+#[test]
+fn what_is_written_while_a_restore_asks_is_left_as_it_is() {
+    let (home, config) = with_generation(GOOD);
+    fs::write(&config, BAD).unwrap();
+    let restore = home.gatehound(&["config", "restore"]);
+    let write = || fs::write(&config, "{mended: true}").unwrap();
+    let (code, shown) = at_terminal_after(restore, "? [y/N] ", write, "y\n");
+    assert_eq!(code, Some(1), "{shown}");
+    for part in ["meanwhile; nothing is restored", "gatehound config diff"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    assert_eq!(fs::read_to_string(&config).unwrap(), "{mended: true}");
+    let list = stdout(&home.run(&["config", "list"]));
+    assert!(!list.contains("replaced"), "{list}");
+}
+
+#[test]
+fn a_folder_of_included_files_that_is_gone_is_made_anew() {
+    let main = "{$include: 'parts/deep/more.json'}";
+    let (home, config) =
+        with_generation_of(&[("openclaw.json", main), ("parts/deep/more.json", "{a: 1}")]);
+    let parts = config.with_file_name("parts");
+    fs::remove_dir_all(&parts).unwrap();
+    let said = stdout(&home.run(&["config", "restore", "--yes"]));
+    assert!(said.contains("restored generation 1"), "{said}");
+    let more = parts.join("deep/more.json");
+    assert_eq!(fs::read_to_string(&more).unwrap(), "{a: 1}");
+    for folder in [&parts, &parts.join("deep")] {
+        let mode = fs::metadata(folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
+}
+
+#[test]
+fn a_restore_makes_no_folder_but_below_the_configurations_own() {
+    let (home, config) = with_generation(GOOD);
+    fs::remove_dir_all(config.parent().unwrap()).unwrap();
+    failed_saying(
+        &home.run(&["config", "restore", "--yes"]),
+        1,
+        &[
+            "there is no folder ",
+            "/.openclaw; nothing is restored",
+            "make it",
+        ],
+    );
+    assert!(!config.parent().unwrap().exists());
 }
 
 /// A command that colours a word, at a terminal of this kind.

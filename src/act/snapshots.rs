@@ -4,9 +4,9 @@
 //! Knows nothing of what a configuration means, and never uses a name that OpenClaw keeps copies under.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
     thread,
@@ -560,7 +560,7 @@ pub fn roll_back(store: &Store, order: Order) -> Result<Line, NotRestored> {
         }
     };
     fault::point("rejected kept");
-    put(&seen.last, Some(&seen.there))?;
+    restore(&seen.last, &order.place, &seen.there)?;
     fault::point("restored");
     Ok(Line::new(&store.path(number).display().to_string()))
 }
@@ -628,26 +628,24 @@ pub fn proven(
     store.keep(Kind::Proven, Some(proof.run), version, files, kept, keep)
 }
 
-/// Puts the files of a generation where they were, each at once, openclaw.json last.
-/// A link stays one and its target is written; a file that is there keeps its mode.
+/// Puts the files of a generation where they were, each at once, openclaw.json last, over files that hold what they were
+/// judged by and over no others.
+/// A link stays one and its target is written; a file that is there keeps its mode, and a folder that is gone is made anew.
 ///
 /// # Errors
 ///
-/// A file or its folder is read-only, or the disk is full; nothing is changed then, or what was changed is put back.
-pub fn restore(generation: &Generation) -> Result<(), Line> {
-    put(generation, None).map_err(|e| match e {
-        NotRestored::Failed(why) => why,
-        NotRestored::Changed | NotRestored::Late => "somebody is writing to it".into(),
-    })
-}
-
-/// As [`restore`]; with `judged`, only over files that hold what they held then.
-fn put(generation: &Generation, judged: Option<&[KeptFile]>) -> Result<(), NotRestored> {
+/// Somebody wrote to a file meanwhile, a file or its folder is read-only, or the disk is full; nothing is changed then, or
+/// what was changed is put back.
+pub fn restore(
+    generation: &Generation,
+    place: &Place,
+    judged: &[KeptFile],
+) -> Result<(), NotRestored> {
     let targets: Vec<_> = generation
         .files
         .iter()
         .rev()
-        .map(|file| Ok((target(&file.path)?, file)))
+        .map(|file| Ok((target(&file.path, place)?, file)))
         .collect::<Result<_, Line>>()
         .map_err(NotRestored::Failed)?;
     let mut before: Vec<(&Path, Option<Vec<u8>>, u32)> = Vec::new();
@@ -676,33 +674,47 @@ fn put_one(
     path: &Path,
     mode: u32,
     file: &KeptFile,
-    judged: Option<&[KeptFile]>,
+    judged: &[KeptFile],
 ) -> Result<Option<Option<Vec<u8>>>, NotRestored> {
     let failed =
         |why: Line| NotRestored::Failed(Line::new(&format!("{why}; what was there stays")));
     let old = openclaw_files::read_one(path).map_err(failed)?;
     let old = old.map(|old| old.bytes);
-    if let Some(judged) = judged {
-        let then = judged.iter().find(|then| then.path == file.path);
-        if then.map(|then| then.content.bytes()) != old.as_deref() {
-            return Err(NotRestored::Changed);
-        }
-        if let (Some(folder), Some(own)) = (path.parent(), path.file_name()) {
-            // Whoever was killed over it meanwhile.
-            remove_unfinished(folder, |name| own == name);
-        }
+    let then = judged.iter().find(|then| then.path == file.path);
+    if then.map(|then| then.content.bytes()) != old.as_deref() {
+        return Err(NotRestored::Changed);
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if let Some(own) = path.file_name() {
+        // Whoever was killed over it meanwhile.
+        remove_unfinished(folder, |name| own == name);
     }
     if old.as_deref() == Some(file.content.bytes()) {
         return Ok(None);
     }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| failed(cannot("create", folder, &e)))?;
     install(path, file.content.bytes(), mode).map_err(failed)?;
     Ok(Some(old))
 }
 
 /// The file that is to be written, and its mode; refused where a human or a tool made it read-only.
-fn target(path: &Path) -> Result<(PathBuf, u32), Line> {
+///
+/// A folder that is gone is made anew where the gateway would read files from it, and nowhere else.
+fn target(path: &Path, place: &Place) -> Result<(PathBuf, u32), Line> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let wanted = path.parent().unwrap_or(Path::new("/"));
+    let there = wanted.ancestors().find(|folder| folder.exists());
+    let folder = there.unwrap_or(Path::new("/"));
+    if folder != wanted && !openclaw_files::may_hold(place, folder) {
+        return Err(Line::new(&format!(
+            "there is no folder {}; nothing is restored: make it, with mode 0700, and restore again",
+            wanted.display()
+        )));
+    }
     let file_mode = fs::metadata(&path)
         .ok()
         .map(|metadata| metadata.mode() & 0o777);
@@ -766,6 +778,12 @@ mod tests {
                 place: self.place(),
             };
             proven(&self.store(), proof, || Some("2026.9.6".into()), NOW, 3)
+        }
+        /// A restore over whatever is there.
+        fn restore(&self, generation: &Generation) -> Result<(), NotRestored> {
+            let there = there(&self.place(), generation).unwrap();
+            let judged: Vec<_> = there.into_iter().map(KeptFile::from).collect();
+            restore(generation, &self.place(), &judged)
         }
         fn numbers(&self) -> Vec<u32> {
             self.store().list().0.iter().map(|one| one.number).collect()
@@ -1052,6 +1070,39 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_included_files_that_was_removed_is_rolled_back_too() {
+        let rig = Rig::new("{$include: 'parts/b.json'}");
+        let parts = rig.config().with_file_name("parts");
+        fs::create_dir(&parts).unwrap();
+        fs::write(parts.join("b.json"), "{b: 1}").unwrap();
+        rig.prove().unwrap().unwrap();
+        fs::remove_dir_all(&parts).unwrap();
+        roll_back(&rig.store(), order(&rig, &seen(&rig))).unwrap();
+        assert_eq!(fs::read(parts.join("b.json")).unwrap(), b"{b: 1}");
+        assert_eq!(mode(&parts), 0o700);
+    }
+
+    #[test]
+    fn no_folder_is_made_where_the_gateway_would_read_nothing() {
+        let rig = Rig::new("{}");
+        let root = rig.0.path().join("shared");
+        let place = Place {
+            include_roots: vec![root.clone()],
+            ..rig.place()
+        };
+        let mut kept = rig.prove().unwrap().unwrap();
+        let path = root.join("parts/b.json");
+        let content = Content::Text("{b: 1}".to_owned());
+        kept.files.push(KeptFile { path, content });
+        let refused = restore(&kept, &place, &kept.files[..1]).unwrap_err();
+        assert!(matches!(refused, NotRestored::Failed(_)), "{refused:?}");
+        assert!(!root.exists());
+        fs::create_dir(&root).unwrap();
+        restore(&kept, &place, &kept.files[..1]).unwrap();
+        assert_eq!(fs::read(root.join("parts/b.json")).unwrap(), b"{b: 1}");
+    }
+
+    #[test]
     fn nothing_is_rolled_back_that_is_no_longer_what_was_judged() {
         let (rig, included, config) = refused();
         let judged = order(&rig, &config);
@@ -1068,7 +1119,10 @@ mod tests {
         let there = there(&rig.place(), &all[0]).unwrap();
         let judged: Vec<KeptFile> = there.into_iter().map(KeptFile::from).collect();
         rig.write("{a human was here}");
-        assert_eq!(put(&all[0], Some(&judged)), Err(NotRestored::Changed));
+        assert_eq!(
+            restore(&all[0], &rig.place(), &judged),
+            Err(NotRestored::Changed)
+        );
         assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
         assert_eq!(fs::read(rig.config()).unwrap(), b"{a human was here}");
     }
@@ -1160,7 +1214,7 @@ mod tests {
         let kept = rig.prove().unwrap().unwrap();
         fs::write(&target, "{a: 2}").unwrap();
         fs::set_permissions(&target, Permissions::from_mode(0o640)).unwrap();
-        restore(&kept).unwrap();
+        rig.restore(&kept).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"{a: 1}");
         assert_eq!(mode(&target), 0o640);
         assert!(fs::symlink_metadata(rig.config()).unwrap().is_symlink());
@@ -1177,7 +1231,10 @@ mod tests {
         let folder = rig.config().parent().unwrap().to_owned();
         for (path, closed, open) in [(&rig.config(), 0o400, 0o600), (&folder, 0o500, 0o700)] {
             fs::set_permissions(path, Permissions::from_mode(closed)).unwrap();
-            let why = restore(&kept).unwrap_err();
+            let why = rig.restore(&kept).unwrap_err();
+            let NotRestored::Failed(why) = why else {
+                panic!("{why:?}");
+            };
             assert!(
                 why.as_str().contains("is read-only; nothing is restored"),
                 "{why}"
@@ -1185,7 +1242,7 @@ mod tests {
             assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
             fs::set_permissions(path, Permissions::from_mode(open)).unwrap();
         }
-        restore(&kept).unwrap();
+        rig.restore(&kept).unwrap();
         assert_eq!(fs::read(&included).unwrap(), b"{b: 1}");
     }
 
@@ -1199,7 +1256,7 @@ mod tests {
         // The name of its temporary file is longer than a file system takes.
         let long = rig.config().with_file_name("x".repeat(250));
         kept.files[0].path = long;
-        restore(&kept).unwrap_err();
+        rig.restore(&kept).unwrap_err();
         assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
     }
 }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     act::snapshots::{self, Generation, KeptFile, Kind, Store},
+    decide::NotRestored,
     line::Line,
     sense::{
         config::{self, Sources},
@@ -235,6 +236,16 @@ pub(super) fn restore(
     if !yes && !agreed(chosen, &kept.place)? {
         bail!("nothing is restored");
     }
+    let changed = || {
+        anyhow!(
+            "somebody wrote to {} meanwhile; nothing is restored: look with gatehound config diff, then restore again",
+            kept.place.path.display()
+        )
+    };
+    // Somebody may have written while the question waited.
+    if kept.there(chosen)? != there {
+        return Err(changed());
+    }
     if !there.is_empty() {
         let replaced = kept
             .store
@@ -242,7 +253,7 @@ pub(super) fn restore(
                 Kind::Replaced,
                 None,
                 || None,
-                there,
+                there.clone(),
                 wall_clock::now(),
                 kept.keep,
             )
@@ -251,7 +262,10 @@ pub(super) fn restore(
             say!("kept what was there as generation {}", replaced.number);
         }
     }
-    snapshots::restore(chosen).map_err(error)?;
+    snapshots::restore(chosen, &kept.place, &there).map_err(|why| match why {
+        NotRestored::Failed(why) => error(why),
+        NotRestored::Changed | NotRestored::Late => changed(),
+    })?;
     say!(
         "restored generation {} of {}",
         chosen.number,

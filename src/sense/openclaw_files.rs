@@ -128,6 +128,11 @@ fn allowed(place: &Place) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether files in this folder, which is there, may be included.
+pub fn may_hold(place: &Place, folder: &Path) -> bool {
+    is_allowed(folder, &allowed(place))
+}
+
 fn is_allowed(path: &Path, allowed: &[PathBuf]) -> bool {
     // One that is missing is said to be missing, and not to be somewhere else.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
