@@ -1077,6 +1077,71 @@ fn a_restore_makes_no_folder_but_below_the_configurations_own() {
     assert!(!config.parent().unwrap().exists());
 }
 
+#[test]
+fn a_generation_that_makes_no_sense_is_not_said_to_be_missing() {
+    let (home, config) = with_generation(GOOD);
+    fs::write(&config, BAD).unwrap();
+    let generation = home.0.path().join(".local/state/gatehound/config/1.json");
+    fs::write(&generation, "{").unwrap();
+    for arguments in [
+        &["config", "diff", "1"][..],
+        &["config", "restore", "1", "--yes"],
+    ] {
+        failed_saying(
+            &home.run(arguments),
+            1,
+            &[
+                "cannot use generation 1",
+                "/config/1.json: not a generation",
+                "gatehound config list",
+            ],
+        );
+    }
+    assert_eq!(fs::read_to_string(&config).unwrap(), BAD);
+    let list = home.run(&["config", "list"]);
+    failed_saying(&list, 1, &["not a generation", "no generation can be used"]);
+    let restore = home.run(&["config", "restore", "--yes"]);
+    failed_saying(
+        &restore,
+        1,
+        &["not a generation", "no generation can be used"],
+    );
+}
+
+#[test]
+fn generations_that_cannot_be_looked_at_are_not_said_to_be_none() {
+    let (home, _) = with_generation(GOOD);
+    let folder = home.0.path().join(".local/state/gatehound/config");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "no folder").unwrap();
+    for arguments in [
+        &["config", "list"][..],
+        &["config", "diff"],
+        &["config", "diff", "1"],
+        &["config", "restore", "--yes"],
+    ] {
+        let said = ["cannot read ", "Not a directory", "is not known: make it"];
+        failed_saying(&home.run(arguments), 1, &said);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_what_to_do_about_it() {
+    let (home, config) = with_generation(GOOD);
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
+    for arguments in [&["config", "diff"][..], &["config", "restore", "--yes"]] {
+        let message = failed(&home.run(arguments), 1);
+        for part in [
+            "openclaw.json: not a regular file",
+            "nothing is done",
+            "make it",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
+
 /// A command that colours a word, at a terminal of this kind.
 fn coloured(home: &Home, variables: &[(&str, &str)]) -> bool {
     let mut command = home.gatehound(&["doctor"]);

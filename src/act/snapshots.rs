@@ -141,29 +141,35 @@ impl Store {
     }
 
     /// All generations, oldest first; with a reason for each file of ours that cannot be read or makes no sense.
-    pub fn list(&self) -> (Vec<Generation>, Vec<Line>) {
+    ///
+    /// # Errors
+    ///
+    /// The folder is there and cannot be read.
+    pub fn list(&self) -> Result<(Vec<Generation>, Vec<Line>), Line> {
         let (mut kept, mut wrong) = (Vec::new(), Vec::new());
-        let numbers = self.numbers().unwrap_or_else(|why| {
-            wrong.push(Line::new(&format!(
-                "{why}; what is kept there is not known"
-            )));
-            Vec::new()
-        });
-        for (number, path) in numbers {
+        for (number, path) in self.numbers()? {
             match load(&path, number) {
                 Ok(generation) => kept.push(generation),
-                Err(why) => wrong.push(Line::new(&format!(
-                    "{}: {why}; passed over",
-                    path.display()
-                ))),
+                Err(why) => wrong.push(why),
             }
         }
-        (kept, wrong)
+        Ok((kept, wrong))
+    }
+
+    /// The generation of this number, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or makes no sense.
+    pub fn get(&self, number: u32) -> Result<Option<Generation>, Line> {
+        let is_it = |(there, _): &(u32, PathBuf)| *there == number;
+        let found = self.numbers()?.into_iter().find(is_it);
+        found.map(|(_, path)| load(&path, number)).transpose()
     }
 
     /// The generation that was proven good last.
     pub fn last_proven(&self) -> Option<Generation> {
-        let (kept, _) = self.list();
+        let (kept, _) = self.list().ok()?;
         kept.into_iter().rfind(|one| one.kind == Kind::Proven)
     }
 
@@ -190,7 +196,7 @@ impl Store {
         }
         ensure_private_dir(&self.folder)?;
         let _lock = self.lock()?;
-        let (all, _) = self.list();
+        let (all, _) = self.list()?;
         let is_last =
             |one: &Generation| all.iter().rfind(|any| any.kind == Kind::Proven) == Some(one);
         let same = all.iter().filter(|one| one.hash == hash);
@@ -271,7 +277,12 @@ impl Store {
     ///
     /// A part of them would let one more be written over another.
     fn numbers(&self) -> Result<Vec<(u32, PathBuf)>, Line> {
-        let unreadable = |error| cannot("read", &self.folder, &error);
+        let unreadable = |error| {
+            let why = cannot("read", &self.folder, &error);
+            Line::new(&format!(
+                "{why}; what is kept there is not known: make it a folder that this user can read"
+            ))
+        };
         let mut found = Vec::new();
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
@@ -294,17 +305,20 @@ fn number(name: &str) -> Option<u32> {
 }
 
 fn load(path: &Path, number: u32) -> Result<Generation, Line> {
-    let contents = read_limited(path, MAX_FILE, Links::Refuse)?.ok_or("it is gone")?;
+    let wrong = |why: &str| Line::new(&format!("{}: {why}", path.display()));
+    let contents = read_limited(path, MAX_FILE, Links::Refuse)
+        .map_err(|why| wrong(why.as_str()))?
+        .ok_or_else(|| wrong("it is gone"))?;
     // The reason stays out of it, because it may quote what is secret.
     let generation: Generation =
-        serde_json::from_slice(&contents.bytes).map_err(|_| Line::new("not a generation"))?;
+        serde_json::from_slice(&contents.bytes).map_err(|_| wrong("not a generation"))?;
     let is_whole = generation.number == number && generation.hash == hash(&generation.files);
     let is_placed =
         !generation.files.is_empty() && generation.files.iter().all(|file| file.path.is_absolute());
     if is_whole && is_placed {
         Ok(generation)
     } else {
-        Err("its content is not what was kept".into())
+        Err(wrong("its content is not what was kept"))
     }
 }
 
@@ -365,7 +379,7 @@ struct Seen {
 impl Seen {
     /// None where nothing was proven good, or at another place: what was kept of that is put back where nobody reads it.
     fn look(store: &Store, place: &Place) -> Option<Result<Self, (u32, Line)>> {
-        let (mut kept, _) = store.list();
+        let (mut kept, _) = store.list().ok()?;
         let last = kept.iter().rposition(|one| one.kind == Kind::Proven)?;
         let last = kept.remove(last);
         if last.files.first()?.path != place.path {
@@ -465,7 +479,7 @@ fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
         }
     };
     let content = seen.content();
-    let (kept, _) = store.list();
+    let (kept, _) = store.list().ok()?;
     let is_content =
         |one: &Generation| one.kind == Kind::Rejected && content.as_ref() == Some(&one.hash);
     Some(Config {
@@ -535,7 +549,7 @@ pub fn roll_back(store: &Store, order: Order) -> Result<Line, NotRestored> {
         return Err(NotRestored::Changed);
     }
     let known = |store: &Store| {
-        let (kept, _) = store.list();
+        let (kept, _) = store.list().ok()?;
         let is_it = |one: &Generation| one.kind == Kind::Rejected && one.hash == order.rejected;
         kept.into_iter().rfind(is_it).map(|one| one.number)
     };
@@ -786,7 +800,13 @@ mod tests {
             restore(generation, &self.place(), &judged)
         }
         fn numbers(&self) -> Vec<u32> {
-            self.store().list().0.iter().map(|one| one.number).collect()
+            self.store()
+                .list()
+                .unwrap()
+                .0
+                .iter()
+                .map(|one| one.number)
+                .collect()
         }
     }
 
@@ -809,10 +829,11 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_read_is_told() {
         let state = tempfile::tempdir().unwrap();
-        assert_eq!(Store::new(state.path()).list().1, []);
+        let store = Store::new(state.path());
+        assert_eq!(store.list(), Ok((Vec::new(), Vec::new())));
         fs::write(state.path().join("config"), "no folder").unwrap();
-        let (_, wrong) = Store::new(state.path()).list();
-        assert!(wrong[0].as_str().contains("Not a directory"), "{wrong:?}");
+        let wrong = store.list().unwrap_err();
+        assert!(wrong.as_str().contains("Not a directory"), "{wrong}");
     }
 
     #[test]
@@ -923,7 +944,7 @@ mod tests {
         fs::write(folder.join("3.json"), text.split_at(text.len() / 2).0).unwrap();
         fs::write(folder.join(".4.json.1.new"), "half").unwrap();
         fs::write(folder.join("notes"), "x").unwrap();
-        let (kept, wrong) = rig.store().list();
+        let (kept, wrong) = rig.store().list().unwrap();
         assert_eq!((kept.len(), wrong.len()), (1, 2));
         assert!(
             wrong.iter().all(|line| !line.as_str().contains("hunter")),
@@ -1036,7 +1057,7 @@ mod tests {
             (path.file_name().unwrap(), mode(path)),
             ("2.json".as_ref(), 0o600)
         );
-        let (all, wrong) = rig.store().list();
+        let (all, wrong) = rig.store().list().unwrap();
         assert_eq!(wrong, []);
         assert_eq!(all[1].kind, Kind::Rejected);
         let texts: Vec<_> = all[1]
@@ -1063,7 +1084,7 @@ mod tests {
         rig.prove().unwrap().unwrap();
         rig.write("{a: 1}");
         roll_back(&rig.store(), order(&rig, &seen(&rig))).unwrap();
-        let (all, _) = rig.store().list();
+        let (all, _) = rig.store().list().unwrap();
         let kinds: Vec<_> = all.iter().map(|one| one.kind).collect();
         assert_eq!(kinds, [Kind::Proven, Kind::Proven, Kind::Rejected]);
         assert_eq!(fs::read(rig.config()).unwrap(), b"{a: 2}");
@@ -1115,7 +1136,7 @@ mod tests {
     #[test]
     fn what_changes_while_it_is_rolled_back_stays_as_it_is_and_the_rest_is_put_back() {
         let (rig, included, _) = refused();
-        let (all, _) = rig.store().list();
+        let (all, _) = rig.store().list().unwrap();
         let there = there(&rig.place(), &all[0]).unwrap();
         let judged: Vec<KeptFile> = there.into_iter().map(KeptFile::from).collect();
         rig.write("{a human was here}");

@@ -29,6 +29,8 @@ use crate::{
 struct Kept {
     store: Store,
     generations: Vec<Generation>,
+    /// Why those that are there and not among them are not.
+    wrong: Vec<Line>,
     place: Place,
     unit: String,
     keep: usize,
@@ -40,10 +42,7 @@ impl Kept {
         let profile = sources.profile.as_deref();
         let state = folders::state(&sources.variables, profile).map_err(error)?;
         let store = Store::new(&state);
-        let (generations, wrong) = store.list();
-        for line in wrong {
-            let _ = writeln!(io::stderr(), "gatehound: {line}");
-        }
+        let (generations, wrong) = store.list().map_err(error)?;
         let unit = gateway::unit_name(&settings, profile);
         let facts = manager()
             .ok()
@@ -64,6 +63,7 @@ impl Kept {
         Ok(Self {
             store,
             generations,
+            wrong,
             place: place.ok_or_else(|| {
                 anyhow!("no openclaw.json: HOME holds no absolute path; set HOME")
             })?,
@@ -72,30 +72,55 @@ impl Kept {
         })
     }
 
-    fn choose(&self, number: Option<u32>) -> anyhow::Result<&Generation> {
-        let chosen = match number {
-            Some(number) => self.generations.iter().find(|one| one.number == number),
-            None => self
-                .generations
-                .iter()
-                .rfind(|one| one.kind == Kind::Proven),
-        };
-        match (chosen, number) {
-            (Some(chosen), _) => Ok(chosen),
-            (None, Some(number)) => bail!(
-                "there is no generation {number}; gatehound config list shows those there are"
-            ),
-            (None, None) if !self.generations.is_empty() => bail!(
+    /// Tells which generations are passed over.
+    ///
+    /// # Errors
+    ///
+    /// All that are there.
+    fn warn(&self) -> anyhow::Result<()> {
+        if let ([], [first, ..]) = (&*self.generations, &*self.wrong) {
+            bail!(
+                "no generation can be used: {first}; nothing is done, the next healthy run of the gateway keeps one"
+            );
+        }
+        for line in &self.wrong {
+            let _ = writeln!(io::stderr(), "gatehound: {line}; passed over");
+        }
+        Ok(())
+    }
+
+    fn choose(&self, number: Option<u32>) -> anyhow::Result<Generation> {
+        if let Some(number) = number {
+            let chosen = self.store.get(number).map_err(|why| {
+                anyhow!(
+                    "cannot use generation {number}: {why}; nothing is done, gatehound config list shows the others"
+                )
+            })?;
+            return chosen.ok_or_else(|| {
+                anyhow!(
+                    "there is no generation {number}; gatehound config list shows those there are"
+                )
+            });
+        }
+        self.warn()?;
+        let mut newest = self.generations.iter().rev();
+        match newest.find(|one| one.kind == Kind::Proven) {
+            Some(chosen) => Ok(chosen.clone()),
+            None if !self.generations.is_empty() => bail!(
                 "no generation was proven good yet; give a number, gatehound config list shows those there are"
             ),
-            (None, None) => bail!(
+            None => bail!(
                 "no generation is kept yet; the first one is when gatehound run finds the gateway healthy"
             ),
         }
     }
 
     fn there(&self, chosen: &Generation) -> anyhow::Result<Vec<KeptFile>> {
-        let there = snapshots::there(&self.place, chosen).map_err(error)?;
+        let there = snapshots::there(&self.place, chosen).map_err(|why| {
+            anyhow!(
+                "{why}; nothing is done: make it a file that this user can read, or move it away"
+            )
+        })?;
         Ok(there.into_iter().map(KeptFile::from).collect())
     }
 }
@@ -107,6 +132,7 @@ fn error(line: Line) -> anyhow::Error {
 /// Prints the generations, oldest first.
 pub(super) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
     let kept = Kept::load(sources)?;
+    kept.warn()?;
     if kept.generations.is_empty() {
         say!("no generation of {} is kept yet", kept.place.path.display());
         return Ok(ExitCode::SUCCESS);
@@ -148,7 +174,7 @@ fn print_row([number, kept, kind, version, hash, run, current]: [&str; 7]) {
 pub(super) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<ExitCode> {
     let kept = Kept::load(sources)?;
     let chosen = kept.choose(number)?;
-    let there = kept.there(chosen)?;
+    let there = kept.there(&chosen)?;
     let mut same = true;
     for file in &chosen.files {
         let now = there.iter().find(|now| now.path == file.path);
@@ -224,7 +250,7 @@ pub(super) fn restore(
             kept.place.path.display()
         );
     }
-    let there = kept.there(chosen)?;
+    let there = kept.there(&chosen)?;
     let is_there = |file: &KeptFile| there.contains(file);
     if chosen.files.iter().all(is_there) {
         say!(
@@ -233,7 +259,7 @@ pub(super) fn restore(
         );
         return Ok(ExitCode::SUCCESS);
     }
-    if !yes && !agreed(chosen, &kept.place)? {
+    if !yes && !agreed(&chosen, &kept.place)? {
         bail!("nothing is restored");
     }
     let changed = || {
@@ -243,7 +269,7 @@ pub(super) fn restore(
         )
     };
     // Somebody may have written while the question waited.
-    if kept.there(chosen)? != there {
+    if kept.there(&chosen)? != there {
         return Err(changed());
     }
     if !there.is_empty() {
@@ -262,7 +288,7 @@ pub(super) fn restore(
             say!("kept what was there as generation {}", replaced.number);
         }
     }
-    snapshots::restore(chosen, &kept.place, &there).map_err(|why| match why {
+    snapshots::restore(&chosen, &kept.place, &there).map_err(|why| match why {
         NotRestored::Failed(why) => error(why),
         NotRestored::Changed | NotRestored::Late => changed(),
     })?;
