@@ -1142,6 +1142,52 @@ fn a_file_that_cannot_be_read_is_told_with_what_to_do_about_it() {
     }
 }
 
+#[test]
+fn a_configuration_is_restored_whatever_else_is_wrong_with_the_settings() {
+    for wrong in ["interval = 7\n", "interval = \n", "[config]\nkeep = 0\n"] {
+        let (home, config) = with_generation(GOOD);
+        fs::write(home.config(), wrong).unwrap();
+        fs::write(&config, BAD).unwrap();
+        for arguments in [
+            &["config", "list"][..],
+            &["config", "diff"],
+            &["config", "restore", "--yes"],
+        ] {
+            let output = home.run(arguments);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(said.lines().count(), 1, "{said}");
+            let file = home.config().display().to_string();
+            for part in [&file, "going on with the unit openclaw-gateway.service"] {
+                assert!(said.contains(part), "{said}");
+            }
+        }
+        assert_eq!(fs::read_to_string(&config).unwrap(), GOOD);
+    }
+}
+
+#[test]
+fn what_a_restore_needs_of_the_settings_is_used_or_refused() {
+    let (home, config) = with_generation(GOOD);
+    fs::write(&config, BAD).unwrap();
+    let restore = |text: &str| {
+        fs::write(home.config(), text).unwrap();
+        home.run(&["config", "restore", "--yes"])
+    };
+    for wrong in ["5", "\"no unit\""] {
+        let text = format!("interval = 7\n[gateway]\nunit = {wrong}\n");
+        let message = failed(&restore(&text), 78);
+        assert!(message.contains("gateway.unit = "), "{message}");
+        assert_eq!(fs::read_to_string(&config).unwrap(), BAD);
+    }
+    let output = restore("interval = 7\n[gateway]\nunit = \"mine.service\"\n");
+    let said = stdout(&output);
+    assert!(
+        said.contains("systemctl --user start mine.service"),
+        "{output:?}"
+    );
+}
+
 /// A command that colours a word, at a terminal of this kind.
 fn coloured(home: &Home, variables: &[(&str, &str)]) -> bool {
     let mut command = home.gatehound(&["doctor"]);

@@ -38,8 +38,20 @@ struct Kept {
 
 impl Kept {
     fn load(sources: &Sources) -> anyhow::Result<Self> {
-        let settings = config::load(sources)?.settings;
         let profile = sources.profile.as_deref();
+        let settings = match config::load(sources) {
+            Ok(loaded) => loaded.settings,
+            // Whoever needs the configuration back does not need the rest of the settings for it.
+            Err(wrong) => {
+                let settings = config::which_gateway(sources)?;
+                let unit = gateway::unit_name(&settings, profile);
+                let _ = writeln!(
+                    io::stderr(),
+                    "gatehound: {wrong}; going on with the unit {unit}"
+                );
+                settings
+            }
+        };
         let state = folders::state(&sources.variables, profile).map_err(error)?;
         let store = Store::new(&state);
         let (generations, wrong) = store.list().map_err(error)?;

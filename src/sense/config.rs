@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs::Metadata as FileMetadata,
     os::unix::{
         ffi::OsStrExt,
@@ -102,16 +103,8 @@ const HIDDEN: &str = "(hidden)";
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut figment = Figment::new();
     let mut warnings = Vec::new();
-    for path in config_files(sources)? {
-        if let Some(layer) = file_layer(&path, &mut warnings)? {
-            figment = figment.merge(layer);
-        }
-    }
-    for layer in variable_layers(&sources.variables)? {
-        figment = figment.merge(layer);
-    }
-    for argument in &sources.overrides {
-        figment = figment.merge(override_layer(argument)?);
+    for layer in layers(sources, &mut warnings)? {
+        figment = figment.merge(layer?);
     }
     let settings: Settings = figment.extract().map_err(|e| explain(&figment, &e))?;
     settings
@@ -126,6 +119,53 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         warnings,
         origins,
     })
+}
+
+/// What settings that cannot be gone by still say of which gateway it is, for what has to work all the same.
+///
+/// All else is a default, but for `config.keep`: what it may be is not known, so nothing is one too many.
+///
+/// # Errors
+///
+/// That itself is wrong.
+pub fn which_gateway(sources: &Sources) -> Result<Settings, ConfigError> {
+    const KEY: &str = "gateway.unit";
+    let mut figment = Figment::new();
+    for layer in layers(sources, &mut Vec::new())?.into_iter().flatten() {
+        figment = figment.merge(layer);
+    }
+    let mut settings = Settings::default();
+    if let Ok(value) = figment.find_value(KEY) {
+        let Some(unit) = value.as_str() else {
+            let source = origin(&figment, KEY).unwrap_or_default();
+            let (value, wanted) = (in_short(&value), wanted(KEY));
+            return Err(ConfigError(format!("{source}: {KEY} = {value}: {wanted}")));
+        };
+        settings.gateway.unit = Some(unit.to_owned());
+    }
+    settings
+        .validate(None)
+        .map_err(|invalid| refuse(&figment, &invalid))?;
+    settings.config.keep = usize::MAX;
+    Ok(settings)
+}
+
+/// What each source says, later ones over earlier ones, or what is wrong with it.
+fn layers(
+    sources: &Sources,
+    warnings: &mut Vec<Line>,
+) -> Result<Vec<Result<Layer, ConfigError>>, ConfigError> {
+    let files = config_files(sources)?;
+    let files = files
+        .iter()
+        .filter_map(|path| file_layer(path, warnings).transpose());
+    let overrides = sources
+        .overrides
+        .iter()
+        .map(|argument| override_layer(argument));
+    let variables = sources.variables.iter();
+    let variables = variables.filter_map(|(name, value)| variable_layer(name, value));
+    Ok(files.chain(variables).chain(overrides).collect())
 }
 
 /// Every effective value, in the order of its key.
@@ -239,26 +279,22 @@ fn warning(origin: &str, metadata: &FileMetadata) -> Option<Line> {
     None
 }
 
-fn variable_layers(variables: &Variables) -> Result<Vec<Layer>, ConfigError> {
-    let mut layers = Vec::new();
-    for (name, value) in variables {
-        let name = name.to_string_lossy();
-        let Some(key) = name.strip_prefix(PREFIX) else {
-            continue;
-        };
-        // Two underscores would make it a key of the table `alert`; one is for the command that alerts go to.
-        let of_an_alert = key.starts_with("ALERT_") && !key.starts_with("ALERT__");
-        if name == NOT_A_KEY || of_an_alert {
-            continue;
-        }
-        let key = key.to_ascii_lowercase().replace("__", ".");
-        let Some(value) = value.to_str() else {
-            let reason = "not UTF-8 text; set it to text, or unset it";
-            return Err(ConfigError(format!("{}: {reason}", Line::new(&name))));
-        };
-        layers.push(text_layer(&name, &key, value)?);
+fn variable_layer(name: &OsStr, value: &OsStr) -> Option<Result<Layer, ConfigError>> {
+    let name = name.to_string_lossy();
+    let key = name.strip_prefix(PREFIX)?;
+    // Two underscores would make it a key of the table `alert`; one is for the command that alerts go to.
+    let of_an_alert = key.starts_with("ALERT_") && !key.starts_with("ALERT__");
+    if name == NOT_A_KEY || of_an_alert {
+        return None;
     }
-    Ok(layers)
+    let key = key.to_ascii_lowercase().replace("__", ".");
+    Some(match value.to_str() {
+        Some(value) => text_layer(&name, &key, value),
+        None => {
+            let reason = "not UTF-8 text; set it to text, or unset it";
+            Err(ConfigError(format!("{}: {reason}", Line::new(&name))))
+        }
+    })
 }
 
 fn override_layer(argument: &str) -> Result<Layer, ConfigError> {
