@@ -1,31 +1,12 @@
 //! What differs between two configurations, key by key, with secrets hidden.
 //!
-//! Owns what counts as a secret, and errs towards hiding; it reads no file.
+//! Owns which values are hidden, by their keys and by what they look like, and errs towards hiding; it reads no file.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::line::Line;
-
-/// Words in a key, or in a text, that make it one about a secret; compared without case, `_` and `-`.
-const SECRET: [&str; 15] = [
-    "token",
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "signingkey",
-    "credential",
-    "cookie",
-    "bearer",
-    "authorization",
-    "webhook",
-    "pin",
-];
+use crate::{line::Line, sense::secrets::names_one};
 
 /// A word of this length that mixes kinds of characters is taken for a random one.
 const LONG: usize = 16;
@@ -70,12 +51,12 @@ fn collect(value: &Value, key: String, secret: bool, found: &mut BTreeMap<String
                 } else {
                     format!("{key}.{name}")
                 };
-                collect(value, below, secret || is_about_secret(name), found);
+                collect(value, below, secret || names_one(name), found);
             }
         }
         Value::Array(list) if !list.is_empty() => {
             // As in ["--token", "…"], where the name is a neighbour.
-            let secret = secret || list.iter().filter_map(Value::as_str).any(is_about_secret);
+            let secret = secret || list.iter().filter_map(Value::as_str).any(names_one);
             for (at, value) in list.iter().enumerate() {
                 collect(value, format!("{key}[{at}]"), secret, found);
             }
@@ -83,7 +64,7 @@ fn collect(value: &Value, key: String, secret: bool, found: &mut BTreeMap<String
         value => {
             let hidden = match value {
                 Value::String(text) => {
-                    secret || is_about_secret(text) || looks_random(text) || has_userinfo(text)
+                    secret || names_one(text) || looks_random(text) || has_userinfo(text)
                 }
                 Value::Number(_) => secret,
                 Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
@@ -102,19 +83,6 @@ fn collect(value: &Value, key: String, secret: bool, found: &mut BTreeMap<String
             );
         }
     }
-}
-
-fn is_about_secret(text: &str) -> bool {
-    let plain: String = text.chars().filter(|c| *c != '_' && *c != '-').collect();
-    let plain = plain.to_lowercase();
-    // Too short a word to look for inside of others.
-    SECRET.iter().any(|word| {
-        if *word == "pin" {
-            plain == *word
-        } else {
-            plain.contains(word)
-        }
-    }) || plain == "key"
 }
 
 fn looks_random(text: &str) -> bool {
@@ -207,6 +175,22 @@ mod tests {
                 "{lines:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_short_secret_is_hidden_by_its_key() {
+        check(
+            json!({"feishu": {"encryptKey": "abc", "ping": "abc"}}),
+            json!({"feishu": {"encryptKey": "abd", "ping": "abd"}, "smtp": {"pass": "x", "user": "y"}}),
+            &[
+                "- feishu.encryptKey = (hidden)",
+                "+ feishu.encryptKey = (hidden)",
+                "- feishu.ping = \"abc\"",
+                "+ feishu.ping = \"abd\"",
+                "+ smtp.pass = (hidden)",
+                "+ smtp.user = \"y\"",
+            ],
+        );
     }
 
     #[test]

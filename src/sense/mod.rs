@@ -20,6 +20,7 @@ pub mod openclaw_json;
 pub mod pause;
 pub mod processes;
 pub mod readiness;
+pub mod secrets;
 pub mod sock_diag;
 pub mod terminal;
 pub mod tls;

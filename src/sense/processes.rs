@@ -14,6 +14,7 @@ use std::{
 use crate::{
     decide::facts::{Incarnation, Process, Stall},
     line::Line,
+    sense::secrets,
 };
 
 /// Enough for every file read here but the environment.
@@ -68,7 +69,7 @@ pub fn program_is_gone(proc: &Path, pid: u32) -> bool {
 /// What stands for a secret that is not written down.
 const HIDDEN: &str = "[hidden]";
 
-/// A command line without the values of options and variables that are named like a secret.
+/// A command line without the values of options, variables and headers that are named like a secret.
 ///
 /// It goes into the journal and into evidence, which others are shown who never saw /proc of that moment.
 /// A value that hides for nothing is the lesser harm, so whatever may belong to one goes with it.
@@ -77,37 +78,44 @@ fn command(cmdline: &[u8]) -> Line {
     let mut words = Vec::new();
     let mut is_value = false;
     for argument in text.split('\0') {
-        if std::mem::take(&mut is_value) {
+        if is_value {
+            is_value = is_scheme(argument);
             words.push(HIDDEN.to_owned());
             continue;
         }
         // A process that gave itself a title, and a shell's command, have several in one.
-        for word in argument.split_whitespace() {
-            if std::mem::take(&mut is_value) {
+        let mut rest = argument.split_whitespace();
+        while let Some(word) = rest.next() {
+            if is_value {
+                is_value = is_scheme(word);
                 words.push(HIDDEN.to_owned());
                 continue;
             }
-            match word.split_once('=') {
-                Some((name, _)) if names_a_secret(name) => {
-                    words.push(format!("{name}={HIDDEN}"));
-                    break;
-                }
-                _ => {
-                    is_value = word.starts_with('-') && names_a_secret(word);
-                    words.push(word.to_owned());
-                }
+            if let Some((name, value)) = secret(word) {
+                words.push(format!("{name}{HIDDEN}"));
+                let follows = value.is_empty() || is_scheme(value);
+                is_value = follows && rest.next().is_none();
+                break;
             }
+            is_value = is_scheme(word) || (word.starts_with('-') && secrets::names_one(word));
+            words.push(word.to_owned());
         }
     }
     Line::new(&words.join(" "))
 }
 
-/// Whether an option or a variable of this name may hold a secret.
-fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["token", "passw", "secret", "key", "credential", "bearer"]
+/// A word taken apart behind `NAME=` or `NAME:`, where it is named like a secret.
+fn secret(word: &str) -> Option<(&str, &str)> {
+    let mut ends = word.match_indices(['=', ':']).map(|(at, _)| at);
+    let end = ends.find(|at| word.get(..*at).is_some_and(secrets::names_one))?;
+    word.split_at_checked(end + 1)
+}
+
+/// Whether a word stands before a secret in a header that says who asks (RFC 9110, 11.6.2).
+fn is_scheme(word: &str) -> bool {
+    ["bearer", "basic"]
         .iter()
-        .any(|word| name.contains(word))
+        .any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
 /// The processes in this cgroup or below it.
@@ -495,6 +503,25 @@ mod tests {
                 "title --secret [hidden] more",
             ),
             ("x\0--token", "x --token"),
+            (
+                "curl\0-H\0Authorization: Bearer sk-hunter2\0https://h:1/\0",
+                "curl -H Authorization:[hidden] https://h:1/",
+            ),
+            (
+                "curl\0--header=X-Api-Key: hunter2\0h\0",
+                "curl --header=X-Api-Key:[hidden] h",
+            ),
+            (
+                "curl -H Authorization: Basic hunter2",
+                "curl -H Authorization:[hidden]",
+            ),
+            (
+                "x\0Authorization:\0Bearer\0hunter2\0y\0",
+                "x Authorization:[hidden] [hidden] [hidden] y",
+            ),
+            ("title bearer hunter2 more", "title bearer [hidden] more"),
+            ("x\0--smtp-pass\0hunter2\0", "x --smtp-pass [hidden]"),
+            ("x\0MFA_OTP=123456\0", "x MFA_OTP=[hidden]"),
             (
                 "node\0dist/token.js\0--port=1\0",
                 "node dist/token.js --port=1",
