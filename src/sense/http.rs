@@ -22,11 +22,12 @@ const MAX_BODY: usize = 64 * 1024;
 /// A healthy gateway sends less than 2 KiB of header.
 const MAX_HEADER: usize = 8 * 1024;
 
-/// Twice the largest header, and no more, because it is cleared for each connection: the client reports a header that fills its buffer as a closed connection.
-const INPUT_BUFFER: usize = 2 * MAX_HEADER;
+/// More than the largest header, because the client reports one that fills its buffer as a closed connection;
+/// and not much more, because it clears the buffer for each connection.
+const INPUT_BUFFER: usize = MAX_HEADER + 2 * 1024;
 
 /// The request is one short line and a few fields.
-const OUTPUT_BUFFER: usize = 2 * 1024;
+const OUTPUT_BUFFER: usize = 1024;
 
 /// What is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

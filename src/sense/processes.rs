@@ -300,8 +300,8 @@ impl Stat {
         // The name is whatever the process likes, parentheses included, but nothing behind it has any.
         let (head, tail) = text.rsplit_once(')')?;
         let (_, comm) = head.split_once('(')?;
-        let fields: Vec<&str> = tail.split_whitespace().collect();
-        // `fields` starts with field 3 of proc(5).
+        // Fields 3 to 22 of proc(5).
+        let fields: Vec<&str> = tail.split_whitespace().take(20).collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         Some(Self {
             comm: comm.to_owned(),
