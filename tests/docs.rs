@@ -104,7 +104,7 @@ fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
 }
 
 /// What a pure policy has no use for.
-const IMPURE: [&str; 22] = [
+const IMPURE: [&str; 21] = [
     "std::fs",
     "std::net",
     "std::process",
@@ -116,7 +116,6 @@ const IMPURE: [&str; 22] = [
     "std::os",
     "ureq",
     "zbus",
-    "zbus_systemd",
     "zruntime",
     "procfs",
     "nix",
@@ -212,11 +211,10 @@ fn the_policy_is_pure() {
 }
 
 /// Each outside crate that stands for an outside thing, and where it may be named.
-const ADAPTERS: [(&str, &[&str]); 18] = [
+const ADAPTERS: [(&str, &[&str]); 17] = [
     ("jiff", &["src/sense/wall_clock.rs"]),
     ("ureq", &["src/act/webhook.rs", "src/sense/http.rs"]),
     ("zbus", &["src/act/desktop.rs", "src/act/manager/"]),
-    ("zbus_systemd", &["src/act/manager/"]),
     ("zruntime", &["src/act/manager/"]),
     ("futures_core", &["src/act/manager/"]),
     ("rustls", &["src/sense/http.rs", "src/sense/tls.rs"]),

@@ -300,14 +300,6 @@ impl ManagerObject {
         }
     }
 
-    #[zbus(name = "GetUnitByPID")]
-    async fn get_unit_by_pid(&self, pid: u32) -> Result<OwnedObjectPath, SystemdError> {
-        match pid {
-            77 => Ok(OwnedObjectPath::try_from(UNIT_PATH).unwrap()),
-            pid => Err(SystemdError::NoUnitForPid(format!("PID {pid}: no unit"))),
-        }
-    }
-
     async fn subscribe(&self) {
         self.subscribed.store(true, SeqCst);
     }
@@ -560,15 +552,6 @@ fn active_units_are_found_by_a_pattern() {
         ["openclaw-update-1.scope", "openclaw-update-2.scope"]
     );
     assert_eq!(manager.active_units("other-*.scope").unwrap(), [""; 0]);
-}
-
-#[test]
-fn the_unit_of_a_process_is_named_and_a_process_without_one_is_no_error() {
-    let bus = Bus::start();
-    let _systemd = Systemd::start(&bus);
-    let mut manager = bus.manager(PATIENT);
-    assert_eq!(manager.unit_of_pid(77), Ok(Some(UNIT.to_owned())));
-    assert_eq!(manager.unit_of_pid(78), Ok(None));
 }
 
 #[test]

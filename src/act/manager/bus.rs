@@ -12,11 +12,11 @@ use std::{
 };
 
 use futures_core::Stream;
+use serde::Serialize;
 use zbus::{
-    AsyncDrop, Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant,
-    connection::Builder, match_rule, message, proxy::CacheProperties,
+    AsyncDrop, Connection, DynamicType, MatchRule, Message, MessageStream, OwnedObjectPath,
+    OwnedVariant, connection::Builder, match_rule, message,
 };
-use zbus_systemd::systemd1::ManagerProxy;
 
 use super::{
     error::ManagerError,
@@ -144,10 +144,10 @@ impl Bus {
             for stream in streams {
                 stream.async_drop().await;
             }
-            manager(connection).await?.unsubscribe().await
+            call(connection, "Unsubscribe", &()).await
         });
         // A connection that ends is unsubscribed too.
-        if !matches!(unsubscribed, Some(Ok(()))) {
+        if !matches!(unsubscribed, Some(Ok(_))) {
             self.hang_up(deadline);
         }
     }
@@ -266,17 +266,26 @@ fn session_address() -> Option<String> {
     })
 }
 
-/// The manager's own object; without a cache, so that nothing is fetched that was not asked for.
-pub async fn manager(connection: &Connection) -> zbus::Result<ManagerProxy<'_>> {
-    ManagerProxy::builder(connection)
-        .cache_properties(CacheProperties::No)
-        .build()
+/// Calls a method of the manager's own object.
+pub async fn call(
+    connection: &Connection,
+    method: &str,
+    arguments: &(impl Serialize + DynamicType),
+) -> zbus::Result<Message> {
+    connection
+        .call_method(
+            Some(DESTINATION),
+            MANAGER_PATH,
+            Some(MANAGER),
+            method,
+            arguments,
+        )
         .await
 }
 
 /// Has the manager send signals, and the bus pass on those about jobs.
 async fn subscribe(connection: &Connection, unit: &str) -> zbus::Result<[MessageStream; 2]> {
-    manager(connection).await?.subscribe().await?;
+    call(connection, "Subscribe", &()).await?;
     let removed = signal(MANAGER, "JobRemoved")
         .path(MANAGER_PATH)
         .arg(2, unit)

@@ -15,18 +15,17 @@ mod runtime;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGKILL;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use zbus::{
-    Connection, OwnedObjectPath, OwnedVariant, Type,
+    Connection, DynamicType, OwnedObjectPath, OwnedVariant, Type,
     wire::{
         Endian,
         serialized::{Context, Data},
     },
 };
-use zbus_systemd::systemd1::ManagerProxy;
 
 use self::{
-    bus::{Bus, DESTINATION, Deadline, MANAGER, MANAGER_PATH, PROPERTIES, SERVICE, UNIT, manager},
+    bus::{Bus, DESTINATION, Deadline, PROPERTIES, SERVICE, UNIT, call},
     jobs::OwnJobs,
     properties::{CredentialProperties, ServiceProperties, UnitProperties},
 };
@@ -91,8 +90,7 @@ impl UserManager {
         let what = format!("show {name}");
         self.settled = None;
         let (path, unit, service) = self.bus.ask(&what, self.deadline(), async |connection| {
-            let manager = manager(connection).await?;
-            let path = manager.load_unit(name.to_owned()).await?;
+            let path = loaded(connection, name).await?;
             let unit: UnitProperties = properties(connection, &path, UNIT).await?;
             let service: ServiceProperties = properties(connection, &path, SERVICE).await?;
             Ok((path, unit, service))
@@ -140,47 +138,34 @@ impl UserManager {
 
     /// Queues a stop of this unit alone and returns its job; a job that is pending is replaced.
     pub fn stop(&mut self, name: &str) -> Result<JobId, ManagerError> {
-        self.queue(&format!("stop {name}"), async |manager| {
-            manager
-                .stop_unit(name.to_owned(), STOP_MODE.to_owned())
-                .await
-        })
+        self.queue(&format!("stop {name}"), "StopUnit", &(name, STOP_MODE))
     }
 
     /// Queues a start and returns its job; refused when a job is pending that it would replace.
     pub fn start(&mut self, name: &str) -> Result<JobId, ManagerError> {
-        self.queue(&format!("start {name}"), async |manager| {
-            manager
-                .start_unit(name.to_owned(), JOB_MODE.to_owned())
-                .await
-        })
+        self.queue(&format!("start {name}"), "StartUnit", &(name, JOB_MODE))
     }
 
     /// Queues a restart and returns its job; refused when a job is pending that it would replace.
     pub fn restart(&mut self, name: &str) -> Result<JobId, ManagerError> {
-        self.queue(&format!("restart {name}"), async |manager| {
-            manager
-                .restart_unit(name.to_owned(), JOB_MODE.to_owned())
-                .await
-        })
+        self.queue(&format!("restart {name}"), "RestartUnit", &(name, JOB_MODE))
     }
 
     /// Sends SIGKILL to every process of the unit; one without processes is no error.
     pub fn kill(&mut self, name: &str) -> Result<(), ManagerError> {
-        self.tell(&format!("kill {name}"), self.deadline(), async |manager| {
-            manager
-                .kill_unit(name.to_owned(), "all".to_owned(), SIGKILL as i32)
-                .await
-        })
+        let arguments = (name, "all", SIGKILL as i32);
+        self.tell(
+            &format!("kill {name}"),
+            self.deadline(),
+            "KillUnit",
+            &arguments,
+        )
     }
 
     /// Forgets a unit's failure and start-limit counter; a unit that is not loaded has neither.
     pub fn reset_failed(&mut self, name: &str) -> Result<(), ManagerError> {
         let what = format!("reset {name}");
-        let told = self.tell(&what, self.deadline(), async |manager| {
-            manager.reset_failed_unit(name.to_owned()).await
-        });
-        match told {
+        match self.tell(&what, self.deadline(), "ResetFailedUnit", &name) {
             Err(ManagerError::Refused { name, .. })
                 if name == "org.freedesktop.systemd1.NoSuchUnit" =>
             {
@@ -224,7 +209,7 @@ impl UserManager {
     /// Has the manager read all unit files again (`daemon-reload`); may take up to 3 min.
     pub fn reload(&mut self) -> Result<(), ManagerError> {
         let deadline = Deadline::after(self.limit.max(RELOAD_LIMIT));
-        self.tell("reload", deadline, async |manager| manager.reload().await)
+        self.tell("reload", deadline, "Reload", &())
     }
 
     /// Makes the links of a unit's `[Install]` section; [`Self::reload`] makes the manager see them.
@@ -233,23 +218,15 @@ impl UserManager {
     /// systemd before 251 refuses to enable a unit over them otherwise.
     pub fn enable(&mut self, unit: &str) -> Result<(), ManagerError> {
         let what = format!("enable {unit}");
-        self.tell(&what, self.deadline(), async |manager| {
-            manager
-                .enable_unit_files(vec![unit.to_owned()], false, true)
-                .await
-                .map(drop)
-        })
+        let arguments = (vec![unit], false, true);
+        self.tell(&what, self.deadline(), "EnableUnitFiles", &arguments)
     }
 
     /// Removes the links that [`Self::enable`] makes.
     pub fn disable(&mut self, unit: &str) -> Result<(), ManagerError> {
         let what = format!("disable {unit}");
-        self.tell(&what, self.deadline(), async |manager| {
-            manager
-                .disable_unit_files(vec![unit.to_owned()], false)
-                .await
-                .map(drop)
-        })
+        let arguments = (vec![unit], false);
+        self.tell(&what, self.deadline(), "DisableUnitFiles", &arguments)
     }
 
     /// Whether a unit is `enabled`, `disabled`, `static` and so on (systemctl(1), is-enabled); empty if it has no file.
@@ -278,8 +255,7 @@ impl UserManager {
         let what = format!("show the credentials of {unit}");
         let found: CredentialProperties =
             self.bus.ask(&what, self.deadline(), async |connection| {
-                let manager = manager(connection).await?;
-                let path = manager.load_unit(unit.to_owned()).await?;
+                let path = loaded(connection, unit).await?;
                 properties(connection, &path, SERVICE).await
             })?;
         Ok(found.all())
@@ -305,42 +281,13 @@ impl UserManager {
     /// Takes one round trip; only loaded units are looked at.
     pub fn active_units(&mut self, pattern: &str) -> Result<Vec<String>, ManagerError> {
         let what = format!("list {pattern}");
-        let units = self.bus.ask(&what, self.deadline(), async |connection| {
-            let states = ["active", "activating"].map(str::to_owned).to_vec();
-            manager(connection)
-                .await?
-                .list_units_by_patterns(states, vec![pattern.to_owned()])
-                .await
+        let units: Vec<ListedUnit> = self.bus.ask(&what, self.deadline(), async |connection| {
+            let arguments = (vec!["active", "activating"], vec![pattern]);
+            let reply = call(connection, "ListUnitsByPatterns", &arguments).await?;
+            reply.body().deserialize()
         })?;
         let names = units.into_iter().map(|unit| unit.0).collect();
         Ok(properties::bounded(names))
-    }
-
-    /// The unit of this manager that a process belongs to; none for one of another user or of the system.
-    pub fn unit_of_pid(&mut self, pid: u32) -> Result<Option<String>, ManagerError> {
-        let what = format!("name the unit of pid {pid}");
-        let asked = self.bus.ask(&what, self.deadline(), async |connection| {
-            let path = manager(connection).await?.get_unit_by_pid(pid).await?;
-            property(connection, &path, UNIT, "Id").await
-        });
-        match asked {
-            Ok(id) => Ok(Some(id)),
-            Err(ManagerError::Refused { name, .. })
-                if name == "org.freedesktop.systemd1.NoUnitForPID" =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The environment the manager gives to services, assignments `NAME=value`.
-    pub fn environment(&mut self) -> Result<Vec<String>, ManagerError> {
-        let what = "show its environment";
-        let environment = self.bus.ask(what, self.deadline(), async |connection| {
-            property(connection, MANAGER_PATH, MANAGER, "Environment").await
-        })?;
-        Ok(properties::bounded(environment))
     }
 
     fn deadline(&self) -> Deadline {
@@ -351,11 +298,17 @@ impl UserManager {
     fn queue(
         &mut self,
         what: &str,
-        call: impl AsyncFn(&ManagerProxy<'_>) -> zbus::Result<OwnedObjectPath>,
+        method: &str,
+        arguments: &(&str, &str),
     ) -> Result<JobId, ManagerError> {
         let deadline = self.deadline();
         self.bus.ping(what, deadline)?;
-        let queued = self.send(what, deadline, call).and_then(|path| {
+        let queued: Result<OwnedObjectPath, _> =
+            self.bus.tell(what, deadline, async |connection| {
+                let reply = call(connection, method, arguments).await?;
+                reply.body().deserialize()
+            });
+        let queued = queued.and_then(|path| {
             let reason = format!("{path} is no job");
             bus::job_id(&path).ok_or_else(|| ManagerError::protocol(what, &reason))
         });
@@ -368,24 +321,16 @@ impl UserManager {
     }
 
     /// Has the manager do something, after a round trip that finds out whether a kept connection holds.
-    fn tell<T>(
+    fn tell(
         &mut self,
         what: &str,
         deadline: Deadline,
-        call: impl AsyncFn(&ManagerProxy<'_>) -> zbus::Result<T>,
-    ) -> Result<T, ManagerError> {
+        method: &str,
+        arguments: &(impl Serialize + DynamicType),
+    ) -> Result<(), ManagerError> {
         self.bus.ping(what, deadline)?;
-        self.send(what, deadline, call)
-    }
-
-    fn send<T>(
-        &mut self,
-        what: &str,
-        deadline: Deadline,
-        call: impl AsyncFn(&ManagerProxy<'_>) -> zbus::Result<T>,
-    ) -> Result<T, ManagerError> {
         self.bus.tell(what, deadline, async |connection| {
-            call(&manager(connection).await?).await
+            call(connection, method, arguments).await.map(drop)
         })
     }
 
@@ -412,8 +357,7 @@ impl UserManager {
     {
         let what = format!("show {name} of {unit}");
         self.bus.ask(&what, self.deadline(), async |connection| {
-            let manager = manager(connection).await?;
-            let path = manager.load_unit(unit.to_owned()).await?;
+            let path = loaded(connection, unit).await?;
             property(connection, &path, interface, name).await
         })
     }
@@ -431,6 +375,26 @@ pub fn understood(unit: &[u8], service: &[u8]) -> Option<UnitFacts> {
     let unit: UnitProperties = body(unit)?;
     let job = unit.job().map(|id| Job { id, ours: false });
     Some(properties::facts(&unit, body(service)?, job))
+}
+
+/// Name, description, states, unit it follows, object, and its job with type and object; the name is what is looked at.
+type ListedUnit = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
+
+/// The object of a unit, which is loaded if it was not.
+async fn loaded(connection: &Connection, unit: &str) -> zbus::Result<OwnedObjectPath> {
+    let reply = call(connection, "LoadUnit", &unit).await?;
+    reply.body().deserialize()
 }
 
 /// The properties of one interface of an object.
