@@ -164,7 +164,7 @@ pub enum Record {
         /// What was seen, what is done, what comes next.
         text: Line,
     },
-    /// A record of an incident that has just been closed.
+    /// A record of an incident that is closed in the same step.
     Of {
         /// The incident's id.
         incident: String,

@@ -271,7 +271,7 @@ impl Machine<'_> {
         self.state.ladder = Ladder::default();
         if let Some(incident) = self.state.incident.take() {
             let downtime = self.now.since(incident.since);
-            self.record_of(
+            self.close(
                 &incident,
                 Record::Recovered {
                     ended: Ended::StoppedByHuman,

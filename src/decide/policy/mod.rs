@@ -254,12 +254,17 @@ impl Machine<'_> {
         self.actions.push(Action::Record(record));
     }
 
-    /// A record of an incident that is no longer the open one.
-    fn record_of(&mut self, incident: &Incident, record: Record) {
-        self.actions.push(Action::Record(Record::Of {
-            incident: incident.id.clone(),
-            record: Box::new(record),
-        }));
+    /// Records the end of an incident; what was told before it in the same step is of that incident as well.
+    fn close(&mut self, incident: &Incident, end: Record) {
+        self.record(end);
+        for action in &mut self.actions {
+            if let Action::Record(record) = action {
+                *record = Record::Of {
+                    incident: incident.id.clone(),
+                    record: Box::new(record.clone()),
+                };
+            }
+        }
     }
 
     fn finish(mut self) -> (State, Vec<Action>) {

@@ -79,7 +79,7 @@ impl Machine<'_> {
         if let Some(incident) = self.state.incident.take() {
             let ended = Ended::of(&incident);
             let downtime = self.now.since(incident.since);
-            self.record_of(&incident, Record::Recovered { ended, downtime });
+            self.close(&incident, Record::Recovered { ended, downtime });
         } else if !matches!(self.state.phase, Phase::Vouching { .. }) {
             self.record(Record::Healthy { took });
         }
@@ -190,15 +190,16 @@ impl Machine<'_> {
             return false;
         }
         let since = look.began;
-        let run = self
-            .state
-            .gateway
-            .incarnation
-            .as_ref()
-            .map_or("", |incarnation| &incarnation.0);
+        let unit = look.unit.as_ref().ok();
+        let run = unit.and_then(|unit| unit.invocation_id.as_ref());
+        // Without a run, what tells this boot from others.
+        let name = match run.or(self.state.gateway.incarnation.as_ref()) {
+            Some(run) => run.0.clone(),
+            None => format!("{:016x}", self.state.seed.unwrap_or_default()),
+        };
         // The run and the second name the incident: unique on this machine without a source of randomness.
-        let run: String = run.chars().take(8).collect();
-        let id = format!("{run:0>8}-{}", since.0 / 1_000_000);
+        let name: String = name.chars().take(8).collect();
+        let id = format!("{name:0>8}-{}", since.0 / 1_000_000);
         self.state.incident = Some(Incident {
             id,
             since,

@@ -7,7 +7,7 @@ use super::{
     world::{Active, Fault, Mood, World, broken, failure, secs, vouching, world},
 };
 use crate::decide::{
-    facts::{Monotonic, Stall},
+    facts::{Incarnation, Monotonic, Stall},
     settings::{Rearm, Settings},
     state::{BITE_AFTER, Bite, Phase, Standby, Step},
 };
@@ -720,6 +720,44 @@ fn every_record_of_an_incident_carries_its_id() {
             "recovered"
         ]
     );
+}
+
+#[test]
+fn what_is_told_in_the_step_that_ends_an_incident_carries_its_id() {
+    let mut world = broken(Stall::Blocked);
+    let id = world.state.incident.as_ref().map(|open| open.id.clone());
+    // Killed and started anew between two looks.
+    world.run += 1;
+    world.since = world.now;
+    world.mends();
+    world.round();
+    assert_eq!(world.events(), ["failing", "new-incarnation", "recovered"]);
+    for record in world.records().iter().skip(1) {
+        // As the daemon makes it out: with the state after the step.
+        let fields = record.entry(&world.state).fields;
+        let told = fields
+            .iter()
+            .find(|(name, _)| *name == "GATEHOUND_INCIDENT");
+        assert_eq!(told.map(|(_, id)| id), id.as_ref(), "{record:?}");
+    }
+}
+
+#[test]
+fn an_incident_is_named_by_the_run_that_the_look_saw_else_by_the_boot() {
+    let id = |run: Option<&str>, seed: Option<u64>| {
+        let mut world = world();
+        world.state.seed = seed;
+        world.start_limit_hit(0);
+        let mut look = world.look();
+        if let Ok(unit) = &mut look.unit {
+            unit.invocation_id = run.map(|run| Incarnation(run.to_owned()));
+        }
+        world.happens(Event::Looked(Box::new(look)));
+        world.state.incident.expect("an incident").id
+    };
+    assert!(id(Some("c0ffee0012345678"), Some(7)).starts_with("c0ffee00-"));
+    assert!(id(None, Some(0xbeef_0000_1234_5678)).starts_with("beef0000-"));
+    assert!(id(None, Some(0xbeef)).starts_with("00000000-"));
 }
 
 // Standing by.
