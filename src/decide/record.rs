@@ -252,6 +252,13 @@ impl Record {
         } else if 0 < state.ladder.used {
             fields.push(("GATEHOUND_RUNG", state.ladder.used.to_string()));
         }
+        // What history cannot know of the records before this one, if they are none of its window.
+        if let Phase::StandingBy { reason, .. } = &state.phase {
+            fields.push(("GATEHOUND_STANDBY", reason.name().to_owned()));
+        }
+        if state.owed.as_ref().is_some_and(|owed| owed.forced) {
+            fields.push(("GATEHOUND_FORCED", "1".to_owned()));
+        }
         record.own_fields(&mut fields);
         Entry {
             level: record.level(),
@@ -281,8 +288,11 @@ impl Record {
                 fields.push(("GATEHOUND_DOWNTIME_USEC", downtime.as_micros().to_string()));
             }
             Self::Holding { reason, .. } => fields.push(("GATEHOUND_REASON", reason.to_string())),
-            Self::StandingBy { reason, .. } => {
-                fields.push(("GATEHOUND_REASON", reason.name().to_owned()))
+            Self::StandingBy { reason, detail } => {
+                fields.push(("GATEHOUND_REASON", reason.name().to_owned()));
+                if !detail.as_str().is_empty() {
+                    fields.push(("GATEHOUND_DETAIL", detail.to_string()));
+                }
             }
             Self::CannotTell { why: reason }
             | Self::NotRolledBack { why: reason }
@@ -865,6 +875,40 @@ mod tests {
             ]
         );
         assert_eq!(entry.level, Level::Error);
+    }
+
+    #[test]
+    fn a_record_says_why_nothing_is_done_and_whether_the_stop_took_sigkill() {
+        let standing_by = |detail: &str| {
+            let state = State {
+                phase: Phase::StandingBy {
+                    reason: Standby::Paused,
+                    detail: detail.into(),
+                    since: crate::decide::facts::Monotonic(7),
+                },
+                owed: Some(crate::decide::state::Owed {
+                    forced: true,
+                    ..Default::default()
+                }),
+                ..State::default()
+            };
+            let record = Record::StandingBy {
+                reason: Standby::Paused,
+                detail: detail.into(),
+            };
+            (
+                record.entry(&state).fields,
+                Record::Leaving.entry(&state).fields,
+            )
+        };
+        let (begun, left) = standing_by("new disk");
+        for field in [("GATEHOUND_STANDBY", "paused"), ("GATEHOUND_FORCED", "1")] {
+            let field = (field.0, field.1.to_owned());
+            assert!(begun.contains(&field) && left.contains(&field), "{field:?}");
+        }
+        assert!(begun.contains(&("GATEHOUND_DETAIL", "new disk".to_owned())));
+        let is_detail = |(name, _): &(&str, String)| *name == "GATEHOUND_DETAIL";
+        assert!(!left.iter().any(is_detail) && !standing_by("").0.iter().any(is_detail));
     }
 
     #[test]
