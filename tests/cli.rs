@@ -815,6 +815,76 @@ fn a_journal_without_records_is_said_to_be_so_and_why_it_may_be() {
     failed_saying(&asked(&home, &bin, &["incident"]), 1, &["no incident"]);
 }
 
+/// A record of this boot as it is in the journal, written a minute ago.
+fn minute_old(event: &str, fields: &[(&str, &str)]) -> String {
+    let minute = 60_000_000;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let monotonic = gatehound::sense::clock::Clock.now().0;
+    let mut record = serde_json::json!({
+        "__REALTIME_TIMESTAMP": (now.unwrap().as_micros() - minute).to_string(),
+        "__MONOTONIC_TIMESTAMP": (u128::from(monotonic) - minute).to_string(),
+        "_BOOT_ID": boot.trim().replace('-', ""),
+        "MESSAGE": format!("text of {event}"),
+        "GATEHOUND_EVENT": event,
+    });
+    for (name, value) in fields {
+        record[name] = (*value).into();
+    }
+    record.to_string()
+}
+
+#[test]
+fn a_quiet_time_is_told_by_the_record_before_it() {
+    let before = minute_old("healthy", &[]);
+    // All that is asked for is there, and nothing else.
+    let script = format!(
+        "case \"$*\" in *'--until=@'*'--reverse --lines=1'*'USER_UNIT=openclaw-gateway.service _UID='*' + MESSAGE_ID='*'USER_UNIT=gatehound.service _UID='*) cat <<'E'\n{before}\nE\n;; esac"
+    );
+    let (home, bin) = with_journal(&script);
+    let said = stdout(&asked(&home, &bin, &["history", "--since", "30s"]));
+    assert!(said.starts_with("no incident since "), "{said}");
+    assert!(said.contains(", watched for 3"), "{said}");
+    assert!(said.contains("availability 100.00 %"), "{said}");
+}
+
+#[test]
+fn an_outage_without_an_incident_is_told_with_what_to_do() {
+    let record = minute_old(
+        "standing-by",
+        &[
+            ("GATEHOUND_PHASE", "standing-by"),
+            ("GATEHOUND_STANDBY", "config-error"),
+            ("GATEHOUND_DETAIL", "port is no number"),
+        ],
+    );
+    let script = format!("case \"$*\" in *--since*) cat <<'E'\n{record}\nE\n;; esac");
+    let (home, bin) = with_journal(&script);
+    let said = stdout(&asked(&home, &bin, &["history"]));
+    let row = said.lines().nth(1).unwrap_or_default();
+    for told in [
+        "  config-error  ",
+        "  1 min",
+        "  under-way   port is no number",
+    ] {
+        assert!(row.contains(told), "{told} in {said}");
+    }
+    assert!(said.contains("availability 0.00 %"), "{said}");
+    let json = asked(&home, &bin, &["history", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["incidents"], serde_json::json!([]));
+    assert_eq!(json["stood_by"][0]["reason"], "config-error");
+    assert_eq!(json["stood_by"][0]["outage"], true);
+    failed_saying(
+        &asked(&home, &bin, &["incident"]),
+        1,
+        &[
+            "no incident in the journal, but since ",
+            "text of standing-by",
+        ],
+    );
+}
+
 #[test]
 fn a_moment_that_is_none_is_refused_with_what_would_be_one() {
     let refused = Home::new().run(&["history", "--since", "soon"]);

@@ -12,13 +12,14 @@ use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
 use super::{
-    say_json,
+    manager, say_json, shipped_unit,
     show::{Cell, Tone, line, row},
+    status,
 };
 use crate::{
     act::incidents,
     decide::{
-        history::{History, Moment, Outcome, Past, Told},
+        history::{History, Moment, Outcome, Past, StoodBy, Told},
         settings::Settings,
         status::span,
     },
@@ -27,7 +28,9 @@ use crate::{
         boot_id,
         clock::Clock,
         config::{self, Sources},
-        folders, gateway, journalctl, wall_clock,
+        folders, gateway,
+        journalctl::{self, Age, Place},
+        wall_clock,
     },
 };
 
@@ -39,8 +42,13 @@ const INCIDENTS_BACK: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Prints all incidents since a moment, and what they add up to.
 pub(super) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow::Result<ExitCode> {
-    let told = records(sources, since)?;
-    let history = History::of(&told, &now()?);
+    let units = units(sources);
+    // As journalctl is asked.
+    let since = Duration::from_secs(since.as_secs());
+    // A Gatehound that vouches writes nothing, so how things stood when the time began is told by a record before it.
+    let mut told = records(&units, Age::LastUntil(since))?;
+    told.extend(records(&units, Age::Since(since))?);
+    let history = History::of(&told, since, &now()?, runs(&units));
     if json {
         say_json(&format!("{:#}", history_as_json(&history, since)));
     } else {
@@ -57,12 +65,18 @@ pub(super) fn incident(
 ) -> anyhow::Result<ExitCode> {
     let folder = folders::state(&sources.variables, sources.profile.as_deref())
         .map_err(|line| anyhow!("{line}"))?;
-    let told = records(sources, wall_clock::now().saturating_sub(INCIDENTS_BACK))?;
-    let history = History::of(&told, &now()?);
+    let units = units(sources);
+    let since = wall_clock::now().saturating_sub(INCIDENTS_BACK);
+    let told = records(&units, Age::Since(since))?;
+    let history = History::of(&told, since, &now()?, runs(&units));
     let of_id = |past: &&Past| id.is_none_or(|id| id == past.id);
     let past = history.incidents.iter().rev().find(of_id);
+    let newer = newer(&history).filter(|_| id.is_none());
     let Some(id) = id.or(past.map(|past| past.id.as_str())) else {
-        bail!("no incident in the journal; nothing is shown");
+        match newer {
+            Some(newer) => bail!("no incident in the journal, but {newer}"),
+            None => bail!("no incident in the journal; nothing is shown"),
+        }
     };
     let evidence = incidents::read(&folder, id);
     if past.is_none() && evidence.is_empty() {
@@ -78,19 +92,60 @@ pub(super) fn incident(
     if json {
         say_json(&format!("{:#}", incident_as_json(past, &told, &evidence)));
     } else {
+        if let Some(newer) = newer {
+            say!("newer      {newer}");
+        }
         print_incident(id, past, &told, &evidence);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn records(sources: &Sources, since: Duration) -> anyhow::Result<Vec<Told>> {
+/// What is newer than the newest incident, is none, and may yet be what is looked for; with what to do.
+fn newer(history: &History) -> Option<String> {
+    let last = history.stood_by.last()?;
+    let is_older = |past: &Past| past.began < last.began;
+    if !history.incidents.last().is_none_or(is_older) || !(last.is_outage() || last.under_way) {
+        return None;
+    }
+    let began = wall_clock::local(last.began);
+    Some(if last.under_way && !last.text.as_str().is_empty() {
+        format!("since {began} {}", last.text)
+    } else {
+        let (reason, lasted) = (&last.reason, span(last.lasted));
+        format!("since {began} {reason} for {lasted}; `gatehound history` lists it")
+    })
+}
+
+/// The gateway's unit, and Gatehound's own.
+fn units(sources: &Sources) -> [String; 2] {
     // Settings that are wrong are `config check`'s to complain about; the unit's usual name then has to do.
     let settings =
         config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
-    let unit = gateway::unit_name(&settings, sources.profile.as_deref());
-    let since = format!("@{}", since.as_secs());
-    journalctl::records(Path::new("journalctl"), &unit, &since, BUDGET)
+    let profile = sources.profile.as_deref();
+    let dir = folders::runtime(&sources.variables, profile).ok();
+    let own = dir.and_then(|dir| status::memory(&dir));
+    [
+        gateway::unit_name(&settings, profile),
+        own.map_or_else(|| shipped_unit(profile), |memory| memory.own_unit),
+    ]
+}
+
+fn records([unit, own_unit]: &[String; 2], age: Age) -> anyhow::Result<Vec<Told>> {
+    let place = Place {
+        program: Path::new("journalctl"),
+        unit,
+        own_unit,
+    };
+    journalctl::records(&place, age, BUDGET)
         .map_err(|line| anyhow!("the journal cannot be read: {line}"))
+}
+
+/// Whether a Gatehound runs; where nobody can be asked, the records are believed.
+fn runs([_, own_unit]: &[String; 2]) -> bool {
+    let facts = manager().and_then(|mut manager| Ok(manager.unit(own_unit)?));
+    facts.map_or(true, |facts| {
+        !matches!(facts.active_state.as_str(), "inactive" | "failed")
+    })
 }
 
 fn now() -> anyhow::Result<Moment> {
@@ -111,14 +166,20 @@ fn print_history(history: &History, since: Duration, silent: bool) {
         );
         return;
     }
-    if !history.incidents.is_empty() {
+    if !history.incidents.is_empty() || !history.stood_by.is_empty() {
         let titles = [
             "began", "incident", "stall", "down", "rungs", "ended", "cause",
         ];
         print_row(titles, Tone::Plain);
+        // Both are in the order of time.
+        let mut stood_by = history.stood_by.iter().peekable();
         for past in &history.incidents {
+            while let Some(before) = stood_by.next_if(|next| next.began < past.began) {
+                print_stood_by(before);
+            }
             print_past(past);
         }
+        stood_by.for_each(print_stood_by);
         say!("");
     }
     let count = match history.incidents.len() {
@@ -178,6 +239,25 @@ fn print_past(past: &Past) {
     print_row(texts, tone(past.outcome));
 }
 
+/// In the place of an id stands the reason, because no incident was opened.
+fn print_stood_by(stood_by: &StoodBy) {
+    let (ended, tone) = match (stood_by.under_way, stood_by.is_outage()) {
+        (true, true) => ("under-way", Tone::Bad),
+        (true, false) => ("under-way", Tone::Warning),
+        (false, _) => ("over", Tone::Warning),
+    };
+    let texts: [&str; 7] = [
+        &wall_clock::local(stood_by.began),
+        stood_by.reason.as_str(),
+        "-",
+        &span(stood_by.lasted),
+        "-",
+        ended,
+        stood_by.detail.as_ref().map_or("-", Line::as_str),
+    ];
+    print_row(texts, tone);
+}
+
 fn cause(past: &Past) -> String {
     let cause = match (&past.probe, &past.reason) {
         (Some(probe), Some(reason)) => format!("{probe}: {reason}"),
@@ -215,7 +295,7 @@ fn print_incident(
             }
             say!(
                 "restarts   {}; rungs taken {}, stops with SIGKILL {}",
-                past.starts,
+                past.restarts,
                 past.rungs,
                 past.forced
             );
@@ -269,10 +349,21 @@ fn past_as_json(past: &Past) -> Value {
         "reason": past.reason,
         "stall": past.stall,
         "rungs": past.rungs,
-        "restarts": past.starts,
+        "restarts": past.restarts,
         "forced_stops": past.forced,
         "held": past.held,
         "outcome": past.outcome,
+    })
+}
+
+fn stood_by_as_json(stood_by: &StoodBy) -> Value {
+    json!({
+        "reason": stood_by.reason,
+        "detail": stood_by.detail,
+        "began": wall_clock::utc(stood_by.began),
+        "seconds": stood_by.lasted.as_secs_f64(),
+        "outage": stood_by.is_outage(),
+        "under_way": stood_by.under_way,
     })
 }
 
@@ -280,6 +371,7 @@ fn history_as_json(history: &History, since: Duration) -> Value {
     json!({
         "since": wall_clock::utc(since),
         "incidents": history.incidents.iter().map(past_as_json).collect::<Vec<_>>(),
+        "stood_by": history.stood_by.iter().map(stood_by_as_json).collect::<Vec<_>>(),
         "watched_seconds": history.watched.as_secs_f64(),
         "failing_seconds": history.failing.as_secs_f64(),
         "availability": history.availability(),

@@ -110,7 +110,7 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
 }
 
 /// The state file's content; reading it changes nothing, even if it makes no sense.
-fn memory(dir: &Path) -> Option<Memory> {
+pub(super) fn memory(dir: &Path) -> Option<Memory> {
     let boot_id = boot_id::get().ok()?;
     match StateFile::new(dir, &boot_id).peek() {
         Kept::Restored(memory) => Some(memory),

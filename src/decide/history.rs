@@ -1,13 +1,13 @@
 //! History: what became of the gateway, folded from the records that the journal kept.
 //!
-//! Owns what counts as an incident, as time watched and as time down.
+//! Owns what counts as an incident, as an outage without one, as time watched and as time down.
 //! Knows nothing of where the records come from, and trusts them no further than to add up times.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::facts::Monotonic;
+use super::{facts::Monotonic, state::Standby};
 use crate::line::Line;
 
 /// One moment, by both clocks: people ask by the one, time is counted by the other.
@@ -32,7 +32,7 @@ impl Moment {
     }
 }
 
-/// A record of Gatehound as the journal gives it back; a field it has not is empty.
+/// A record of Gatehound as the journal gives it back, or what systemd wrote when one failed, which has no field.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
     /// When the journal got it.
@@ -61,17 +61,22 @@ impl Told {
         self.field("GATEHOUND_INCIDENT").map(Line::as_str)
     }
 
-    /// Whether it could have been written without knowing of an incident that is still open.
-    fn is_aside(&self) -> bool {
-        ["watching", "leaving", "warning", "reloaded"]
-            .iter()
-            .any(|event| self.is_event(event))
+    fn is_by_systemd(&self) -> bool {
+        self.field("GATEHOUND_EVENT").is_none()
     }
 
-    /// Whether the gateway was watched, and wanted up, from this record to the next.
-    fn begins_watching(&self) -> bool {
-        !self.is_event("leaving") && !self.is("GATEHOUND_PHASE", "standing-by")
+    /// Why nothing was done from it on, if so; a transition, which every restart goes through, is not worth a word.
+    fn standby(&self) -> Option<&Line> {
+        let reason = self.field("GATEHOUND_STANDBY");
+        reason.filter(|reason| reason.as_str() != Standby::InTransition.name())
     }
+}
+
+/// Whether the gateway is down though nobody wants it down.
+fn is_outage(reason: &Line) -> bool {
+    [Standby::ConfigError, Standby::OtherGateway]
+        .iter()
+        .any(|outage| reason.as_str() == outage.name())
 }
 
 /// How an incident ended.
@@ -134,7 +139,7 @@ pub struct Past {
     pub id: String,
     /// When it began, since the Unix epoch.
     pub began: Duration,
-    /// How long the gateway was down.
+    /// How long the gateway was down, without the time in which no Gatehound ran.
     pub down: Duration,
     /// The probe that failed first.
     pub probe: Option<Line>,
@@ -142,17 +147,45 @@ pub struct Past {
     pub reason: Option<Line>,
     /// What the gateway's process was doing when it was last judged.
     pub stall: Option<Line>,
-    /// Rungs taken.
+    /// Rungs taken, each once until the ladder begins anew.
     pub rungs: usize,
-    /// Starts that Gatehound asked for.
-    pub starts: usize,
-    /// Stops that needed SIGKILL.
+    /// Restarts that Gatehound began.
+    pub restarts: usize,
+    /// Those of them whose stop took SIGKILL.
     pub forced: usize,
     /// Whether Gatehound gave up for a while.
     pub held: bool,
     /// How it ended.
     pub outcome: Outcome,
-    last: Moment,
+    first: Moment,
+    rung: Option<Line>,
+    /// The restart under way is among the forced ones.
+    is_forced: bool,
+}
+
+/// A time in which Gatehound stood by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoodBy {
+    /// Why, as in `GATEHOUND_STANDBY=`.
+    pub reason: Line,
+    /// What was seen.
+    pub detail: Option<Line>,
+    /// The record that began it; empty if that is not known.
+    pub text: Line,
+    /// When it began, since the Unix epoch.
+    pub began: Duration,
+    /// How long it lasted, without the time in which no Gatehound ran.
+    pub lasted: Duration,
+    /// Whether it is not over.
+    pub under_way: bool,
+    boot: String,
+}
+
+impl StoodBy {
+    /// Whether the gateway was down though nobody wanted it down.
+    pub fn is_outage(&self) -> bool {
+        is_outage(&self.reason)
+    }
 }
 
 /// What became of the gateway.
@@ -160,38 +193,65 @@ pub struct Past {
 pub struct History {
     /// All incidents, oldest first.
     pub incidents: Vec<Past>,
+    /// All times in which Gatehound stood by, oldest first.
+    pub stood_by: Vec<StoodBy>,
     /// Time in which Gatehound watched a gateway that was wanted up.
     pub watched: Duration,
-    /// The part of it in which an incident was open.
+    /// The part of it in which an incident was open, or the gateway was down without one.
     pub failing: Duration,
 }
 
 impl History {
-    /// Folds records, oldest first, into what they tell until `now`.
-    pub fn of(told: &[Told], now: &Moment) -> Self {
+    /// Folds records, oldest first, into what they tell of the time from `since` until `now`.
+    ///
+    /// The first may be older and tell how things stood then. `runs` says whether a Gatehound runs now.
+    pub fn of(told: &[Told], since: Duration, now: &Moment, runs: bool) -> Self {
         let mut history = Self::default();
         for (at, record) in told.iter().enumerate() {
-            history.take(record);
-            let until = told.get(at + 1).map_or(now, |next| &next.at);
-            if record.begins_watching() {
-                let span = until.since(&record.at);
-                history.watched += span;
-                if history.open().is_some() {
-                    history.failing += span;
-                }
+            history.take(record, since);
+            let until = match told.get(at + 1) {
+                // Nothing tells when the one before ended; it ran until its last record at least.
+                Some(next) => (!next.is_event("watching")).then_some(&next.at),
+                None => runs.then_some(now),
+            };
+            if let Some(until) = until
+                && !record.is_by_systemd()
+                && !record.is_event("leaving")
+            {
+                history.pass(record, since, until.since(&record.at));
             }
         }
         history.end(now);
         history
     }
 
-    /// The part of the time watched in which no incident was open, from 0 to 1; none if nobody watched.
+    /// What follows upon a record went on for `span`.
+    fn pass(&mut self, record: &Told, since: Duration, span: Duration) {
+        let mut failing = record.standby().is_some_and(is_outage);
+        let watched = failing || !record.is("GATEHOUND_PHASE", "standing-by");
+        if let Some(past) = self.open() {
+            past.down += span;
+            failing = true;
+        }
+        if let Some(stood_by) = self.standing_by() {
+            stood_by.lasted += span;
+        }
+        if watched {
+            let span = span.saturating_sub(since.saturating_sub(record.at.wall));
+            self.watched += span;
+            if failing {
+                self.failing += span;
+            }
+        }
+    }
+
+    /// The part of the time watched in which the gateway did not fail, from 0 to 1; none if nobody watched.
     pub fn availability(&self) -> Option<f64> {
         (!self.watched.is_zero())
             .then(|| 1.0 - self.failing.as_secs_f64() / self.watched.as_secs_f64())
     }
 
-    /// The mean time from the first failing round to a healthy one; none if there was no recovery.
+    /// The mean time down of the incidents that ended with a healthy round; none if there was no recovery.
     pub fn mean_time_to_recover(&self) -> Option<Duration> {
         let recovered = || {
             let past = self.incidents.iter();
@@ -202,41 +262,75 @@ impl History {
     }
 
     fn open(&mut self) -> Option<&mut Past> {
-        let last = self.incidents.last_mut();
-        last.filter(|past| past.outcome == Outcome::UnderWay)
+        let mut incidents = self.incidents.iter_mut();
+        incidents.rfind(|past| past.outcome == Outcome::UnderWay)
     }
 
-    fn take(&mut self, record: &Told) {
-        let Some(id) = record.incident() else {
-            // Every record names the incident while one is open, so its end went by unseen.
-            if !record.is_aside()
-                && let Some(past) = self.open()
-            {
-                past.outcome = Outcome::Unseen;
-            }
+    fn standing_by(&mut self) -> Option<&mut StoodBy> {
+        self.stood_by
+            .last_mut()
+            .filter(|stood_by| stood_by.under_way)
+    }
+
+    fn take(&mut self, record: &Told, since: Duration) {
+        // A successor goes on where the one that failed was.
+        if record.is_by_systemd() {
             return;
-        };
-        if self.open().is_some_and(|past| past.id != id)
-            && let Some(past) = self.open()
+        }
+        self.take_standby(record);
+        // Every record names the incident while one is open, so its end went by unseen.
+        if let Some(past) = self.open()
+            && !past.is_of(record)
         {
             past.outcome = Outcome::Unseen;
         }
-        if self.open().is_none() {
+        let was_over = record.is_event("recovered") && record.at.wall < since;
+        let Some(id) = record.incident().filter(|_| !was_over) else {
+            return;
+        };
+        if !self.incidents.iter().any(|past| past.is_of(record)) {
             self.incidents.push(Past::begun_by(record, id));
         }
-        if let Some(past) = self.open() {
+        if let Some(past) = self.incidents.iter_mut().rfind(|past| past.is_of(record)) {
             past.take(record);
         }
     }
 
-    /// An incident of another boot is over, whoever saw it.
+    fn take_standby(&mut self, record: &Told) {
+        let reason = record.standby();
+        if let Some(stood_by) = self.standing_by() {
+            stood_by.under_way =
+                reason == Some(&stood_by.reason) && stood_by.boot == record.at.boot;
+        }
+        if let Some(reason) = reason.filter(|_| self.standing_by().is_none()) {
+            self.stood_by.push(StoodBy {
+                reason: reason.clone(),
+                detail: None,
+                text: Line::default(),
+                began: record.at.wall,
+                lasted: Duration::ZERO,
+                under_way: true,
+                boot: record.at.boot.clone(),
+            });
+        }
+        // The end of an incident, for one, is told before it in the same round.
+        if let Some(stood_by) = self.standing_by()
+            && record.is_event("standing-by")
+        {
+            stood_by.detail = record.field("GATEHOUND_DETAIL").cloned();
+            stood_by.text = record.text.clone();
+        }
+    }
+
+    /// What was under way in another boot is over, whoever saw it.
     fn end(&mut self, now: &Moment) {
-        if let Some(past) = self.open() {
-            if past.last.boot == now.boot {
-                past.down += now.since(&past.last);
-            } else {
-                past.outcome = Outcome::Unseen;
-            }
+        if let Some(past) = self.open()
+            && past.first.boot != now.boot
+        {
+            past.outcome = Outcome::Unseen;
+        }
+        if let Some(stood_by) = self.standing_by() {
+            stood_by.under_way = stood_by.boot == now.boot;
         }
     }
 }
@@ -247,44 +341,68 @@ impl Past {
             id: id.to_owned(),
             began: record.at.wall,
             down: Duration::ZERO,
-            probe: record.field("GATEHOUND_PROBE").cloned(),
+            probe: None,
             reason: None,
             stall: None,
             rungs: 0,
-            starts: 0,
+            restarts: 0,
             forced: 0,
             held: false,
             outcome: Outcome::UnderWay,
-            last: record.at.clone(),
+            first: record.at.clone(),
+            rung: None,
+            is_forced: false,
         }
     }
 
+    /// An id is of one boot, whatever an older Gatehound made of it.
+    fn is_of(&self, record: &Told) -> bool {
+        record.incident() == Some(&self.id) && record.at.boot == self.first.boot
+    }
+
     fn take(&mut self, record: &Told) {
-        self.down += record.at.since(&self.last);
-        self.last = record.at.clone();
-        if record.field("GATEHOUND_PROBE").is_some() && self.reason.is_none() {
+        if self.outcome == Outcome::Unseen {
+            self.outcome = Outcome::UnderWay;
+        }
+        if self.probe.is_none() && record.field("GATEHOUND_PROBE").is_some() {
+            self.probe = record.field("GATEHOUND_PROBE").cloned();
             self.reason = record.field("GATEHOUND_REASON").cloned();
         }
         if let Some(stall) = record.field("GATEHOUND_STALL") {
             self.stall = Some(stall.clone());
         }
-        let event = |event| usize::from(record.is_event(event));
-        self.rungs += event("backing-off");
-        self.starts += event("starting");
-        self.forced += event("killing");
+        // A delay that begins anew, as after a suspend, is that of the same rung.
+        let rung = record.field("GATEHOUND_RUNG");
+        if record.is_event("backing-off") && self.rung.as_ref() != rung {
+            self.rungs += 1;
+            self.rung = rung.cloned();
+        }
+        if record.is_event("rearmed") || record.is_event("reset") {
+            self.rung = None;
+        }
+        if record.is_event("evidence") {
+            self.restarts += 1;
+            self.is_forced = false;
+        }
+        if record.field("GATEHOUND_FORCED").is_some() && !self.is_forced {
+            self.forced += 1;
+            self.is_forced = true;
+        }
         self.held |= record.is_event("holding");
         if record.is_event("recovered") {
             self.ended(record);
         }
     }
 
-    /// Gatehound measured the downtime; what its records add up to may have begun before them.
+    /// Gatehound measured the downtime, which may have begun before its records, and goes on while none runs.
     fn ended(&mut self, record: &Told) {
         self.outcome = Outcome::of(record.field("GATEHOUND_REASON"));
         let downtime = record.field("GATEHOUND_DOWNTIME_USEC");
         if let Some(down) = downtime.and_then(|line| line.as_str().parse().ok()) {
-            self.down = Duration::from_micros(down);
-            self.began = self.began.min(record.at.wall.saturating_sub(self.down));
+            let measured = Duration::from_micros(down);
+            self.began = self.began.min(record.at.wall.saturating_sub(measured));
+            let unwatched = record.at.since(&self.first).saturating_sub(self.down);
+            self.down = measured.saturating_sub(unwatched);
         }
     }
 }
@@ -339,14 +457,56 @@ mod tests {
         of_incident(seconds, "recovered", &fields)
     }
 
+    fn until(seconds: u64, told: &[Told]) -> History {
+        History::of(told, Duration::ZERO, &at(seconds), true)
+    }
+
+    /// What systemd writes of a Gatehound that was killed.
+    fn died(seconds: u64) -> Told {
+        Told {
+            at: at(seconds),
+            ..Told::default()
+        }
+    }
+
+    fn standing_by(seconds: u64, reason: &str, detail: &str) -> Told {
+        let mut record = told(
+            seconds,
+            "standing-by",
+            &[
+                ("GATEHOUND_PHASE", "standing-by"),
+                ("GATEHOUND_STANDBY", reason),
+                ("GATEHOUND_DETAIL", detail),
+            ],
+        );
+        record.text = Line::new(&format!("standing by, {reason}: {detail}"));
+        record
+    }
+
+    fn in_next_boot(mut record: Told) -> Told {
+        record.at.boot = "next".to_owned();
+        record
+    }
+
+    fn rung(seconds: u64, rung: &str) -> Told {
+        of_incident(seconds, "backing-off", &[("GATEHOUND_RUNG", rung)])
+    }
+
+    fn outcomes(history: &History) -> Vec<Outcome> {
+        history.incidents.iter().map(|past| past.outcome).collect()
+    }
+
+    const FORCED: (&str, &str) = ("GATEHOUND_FORCED", "1");
+
     fn hang() -> Vec<Told> {
         vec![
             told(0, "healthy", &[]),
             failing(100),
-            of_incident(130, "backing-off", &[]),
+            rung(130, "1"),
+            of_incident(135, "evidence", &[]),
             of_incident(135, "stopping", &[("GATEHOUND_STALL", "busy")]),
-            of_incident(145, "killing", &[]),
-            of_incident(146, "starting", &[]),
+            of_incident(145, "killing", &[FORCED]),
+            of_incident(146, "starting", &[FORCED]),
             recovered(160, "by-restart", 61),
             told(400, "leaving", &[]),
         ]
@@ -354,7 +514,7 @@ mod tests {
 
     #[test]
     fn an_incident_is_told_with_its_cause_its_rungs_and_its_end() {
-        let history = History::of(&hang(), &at(1000));
+        let history = until(1000, &hang());
         let [past] = &history.incidents[..] else {
             panic!("{history:?}")
         };
@@ -363,14 +523,14 @@ mod tests {
         assert_eq!(past.down, Duration::from_secs(61));
         assert_eq!(past.reason, Some("no answer within 5 s".into()));
         assert_eq!(past.stall, Some("busy".into()));
-        assert_eq!((past.rungs, past.starts, past.forced), (1, 1, 1));
+        assert_eq!((past.rungs, past.restarts, past.forced), (1, 1, 1));
         assert!(!past.held);
         assert_eq!(past.outcome, Outcome::ByRestart);
     }
 
     #[test]
     fn time_counts_from_record_to_record_while_somebody_watches() {
-        let history = History::of(&hang(), &at(1000));
+        let history = until(1000, &hang());
         assert_eq!(history.watched, Duration::from_secs(400));
         assert_eq!(history.failing, Duration::from_secs(60));
         assert_eq!(history.availability(), Some(0.85));
@@ -382,21 +542,20 @@ mod tests {
 
     #[test]
     fn time_in_which_the_gateway_is_not_wanted_up_does_not_count() {
-        let stopped = ("GATEHOUND_PHASE", "standing-by");
         let told = [
             told(0, "healthy", &[]),
-            told(10, "standing-by", &[stopped]),
+            standing_by(10, "stopped", ""),
             told(500, "new-incarnation", &[]),
         ];
-        let history = History::of(&told, &at(520));
+        let history = until(520, &told);
         assert_eq!(history.watched, Duration::from_secs(30));
         assert_eq!(history.availability(), Some(1.0));
     }
 
     #[test]
     fn an_incident_without_an_end_is_under_way_and_grows() {
-        let told = [failing(100), told(130, "warning", &[])];
-        let history = History::of(&told, &at(160));
+        let told = [failing(100), of_incident(130, "warning", &[])];
+        let history = until(160, &told);
         assert_eq!(history.incidents[0].outcome, Outcome::UnderWay);
         assert_eq!(history.incidents[0].down, Duration::from_secs(60));
         assert_eq!(history.mean_time_to_recover(), None);
@@ -406,24 +565,219 @@ mod tests {
     fn the_end_of_an_incident_that_a_reboot_or_a_lost_state_hid_is_unseen() {
         let mut later = at(5);
         later.boot = "next".to_owned();
-        let history = History::of(&[failing(100)], &later);
+        let history = History::of(&[failing(100)], Duration::ZERO, &later, true);
         assert_eq!(history.incidents[0].outcome, Outcome::Unseen);
         assert_eq!(history.watched, Duration::ZERO);
         let forgotten = [failing(100), told(130, "healthy", &[])];
-        let history = History::of(&forgotten, &at(200));
+        let history = until(200, &forgotten);
         assert_eq!(history.incidents[0].outcome, Outcome::Unseen);
         let mut other = failing(130);
         other
             .fields
             .insert("GATEHOUND_INCIDENT".to_owned(), "other".into());
-        let history = History::of(&[failing(100), other], &at(200));
-        let outcomes: Vec<_> = history.incidents.iter().map(|past| past.outcome).collect();
-        assert_eq!(outcomes, [Outcome::Unseen, Outcome::UnderWay]);
+        let history = until(200, &[failing(100), other]);
+        assert_eq!(outcomes(&history), [Outcome::Unseen, Outcome::UnderWay]);
+    }
+
+    #[test]
+    fn an_incident_that_another_boot_left_open_ends_with_the_first_record_of_this_one() {
+        let next = |seconds, event| in_next_boot(told(seconds, event, &[]));
+        let rebooted = [failing(100), next(5, "watching"), next(65, "warning")];
+        let now = next(85, "").at;
+        let history = History::of(&rebooted, Duration::ZERO, &now, true);
+        assert_eq!(outcomes(&history), [Outcome::Unseen]);
+        assert_eq!(history.failing, Duration::ZERO);
+        // In the same boot, a Gatehound that begins without the incident has lost the state.
+        let lost = [
+            failing(100),
+            told(130, "watching", &[]),
+            told(140, "warning", &[]),
+        ];
+        let history = until(150, &lost);
+        assert_eq!(outcomes(&history), [Outcome::Unseen]);
+        assert_eq!(history.failing, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_same_id_met_again_is_the_same_incident() {
+        let told = [
+            failing(100),
+            told(110, "new-incarnation", &[]),
+            recovered(110, "by-other", 11),
+            told(200, "leaving", &[]),
+        ];
+        let history = until(300, &told);
+        assert_eq!(outcomes(&history), [Outcome::ByOther]);
+        assert_eq!(
+            history.incidents[0].reason,
+            Some("no answer within 5 s".into())
+        );
+        assert_eq!(outcomes(&until(105, &told[..1])), [Outcome::UnderWay]);
+        assert_eq!(outcomes(&until(115, &told[..2])), [Outcome::Unseen]);
+        let lasting = [told[0].clone(), told[1].clone(), failing(120)];
+        assert_eq!(outcomes(&until(130, &lasting)), [Outcome::UnderWay]);
+        // An older Gatehound gave the same id in each boot.
+        let again = [failing(100), in_next_boot(failing(101))];
+        assert_eq!(until(200, &again).incidents.len(), 2);
+    }
+
+    #[test]
+    fn the_cause_is_that_of_the_first_record_that_names_one() {
+        let told = [of_incident(100, "new-incarnation", &[]), failing(100)];
+        assert_eq!(until(110, &told).incidents[0].probe, Some("http".into()));
+    }
+
+    #[test]
+    fn what_was_before_the_window_is_gone_on_with_from_its_beginning() {
+        let since = at(1000).wall;
+        let quiet = [told(10, "healthy", &[])];
+        let history = History::of(&quiet, since, &at(1120), true);
+        assert_eq!(history.watched, Duration::from_secs(120));
+        assert_eq!(history.availability(), Some(1.0));
+
+        let open = [failing(10), recovered(1030, "by-itself", 1025)];
+        let history = History::of(&open, since, &at(1120), true);
+        assert_eq!(history.incidents[0].down, Duration::from_secs(1025));
+        assert_eq!(history.incidents[0].began, at(5).wall);
+        assert_eq!(history.failing, Duration::from_secs(30));
+        assert_eq!(history.watched, Duration::from_secs(120));
+
+        let over = [recovered(10, "by-itself", 5)];
+        let history = History::of(&over, since, &at(1120), true);
+        assert_eq!(history.incidents, []);
+        assert_eq!(history.availability(), Some(1.0));
+
+        let down = [standing_by(10, "config-error", "")];
+        let history = History::of(&down, since, &at(1120), true);
+        assert_eq!(history.stood_by[0].began, at(10).wall);
+        assert_eq!(history.failing, Duration::from_secs(120));
+
+        for end in [died(10), told(10, "leaving", &[])] {
+            let history = History::of(&[end], since, &at(1120), false);
+            assert_eq!(history.watched, Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn time_in_which_no_gatehound_ran_is_not_watched() {
+        let healthy = || told(0, "healthy", &[]);
+        let begun = || told(500, "watching", &[]);
+        // As systemd tells.
+        let history = until(510, &[healthy(), died(100), begun()]);
+        assert_eq!(history.watched, Duration::from_secs(110));
+        // Nothing tells: until the last record.
+        let lost = [healthy(), told(30, "reloaded", &[]), begun()];
+        assert_eq!(until(510, &lost).watched, Duration::from_secs(40));
+        // None runs now.
+        let history = History::of(&lost[..2], Duration::ZERO, &at(510), false);
+        assert_eq!(history.watched, Duration::from_secs(30));
+        let history = until(510, &[healthy(), died(100)]);
+        assert_eq!(history.watched, Duration::from_secs(100));
+    }
+
+    #[test]
+    fn time_in_which_no_gatehound_ran_is_no_downtime() {
+        let told = [
+            failing(100),
+            died(110),
+            of_incident(86_500, "watching", &[]),
+            recovered(86_510, "by-itself", 86_415),
+        ];
+        let history = until(86_510, &told);
+        assert_eq!(history.incidents[0].began, at(95).wall);
+        // Five before the first record, ten before the death, ten after the new beginning.
+        assert_eq!(history.incidents[0].down, Duration::from_secs(25));
+        assert_eq!(
+            history.mean_time_to_recover(),
+            Some(Duration::from_secs(25))
+        );
+        assert_eq!(history.failing, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn restarts_rungs_and_forced_stops_are_counted_once_each() {
+        let told = [
+            failing(0),
+            rung(1, "1"),
+            // A suspend sends it back to doubting.
+            of_incident(2, "resumed", &[]),
+            rung(3, "1"),
+            of_incident(4, "evidence", &[]),
+            of_incident(4, "stopping", &[]),
+            // It did not take SIGKILL until the sweep, and the start was refused.
+            of_incident(5, "swept", &[]),
+            of_incident(6, "swept", &[FORCED]),
+            of_incident(7, "starting", &[FORCED]),
+            of_incident(8, "starting", &[FORCED]),
+            rung(9, "2"),
+            of_incident(10, "evidence", &[]),
+            of_incident(11, "killing", &[FORCED]),
+            of_incident(12, "holding", &[FORCED]),
+            of_incident(13, "rearmed", &[]),
+            rung(14, "1"),
+            of_incident(15, "reset", &[]),
+            rung(16, "1"),
+        ];
+        let history = until(20, &told);
+        let past = &history.incidents[0];
+        assert_eq!((past.rungs, past.restarts, past.forced), (4, 2, 2));
+    }
+
+    #[test]
+    fn a_time_of_standing_by_has_its_words_whatever_was_told_first() {
+        let mut end = recovered(9, "stopped", 8);
+        let stopped = standing_by(9, "stopped", "x");
+        let standby = stopped.fields["GATEHOUND_STANDBY"].clone();
+        end.fields.insert("GATEHOUND_STANDBY".to_owned(), standby);
+        let history = until(20, &[failing(1), end, stopped]);
+        assert_eq!(history.stood_by.len(), 1);
+        assert_eq!(history.stood_by[0].detail, Some("x".into()));
+        assert_eq!(history.stood_by[0].text, "standing by, stopped: x".into());
+    }
+
+    #[test]
+    fn an_outage_without_an_incident_is_told_and_fails() {
+        let phase = ("GATEHOUND_PHASE", "standing-by");
+        let reason = ("GATEHOUND_STANDBY", "config-error");
+        let told = [
+            told(0, "healthy", &[]),
+            standing_by(60, "config-error", "port is no number"),
+            // A successor goes on with it.
+            died(70),
+            told(100, "watching", &[phase, reason]),
+            told(110, "healthy", &[]),
+            standing_by(120, "in-transition", ""),
+            standing_by(130, "paused", "new disk"),
+        ];
+        let history = until(140, &told);
+        let [outage, pause] = &history.stood_by[..] else {
+            panic!("{history:?}")
+        };
+        assert_eq!(outage.reason, "config-error".into());
+        assert_eq!(outage.detail, Some("port is no number".into()));
+        assert_eq!(outage.began, at(60).wall);
+        assert_eq!(outage.lasted, Duration::from_secs(20));
+        assert!(outage.is_outage() && !outage.under_way);
+        assert_eq!(pause.lasted, Duration::from_secs(10));
+        assert!(!pause.is_outage() && pause.under_way);
+        assert_eq!(
+            pause.text,
+            "standing by, paused: new disk".into(),
+            "what to do about it is known while it lasts"
+        );
+        assert_eq!(history.incidents, []);
+        assert_eq!(history.watched, Duration::from_secs(90));
+        assert_eq!(history.failing, Duration::from_secs(20));
+        // No boot goes on with what another left.
+        let mut now = at(150);
+        now.boot = "next".to_owned();
+        let history = History::of(&told, Duration::ZERO, &now, true);
+        assert!(!history.stood_by[1].under_way);
     }
 
     #[test]
     fn of_an_incident_that_began_before_the_first_record_the_length_is_known() {
-        let history = History::of(&[recovered(160, "by-other", 90)], &at(200));
+        let history = until(200, &[recovered(160, "by-other", 90)]);
         assert_eq!(history.incidents[0].began, at(70).wall);
         assert_eq!(history.incidents[0].outcome, Outcome::ByOther);
         assert_eq!(history.incidents[0].reason, None);
@@ -431,7 +785,7 @@ mod tests {
 
     #[test]
     fn without_records_nothing_is_claimed() {
-        let history = History::of(&[], &at(7));
+        let history = until(7, &[]);
         assert_eq!(history, History::default());
         assert_eq!(history.availability(), None);
         assert_eq!(history.mean_time_to_recover(), None);
@@ -439,7 +793,7 @@ mod tests {
 
     #[test]
     fn a_gateway_that_a_human_stopped_did_not_recover() {
-        let history = History::of(&[failing(1), recovered(9, "stopped", 8)], &at(20));
+        let history = until(20, &[failing(1), recovered(9, "stopped", 8)]);
         assert_eq!(history.incidents[0].outcome, Outcome::Stopped);
         assert_eq!(history.mean_time_to_recover(), None);
     }

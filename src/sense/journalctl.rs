@@ -1,4 +1,4 @@
-//! What stands in the journal, as journalctl tells it: a unit's last lines, and Gatehound's own records.
+//! What stands in the journal, as journalctl tells it: a unit's last lines, Gatehound's own records, and when it failed.
 //!
 //! Owns what journalctl is asked for and how its answer is read; the child process is `child`'s.
 //! It knows nothing of what the lines and records mean.
@@ -19,6 +19,9 @@ const MAX_LINES: usize = 64 * 1024;
 
 /// How many bytes of records are kept, again the last ones: some ten thousand of them.
 const MAX_RECORDS: usize = 8 * 1024 * 1024;
+
+/// With it the user manager says that a unit failed, by a signal for example (systemd.journal-fields(7), sd-messages.h).
+const UNIT_FAILED: &str = "d9b373ed55a64feb8242e02dbe79a49c";
 
 /// How every field begins that only Gatehound writes.
 const PREFIX: &str = "GATEHOUND_";
@@ -50,29 +53,57 @@ pub fn last_lines(
     Ok(lines(&output, count))
 }
 
-/// The records that Gatehound wrote about a gateway's unit, as this user, oldest first.
+/// Where records are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// `journalctl`.
+    pub program: &'a Path,
+    /// The gateway's unit, which the records are about.
+    pub unit: &'a str,
+    /// Gatehound's unit, about which systemd says when it failed.
+    pub own_unit: &'a str,
+}
+
+/// Which records are asked for, by their age.
+#[derive(Clone, Copy, Debug)]
+pub enum Age {
+    /// All since this time after the Unix epoch, to the second.
+    Since(Duration),
+    /// The last one until then.
+    LastUntil(Duration),
+}
+
+/// The records that Gatehound wrote about a gateway's unit, as this user, and where systemd says that it failed,
+/// oldest first.
 ///
-/// `since` is a time as journalctl(1) takes it.
 /// What has not the form of a record is left out.
 ///
 /// # Errors
 ///
 /// The program cannot be started, fails, or is not done within `budget`.
-pub fn records(
-    program: &Path,
-    unit: &str,
-    since: &str,
-    budget: Duration,
-) -> Result<Vec<Told>, Line> {
-    let arguments = [
+pub fn records(place: &Place<'_>, age: Age, budget: Duration) -> Result<Vec<Told>, Line> {
+    let mut arguments = match age {
+        Age::Since(since) => vec![format!("--since=@{}", since.as_secs())],
+        Age::LastUntil(until) => vec![
+            format!("--until=@{}", until.as_secs()),
+            // From the end: some versions take --lines from the end of the journal, whatever --until says.
+            "--reverse".to_owned(),
+            "--lines=1".to_owned(),
+        ],
+    };
+    // Anybody may write such records; this field the kernel vouches for.
+    let ours = format!("_UID={}", rustix::process::getuid().as_raw());
+    arguments.extend([
         "--output=json".to_owned(),
-        format!("--since={since}"),
         "SYSLOG_IDENTIFIER=gatehound".to_owned(),
-        format!("USER_UNIT={unit}"),
-        // Anybody may write such records; this one the kernel vouches for.
-        format!("_UID={}", rustix::process::getuid().as_raw()),
-    ];
-    let output = journalctl(program, &arguments, MAX_RECORDS, budget)?;
+        format!("USER_UNIT={}", place.unit),
+        ours.clone(),
+        "+".to_owned(),
+        format!("MESSAGE_ID={UNIT_FAILED}"),
+        format!("USER_UNIT={}", place.own_unit),
+        ours,
+    ]);
+    let output = journalctl(place.program, &arguments, MAX_RECORDS, budget)?;
     Ok(told(&output))
 }
 

@@ -7,8 +7,8 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::place;
-use crate::rig::{PATIENCE, Rig, Setup, wait_until};
-use crate::watched::{event, vouching};
+use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::watched::{event, from_systemd, vouching, vouching_with, wait_until_recovered};
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
@@ -16,6 +16,19 @@ pub fn trials() -> Vec<Trial> {
         (
             "after_a_hang_one_command_tells_the_cause_and_one_more_the_evidence",
             told,
+        ),
+        (
+            "a_hang_that_ends_between_two_looks_is_one_incident_with_its_cause",
+            ended_unseen,
+        ),
+        (
+            "time_in_which_no_gatehound_ran_is_not_counted_as_watched",
+            unwatched,
+        ),
+        ("a_window_without_a_record_is_told_by_the_one_before", quiet),
+        (
+            "a_refused_configuration_is_in_the_history_though_it_is_no_incident",
+            refused,
         ),
         ("a_status_that_is_watched_follows_what_happens", watched),
     ])
@@ -78,6 +91,99 @@ fn told() {
         String::from_utf8_lossy(&unknown.stderr),
         "gatehound: no incident \"c0ffee00-1\"; `gatehound history` lists them\n"
     );
+}
+
+fn ended_unseen() {
+    // No look between the death of the one run and the health of the next.
+    let own = [
+        ("PATIENCE__ANSWERING", "60s"),
+        ("PATIENCE__INTERVAL", "3s"),
+        ("INTERVAL", "3s"),
+    ];
+    let rig = vouching_with(&own, Setup::default());
+    rig.mode("ok-false");
+    let failing = rig
+        .journal
+        .wait_for("the failing round", PATIENCE, event("failing"));
+    systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
+    wait_until_recovered(&rig, PATIENCE, "by-other");
+    wait_until("its end to be in the history", PATIENCE, || {
+        json(&rig, &["history", "--json"])["incidents"][0]["outcome"] == "by-other"
+    });
+    let history = json(&rig, &["history", "--json"]);
+    assert_eq!(history["incidents"].as_array().map(Vec::len), Some(1));
+    let past = &history["incidents"][0];
+    let id = failing.get("GATEHOUND_INCIDENT").expect("an incident");
+    assert_eq!(past["id"], id);
+    assert_eq!(past["probe"], "health");
+}
+
+fn unwatched() {
+    let rig = vouching(Setup {
+        gatehound_service: "Restart=no\n".to_owned(),
+        ..Setup::default()
+    });
+    let seconds = || {
+        let seconds = json(&rig, &["history", "--json"])["watched_seconds"].as_f64();
+        seconds.expect("a number")
+    };
+    let first = seconds();
+    wait_until("the watch to go on without a record", PATIENCE, || {
+        first < seconds()
+    });
+    let watched = seconds();
+    systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
+    rig.journal.wait_for(
+        "systemd's word on it",
+        PATIENCE,
+        from_systemd("Failed with result 'signal'"),
+    );
+    let then = seconds();
+    assert!(watched <= then, "what it watched before it died counts");
+    assert_eq!(then, seconds(), "nobody watches any more");
+    rig.start_gatehound();
+    wait_until("the successor's watch to count", PATIENCE, || {
+        then < seconds()
+    });
+}
+
+fn quiet() {
+    let rig = vouching(Setup::default());
+    // What is written at the start is older than the window in the end, and then nothing is.
+    wait_until("two seconds without a record", PATIENCE, || {
+        let history = json(&rig, &["history", "--since", "2s", "--json"]);
+        (1.9..4.0).contains(&history["watched_seconds"].as_f64().expect("a number"))
+    });
+    let history = text(rig.gatehound(&["history", "--since", "1s"]));
+    assert!(history.starts_with("no incident since"), "{history}");
+    assert!(history.contains("availability 100.00 %"), "{history}");
+}
+
+fn refused() {
+    let rig = vouching(Setup::default());
+    rig.mode("exit=78");
+    rig.wait_for_status("standing-by: config-error", PATIENCE);
+    wait_until("the outage to be in the history", PATIENCE, || {
+        json(&rig, &["history", "--json"])["stood_by"][0]["outage"] == true
+    });
+    let stood_by = json(&rig, &["history", "--json"])["stood_by"][0].clone();
+    assert_eq!(stood_by["reason"], "config-error");
+    assert_eq!(stood_by["under_way"], true);
+    let none = rig.gatehound(&["incident"]);
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(
+        said.contains("no incident in the journal, but since ") && said.contains("restart"),
+        "{said}"
+    );
+    rig.mode_at_start("healthy");
+    systemctl(&["restart", &rig.gateway]);
+    rig.wait_for_status("vouching", PATIENCE);
+    wait_until("its end to be in the history", PATIENCE, || {
+        json(&rig, &["history", "--json"])["stood_by"][0]["under_way"] == false
+    });
+    let history = json(&rig, &["history", "--json"]);
+    assert_eq!(history["incidents"], Value::Array(Vec::new()), "{history}");
+    assert!(0.0 < history["failing_seconds"].as_f64().expect("a number"));
 }
 
 fn watched() {

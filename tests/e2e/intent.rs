@@ -282,6 +282,12 @@ fn emergency_stop() {
     let state = |unit: &str| rig.property(unit, "ActiveState");
     assert!(["inactive", "failed"].contains(&state(&rig.gatehound).as_str()));
     assert!(["inactive", "failed"].contains(&state(&rig.gateway).as_str()));
+    // By which history knows until when somebody watched.
+    rig.journal
+        .wait_for("systemd's word on Gatehound", PATIENCE, |record| {
+            from_systemd("Failed with result")(record)
+                && record.get("USER_UNIT") == Some(rig.gatehound.clone())
+        });
     // Nobody owes the gateway a start any more.
     let mark = rig.journal.all().len();
     rig.start_gatehound();

@@ -178,7 +178,8 @@ pub fn journal_records(input: &[u8]) {
         boot: "boot".to_owned(),
         monotonic: BEGIN,
     };
-    let history = History::of(&told, &now);
+    let since = Duration::from_secs(1_700_000_000);
+    let history = History::of(&told, since, &now, told.len().is_multiple_of(2));
     assert!(history.failing <= history.watched);
     let availability = history.availability().unwrap_or_default();
     assert!((0.0..=1.0).contains(&availability), "{availability}");
@@ -187,6 +188,14 @@ pub fn journal_records(input: &[u8]) {
         is_short(&past.id);
         let _ = wall_clock::utc(past.began);
     }
+    assert!(
+        history
+            .stood_by
+            .iter()
+            .rev()
+            .skip(1)
+            .all(|one| !one.under_way)
+    );
 }
 
 /// openclaw.json.
