@@ -40,6 +40,10 @@ pub fn trials() -> Vec<Trial> {
             edited,
         ),
         (
+            "a_folder_of_included_files_that_is_gone_is_rolled_back_with_them",
+            folder_gone,
+        ),
+        (
             "a_configuration_that_is_read_only_is_told_once_and_left_alone",
             read_only,
         ),
@@ -289,6 +293,31 @@ fn edited() {
     it.await_event("rolled-back");
     it.rig
         .wait_for_status("vouching: gateway healthy", PATIENCE);
+}
+
+fn folder_gone() {
+    let it = Trialled::new("auto");
+    let good = "{$include: './parts/more.json'}";
+    let parts = it.folder().join("parts");
+    fs::create_dir(&parts).expect("a folder");
+    write(&parts.join("more.json"), MORE);
+    write(&it.config(), good);
+    let mark = it.rig.journal.mark();
+    systemctl(&["restart", &it.rig.gateway]);
+    wait_until("the generation", PATIENCE, || {
+        it.rig.journal.all()[mark..]
+            .iter()
+            .any(event("config-kept"))
+    });
+    fs::remove_dir_all(&parts).expect("no folder");
+    write(&it.config(), BROKEN);
+    systemctl(&["restart", &it.rig.gateway]);
+    it.await_event("rolled-back");
+    it.rig
+        .wait_for_status("vouching: gateway healthy", PATIENCE);
+    let now = [it.config(), parts.join("more.json")];
+    let now = now.map(|path| fs::read_to_string(path).expect("the file"));
+    assert_eq!(now, [good, MORE]);
 }
 
 fn read_only() {
