@@ -29,7 +29,7 @@ use gatehound::{
     sense::{
         cgroup,
         evidence::{self, BUDGET, Evidence, Places, Process, Subject},
-        journalctl, listeners,
+        journalctl, listeners, processes,
     },
 };
 use nix::{sys::stat::Mode, unistd::mkfifo};
@@ -184,6 +184,11 @@ mod places {
             child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
             let stdout = child.stdout.as_mut().unwrap();
             stdout.read_exact(&mut [0]).unwrap();
+            // And it waits for the next byte, once a busy host lets it get there.
+            let activity = || processes::activity(Path::new("/proc"), child.id()).unwrap();
+            while activity().state != 'S' {
+                thread::yield_now();
+            }
             Self(child)
         }
 
