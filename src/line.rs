@@ -125,6 +125,16 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// Foreign text as part of a line, which has to have room for what is said of it.
+pub(crate) fn short(text: &str) -> String {
+    const ROOM: usize = 80;
+    let line = Line::new(text);
+    if line.as_str().chars().count() <= ROOM {
+        return line.0;
+    }
+    line.as_str().chars().take(ROOM).chain(['…']).collect()
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)

@@ -177,11 +177,87 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn wrong_arguments_are_told_in_one_line_with_what_would_be_right() {
+    let home = Home::new();
+    let long = "x".repeat(1000);
+    for (arguments, expected) in [
+        (
+            &["statu"][..],
+            "\"statu\": no command of gatehound, perhaps status; see gatehound --help",
+        ),
+        (
+            &["--profile", "check", "config", "restroe"],
+            "\"restroe\": no command of gatehound config, perhaps restore; see gatehound config --help",
+        ),
+        (
+            &["--foo"],
+            "\"--foo\": no option of gatehound; see gatehound --help",
+        ),
+        (
+            &["check", "--jsn"],
+            "\"--jsn\": no option of gatehound check, perhaps --json; see gatehound check --help",
+        ),
+        (
+            &["--json", "check"],
+            "\"--json\": no option of gatehound; 'check --json' exists; see gatehound --help",
+        ),
+        (
+            &["incident", "x", "y"],
+            "\"y\": more than gatehound incident takes; see gatehound incident --help",
+        ),
+        (
+            &["\u{1b}[31mEVIL\u{7}"],
+            "\"EVIL\": no command of gatehound; see gatehound --help",
+        ),
+        (
+            &["config", "diff", "abc"],
+            "GENERATION \"abc\": not the number of a generation; gatehound config list shows them; \
+             see gatehound config diff --help",
+        ),
+        (
+            &["pause", "--for", "abc"],
+            "--for \"abc\": not a time span; write one such as 30min; see gatehound pause --help",
+        ),
+        (
+            &["tidy", "--max-size=-1"],
+            "--max-size \"-1\": not a number of megabytes; write a whole one such as 50; see gatehound tidy --help",
+        ),
+        (
+            &["history", "--since"],
+            "--since: a value is missing; see gatehound history --help",
+        ),
+        (
+            &["check", "--json=3"],
+            "--json: takes no value; see gatehound check --help",
+        ),
+        (
+            &["check", "--json", "--json"],
+            "--json: given more than once; see gatehound check --help",
+        ),
+        (&["pause", "--for", &long], "see gatehound pause --help"),
+        (
+            &["help", "statu", "check"],
+            "\"statu\": no command of gatehound, perhaps status; see gatehound --help",
+        ),
+    ] {
+        let message = failed(&home.run(arguments), 2);
+        let is_whole =
+            message == expected || message.ends_with(expected) && expected.starts_with("see");
+        assert!(is_whole, "{arguments:?}: {message}");
+    }
+}
+
+#[test]
 fn help_and_version_are_printed_and_end_with_0() {
     let home = Home::new();
     for (arguments, expected) in [
         (&["--help"][..], "Usage: gatehound"),
         (&["pause", "--help"], "--for <SPAN>"),
+        (&["help"], "Usage: gatehound"),
+        (
+            &["help", "config", "restore"],
+            "Usage: gatehound config restore",
+        ),
         (
             &["--version"],
             concat!("gatehound ", env!("CARGO_PKG_VERSION")),
@@ -760,17 +836,31 @@ fn a_second_run_is_refused_and_told_how_to_stop_the_first() {
 }
 
 #[test]
-fn output_that_nobody_takes_is_no_reason_to_panic() {
+fn output_that_cannot_be_written_is_a_failure_and_a_reader_that_left_is_none() {
     let home = Home::new();
-    let full = std::fs::File::options()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let output = home
-        .gatehound(&["config", "show"])
-        .stdout(full)
-        .output()
-        .unwrap();
+    let healthy = format!("gateway.port={}", gateway("{\"ok\": true}"));
+    for (arguments, status) in [
+        (&["config", "show"][..], 1),
+        // 1 would be a gateway that fails.
+        (&["check", "--set", &healthy], 2),
+        (&["--help"], 1),
+        // Nobody listens there, which is told by the exit status.
+        (&["check", "--set", "gateway.port=1"], 1),
+        // No user manager is in reach.
+        (&["doctor"], 2),
+    ] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = home.gatehound(arguments).stdout(full).output().unwrap();
+        failed_saying(
+            &output,
+            status,
+            &["standard output: No space left on device"],
+        );
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = home.gatehound(&["config", "show"]);
+    let output = command.stdout(writer).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
@@ -891,7 +981,7 @@ fn a_moment_that_is_none_is_refused_with_what_would_be_one() {
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        said.contains("'--since <TIME>': \"soon\" is no time; give a span such as 7d"),
+        said.contains("--since \"soon\": no time; give a span such as 7d"),
         "{said}"
     );
 }

@@ -191,7 +191,7 @@ pub(super) struct Options {
     /// Say what would be done and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Remove the lines of the old watchdog from your crontab, which is kept as it was
+    /// Remove the old watchdog from your crontab
     #[arg(long)]
     pub(super) replace_cron: bool,
     /// Watch even beside another watchdog that is left

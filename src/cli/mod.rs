@@ -25,22 +25,25 @@ mod show;
 mod snapshots;
 mod status;
 mod tidy;
+mod usage;
 
 use std::{
-    io::{BufRead as _, IsTerminal as _, Write},
+    ffi::OsString,
+    io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::OnceLock,
     time::Duration,
 };
 
 use anyhow::anyhow;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, error::KindFormatter};
 
 use crate::{
     act::manager::UserManager,
     daemon::{self, RunError},
     decide::MANAGER_LIMIT,
-    line::{is_unprintable, printable},
+    line::{Line, is_unprintable, printable},
     sense::{
         config::{ConfigError, Sources, is_profile},
         folders, wall_clock,
@@ -50,15 +53,18 @@ use crate::{
 /// EX_CONFIG of sysexits(3): the settings are wrong, and starting again would not help.
 const EX_CONFIG: u8 = 78;
 
-/// A watchdog for the OpenClaw Gateway: restarts one that still runs but no longer works.
+/// EX_USAGE has another number; this is what clap and most programs end with.
+const WRONG_USAGE: u8 = 2;
+
+/// Restarts an OpenClaw Gateway that still runs but no longer works.
 #[derive(Debug, Parser)]
 #[command(
     name = "gatehound",
     version,
     arg_required_else_help = true,
-    // Each command has --help, and the list has to fit on a screen.
+    // Each command has --help, and the list has to fit on a screen of 24 rows.
     disable_help_subcommand = true,
-    max_term_width = 100
+    help_template = "{about-with-newline}{usage-heading} {usage}\n\n{all-args}"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -73,7 +79,7 @@ struct Options {
     /// Watch the gateway of this profile
     #[arg(long, global = true, env = "GATEHOUND_PROFILE", hide_env = true, value_name = "NAME", value_parser = profile)]
     profile: Option<String>,
-    /// Set a key of gatehound.toml(5), over files and variables
+    /// Set a key of gatehound.toml(5) over all else
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -84,7 +90,7 @@ enum Command {
     /// Watch the gateway; what gatehound.service runs
     #[command(hide = true)]
     Run,
-    /// Look once and change nothing: 0 healthy, 1 failing or down, 2 cannot tell
+    /// Look once, change nothing: 0 healthy, 1 failing, 2 cannot tell
     Check {
         /// Print JSON
         #[arg(long)]
@@ -99,9 +105,9 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
-    /// List what became of the gateway: incidents, availability, mean time to recover
+    /// List what became of the gateway: incidents, availability
     History {
-        /// From when on: a span such as "7d", a date, "today" or "yesterday"
+        /// A span such as "7d", a date, or "today"
         #[arg(long, value_name = "TIME", default_value = "30d", value_parser = moment)]
         since: Duration,
         /// Print JSON
@@ -116,7 +122,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Find what keeps the watch from being complete: 0 nothing, 1 warnings, 2 problems
+    /// Find what the watch lacks: 0 nothing, 1 warnings, 2 problems
     Doctor {
         /// Print JSON
         #[arg(long)]
@@ -124,8 +130,8 @@ enum Command {
     },
     /// Keep hands off the gateway for a while
     Pause {
-        /// For how long, such as "30min"; pause.default if not given
-        #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+        /// Such as "30min"; pause.default if not given
+        #[arg(long = "for", value_name = "SPAN", value_parser = span)]
         span: Option<Duration>,
         /// Why, for whoever looks
         reason: Vec<String>,
@@ -134,22 +140,22 @@ enum Command {
     Resume,
     /// Send the ladder back to its first rung, and end a hold
     Reset,
-    /// Stop Gatehound and gateway at once and end what is left of them
+    /// Stop Gatehound and gateway at once, and end what is left
     EmergencyStop {
         /// Keep both from starting at the next boot or login
         #[arg(long)]
         disable: bool,
     },
-    /// Delete old log files of the gateway and empty large ones; what gatehound-tidy.timer runs
+    /// Delete old log files of the gateway and empty large ones
     #[command(hide = true)]
     Tidy {
-        /// Delete files that were last written to longer ago
-        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
+        /// Delete files that are older
+        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span)]
         keep: Duration,
         /// Empty files that are larger
-        #[arg(long, value_name = "MEGABYTES", default_value_t = 50)]
+        #[arg(long, value_name = "MEGABYTES", default_value = "50", value_parser = megabytes)]
         max_size: u64,
-        /// A folder of logs; may be given more than once [default: the gateway's in /tmp]
+        /// A folder of logs [default: the gateway's in /tmp]
         #[arg(long, value_name = "PATH")]
         folder: Vec<PathBuf>,
         /// Say what would be done and do nothing
@@ -162,7 +168,7 @@ enum Command {
     /// Who is told when the gateway is down
     #[command(subcommand)]
     Alert(AlertCommand),
-    /// Put program, units, man pages and completions into place, and start watching
+    /// Put everything into place for this user, and start watching
     Install(install::Options),
     /// Stop watching and remove what install put into place
     Uninstall,
@@ -176,14 +182,16 @@ enum ConfigCommand {
     Check,
     /// List the kept generations of the gateway's openclaw.json
     List,
-    /// Show what differs between a generation and openclaw.json, secrets hidden
+    /// Show what differs between a generation and openclaw.json
     Diff {
-        /// Its number, as list shows it; the one that was proven good last if not given
+        /// Its number; the one that was proven good last if not given
+        #[arg(value_parser = generation)]
         generation: Option<u32>,
     },
     /// Put a generation of openclaw.json back; what it replaces is kept
     Restore {
-        /// Its number, as list shows it; the one that was proven good last if not given
+        /// Its number; the one that was proven good last if not given
+        #[arg(value_parser = generation)]
         generation: Option<u32>,
         /// Do not ask
         #[arg(long)]
@@ -193,7 +201,7 @@ enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum AlertCommand {
-    /// Send a test through every channel at once, and say what the other sides answer
+    /// Send a test through every channel, and say what is answered
     Test {
         /// Send a ping as well, which says that all is well
         #[arg(long)]
@@ -211,7 +219,16 @@ enum AlertCommand {
 
 /// Reads the arguments and does what they ask.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    // `gatehound help pause`, as other programs have it.
+    if arguments.get(1).is_some_and(|first| first == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(e) => return without_command(e, &arguments),
+    };
     // Whether the gateway works, nobody has found out.
     let failure = if matches!(cli.command, Command::Check { .. }) {
         2
@@ -219,15 +236,47 @@ pub fn main() -> ExitCode {
         1
     };
     match cli.dispatch() {
-        Ok(status) => status,
+        Ok(status) => written(status, failure),
         Err(e) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "gatehound: {}",
-                crate::line::Line::new(&format!("{e:#}"))
-            );
+            complain(&Line::new(&format!("{e:#}")));
             ExitCode::from(if is_config(&e) { EX_CONFIG } else { failure })
         }
+    }
+}
+
+/// Gives the help that was asked for, or says what is wrong.
+fn without_command(e: clap::Error, arguments: &[OsString]) -> ExitCode {
+    let kind = e.kind();
+    let text = |e: clap::Error| e.apply::<KindFormatter>().render().to_string();
+    match kind {
+        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
+            print(text(e).trim_end());
+            return written(ExitCode::SUCCESS, 1);
+        }
+        clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = io::stderr().write_all(text(e).as_bytes());
+        }
+        _ => complain(&usage::wrong(&e, arguments)),
+    }
+    ExitCode::from(WRONG_USAGE)
+}
+
+/// Says in one line why there is nothing else to say.
+fn complain(why: &Line) {
+    let _ = writeln!(io::stderr(), "gatehound: {why}");
+}
+
+/// The exit status of what is done, if what it said could be written.
+fn written(status: ExitCode, failure: u8) -> ExitCode {
+    let Some(e) = UNWRITTEN.get() else {
+        return status;
+    };
+    let text = format!("cannot write to standard output: {e}; what was to be said is lost");
+    complain(&Line::new(&text));
+    if status == ExitCode::SUCCESS {
+        ExitCode::from(failure)
+    } else {
+        status
     }
 }
 
@@ -298,14 +347,37 @@ fn profile(text: &str) -> Result<String, String> {
     }
 }
 
+/// A span of time.
+fn span(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "not a time span; write one such as 30min")
+}
+
+/// The number of a generation.
+fn generation(text: &str) -> Result<u32, &'static str> {
+    let right = "not the number of a generation; gatehound config list shows them";
+    text.parse().map_err(|_| right)
+}
+
+/// A size of files.
+fn megabytes(text: &str) -> Result<u64, &'static str> {
+    let right = "not a number of megabytes; write a whole one such as 50";
+    text.parse().map_err(|_| right)
+}
+
 /// A moment in the past, since the Unix epoch.
 fn moment(text: &str) -> Result<Duration, String> {
     wall_clock::moment(text).map_err(|line| line.to_string())
 }
 
-/// A reader that has gone away, such as `| head`, is no reason to panic.
+/// Why standard output took not all of what was said.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// A reader that has gone away, such as `| head`, has read what it wanted.
 fn print(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    match writeln!(io::stdout(), "{line}") {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => drop(UNWRITTEN.set(e)),
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// Prints JSON for programs, which a person may look at on a terminal all the same.
@@ -329,11 +401,11 @@ fn in_clean_lines(json: &str) -> String {
 
 /// Asks a question on a terminal; anything but a yes is a no. None where nobody is there to ask.
 fn ask(question: &str) -> Option<bool> {
-    let answers = std::io::stdin();
+    let answers = io::stdin();
     if !answers.is_terminal() {
         return None;
     }
-    let mut terminal = std::io::stderr();
+    let mut terminal = io::stderr();
     let _ = write!(terminal, "{} [y/N] ", printable(question));
     let _ = terminal.flush();
     let mut answer = String::new();
@@ -378,9 +450,18 @@ mod tests {
     }
 
     #[test]
-    fn help_fits_on_a_screen() {
-        let help = Cli::command().render_help().to_string();
-        assert!(help.lines().count() <= 24, "{help}");
+    fn help_fits_on_a_screen_of_80_columns_and_24_rows() {
+        let mut all = vec![Cli::command()];
+        while let Some(mut command) = all.pop() {
+            command.build();
+            let help = command.render_help().to_string();
+            let rows = help
+                .lines()
+                .map(|line| show::width(line).div_ceil(80).max(1));
+            // One more is the shell's.
+            assert!(rows.sum::<usize>() < 24, "{help}");
+            all.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ use figment::{
 
 use crate::{
     decide::settings::{Invalid, Settings},
-    line::Line,
+    line::{Line, short},
     sense::{
         files::{self, Links},
         folders::Variables,
@@ -461,15 +461,6 @@ fn shown(key: &str, value: &Value) -> String {
 fn in_short(value: &Value) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();
     short(&text)
-}
-
-fn short(text: &str) -> String {
-    const ROOM: usize = 80;
-    let line = Line::new(text);
-    if line.as_str().chars().count() <= ROOM {
-        return line.as_str().to_owned();
-    }
-    line.as_str().chars().take(ROOM).chain(['…']).collect()
 }
 
 /// Every dotted key with its value.
