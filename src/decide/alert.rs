@@ -83,7 +83,7 @@ pub struct Alert {
     pub text: Line,
     /// The gateway's unit.
     pub unit: Line,
-    /// The incident's id; empty where there is none.
+    /// The id of the incident, also of one that is just over; empty where there is none.
     pub incident: Line,
     /// What Gatehound is doing.
     pub phase: Line,
@@ -124,6 +124,12 @@ pub fn due(
     unit: &str,
     now: Monotonic,
 ) -> (Told, Option<Alert>) {
+    // Once the gateway is healthy no incident is open, and whoever is told that has to know which one is over.
+    let id = match (&state.incident, &told.trouble) {
+        (Some(one), _) => Line::new(&one.id),
+        (None, Some(known)) => Line::new(&known.id),
+        (None, None) => Line::default(),
+    };
     let due = match &state.phase {
         _ if is_news(&told, state) => rolled_back(&mut told, state, now),
         Phase::BackingOff { failure, .. } => {
@@ -177,17 +183,18 @@ pub fn due(
         kind,
         text: Line::new(&format!("{unit}: {text}")),
         unit: Line::new(unit),
-        incident: Line::new(state.incident.as_ref().map_or("", |one| one.id.as_str())),
+        incident: id,
         phase: Line::new(state.phase.name()),
         reason,
     });
     (told, alert)
 }
 
-/// Whether a configuration was rolled back that nobody was told of.
+/// Whether a configuration was rolled back that nobody was told of, and that has not served since:
+/// else whoever has alerts switched on later is told of an old one.
 fn is_news(told: &Told, state: &State) -> bool {
     let last = state.rollback.as_ref();
-    last.is_some_and(|last| last.kept.is_some() && last.run != told.rollback)
+    last.is_some_and(|last| last.kept.is_some() && !last.served && last.run != told.rollback)
 }
 
 /// Whoever wrote the configuration has to hear that another one is in its place, whatever comes of it.
@@ -753,6 +760,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rollback_that_served_before_alerts_were_asked_for_is_no_news() {
+        let settings = AlertSettings::default();
+        let mut state = with(None, vouching());
+        state.rollback = Some(Rollback {
+            run: Some(Incarnation("a".into())),
+            kept: Some("/state/config/4.json".into()),
+            served: true,
+            ..Rollback::default()
+        });
+        let (told, alert) = due(&settings, Told::default(), &state, UNIT, at(1));
+        assert_eq!(alert, None);
+        assert_eq!(due(&settings, told, &state, UNIT, at(2)).1, None);
+    }
+
+    #[test]
     fn another_incident_is_another_alert() {
         check(
             vec![
@@ -806,10 +828,12 @@ mod tests {
         );
         assert_eq!(down.incident.as_str(), "a");
         let (_, back) = due(&settings, told, &with(None, vouching()), UNIT, at(3));
+        let back = back.unwrap();
         assert_eq!(
-            back.unwrap().text.as_str(),
+            back.text.as_str(),
             "openclaw-gateway.service: healthy again after 2 min"
         );
+        assert_eq!(back.incident, down.incident, "or nobody can pair them");
         let message = Message::new(&down, &"box".into(), "now", LATE * 2);
         assert!(
             message
