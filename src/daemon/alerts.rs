@@ -34,6 +34,8 @@ pub(super) struct Alerts {
     unit: String,
     /// When the queue is to be looked at.
     look_at: Option<Monotonic>,
+    /// The last alert did not reach the queue in time, and may have since.
+    late: bool,
     /// What was said to be wrong with starting the unit; said once.
     complained: bool,
     ping: Ping,
@@ -78,6 +80,7 @@ impl Alerts {
             state_folder,
             unit: unit("alert"),
             look_at: Some(now),
+            late: false,
             complained: false,
             ping: Ping {
                 unit: unit("ping"),
@@ -121,7 +124,9 @@ impl Alerts {
         if let Some(alert) = alert {
             if let Err(why) = alerts::queue(&folder, &alert, ALERT_LIMIT) {
                 let kind = alert.kind.name();
-                let text = format!("{why}; nobody is told: {kind}");
+                let text =
+                    format!("{why}; nobody is told unless it still reaches the queue: {kind}");
+                (self.look_at, self.late) = (Some(now), true);
                 return ControlFlow::Break(Some(Line::new(&text)));
             }
             return ControlFlow::Break(self.start(now));
@@ -129,7 +134,8 @@ impl Alerts {
         if self.look_at.is_none_or(|at| now < at) {
             return ControlFlow::Continue(());
         }
-        self.look_at = None;
+        // A second look for one that is late, and no more: each leaves a thread behind on a dead disk.
+        self.look_at = std::mem::take(&mut self.late).then_some(now + AGAIN);
         ControlFlow::Break(if alerts::is_waiting(&folder, ALERT_LIMIT) {
             self.start(now)
         } else {
@@ -197,6 +203,7 @@ fn start(unit: &str) -> Result<(), ManagerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::{Bite, Phase};
 
     #[test]
     fn a_ping_goes_out_where_alerts_cannot() {
@@ -223,6 +230,41 @@ mod tests {
         let complaint = alerts.after(&settings, &round).unwrap();
         assert_eq!(complaint.as_str(), "no state folder; no alerts");
         assert!(alerts.tell(&settings, &round).is_continue());
+    }
+
+    #[test]
+    fn an_alert_that_the_disk_took_late_is_looked_for_twice() {
+        let state_folder = tempfile::NamedTempFile::new().unwrap();
+        let path = state_folder.path().to_owned();
+        let mut alerts = Alerts::new(Told::default(), Ok(path), None, Monotonic(0));
+        let settings = AlertSettings {
+            desktop: true,
+            ..AlertSettings::default()
+        };
+        let down = State {
+            phase: Phase::Holding {
+                since: Monotonic(0),
+                reason: "the ladder is used up".into(),
+                bite: Bite::Done,
+            },
+            ..State::default()
+        };
+        let mut round = Round {
+            state: &down,
+            gateway: "openclaw-gateway.service",
+            vouched: false,
+            now: Monotonic(1),
+        };
+        let said = alerts.after(&settings, &round).unwrap();
+        let end = "nobody is told unless it still reaches the queue: needs-human";
+        assert!(said.as_str().ends_with(end), "{said}");
+        assert_eq!(alerts.look_at, Some(round.now));
+        round.now = Monotonic(2);
+        assert_eq!(alerts.after(&settings, &round), None);
+        assert_eq!(alerts.look_at, Some(round.now + AGAIN));
+        round.now = round.now + AGAIN;
+        assert_eq!(alerts.after(&settings, &round), None);
+        assert_eq!(alerts.look_at, None);
     }
 
     #[test]
