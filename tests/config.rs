@@ -554,6 +554,30 @@ proptest! {
 }
 
 #[test]
+fn the_id_of_a_chat_may_be_a_number_wherever_it_is_set() {
+    let expected = Some("-1001234567890");
+    let told = "alert.webhook.preset = \"telegram\"";
+    for id in ["-1001234567890", "\"-1001234567890\""] {
+        let set = loaded(&format!("{told}\nalert.webhook.chat = {id}"));
+        assert_eq!(set.settings.alert.webhook.chat.as_deref(), expected);
+        let (_dir, mut given) = sources(told);
+        given.overrides = vec![format!("alert.webhook.chat={id}")];
+        let set = load(&given).unwrap();
+        assert_eq!(set.settings.alert.webhook.chat.as_deref(), expected);
+        assert_eq!(set.origin("alert.webhook.chat"), "--set");
+    }
+    check_refused(
+        "alert.webhook.chat = [1]",
+        "alert.webhook.chat = [1]: not the id of a chat; write one such as -1001234567890",
+    );
+    let (_dir, without) = sources(told);
+    assert_eq!(
+        load(&without).unwrap_err().to_string(),
+        "alert.webhook.chat: not set; alert.webhook.preset = \"telegram\" needs the id of the chat"
+    );
+}
+
+#[test]
 fn the_url_of_a_webhook_or_a_ping_is_in_no_message() {
     let secret = "https://example.com/hunter22";
     for key in ["alert.webhook.url", "alert.ping.url"] {

@@ -5,12 +5,16 @@
 
 use std::{
     ffi::OsStr,
+    fmt,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 
 use crate::line::is_unprintable;
 
@@ -230,6 +234,7 @@ pub struct Webhook {
     /// What the other side understands.
     pub preset: Preset,
     /// The chat, for Telegram.
+    #[serde(deserialize_with = "chat")]
     pub chat: Option<String>,
     /// The body, instead of the preset's: JSON with `{{text}}` and the like in its strings.
     pub body: Option<String>,
@@ -518,8 +523,8 @@ impl Settings {
         let keys = ["alert.ping.url", "alert.ping.url_credential"];
         validate_url(keys, ping.url.as_deref(), ping.url_credential.as_deref())?;
         if *preset == Preset::Telegram && chat.is_none() && body.is_none() {
-            let right = "must be the id of the chat, because alert.webhook.preset is \"telegram\"";
-            return Err(Invalid::new("alert.webhook.chat", "unset", right));
+            let right = "alert.webhook.preset = \"telegram\" needs the id of the chat";
+            return Err(Invalid::new("alert.webhook.chat", UNSET, right));
         }
         if body
             .as_deref()
@@ -557,8 +562,15 @@ impl Settings {
     }
 }
 
+/// What stands in the place of a value that is not there.
+pub const UNSET: &str = "unset";
+
 /// What stands in the place of a value that may be a secret.
 const HIDDEN: &str = "(hidden)";
+
+/// What [`is_url`] asks of one.
+pub const URL: &str =
+    "URL that begins with https:// or http://, with a host and, if any, a port from 1 to 65535";
 
 /// A URL, or the name of the credential that holds it; their keys in this order.
 fn validate_url(
@@ -567,8 +579,7 @@ fn validate_url(
     credential: Option<&str>,
 ) -> Result<(), Invalid> {
     if url.is_some_and(|url| !is_url(url)) {
-        let right = "must be a URL that begins with https:// or http://, with a host and, if any, a port from 1 to 65535";
-        return Err(Invalid::new(key, HIDDEN, right));
+        return Err(Invalid::new(key, HIDDEN, format!("must be a {URL}")));
     }
     if let Some(name) = credential
         && (url.is_some() || name.is_empty() || name.contains(|c: char| !is_credential(c)))
@@ -601,7 +612,8 @@ fn is_plain_path(path: &Path) -> bool {
     path.is_absolute() && !path.to_string_lossy().chars().any(is_unprintable)
 }
 
-fn is_url(text: &str) -> bool {
+/// Whether a text is a URL that somebody can be told by.
+pub fn is_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
@@ -725,10 +737,33 @@ impl From<Rearm> for String {
     }
 }
 
+/// Telegram has numbers for ids, and a value that is given as text has no quotes.
+fn chat<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    struct Chat;
+
+    impl Visitor<'_> for Chat {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number or a string")
+        }
+
+        fn visit_i64<E: de::Error>(self, id: i64) -> Result<Self::Value, E> {
+            Ok(Some(id.to_string()))
+        }
+
+        fn visit_str<E: de::Error>(self, id: &str) -> Result<Self::Value, E> {
+            Ok(Some(id.to_owned()))
+        }
+    }
+
+    from.deserialize_any(Chat)
+}
+
 /// A list of time spans, each as humantime spells it.
 mod durations {
     use super::*;
-    use serde::{Deserializer, Serializer};
+    use serde::Serializer;
 
     pub(super) fn serialize<S: Serializer>(list: &[Duration], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(

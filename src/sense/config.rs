@@ -24,7 +24,7 @@ use figment::{
 };
 
 use crate::{
-    decide::settings::{Invalid, Settings},
+    decide::settings::{Invalid, Settings, UNSET},
     line::{Line, short},
     sense::{
         files::{self, Links},
@@ -174,7 +174,7 @@ pub fn show(loaded: &Loaded) -> Vec<Shown> {
         .into_iter()
         .map(|(key, value)| Shown {
             value: match value {
-                serde_json::Value::Null => "unset".to_owned(),
+                serde_json::Value::Null => UNSET.to_owned(),
                 _ if is_secret(&key) => HIDDEN.to_owned(),
                 value => value.to_string(),
             },
@@ -354,6 +354,9 @@ fn explain(figment: &Figment, error: &Error) -> ConfigError {
 
 fn refuse(figment: &Figment, invalid: &Invalid) -> ConfigError {
     let Invalid { key, value, right } = invalid;
+    if value == UNSET {
+        return ConfigError(format!("{key}: not set; {right}"));
+    }
     let source = origin(figment, key).unwrap_or_else(|| "default".to_owned());
     // What was written, rather than what it was read as; a default was not written.
     let value = figment
@@ -419,7 +422,7 @@ fn wanted(key: &str) -> &'static str {
         "alert.webhook.preset" => {
             r#"not a preset; write "json", "ntfy", "slack", "discord", "telegram" or "feishu""#
         }
-        "alert.webhook.chat" => r#"not the id of a chat; write one such as "-1001234567890""#,
+        "alert.webhook.chat" => r#"not the id of a chat; write one such as -1001234567890"#,
         "alert.webhook.body" => r#"not a template; write one such as '{"text": "{{text}}"}'"#,
         "gateway.address" => r#"not an IP address; write one such as "127.0.0.1""#,
         "gateway.tls" | "alert.desktop" => "neither true nor false; write one of them",
