@@ -217,7 +217,7 @@ const ADAPTERS: [(&str, &[&str]); 17] = [
     ("zbus", &["src/act/desktop.rs", "src/act/manager/"]),
     ("zruntime", &["src/act/manager/"]),
     ("futures_core", &["src/act/manager/"]),
-    ("rustls", &["src/sense/http.rs", "src/sense/tls.rs"]),
+    ("rustls", &["src/sense/tls.rs"]),
     ("webpki", &["src/sense/tls.rs"]),
     ("rustls_native_certs", &["src/act/webhook.rs"]),
     ("sha2", &["src/act/snapshots.rs"]),

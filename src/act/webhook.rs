@@ -76,7 +76,10 @@ fn answered(
         .take(MAX_BODY)
         .read_to_end(&mut body);
     let answer = answer(status.as_u16(), &body, url);
-    if status.is_success() && is_taken(&body) {
+    if status.is_redirection() {
+        let next = "redirects are not followed, set the URL that it leads to";
+        Err(Line::new(&format!("{answer}; {next}")))
+    } else if status.is_success() && is_taken(&body) {
         Ok(answer)
     } else {
         Err(answer)
@@ -130,6 +133,10 @@ fn failed(error: &Error, url: &str, limit: Duration) -> Line {
         }
         Error::HostNotFound => "the host has no address, or there is no network".into(),
         Error::BadUri(_) | Error::Http(_) => "not a URL that can be asked for".into(),
+        Error::Io(error) if tls::is_none(error) => {
+            "no TLS is spoken there; correct the port, or write http:// for https:// in the URL"
+                .into()
+        }
         Error::Io(error) => Line::new(&without(&error.to_string(), url)),
         other => Line::new(&without(&other.to_string(), url)),
     }
@@ -138,11 +145,15 @@ fn failed(error: &Error, url: &str, limit: Duration) -> Line {
 /// A text without the URL, and without what of it is secret.
 fn without(text: &str, url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let user = host.rsplit_once('@').map_or("", |(user, _)| user);
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    // Whole ones first, because there is more to be told of what is left of them than of one mark.
     let mut parts = vec![url, path, query, user];
     parts.extend(path.split('/'));
+    for part in [path, query, user] {
+        parts.extend(part.split(['/', '?', '&', '=', ':', '@', '#']));
+    }
     let mut text = text.to_owned();
     // Shorter ones are words, such as "api", and no secrets.
     for part in parts.into_iter().filter(|part| 5 < part.len()) {
@@ -166,6 +177,9 @@ mod tests {
             "bad token bot123456:AbCdEf",
             "key=topsecret is wrong",
             "me:hunter22",
+            "invalid key topsecret",
+            "bad password hunter22",
+            "no bot 123456:AbCdEf",
         ] {
             let told = without(text, URL);
             for secret in ["AbCdEf", "topsecret", "hunter22"] {
@@ -173,6 +187,9 @@ mod tests {
             }
         }
         assert_eq!(without("Not Found", URL), "Not Found");
+        for url in ["http://a?key=topsecret", "http://a/#topsecret"] {
+            assert_eq!(without("no topsecret", url), "no …");
+        }
     }
 
     #[test]

@@ -296,7 +296,7 @@ fn before_the_body(error: Error, tls: bool, limit: Duration) -> Outcome {
             silent("connection refused")
         }
         Error::Io(error) if is_hang_up(&error) => fail("closed without an answer"),
-        Error::Io(error) if is_not_tls(&error) => fail("not TLS"),
+        Error::Io(error) if super::tls::is_none(&error) => fail("not TLS"),
         other => Outcome::Unsure(Line::new(&other.to_string())),
     }
 }
@@ -322,15 +322,9 @@ fn within_the_body(error: Error, received: usize, limit: Duration) -> Outcome {
 fn is_turned_away(error: &Error) -> bool {
     match error {
         Error::Protocol(_) => true,
-        Error::Io(error) => is_hang_up(error) || is_not_tls(error),
+        Error::Io(error) => is_hang_up(error) || super::tls::is_none(error),
         _ => false,
     }
-}
-
-/// Whether what came was nothing that TLS could begin with.
-fn is_not_tls(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
 }
 
 /// Whether the other side ended the connection.

@@ -4,7 +4,7 @@
 //!
 //! Source: RFC 8446, section 9.1, and RFC 9325, section 4.2, for what every server has to be able to.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use rustls::{
     Error, SignatureScheme,
@@ -35,6 +35,12 @@ pub fn provider() -> CryptoProvider {
         secure_random: &Kernel,
         key_provider: &NoKeys,
     }
+}
+
+/// Whether what came was nothing that TLS could begin with.
+pub fn is_none(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(Error::InvalidMessage(_)))
 }
 
 /// What certificates are signed with; in TLS 1.2 a scheme leaves the curve open.
