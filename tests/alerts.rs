@@ -11,7 +11,7 @@ use std::{
     fs::{self, Permissions},
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::PathBuf,
     process::{Command, Output},
     sync::{
@@ -152,7 +152,7 @@ impl Home {
     }
 
     fn waiting(&self) -> Vec<PathBuf> {
-        alerts::waiting(&alerts::folder(&self.state()))
+        alerts::waiting(&alerts::folder(&self.state())).unwrap()
     }
 
     fn command(&self, what: &str) -> Command {
@@ -223,7 +223,9 @@ fn json_has_every_field() {
     assert_eq!(sent["kind"], "needs-human");
     assert_eq!(sent["unit"], UNIT);
     assert_eq!(sent["host"], host());
-    assert_ne!(sent["time"], "");
+    let time = sent["time"].as_str().unwrap();
+    let (_, zone) = time.split_at(time.len() - "+00:00".len());
+    assert!(zone.starts_with(['+', '-']) && zone.contains(':'), "{time}");
 }
 
 #[test]
@@ -363,10 +365,14 @@ fn what_is_older_than_a_day_is_dropped_and_so_is_what_makes_no_sense() {
         &queued,
     )
     .unwrap();
-    fs::write(young.with_file_name("00000000000000000000-down.json"), "{").unwrap();
+    let senseless = "00000000000000000000-down.json";
+    fs::write(young.with_file_name(senseless), "{").unwrap();
     let said = home.alert("send", 0);
     assert!(said.contains("dropped    older than a day: old"), "{said}");
-    assert!(said.contains("not an alert"), "{said}");
+    assert!(
+        said.contains(&format!("{senseless}: not an alert")),
+        "{said}"
+    );
     let late = requests.recv_timeout(PATIENCE).unwrap().body;
     assert_eq!(late, "late (told 1 h late)");
     assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "young");
@@ -402,9 +408,44 @@ fn a_test_tells_what_each_side_answered() {
             said.contains(&format!("failed     webhook: status {status} taken")),
             "{said}"
         );
+        assert_eq!(said.contains("redirects are not followed"), status == "302");
     }
     let said = Home::with("").alert("test", 1);
     assert!(said.contains("nobody is to be told"), "{said}");
+}
+
+#[test]
+fn an_alert_that_cannot_be_read_is_named_and_waits_for_a_day_and_the_others_go_on() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::told_at(address, "ntfy", "");
+    home.queue(Kind::Down, "first");
+    let first = home.waiting().remove(0);
+    // What a mode keeps from everybody else, root can read.
+    let (aside, old) = (
+        home.0.path().join("aside"),
+        "00000000000000000001-down.json",
+    );
+    fs::rename(&first, &aside).unwrap();
+    symlink(&aside, &first).unwrap();
+    symlink(&aside, first.with_file_name(old)).unwrap();
+    home.queue(Kind::Back, "second");
+    let said = home.alert("send", 1);
+    let name = first.file_name().unwrap().to_str().unwrap();
+    for part in [
+        format!(
+            "dropped    {}: a symbolic link",
+            first.with_file_name(old).display()
+        ),
+        format!("{name}: a symbolic link, not a file; trying again in 1 min"),
+    ] {
+        assert!(said.contains(&part), "{said}");
+    }
+    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "second");
+    assert_eq!(home.waiting(), std::slice::from_ref(&first));
+    fs::rename(&aside, &first).unwrap();
+    home.alert("send", 0);
+    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
+    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
 }
 
 /// A home whose ping goes to an address.
@@ -502,7 +543,15 @@ fn a_url_from_a_credential_is_used_and_never_told() {
     };
     // Nobody listens at port 1; the other is no URL at all.
     send("http://127.0.0.1:1/s3cr3t-topic", 1);
-    send("http://[s3cr3t-topic", 1);
+    for url in [
+        "http://[s3cr3t-topic",
+        "http://127.0.0.1:99999/s3cr3t-topic",
+        "s3cr3t",
+    ] {
+        let said = send(url, 1);
+        let begin = "left       webhook: the credential \"alert-url\" is no URL that begins with https:// or http://";
+        assert!(said.starts_with(begin), "{said}");
+    }
     send(&format!("http://{address}/s3cr3t-topic\n"), 0);
     assert!(
         requests
@@ -510,6 +559,27 @@ fn a_url_from_a_credential_is_used_and_never_told() {
             .unwrap()
             .header
             .starts_with("POST /s3cr3t-topic ")
+    );
+}
+
+#[test]
+fn an_https_url_of_what_speaks_no_tls_is_told_as_that() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(&mut stream.unwrap(), "400 Bad Request");
+        }
+    });
+    let home = Home::with(&format!("alert.webhook.url = \"https://{address}/s3cr3t\""));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let root = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let bundle = home.0.path().join("roots.pem");
+    fs::write(&bundle, root.self_signed(&key).unwrap().pem()).unwrap();
+    let told = said_by(home.command("test").env("SSL_CERT_FILE", bundle), 1);
+    assert_eq!(
+        told,
+        "failed     webhook: no TLS is spoken there; correct the port, or write http:// for https:// in the URL\n"
     );
 }
 

@@ -93,7 +93,9 @@ impl Session {
     }
 
     fn waiting(&self) -> usize {
-        alerts::waiting(&alerts::folder(&self.state())).len()
+        alerts::waiting(&alerts::folder(&self.state()))
+            .unwrap()
+            .len()
     }
 
     /// Holds the exit status and says what was said.

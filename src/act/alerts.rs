@@ -69,7 +69,8 @@ pub fn queue(state: &Path, alert: &Alert, budget: Duration) -> Result<(), Line> 
     within(budget, "alert", move || {
         ensure_private_dir(&state)?;
         ensure_private_dir(&folder)?;
-        let there = waiting(&folder);
+        // One that cannot be listed takes another alert all the same.
+        let there = waiting(&folder).unwrap_or_default();
         let surplus = (there.len() + 1).saturating_sub(KEPT);
         for path in there.iter().take(surplus) {
             remove(path)?;
@@ -83,30 +84,45 @@ pub fn queue(state: &Path, alert: &Alert, budget: Duration) -> Result<(), Line> 
 /// Whether an alert waits; a disk that does not say so within `budget` has none.
 pub fn is_waiting(state: &Path, budget: Duration) -> bool {
     let folder = folder(state);
-    within(budget, "alert", move || !waiting(&folder).is_empty()).unwrap_or(false)
+    let found = within(budget, "alert", move || waiting(&folder));
+    found.is_ok_and(|found| found.is_ok_and(|found| !found.is_empty()))
 }
 
 /// The files of the alerts that wait, oldest first.
-pub fn waiting(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+///
+/// # Errors
+///
+/// The folder is there and cannot be listed.
+pub fn waiting(folder: &Path) -> Result<Vec<PathBuf>, Line> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(cannot("list", folder, &e)),
+        entries => entries,
+    };
+    let mut found: Vec<PathBuf> = entries
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(is_ours)
-        })
+        .filter(|path| due(path).is_some())
         .collect();
     found.sort();
-    found
+    Ok(found)
 }
 
-/// Whether a name is one that [`queue`] gives.
-fn is_ours(name: &str) -> bool {
-    let stem = name.strip_suffix(".json");
-    let micros = stem.and_then(|stem| Some(stem.split_once('-')?.0));
-    micros.is_some_and(|micros| micros.len() == 20 && micros.chars().all(|c| c.is_ascii_digit()))
+/// When an alert was due, by its file's name; none if that is not one that [`queue`] gives.
+fn due(path: &Path) -> Option<Duration> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
+    let (micros, _) = stem.split_once('-')?;
+    let is_ours = micros.len() == 20 && micros.chars().all(|c| c.is_ascii_digit());
+    is_ours.then(|| Duration::from_micros(micros.parse().unwrap_or(u64::MAX)))
+}
+
+/// Why an alert cannot be delivered.
+#[derive(Debug)]
+pub enum Unread {
+    /// Now; it may be read another time.
+    Now(Line),
+    /// Ever: it makes no sense, or could not be read for [`MAX_AGE`].
+    Ever(Line),
 }
 
 /// One alert that waits, with its age; none if it is gone.
@@ -114,15 +130,25 @@ fn is_ours(name: &str) -> bool {
 /// # Errors
 ///
 /// The file cannot be read or makes no sense.
-pub fn read(path: &Path) -> Result<Option<(Queued, Duration)>, Line> {
-    let Some(contents) = read_limited(path, MAX_FILE, Links::Refuse)? else {
-        return Ok(None);
+pub fn read(path: &Path) -> Result<Option<(Queued, Duration)>, Unread> {
+    let said = |why: &str| Line::new(&format!("{}: {why}", path.display()));
+    let contents = match read_limited(path, MAX_FILE, Links::Refuse) {
+        Ok(Some(contents)) => contents,
+        Ok(None) => return Ok(None),
+        Err(why) if due(path).is_some_and(|due| MAX_AGE < age(due)) => {
+            return Err(Unread::Ever(said(why.as_str())));
+        }
+        Err(why) => return Err(Unread::Now(said(why.as_str()))),
     };
     let queued: Queued = serde_json::from_slice(&contents.bytes)
-        .map_err(|e| Line::new(&format!("{}: not an alert: {e}", path.display())))?;
-    // A clock that was set back makes it no older.
-    let age = since_epoch(SystemTime::now()).saturating_sub(queued.due);
+        .map_err(|e| Unread::Ever(said(&format!("not an alert: {e}"))))?;
+    let age = age(queued.due);
     Ok(Some((queued, age)))
+}
+
+/// How long ago a moment was; a clock that was set back makes nothing older.
+fn age(due: Duration) -> Duration {
+    since_epoch(SystemTime::now()).saturating_sub(due)
 }
 
 /// Replaces an alert that waits, after one channel of several took it.
@@ -197,6 +223,7 @@ mod tests {
         }
         assert!(is_waiting(state.path(), BUDGET));
         let units: Vec<String> = waiting(&folder)
+            .unwrap()
             .iter()
             .map(|path| read(path).unwrap().unwrap().0.alert.unit.to_string())
             .collect();
@@ -214,11 +241,16 @@ mod tests {
         ] {
             fs::write(state.path().join(name), "").unwrap();
         }
-        assert_eq!(waiting(state.path()), Vec::<PathBuf>::new());
+        assert_eq!(waiting(state.path()).unwrap(), Vec::<PathBuf>::new());
         let bad = state.path().join("00000000000000000001-down.json");
         fs::write(&bad, "{").unwrap();
-        assert_eq!(waiting(state.path()), std::slice::from_ref(&bad));
-        read(&bad).unwrap_err();
+        assert_eq!(waiting(state.path()).unwrap(), std::slice::from_ref(&bad));
+        assert!(matches!(read(&bad), Err(Unread::Ever(_))));
+        waiting(&bad).unwrap_err();
+        assert_eq!(
+            waiting(&state.path().join("none")).unwrap(),
+            Vec::<PathBuf>::new()
+        );
     }
 
     #[test]

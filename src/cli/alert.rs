@@ -12,13 +12,13 @@ use anyhow::{anyhow, bail};
 
 use crate::{
     act::{
-        alerts::{self, MAX_AGE, Queued},
+        alerts::{self, MAX_AGE, Queued, Unread},
         desktop::{self, DesktopError},
         ping, webhook,
     },
     decide::{
         alert::{Alert, Message},
-        settings::AlertSettings,
+        settings::{AlertSettings, URL, is_url},
     },
     line::Line,
     sense::{
@@ -108,7 +108,12 @@ fn show(
 fn url(set: Option<&str>, credential: Option<&str>) -> Result<String, Line> {
     match (set, credential) {
         (Some(url), _) => Ok(url.to_owned()),
-        (None, Some(name)) => credentials::read(name),
+        (None, Some(name)) => {
+            let url = credentials::read(name)?;
+            // Held to what those in the settings are held to, and, like them, not shown.
+            let wrong = || Line::new(&format!("the credential {name:?} is no {URL}"));
+            is_url(&url).then_some(url).ok_or_else(wrong)
+        }
         (None, None) => Err("no URL is set".into()),
     }
 }
@@ -159,7 +164,7 @@ pub(super) fn test(sources: &Sources, ping: bool) -> anyhow::Result<ExitCode> {
             "nobody is to be told; set alert.desktop, alert.webhook, alert.command or alert.ping, see gatehound.toml(5)"
         );
     }
-    let time = wall_clock::local(wall_clock::now());
+    let time = wall_clock::local_with_offset(wall_clock::now());
     let message = Message::new(&Alert::test(&unit), &host(), &time, Duration::ZERO);
     let runtime = folders::runtime(&sources.variables, sources.profile.as_deref()).ok();
     let mut failed = false;
@@ -229,7 +234,7 @@ pub(super) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut left = false;
     // Again and again, because an alert may come while others are being delivered.
-    while let Some(path) = next(&folder, &seen) {
+    while let Some(path) = next(&folder, &seen).map_err(own)? {
         if until <= Instant::now() {
             left = true;
             break;
@@ -241,9 +246,9 @@ pub(super) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
 }
 
 /// The oldest alert that was not looked at.
-fn next(folder: &Path, seen: &[PathBuf]) -> Option<PathBuf> {
-    let mut waiting = alerts::waiting(folder).into_iter();
-    waiting.find(|path| !seen.contains(path))
+fn next(folder: &Path, seen: &[PathBuf]) -> Result<Option<PathBuf>, Line> {
+    let mut waiting = alerts::waiting(folder)?.into_iter();
+    Ok(waiting.find(|path| !seen.contains(path)))
 }
 
 /// One run over the queue.
@@ -261,7 +266,11 @@ impl Sender {
         let (mut queued, age) = match alerts::read(path) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(true),
-            Err(why) => {
+            Err(Unread::Now(why)) => {
+                say!("left       {why}; trying again in 1 min");
+                return Ok(false);
+            }
+            Err(Unread::Ever(why)) => {
                 say!("dropped    {why}");
                 return alerts::remove(path).map(|()| true);
             }
@@ -283,7 +292,7 @@ impl Sender {
 
     /// Says whether a channel is left that did not take it.
     fn deliver(&mut self, queued: &mut Queued, age: Duration) -> bool {
-        let time = wall_clock::local(queued.due);
+        let time = wall_clock::local_with_offset(queued.due);
         let message = Message::new(&queued.alert, &self.host, &time, age);
         let mut left = false;
         for channel in Channel::all(&self.settings) {

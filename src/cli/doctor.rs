@@ -346,10 +346,13 @@ fn alerts(
         credential(findings, &mut manager, &unit, name)?;
     }
     let state = folders::state(&sources.variables, sources.profile.as_deref());
-    let waiting = state.map_or(0, |state| alerts::waiting(&alerts::folder(&state)).len());
-    if 0 < waiting {
-        let what = format!("not delivered yet: {waiting}");
-        findings.warning("alert", &what, journal);
+    match state.and_then(|state| alerts::waiting(&alerts::folder(&state))) {
+        Ok(waiting) if waiting.is_empty() => {}
+        Ok(waiting) => {
+            let what = format!("not delivered yet: {}", waiting.len());
+            findings.warning("alert", &what, journal);
+        }
+        Err(why) => findings.warning("alert", why.as_str(), journal),
     }
     if findings.0.len() == before {
         findings.fine("alert", "what is to be told is delivered");

@@ -31,6 +31,19 @@ pub fn local(wall: Duration) -> String {
     )
 }
 
+/// The same with how far it is from UTC, for whoever reads it elsewhere: `2026-11-23 03:12:07+01:00`.
+pub fn local_with_offset(wall: Duration) -> String {
+    let offset = zoned(wall).map_or_else(String::new, |zoned| offset(&zoned));
+    local(wall) + &offset
+}
+
+fn offset(zoned: &Zoned) -> String {
+    let minutes = zoned.offset().seconds() / 60;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let minutes = minutes.abs();
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 /// A moment as RFC 3339 has it, in UTC.
 pub fn utc(wall: Duration) -> Option<String> {
     Some(zoned(wall)?.timestamp().to_string())
@@ -94,6 +107,20 @@ mod tests {
         check("yesterday", Some("2026-03-28"));
         check("2026-03-01", Some("2026-03-01"));
         check("2026-03-29 08:30", Some("2026-03-29 08:30"));
+    }
+
+    #[test]
+    fn a_time_for_other_places_says_how_far_it_is_from_utc() {
+        for (zone, expected) in [
+            ("CET-1", "+01:00"),
+            ("NST3:30", "-03:30"),
+            ("UTC0", "+00:00"),
+        ] {
+            let zone = TimeZone::posix(zone).unwrap();
+            assert_eq!(offset(&Timestamp::UNIX_EPOCH.to_zoned(zone)), expected);
+        }
+        let told = local_with_offset(Duration::ZERO);
+        assert!(told.starts_with(&local(Duration::ZERO)), "{told}");
     }
 
     #[test]
