@@ -437,6 +437,31 @@ fn every_field_of_a_record_is_in_gatehound_service_8() {
     }
 }
 
+#[test]
+fn every_field_of_the_evidence_is_in_gatehound_service_8_and_no_other() {
+    let source = code("src/sense/evidence.rs");
+    let prefix = "GATEHOUND_EVIDENCE";
+    let fields: BTreeSet<&str> = source
+        .split('"')
+        .filter_map(|text| text.strip_prefix(prefix))
+        .filter(|rest| *rest != "_")
+        .collect();
+    assert!(20 < fields.len(), "{fields:?}");
+    let page = page("gatehound.service.8");
+    let entry = entries(&page)
+        .into_iter()
+        .find(|entry| tag(entry) == format!("{prefix}_*"));
+    let listed: BTreeSet<&str> = entry
+        .expect("an entry for the evidence")
+        .split("\n.SS ")
+        .next()
+        .unwrap()
+        .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+        .filter(|word| 1 < word.len() && word.starts_with('_'))
+        .collect();
+    assert_eq!(listed, fields);
+}
+
 /// The metrics of a healthy round, which has all of them.
 fn page_of_metrics() -> String {
     let (state, health) = (State::default(), Health::Healthy(Duration::ZERO));
