@@ -79,6 +79,9 @@ const SUSPEND: Duration = Duration::from_secs(1);
 /// A look that is this late has missed another: Gatehound was stopped, or the machine stood still without a suspend.
 const HELD_UP: Duration = Duration::from_secs(5);
 
+/// How long a Gatehound whose settings are wrong stays for a start that is owed: longer than an update may take.
+const SETTLE_LIMIT: Duration = Duration::from_secs(40 * 60);
+
 /// Units with such a name are taken for other watchdogs of the gateway.
 const RIVALS: &str = "*openclaw*watchdog*";
 
@@ -118,7 +121,7 @@ fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), Ru
             Ok(())
         }
         Err(wrong) => {
-            settle_debts(sources, dir, own, notifier)?;
+            settle_debts(sources, dir, own, notifier, &wrong)?;
             Err(wrong.into())
         }
     }
@@ -126,14 +129,15 @@ fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), Ru
 
 /// Starts the gateway if a predecessor stopped it and was ended before it could start it again.
 ///
-/// For a run whose settings are wrong: the gateway must not stay down for that.
-/// It is what a Gatehound does that is told to stop at this point, under the default settings.
+/// For a run whose settings are wrong: the gateway must not stay down for that, and systemd starts no other after it.
+/// So it waits for what is in the way of the start, such as a pause or an update, but not for ever.
 /// Its leases extend TimeoutStartSec=, because systemd has not been told that Gatehound is ready, and will not be.
 fn settle_debts(
     sources: Sources,
     dir: PathBuf,
     own: Own,
     notifier: &mut Notifier,
+    wrong: &ConfigError,
 ) -> Result<(), Line> {
     let Kept::Restored(memory) = StateFile::<Memory>::new(&dir, &boot_id::get()?).peek() else {
         return Ok(());
@@ -144,7 +148,12 @@ fn settle_debts(
     let mut settings = Settings::default();
     settings.gateway.unit = Some(memory.unit);
     let (mut daemon, _) = Daemon::new(settings, sources, dir, own)?;
-    daemon.handle(Event::Leave, notifier);
+    daemon.warn(Line::new(&format!(
+        "{wrong}; starting the gateway that was stopped before, then leaving"
+    )));
+    daemon
+        .state
+        .settle(daemon.senses.clock.now() + SETTLE_LIMIT);
     daemon.watch(notifier);
     Ok(())
 }

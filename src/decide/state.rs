@@ -43,6 +43,9 @@ pub struct State {
     pub leased: bool,
     /// Gatehound was told to stop and only settles what it owes.
     pub leaving: bool,
+    /// Until when Gatehound does not leave with a start still owed: its settings are wrong, so it has no successor.
+    #[serde(default)]
+    pub settles_until: Monotonic,
     /// When to look again.
     pub next: Monotonic,
     /// Where in the interval the rounds of a healthy gateway fall, so that Gatehounds that began together do not wake
@@ -430,6 +433,7 @@ impl State {
         self.place_in_the_past(now);
         self.next = now;
         self.leaving = false;
+        self.settles_until = Monotonic::default();
         // systemd starts a service under its own WatchdogSec, but restoring it once more costs nothing.
         self.leased = true;
         let owed = self.owed.as_ref();
@@ -462,6 +466,12 @@ impl State {
             | Phase::StandingBy { .. } => {}
         }
         self
+    }
+
+    /// Goes on for nothing but the start that is owed, and no longer than until then.
+    pub fn settle(&mut self, until: Monotonic) {
+        self.leaving = true;
+        self.settles_until = until;
     }
 
     /// Takes moments that lie ahead for this one, and a stop that takes too long for the longest that systemd grants.

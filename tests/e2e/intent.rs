@@ -34,6 +34,10 @@ pub fn trials() -> Vec<Trial> {
             killed_between_and_wrong_settings,
         ),
         (
+            "rule_8_a_successor_with_wrong_settings_starts_it_after_a_pause_as_well",
+            killed_while_paused_and_wrong_settings,
+        ),
+        (
             "rule_8_told_to_stop_between_stop_and_start_it_starts_the_gateway_first",
             told_to_stop_between,
         ),
@@ -180,6 +184,32 @@ fn killed_between_and_wrong_settings() {
     wait_until_stopped_by_gatehound(&rig);
     rig.settings("interval = 7\n");
     systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
+    rig.journal
+        .wait_for("the refusal", PATIENCE, from_systemd("status=78/CONFIG"));
+    rig.wait_until_healthy();
+    assert_ne!(incarnation(&rig), before);
+}
+
+fn killed_while_paused_and_wrong_settings() {
+    let rig = vouching(Setup::default());
+    let before = incarnation(&rig);
+    let _holder = Holder::stubborn(&rig);
+    rig.mode("ok-false");
+    wait_until_stopped_by_gatehound(&rig);
+    assert!(rig.gatehound(&["pause"]).status.success());
+    rig.journal
+        .wait_for("the pause", PATIENCE, event("standing-by"));
+    rig.settings("interval = 7\n");
+    let mark = rig.journal.mark();
+    systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
+    let warning = rig
+        .journal
+        .wait_for_after(mark, "the successor", PATIENCE, event("warning"));
+    let told = "starting the gateway that was stopped before, then leaving";
+    assert!(warning.message().contains(told), "{warning}");
+    rig.wait_for_status("standing-by: paused", PATIENCE);
+    assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
+    assert!(rig.gatehound(&["resume"]).status.success());
     rig.journal
         .wait_for("the refusal", PATIENCE, from_systemd("status=78/CONFIG"));
     rig.wait_until_healthy();

@@ -111,7 +111,12 @@ impl Machine<'_> {
             .incident
             .as_ref()
             .is_some_and(|incident| incident.bitten);
-        let bite = if bitten { Bite::Done } else { Bite::Due };
+        // The bite is for who watches on; one that only settles a start would be ended over it.
+        let bite = if bitten || self.state.leaving {
+            Bite::Done
+        } else {
+            Bite::Due
+        };
         self.record(Record::Holding {
             reason: reason.clone(),
             rearm: self.settings.rearm,

@@ -148,7 +148,8 @@ pub fn step(
         Event::Done(done) => machine.done(done),
         Event::Resumed => machine.resumed(),
         Event::Reset => machine.reset(),
-        Event::Leave => machine.state.leaving = true,
+        // Whoever is told to stop leaves to a successor what cannot be done now.
+        Event::Leave => machine.state.settle(Monotonic::default()),
     }
     machine.finish()
 }
@@ -289,8 +290,11 @@ impl Machine<'_> {
         (self.state, self.actions)
     }
 
-    /// Whether nothing is owed that could be settled now: rule 8.
+    /// Whether nothing is owed that could be settled now, or for as long as nobody else would: rule 8.
     fn may_leave(&self) -> bool {
+        if self.state.owed.is_some() && self.now < self.state.settles_until {
+            return false;
+        }
         match self.state.phase {
             Phase::Restarting(Step::Starting { tries }) => self.state.owed.is_none() || 0 < tries,
             Phase::Restarting(_) => self.state.owed.is_none(),

@@ -154,6 +154,7 @@ impl Form<'_> {
         since(&mut witness.healthy_since, self.settings.settle);
         since(&mut witness.known_since, self.settings.settle);
         witness.awake_since = self.past(witness.awake_since, longest);
+        witness.settles_until = witness.settles_until.map(|until| self.ahead(until));
         let window = self.settings.forced_stops.window;
         witness.forced.retain(|at| self.now.since(*at) < window);
         for at in &mut witness.forced {
@@ -186,6 +187,9 @@ impl Form<'_> {
         }
         state.awake_since = self.past(state.awake_since, self.settings.patience.starting);
         state.next = self.ahead(state.next);
+        if state.settles_until != Monotonic::default() {
+            state.settles_until = self.ahead(state.settles_until);
+        }
     }
 
     fn phase(&self, phase: &mut Phase) {

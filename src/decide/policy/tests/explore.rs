@@ -444,6 +444,7 @@ pub(super) fn gatehound() -> Place {
             H::Faults(vec![Fault::Refused]),
             H::Faults(vec![Fault::KilledBefore]),
             H::Faults(vec![Fault::KilledAfter]),
+            H::WrongSettings(6),
             H::Leave,
         ],
     }
@@ -488,6 +489,7 @@ pub(super) fn obstacles() -> Place {
             H::Debugged(false),
             H::Stranger(true),
             H::Stranger(false),
+            H::WrongSettings(6),
             H::Resumed,
         ],
     }

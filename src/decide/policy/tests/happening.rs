@@ -45,6 +45,8 @@ pub(super) enum Happening {
     Reset,
     /// Gatehound is killed, and that many writes of its state file before it are lost.
     Killed(usize),
+    /// Gatehound is killed, and the settings of its successor, which stays that many seconds at most, are wrong.
+    WrongSettings(u16),
     /// Somebody cancels the job that stops the gateway.
     StopCancelled,
     Leave,
@@ -92,6 +94,7 @@ impl Happening {
             H::Resumed => world.happens(Event::Resumed),
             H::Reset => world.happens(Event::Reset),
             H::Killed(lost) => world.succeed_from(lost),
+            H::WrongSettings(seconds) => world.succeed_with_wrong_settings(secs(seconds.into())),
             H::StopCancelled => world.cancel_stop(),
             H::Leave => world.happens(Event::Leave),
             H::TimePasses => world.passes(),

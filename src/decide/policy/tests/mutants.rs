@@ -13,7 +13,7 @@ use super::{
     world::{RestoredFn, StepFn},
 };
 use crate::decide::{
-    facts::{Config, Health, Look, Stall, UnitFacts},
+    facts::{Config, Health, Look, Monotonic, Stall, UnitFacts},
     settings::{Rollback, Settings},
     state::{Ladder, Phase, State},
 };
@@ -62,7 +62,7 @@ fn refusing(event: Event, change: impl FnOnce(&mut Look)) -> Event {
 type Mutant = (&'static str, StepFn, fn() -> Place, &'static str);
 
 /// Policies of which a single step is wrong.
-const ROUGH: [Mutant; 33] = [
+const ROUGH: [Mutant; 34] = [
     (
         "vouches while it doubts",
         |settings, state, event, now| {
@@ -291,6 +291,15 @@ const ROUGH: [Mutant; 33] = [
             (state, actions)
         },
         gatehound,
+        "rule 8",
+    ),
+    (
+        "leaves a start to nobody when its settings are wrong",
+        |settings, mut state, event, now| {
+            state.settles_until = Monotonic::default();
+            step(settings, state, event, now)
+        },
+        obstacles,
         "rule 8",
     ),
     (

@@ -887,6 +887,147 @@ fn rule_8_gatehound_does_not_stay_for_a_stop_or_a_start_that_is_refused() {
     assert!(world.state.owed.is_some(), "its successor owes the start");
 }
 
+/// A gateway that Gatehound is stopping, and that would be healthy again.
+fn stopped_by_gatehound() -> World {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Stop);
+    world
+}
+
+/// Whatever it stands at, a Gatehound whose settings are wrong starts the gateway and leaves.
+#[track_caller]
+fn settled_with_wrong_settings(world: World) -> World {
+    settled_once(world, |_| {})
+}
+
+#[track_caller]
+fn settled_once(mut world: World, obstacle_ends: impl FnOnce(&mut World)) -> World {
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(60));
+    obstacle_ends(&mut world);
+    world.run_for(secs(60));
+    assert!(world.left, "{:?}", world.state);
+    assert_eq!((world.active, world.run), (Active::Up, 2));
+    world
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_leave_a_stop_without_a_number_unanswered() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.stop_takes = secs(5);
+    world.run_until("backing-off");
+    let look = loop {
+        world.now = world.state.next;
+        let look = Event::Looked(Box::new(world.look()));
+        let (_, actions) = step(
+            &world.settings,
+            world.state.clone(),
+            look.clone(),
+            world.now,
+        );
+        if actions.contains(&Action::Stop) {
+            break look;
+        }
+        world.happens(look);
+    };
+    // Killed between the request and the write of its number, as `Fault::KilledAfter` does it.
+    let (state, _) = step(
+        &world.settings,
+        world.state.clone(),
+        look.clone(),
+        world.now,
+    );
+    world.faults = vec![Fault::KilledAfter];
+    world.happens(look);
+    assert_eq!(world.state.phase.name(), "doubting");
+    assert!(state.owed.is_some_and(|owed| owed.stop_job.is_none()));
+    settled_with_wrong_settings(world);
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_leave_a_start_that_was_tried_once_at_that() {
+    let mut world = stopped_by_gatehound();
+    world.unmet_condition = true;
+    world.run_until_does(&Action::Start);
+    world.run_for(secs(3));
+    let tried = |world: &World| matches!(world.restart_step(), Some(Step::Starting { tries: 1.. }));
+    assert!(tried(&world));
+    world.unmet_condition = false;
+    settled_with_wrong_settings(world);
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_end_a_hold_with_the_gateway_down() {
+    let mut world = stopped_by_gatehound();
+    world.stranger = true;
+    world.run_until("holding");
+    settled_once(world, |world| world.stranger = false);
+
+    let mut world = stopped_by_gatehound();
+    world.leftovers = 60;
+    world.run_until("holding");
+    settled_once(world, |world| world.leftovers = 0);
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_end_a_wait_with_the_gateway_down() {
+    let obstacles: [fn(&mut World, bool); 3] = [
+        |world, on| world.paused = on,
+        |world, on| world.updating = on,
+        |world, on| world.no_bus = on,
+    ];
+    for obstacle in obstacles {
+        // One that is over when the successor comes, and one that it sees end.
+        for seen in [false, true] {
+            let mut world = stopped_by_gatehound();
+            obstacle(&mut world, true);
+            world.run_until("standing-by");
+            obstacle(&mut world, seen);
+            settled_once(world, |world| obstacle(world, false));
+        }
+    }
+}
+
+#[test]
+fn rule_8_wrong_settings_start_nothing_that_a_human_stopped() {
+    let mut world = stopped_by_gatehound();
+    world.paused = true;
+    world.run_until("standing-by");
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(60));
+    assert!(!world.left, "the pause may end");
+    world.human_stops();
+    world.run_for(secs(60));
+    assert!(world.left);
+    assert_eq!(world.count(&Action::Start), 0);
+}
+
+#[test]
+fn a_gatehound_with_wrong_settings_stays_for_no_longer_than_it_may() {
+    let mut world = stopped_by_gatehound();
+    world.paused = true;
+    world.run_until("standing-by");
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(2399));
+    assert!(!world.left);
+    world.run_for(secs(60));
+    assert!(world.left);
+    assert!(world.state.owed.is_some(), "its successor owes the start");
+}
+
+#[test]
+fn a_gatehound_with_wrong_settings_leaves_when_told_to() {
+    let mut world = stopped_by_gatehound();
+    world.paused = true;
+    world.run_until("standing-by");
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(60));
+    world.happens(Event::Leave);
+    assert!(world.left);
+}
+
 // Rule 9: the ladder goes back to its first rung only after the gateway stayed healthy for `settle`.
 
 #[track_caller]

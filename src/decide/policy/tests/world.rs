@@ -98,6 +98,8 @@ pub(super) struct Witness {
     pub(super) rollbacks: u32,
     /// A start was tried since Gatehound was told to stop.
     pub(super) start_tried: bool,
+    /// How long a Gatehound whose settings are wrong has to stay for a start that is owed.
+    pub(super) settles_until: Option<Monotonic>,
 }
 
 #[derive(Clone)]
@@ -524,6 +526,7 @@ impl World {
         self.state = found.map_or_else(State::default, |state| (self.restored)(state, self.now));
         self.state.next = self.now;
         self.left = false;
+        self.witness.settles_until = None;
         self.foreign_job = false;
         self.adopt();
         self.watchdog = WATCHDOG;
@@ -531,6 +534,19 @@ impl World {
         if 0 < lost {
             self.witness.forget(&self.state, self.run);
         }
+    }
+
+    /// Gatehound dies, and its successor's settings are wrong: it stays for nothing but a start that is owed.
+    pub(super) fn succeed_with_wrong_settings(&mut self, limit: Duration) {
+        self.succeed();
+        self.left = self.state.owed.is_none();
+        if self.left {
+            self.deadline = None;
+            return;
+        }
+        self.state.settle(self.now + limit);
+        self.witness.settles_until = Some(self.now + limit);
+        self.witness.start_tried = false;
     }
 
     /// What `OwnJobs::adopt` does with the number of the stop, or without one.
@@ -695,6 +711,9 @@ impl World {
 
     /// Takes one step, checks it, and carries out its actions.
     pub(super) fn happens(&mut self, event: Event) {
+        if event == Event::Leave {
+            self.witness.settles_until = None;
+        }
         let before = self.state.clone();
         let at_once = matches!(event, Event::Looked(_)) && self.state.next == self.now;
         let (state, actions) = (self.step)(
@@ -1205,6 +1224,11 @@ impl World {
         assert!(
             !owes || self.witness.start_tried,
             "rule 8: left the gateway down"
+        );
+        let nobody_comes = self.witness.settles_until.is_some_and(|it| self.now < it);
+        assert!(
+            !nobody_comes || !self.wanted() || self.runs_or_starts(),
+            "rule 8: left the gateway down for good"
         );
     }
 
