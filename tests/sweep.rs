@@ -13,7 +13,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::{
         fd::OwnedFd,
         unix::process::{CommandExt as _, ExitStatusExt as _},
@@ -21,6 +21,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -56,6 +57,7 @@ fn territory(port: u16) -> Territory<'static> {
         cgroups: None,
         unit: "gatehound-sweep-test.service",
         port,
+        addresses: &[],
         control_group: "",
         incarnation: None,
         uid: geteuid().as_raw(),
@@ -441,6 +443,46 @@ fn another_users_holder_is_named_and_survives() {
 }
 
 #[test]
+fn another_users_holder_is_in_the_way_only_at_an_address_that_the_gateway_needs() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let holder = Cat::holding(listener);
+    let named = |needed: &[&str], uid: u32| {
+        let addresses: Vec<IpAddr> = needed.iter().map(|it| it.parse().unwrap()).collect();
+        let territory = Territory {
+            addresses: &addresses,
+            uid,
+            ..territory(port)
+        };
+        let found = survey(&territory).unwrap();
+        (found.ours.len(), found.foreign.len())
+    };
+    let uid = geteuid().as_raw();
+    TcpListener::bind(("127.0.0.1", port)).unwrap();
+    assert_eq!(named(&["127.0.0.1", "::1"], uid + 1), (0, 0));
+    for needed in [&["127.0.0.1", "127.0.0.2"][..], &["0.0.0.0"], &["::"], &[]] {
+        assert_eq!(named(needed, uid + 1), (0, 1), "{needed:?}");
+    }
+    // Who may be signalled is swept wherever it listens.
+    assert_eq!(named(&["127.0.0.1"], uid), (1, 0));
+    holder.survived();
+}
+
+#[test]
+fn an_unseen_holder_at_an_address_that_the_gateway_does_not_need_is_not_in_the_way() {
+    let proc = unseen_holder();
+    for (needed, expected) in [([127, 0, 0, 2], 0), ([127, 0, 0, 1], 1)] {
+        let territory = Territory {
+            proc: proc.path(),
+            addresses: &[IpAddr::from(needed)],
+            ..territory(18789)
+        };
+        assert_eq!(survey(&territory).unwrap().foreign.len(), expected);
+    }
+}
+
+#[test]
 fn the_processes_of_gatehounds_own_unit_survive() {
     let _alone = alone();
     let (listener, address) = listener();
@@ -526,14 +568,26 @@ fn show(proc: &tempfile::TempDir, cat: &Cat, cgroup: &str) {
     .unwrap();
 }
 
+/// The kernel's table with one socket, which another user opened and so many connections wait for.
+fn table(waiting: u8) -> String {
+    format!(
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+        0: 0100007F:4965 00000000:0000 0A 00000000:{waiting:08X} 00:00000000 00000000 4000000        0 4711 1 0 100 0 0 10 0\n"
+    )
+}
+
+/// A procfs with a socket on port 18789 of 127.0.0.1, and no process.
+fn unseen_holder() -> tempfile::TempDir {
+    let proc = tempfile::tempdir().unwrap();
+    fs::create_dir(proc.path().join("net")).unwrap();
+    fs::write(proc.path().join("net/tcp"), table(0)).unwrap();
+    proc
+}
+
 #[test]
 fn a_holder_that_cannot_be_seen_is_named_by_its_socket() {
     let _alone = alone();
-    let proc = tempfile::tempdir().unwrap();
-    fs::create_dir(proc.path().join("net")).unwrap();
-    let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-        0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000 4000000        0 4711 1 0 100 0 0 10 0\n";
-    fs::write(proc.path().join("net/tcp"), table).unwrap();
+    let proc = unseen_holder();
     let territory = Territory {
         proc: proc.path(),
         ..territory(18789)
@@ -545,6 +599,31 @@ fn a_holder_that_cannot_be_seen_is_named_by_its_socket() {
         found.foreign[0].to_string(),
         "an unseen process of uid 4000000"
     );
+}
+
+#[test]
+fn a_holder_that_cannot_be_seen_is_named_while_connections_to_it_come_and_go() {
+    let _alone = alone();
+    let proc = tempfile::tempdir().unwrap();
+    let net = proc.path().join("net");
+    fs::create_dir(&net).unwrap();
+    let fifos = ["tcp", "tcp6"].map(|name| net.join(name));
+    let made = Command::new("mkfifo").args(&fifos).status().unwrap();
+    assert!(made.success());
+    let territory = Territory {
+        proc: proc.path(),
+        ..territory(18789)
+    };
+    let [tcp, tcp6] = fifos;
+    // Each write waits for its reader, and the second table follows the end of the first.
+    let kernel = thread::spawn(move || {
+        for waiting in [0, 3] {
+            fs::write(&tcp, table(waiting)).unwrap();
+            fs::write(&tcp6, "  sl  local_address\n").unwrap();
+        }
+    });
+    assert_eq!(survey(&territory).unwrap().foreign.len(), 1);
+    kernel.join().unwrap();
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     time::{Duration, Instant},
@@ -37,6 +38,8 @@ pub struct Territory<'a> {
     pub unit: &'a str,
     /// The gateway's port.
     pub port: u16,
+    /// The addresses at which the gateway needs it; with none, all of them.
+    pub addresses: &'a [IpAddr],
     /// The unit's cgroup as it was while the unit ran: systemd forgets it when the unit has stopped.
     ///
     /// A path that does not end in the unit's name is ignored, for whatever else it is, it is not the unit's.
@@ -65,7 +68,7 @@ pub enum Claim {
 pub struct Survey {
     /// Processes to be swept, each once, with the first claim that holds.
     pub ours: Vec<(Process, Claim)>,
-    /// Who holds the port and may not be signalled.
+    /// Who holds the port, at an address that the gateway needs, and may not be signalled.
     pub foreign: Vec<Holder>,
 }
 
@@ -108,10 +111,14 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
     let listeners = listeners::listening(proc, port)?;
     // No place to look first: after a fork, the owners outside the unit are wanted too.
     let owners = listeners::owners(proc, &listeners, &[]);
-    for (_, process) in &owners {
+    let is_needed = |inode| {
+        let mut listeners = listeners.iter();
+        listeners.any(|listener| listener.inode == inode && territory.needs(listener))
+    };
+    for (inode, process) in &owners {
         if territory.may_signal(process) {
             survey.claim(process.clone(), Claim::HoldsPort);
-        } else {
+        } else if is_needed(*inode) {
             survey.name(Holder::seen(process.clone()));
         }
     }
@@ -119,7 +126,7 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
     if !listeners.iter().all(|listener| is_owned(listener.inode)) {
         // Again, because a holder that ended between the two looks has no owner either.
         for listener in listeners::listening(proc, port)? {
-            if listeners.contains(&listener) && !is_owned(listener.inode) {
+            if is_needed(listener.inode) && !is_owned(listener.inode) {
                 survey.name(Holder::unseen(proc, territory.cgroups, port, &listener));
             }
         }
@@ -177,6 +184,13 @@ impl Territory<'_> {
             && process.pid != std::process::id()
             && !processes::is_within(&process.cgroup, self.own_cgroup)
             && !is_manager(process)
+    }
+
+    /// Whether the gateway cannot start while somebody listens there.
+    fn needs(&self, listener: &Listener) -> bool {
+        let mut addresses = self.addresses.iter();
+        self.addresses.is_empty()
+            || addresses.any(|address| listeners::conflict(*address, listener.address))
     }
 
     /// The unit's cgroup, or nothing if it cannot be the unit's.
@@ -383,6 +397,7 @@ mod tests {
             cgroups: None,
             unit: UNIT,
             port: 0,
+            addresses: &[],
             control_group: "",
             incarnation: None,
             uid: nix::unistd::geteuid().as_raw(),

@@ -48,7 +48,7 @@ pub(super) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow
     let proc = PathBuf::from("/proc");
     let unit = unit.to_owned();
     let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
-    Ok(senses.look(settings, true))
+    Ok(senses.look(settings, true, &Line::default()))
 }
 
 fn verdict(health: &Health) -> (&'static str, String) {

@@ -127,6 +127,7 @@ fn sweep(
         cgroups: cgroups.as_deref(),
         unit,
         port: found.port,
+        addresses: &[],
         control_group: &facts.control_group,
         incarnation: facts.invocation_id.as_ref(),
         uid: nix::unistd::geteuid().as_raw(),

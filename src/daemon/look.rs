@@ -3,7 +3,7 @@
 //! Owns the order in which things are looked at; judges nothing and changes nothing.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     slice, thread,
     time::{Duration, SystemTime},
@@ -88,6 +88,8 @@ pub struct Seen {
     pub found: Found,
     /// Where the probes went, if anything listened.
     pub address: Option<IpAddr>,
+    /// The addresses at which the gateway needs its port.
+    pub needs: Vec<IpAddr>,
 }
 
 impl Seen {
@@ -102,6 +104,7 @@ impl Seen {
 /// What the probes found.
 struct Probed {
     health: Health,
+    listens: Line,
     stranger: Option<Line>,
     /// The process whose stall was judged.
     owner: u32,
@@ -161,7 +164,8 @@ impl Senses {
     ///
     /// A hung gateway takes seconds not to answer, time enough for a human to stop it or to pause Gatehound;
     /// so intent is looked at last.
-    pub fn look(&mut self, settings: &Settings, probe: bool) -> Seen {
+    /// `known` is where the gateway was last seen to listen.
+    pub fn look(&mut self, settings: &Settings, probe: bool, known: &Line) -> Seen {
         let began = self.clock.now();
         // What is decided on a gateway that fails rests on a second, whole answer below.
         let mut unit = if self.healthy {
@@ -170,10 +174,11 @@ impl Senses {
             self.ask_unit()
         };
         let found = self.finder.find(settings, &self.unit, unit.as_ref().ok());
+        let needs = needs(known, &found);
         let probed = match (probe, &unit) {
             // Another gateway may listen on the default port, to be judged and swept in place of this one.
             (true, Err(why)) if self.finder.guesses(settings) => Probed::cannot_tell(why.clone()),
-            (true, unit) => self.probe(settings, &found, unit.as_ref().ok()),
+            (true, unit) => self.probe(settings, &found, &needs, unit.as_ref().ok()),
             (false, _) => Probed::not_made(),
         };
         let mut health = probed.health;
@@ -214,6 +219,7 @@ impl Senses {
             config,
             // One that answers is vouched for, whoever looks on.
             debugged: probed_at_all && !healthy && processes::is_traced(&self.proc, probed.owner),
+            listens: probed.listens,
             stranger: probed.stranger,
             progress,
             health,
@@ -223,6 +229,7 @@ impl Senses {
             warnings,
             found,
             address: probed.address,
+            needs,
         }
     }
 
@@ -363,13 +370,24 @@ impl Senses {
         evidence::collect(&places, &subject, EVIDENCE_LIMIT)
     }
 
-    fn probe(&mut self, settings: &Settings, found: &Found, unit: Option<&UnitFacts>) -> Probed {
+    fn probe(
+        &mut self,
+        settings: &Settings,
+        found: &Found,
+        needs: &[IpAddr],
+        unit: Option<&UnitFacts>,
+    ) -> Probed {
         let port = found.port;
         let main_pid = unit.map_or(0, |unit| unit.main_pid);
         let listening = match listeners::listening(&self.proc, port) {
             Ok(listening) => listening,
             Err(why) => return Probed::cannot_tell(why),
         };
+        // Other users' listeners are never the gateway, so none of them is asked in its place.
+        let (listening, others): (Vec<Listener>, Vec<Listener>) = listening
+            .into_iter()
+            .partition(|listener| listener.uid == self.uid);
+        let listens = addresses(&listening);
         let owner = self.owner(&listening, main_pid);
         let before = processes::activity(&self.proc, owner);
         let group = unit.map_or("", |unit| unit.control_group.as_str());
@@ -377,7 +395,11 @@ impl Senses {
             let root = self.cgroups.as_deref();
             root.is_some_and(|root| cgroup::frozen(root, group))
         };
-        let stranger = self.stranger(port, &listening);
+        let in_the_way = others.iter().find(|other| {
+            let mut needs = needs.iter();
+            listening.is_empty() && needs.any(|it| listeners::conflict(*it, other.address))
+        });
+        let stranger = in_the_way.map(|listener| self.stranger(port, listener));
         let address = found
             .address
             .or_else(|| listeners::address_to_probe(&listening));
@@ -390,6 +412,7 @@ impl Senses {
             });
             return Probed {
                 health,
+                listens,
                 stranger,
                 owner,
                 address: None,
@@ -409,6 +432,7 @@ impl Senses {
             });
             return Probed {
                 health,
+                listens,
                 stranger,
                 owner,
                 address: None,
@@ -427,6 +451,7 @@ impl Senses {
         self.client = Some(client);
         Probed {
             health,
+            listens,
             stranger,
             owner,
             address: Some(address),
@@ -451,18 +476,14 @@ impl Senses {
         owner
     }
 
-    /// Another user's process that holds the port, where nobody of this user listens as well.
-    fn stranger(&self, port: u16, listening: &[Listener]) -> Option<Line> {
-        if listening.iter().any(|listener| listener.uid == self.uid) {
-            return None;
-        }
-        let listener = listening.first()?;
+    /// Another user's process that holds the port, in words.
+    fn stranger(&self, port: u16, listener: &Listener) -> Line {
         let owner = listeners::owners(&self.proc, slice::from_ref(listener), &[]).pop();
         let holder = owner.map_or_else(
             || Holder::unseen(&self.proc, self.cgroups.as_deref(), port, listener),
             |(_, process)| Holder::seen(process),
         );
-        Some(Line::new(&holder.to_string()))
+        Line::new(&holder.to_string())
     }
 
     fn ask(
@@ -525,6 +546,7 @@ impl Probed {
     fn not_made() -> Self {
         Self {
             health: Health::NotProbed,
+            listens: Line::default(),
             stranger: None,
             owner: 0,
             address: None,
@@ -537,4 +559,24 @@ impl Probed {
             ..Self::not_made()
         }
     }
+}
+
+/// The addresses at which the gateway needs its port: where it listened last, else where it is to be probed,
+/// which is loopback unless a setting says otherwise.
+///
+/// Too few cost a start that fails, which the next look sees; too many could keep the gateway down for good.
+fn needs(known: &Line, found: &Found) -> Vec<IpAddr> {
+    let known = known.as_str().split(' ').map(str::parse);
+    let mut needs: Vec<IpAddr> = known.flatten().collect();
+    if needs.is_empty() {
+        needs.push(found.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+    needs
+}
+
+/// Where these sockets listen, in an order that stays.
+fn addresses(listening: &[Listener]) -> Line {
+    let mut addresses: Vec<String> = listening.iter().map(|it| it.address.to_string()).collect();
+    addresses.sort_unstable();
+    Line::new(&addresses.join(" "))
 }

@@ -10,6 +10,7 @@ mod metrics;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     time::Duration,
@@ -291,6 +292,8 @@ struct Daemon {
     own: Own,
     /// The port that was probed last.
     port: u16,
+    /// The addresses at which the gateway needs it.
+    addresses: Vec<IpAddr>,
     /// Where the gateway answered last.
     target: Option<Target>,
     /// What was taken down for a restart that may follow.
@@ -366,6 +369,7 @@ impl Daemon {
             journal: Journal::open(),
             own,
             port: gateway::DEFAULT_PORT,
+            addresses: Vec::new(),
             target: None,
             evidence: None,
             alerts,
@@ -490,6 +494,7 @@ impl Daemon {
                 let seen = self.look();
                 self.port = seen.found.port;
                 self.target = seen.target();
+                self.addresses.clone_from(&seen.needs);
                 self.proof = proof(&seen);
                 self.place = seen.found.place();
                 let health = seen.look.health.clone();
@@ -620,7 +625,9 @@ impl Daemon {
         if let Some(stall) = self.state.wants_evidence(&self.settings, now) {
             self.evidence = Some(self.senses.evidence(&self.settings, stall));
         }
-        let mut seen = self.senses.look(&self.settings, self.state.wants_probes());
+        let probe = self.state.wants_probes();
+        let known = &self.state.addresses;
+        let mut seen = self.senses.look(&self.settings, probe, known);
         if self.state.owed.is_some() {
             seen.look.foreign_job = self
                 .senses
@@ -808,6 +815,7 @@ impl Daemon {
             cgroups: self.senses.cgroups.as_deref(),
             unit: &self.senses.unit,
             port: self.port,
+            addresses: &self.addresses,
             control_group: &owed.control_group,
             incarnation: owed.incarnation.as_ref(),
             uid: self.senses.uid,

@@ -243,7 +243,9 @@ pub struct Look {
     pub config: Option<Config>,
     /// A tracer is attached to the gateway's process: a human is at work.
     pub debugged: bool,
-    /// A process of another user that listens on the gateway's port.
+    /// The addresses at which this user listens on the gateway's port, with a space between.
+    pub listens: Line,
+    /// A process of another user that listens on the gateway's port, at an address that the gateway needs.
     pub stranger: Option<Line>,
     /// Whether the unit's processes used CPU since the last look, as far as that is known.
     pub progress: Option<bool>,

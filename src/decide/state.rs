@@ -27,6 +27,9 @@ pub struct State {
     pub forced: Vec<Monotonic>,
     /// Set from before Gatehound stops the gateway until it runs again: a start is owed.
     pub owed: Option<Owed>,
+    /// Where the gateway was last seen to listen, as in a look: whoever has its port at another address is not in its way.
+    #[serde(default)]
+    pub addresses: Line,
     /// The last configuration that was rolled back, or is being: rule 7.
     #[serde(default)]
     pub rollback: Option<Rollback>,
@@ -694,6 +697,18 @@ mod tests {
         let json = serde_json::to_string(&State::default()).unwrap();
         assert_eq!(
             serde_json::from_str::<State>(&json).unwrap(),
+            State::default()
+        );
+    }
+
+    #[test]
+    fn the_state_file_of_an_older_gatehound_reads_back() {
+        let mut json = serde_json::to_value(State::default()).unwrap();
+        for key in ["addresses", "settles_until"] {
+            json.as_object_mut().unwrap().remove(key).unwrap();
+        }
+        assert_eq!(
+            serde_json::from_value::<State>(json).unwrap(),
             State::default()
         );
     }

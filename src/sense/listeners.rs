@@ -222,6 +222,15 @@ pub fn address_to_probe(listeners: &[Listener]) -> Option<IpAddr> {
     listeners.first().map(|listener| listener.address)
 }
 
+/// Whether nobody can listen at one of these addresses while somebody else listens at the other.
+///
+/// `::` may take IPv4 as well, or not; nobody can see which, so it is taken to.
+pub fn conflict(one: IpAddr, other: IpAddr) -> bool {
+    let takes =
+        |all: IpAddr, other: IpAddr| all.is_unspecified() && (all.is_ipv6() || other.is_ipv4());
+    one == other || takes(one, other) || takes(other, one)
+}
+
 fn unreadable(path: &Path, error: impl Display) -> Line {
     Line::new(&format!("cannot read {}: {error}", path.display()))
 }
@@ -233,6 +242,30 @@ mod tests {
         net::{TcpListener, TcpStream},
         os::unix::fs::MetadataExt as _,
     };
+
+    #[test]
+    fn addresses_conflict_where_the_kernel_would_say_so() {
+        let listen = |address: &str| TcpListener::bind(address);
+        for (one, other) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1", "127.0.0.2"),
+            ("0.0.0.0", "127.0.0.2"),
+            ("127.0.0.1", "0.0.0.0"),
+            ("0.0.0.0", "[::1]"),
+            ("[::1]", "127.0.0.1"),
+            ("[::]", "[::1]"),
+            ("[::]", "127.0.0.1"),
+            ("[::]", "0.0.0.0"),
+            ("[::1]", "[::]"),
+        ] {
+            let first = listen(&format!("{one}:0")).unwrap();
+            let port = first.local_addr().unwrap().port();
+            let second = listen(&format!("{other}:{port}"));
+            let ip = |text: &str| text.trim_matches(['[', ']']).parse().unwrap();
+            let taken = conflict(ip(one), ip(other));
+            assert_eq!(second.is_err(), taken, "{one} and {other}");
+        }
+    }
 
     const WEB: &str = "/system.slice/web.service";
 

@@ -328,22 +328,20 @@ fn hidden_processes() {
     let port = trial.rig.port.to_string();
     let executable = place::executable().expect("this executable");
     let executable = executable.to_str().expect("a path in UTF-8");
+    let mark = trial.rig.journal.mark();
+    trial.rig.mode("port-gone");
     let holder = StrangersProgram::start(
         &format!("gatehound-e2e-{}", trial.rig.profile),
         &[
             executable,
             "stand-in-gateway",
             "gateway",
-            "--bind",
-            "127.0.0.2",
             "--mode",
             "ok-false",
             "--port",
             &port,
         ],
     );
-    let mark = trial.rig.journal.mark();
-    trial.rig.mode("ok-false");
     let holding = trial
         .rig
         .journal
@@ -351,7 +349,11 @@ fn hidden_processes() {
     let named = format!("of user {}", privileged::stranger());
     assert!(holding.message().contains(&named), "{holding}");
     drop(holder);
-    trial.recovered_after(mark);
+    // While it holds the watchdog bites, and a successor may have gone on.
+    trial
+        .rig
+        .journal
+        .wait_for_after(mark, "the recovery", PATIENCE * 2, event("recovered"));
 }
 
 /// An empty file system over a folder, removed again when this is dropped.

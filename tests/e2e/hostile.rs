@@ -1,6 +1,7 @@
 //! Trials of rough hands and bad luck: what else happens to the machine while Gatehound watches or recovers a gateway.
 
 use std::fs;
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -64,6 +65,10 @@ pub fn trials() -> Vec<Trial> {
         (
             "another_user_on_the_port_is_named_and_waited_for",
             stranger_on_port,
+        ),
+        (
+            "another_user_on_another_address_of_the_port_keeps_no_gateway_down",
+            stranger_beside,
         ),
         ("a_reset_while_holding_tries_again", reset_while_holding),
         (
@@ -277,6 +282,29 @@ fn stop_that_times_out() {
     assert_never(&rig, "starting");
 }
 
+/// Another user's program on the gateway's port at this address, and what it is named in a message.
+fn stranger_at(rig: &Rig, address: &str) -> (StrangersProgram, String) {
+    let executable = place::executable().expect("this executable");
+    let executable = executable.to_str().expect("a path in UTF-8");
+    let port = rig.port.to_string();
+    let arguments = "stand-in-gateway gateway --mode ok-false --bind";
+    let command: Vec<&str> = [executable]
+        .into_iter()
+        .chain(arguments.split(' '))
+        .chain([address, "--port", port.as_str()])
+        .collect();
+    let unit = format!("gatehound-e2e-{}.service", rig.profile);
+    let holder = StrangersProgram::start(&unit, &command);
+    wait_until("the stranger to listen", PATIENCE, || {
+        TcpStream::connect((address, rig.port)).is_ok()
+    });
+    let shown = privileged::as_root(&["systemctl", "show", "--value", "--property=MainPID", &unit]);
+    let pid = shown.stdout.trim();
+    let user = privileged::stranger();
+    let named = format!("pid {pid} of user {user} in unit {unit} ({executable} ");
+    (holder, named)
+}
+
 fn stranger_on_port() {
     let rig = vouching_with(
         &[("REARM", "4s")],
@@ -285,22 +313,8 @@ fn stranger_on_port() {
             ..Setup::default()
         },
     );
-    let executable = place::executable().expect("this executable");
-    let executable = executable.to_str().expect("a path in UTF-8");
-    let port = rig.port.to_string();
-    let arguments = "stand-in-gateway gateway --bind 127.0.0.2 --mode ok-false --port";
-    let command: Vec<&str> = [executable]
-        .into_iter()
-        .chain(arguments.split(' '))
-        .chain([port.as_str()])
-        .collect();
-    let unit = format!("gatehound-e2e-{}.service", rig.profile);
-    let holder = StrangersProgram::start(&unit, &command);
-    let shown = privileged::as_root(&["systemctl", "show", "--value", "--property=MainPID", &unit]);
-    let pid = shown.stdout.trim();
-    let user = privileged::stranger();
-    let named = format!("pid {pid} of user {user} in unit {unit} ({executable} ");
-    rig.mode("ok-false");
+    rig.mode("port-gone");
+    let (holder, named) = stranger_at(&rig, "127.0.0.1");
     let holding = rig.journal.wait_for("the hold", PATIENCE, event("holding"));
     assert!(holding.message().contains(&named), "{holding}");
     rig.wait_for_status(&format!("holding: the port is held by {named}"), PATIENCE);
@@ -313,6 +327,22 @@ fn stranger_on_port() {
     assert_never(&rig, "starting");
     drop(holder);
     wait_until_recovered(&rig, PATIENCE, "by-restart");
+}
+
+fn stranger_beside() {
+    // Hung, and up without its port.
+    for mode in ["ok-false", "port-gone"] {
+        let setup = Setup {
+            notify_proxy: true,
+            ..Setup::default()
+        };
+        let rig = vouching_with(&[("REARM", "\"never\"")], setup);
+        let _holder = stranger_at(&rig, "127.0.0.2");
+        wait_for_rounds(&rig, 2);
+        rig.mode(mode);
+        wait_until_recovered(&rig, PATIENCE, "by-restart");
+        assert_never(&rig, "holding");
+    }
 }
 
 fn reset_while_holding() {

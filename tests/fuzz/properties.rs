@@ -765,6 +765,7 @@ impl Run {
             config: None,
             last_words: None,
             debugged: false,
+            listens: Line::default(),
             stranger: None,
             progress: Some(false),
             health,

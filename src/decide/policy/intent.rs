@@ -4,7 +4,7 @@
 //! and only then what the probes say, which `patience` judges.
 
 use super::{
-    Machine,
+    Machine, is_up,
     rollback::{is_port_free, refusal},
 };
 use crate::{
@@ -26,6 +26,10 @@ impl Machine<'_> {
         }
         if let Some(owed) = &mut self.state.owed {
             owed.foreign_job |= look.foreign_job;
+        }
+        // Kept while it is down, when nobody can see them.
+        if is_up(look) && !look.listens.as_str().is_empty() {
+            self.state.addresses.clone_from(&look.listens);
         }
         let standing = match &look.unit {
             Ok(unit) => self.standing(unit),

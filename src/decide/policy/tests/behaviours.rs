@@ -525,6 +525,23 @@ fn a_stranger_found_by_the_sweep_holds_until_it_is_gone_and_then_the_start_follo
     assert_eq!(world.count(&Action::Start), 1);
 }
 
+#[test]
+fn where_the_gateway_listened_is_known_while_it_is_down() {
+    let mut world = broken(Stall::Blocked);
+    let sees = |world: &mut World, addresses: &str| {
+        let mut look = world.look();
+        look.listens = addresses.into();
+        world.happens(Event::Looked(Box::new(look)));
+    };
+    sees(&mut world, "127.0.0.1 192.0.2.1");
+    world.run_until_does(&Action::Stop);
+    // Somebody of the same user takes the port meanwhile.
+    assert_ne!(world.active, Active::Up);
+    sees(&mut world, "127.0.0.9");
+    world.succeed();
+    assert_eq!(world.state.addresses.as_str(), "127.0.0.1 192.0.2.1");
+}
+
 // Holding.
 
 #[test]

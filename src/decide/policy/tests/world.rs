@@ -613,6 +613,7 @@ impl World {
                 was_rejected: self.rejected.contains(&self.content),
             }),
             last_words: None,
+            listens: Line::default(),
             stranger: self.stranger.then(|| "pid 9 (sshd) of user 1001".into()),
             progress: self.progress,
             health,
