@@ -1041,6 +1041,24 @@ fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
         "{said}"
     );
     assert!(said.contains(" install --replace-cron\n"), "{said}");
+
+    let script = "#!/bin/sh\nsystemctl --user restart openclaw-gateway\n";
+    fs::write(home.0.path().join("keepalive.sh"), script).unwrap();
+    for line in [
+        "* * * * * flock -n /tmp/l ~/keepalive.sh",
+        "* * * * * cd ~ && ./keepalive.sh",
+        "* * * * * systemctl --user is-active openclaw-gateway || systemctl --user restart openclaw-gateway",
+    ] {
+        fs::write(bin.join("crontab"), format!("#!/bin/sh\necho '{line}'\n")).unwrap();
+        let output = asked(&home, &bin, &["doctor"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let told = format!("a cron job may be another watchdog of the gateway: {line}");
+        assert!(said.contains(&told), "{said}");
+        assert!(
+            said.contains("if it is one, remove the line: crontab -e\n"),
+            "{said}"
+        );
+    }
 }
 
 /// A home with an openclaw.json and one generation of it that was proven good.

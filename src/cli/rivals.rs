@@ -59,7 +59,7 @@ impl Rivals {
         Self {
             jobs: crontab.as_ref().map(Crontab::jobs).unwrap_or_default(),
             crontab,
-            of_system: crontab::of_system(Path::new(crontab::ETC)),
+            of_system: crontab::of_system(Path::new(crontab::ETC), Some(home)),
             units: units.unwrap_or_default(),
         }
     }

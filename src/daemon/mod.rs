@@ -423,7 +423,7 @@ impl Daemon {
     ///
     /// The user's own crontab is not: crontab(1) needs its set-group-ID bit, which the sandbox takes away.
     fn warn_of_rivals(&mut self) {
-        let jobs = crontab::of_system(Path::new(crontab::ETC));
+        let jobs = crontab::of_system(Path::new(crontab::ETC), None);
         let jobs = jobs
             .iter()
             .map(|(path, line)| format!("{}: {line}", path.display()));

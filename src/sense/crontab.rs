@@ -24,6 +24,12 @@ const MAX: usize = 256 * 1024;
 /// A script of more is not the old watchdog, which has a hundred lines.
 const MAX_SCRIPT: u64 = 64 * 1024;
 
+/// Words of a line beyond these are not looked up.
+const MAX_WORDS: usize = 64;
+
+/// What a watchdog does to a gateway, in the words of shells.
+const DEEDS: [&str; 5] = ["restart", "start", "kill", "pkill", "killall"];
+
 /// What is left out of a command when it is asked which program it runs.
 const SHELLS: [&str; 8] = [
     "sh",
@@ -58,7 +64,8 @@ const REDIRECTIONS: [&str; 9] = ["&>>", "&>", "2>>", "2>", "1>>", "1>", ">>", ">
 pub enum Job {
     /// It starts a watchdog of the gateway and does nothing else.
     Watchdog,
-    /// It speaks of a watchdog of the gateway, and may do other things as well, or none of them.
+    /// It speaks of a watchdog of the gateway or of what one does, or a script that it names does;
+    /// it may do other things as well, or none of them.
     Perhaps,
     /// It speaks of the gateway.
     Other,
@@ -125,7 +132,34 @@ impl Crontab {
         if command.is_some_and(|command| self.only_starts_watchdog(command)) {
             return Some(Job::Watchdog);
         }
-        about(line)
+        let by_words = about(line);
+        if by_words != Some(Job::Perhaps) && self.names_watchdog(line) {
+            return Some(Job::Perhaps);
+        }
+        by_words
+    }
+
+    /// Whether any word of a line is the path of a script that does what a watchdog of the gateway does.
+    fn names_watchdog(&self, line: &[u8]) -> bool {
+        if is_comment(line) {
+            return false;
+        }
+        let text = String::from_utf8_lossy(line);
+        let apart = |c: char| c.is_whitespace() || "\"'`;&|()<>=,".contains(c);
+        let words = text.split(apart).filter(|word| !word.is_empty());
+        let mut words = words.take(MAX_WORDS);
+        let mut folder = self.home.clone();
+        while let Some(word) = words.next() {
+            if word == "cd" {
+                folder = self.expand(&folder, words.next().unwrap_or("~"));
+            } else if [&folder, &self.home]
+                .iter()
+                .any(|from| does_as_a_watchdog(&self.expand(from, word)))
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether a command is made of waiting and of starting a watchdog of the gateway.
@@ -146,25 +180,27 @@ impl Crontab {
         let Some(program) = words.next() else {
             return false;
         };
-        let path = self.expand(program);
+        let path = self.expand(&self.home, program);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         names(name.as_bytes(), b"watchdog")
             && (names(program.as_bytes(), b"openclaw") || is_for_gateway(&path))
     }
 
-    /// A path as the shell of a cron job understands it: it runs in the home folder.
-    fn expand(&self, program: &str) -> PathBuf {
-        let below = ["~/", "$HOME/", "${HOME}/"]
-            .iter()
-            .find_map(|home| program.strip_prefix(home));
-        self.home.join(below.unwrap_or(program))
+    /// A path as the shell of a cron job understands it in this folder.
+    fn expand(&self, folder: &Path, word: &str) -> PathBuf {
+        let below = ["~", "$HOME", "${HOME}"].iter().find_map(|home| {
+            let below = word.strip_prefix(home)?;
+            below.is_empty().then_some("").or(below.strip_prefix('/'))
+        });
+        below.map_or_else(|| folder.join(word), |below| self.home.join(below))
     }
 }
 
 /// The lines of the system's crontabs that speak of a watchdog of the gateway, with the file each is in.
 ///
+/// With a home folder, the scripts that they name are read as well, for which the disk may take its time.
 /// A file that this user may not read is passed over.
-pub fn of_system(etc: &Path) -> Vec<(PathBuf, Line)> {
+pub fn of_system(etc: &Path, home: Option<&Path>) -> Vec<(PathBuf, Line)> {
     let folder = fs::read_dir(etc.join("cron.d"));
     let mut paths: Vec<PathBuf> = folder
         .into_iter()
@@ -179,8 +215,12 @@ pub fn of_system(etc: &Path) -> Vec<(PathBuf, Line)> {
         let Ok(Some(contents)) = read_limited(&path, max, Links::Follow) else {
             continue;
         };
+        let scripts = home.map(|home| Crontab::new(Vec::new(), home));
         let lines = contents.bytes.split(|byte| *byte == b'\n');
-        let rivals = lines.filter(|line| about(line) == Some(Job::Perhaps));
+        let rivals = lines.filter(|line| {
+            let in_script = scripts.as_ref().is_some_and(|it| it.names_watchdog(line));
+            in_script || about(line) == Some(Job::Perhaps)
+        });
         found.extend(rivals.map(|line| (path.clone(), Line::lossy(line))));
     }
     found
@@ -188,13 +228,33 @@ pub fn of_system(etc: &Path) -> Vec<(PathBuf, Line)> {
 
 /// What a line has to do with the gateway by its words alone.
 fn about(line: &[u8]) -> Option<Job> {
-    let is_comment = line.trim_ascii_start().starts_with(b"#");
-    match (names(line, b"openclaw"), names(line, b"watchdog")) {
-        _ if is_comment => None,
+    match (names(line, b"openclaw"), says_deed(line)) {
+        _ if is_comment(line) => None,
         (false, _) => None,
         (true, true) => Some(Job::Perhaps),
         (true, false) => Some(Job::Other),
     }
+}
+
+fn is_comment(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"#")
+}
+
+/// Whether a text speaks of a watchdog or of what one does.
+fn says_deed(text: &[u8]) -> bool {
+    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric());
+    let is_deed = |word: &[u8]| DEEDS.iter().any(|deed| word == deed.as_bytes());
+    names(text, b"watchdog") || words.any(is_deed)
+}
+
+/// Whether a file is a script that speaks of the gateway, and of a watchdog or what one does.
+fn does_as_a_watchdog(path: &Path) -> bool {
+    let Ok(Some(file)) = read_limited(path, MAX_SCRIPT, Links::Follow) else {
+        return false;
+    };
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let is_script = file.bytes.starts_with(b"#!") || name.ends_with(b".sh");
+    is_script && names(&file.bytes, b"openclaw") && (says_deed(&file.bytes) || says_deed(name))
 }
 
 /// Whether a text has a word in it, in whatever case.
@@ -396,6 +456,60 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_judged_by_every_script_that_it_names() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("bin")).unwrap();
+        let script = "#!/bin/sh\nsystemctl --user restart openclaw-gateway\n";
+        for name in ["watchdog.sh", "keepalive.sh", "bin/keepalive"] {
+            fs::write(home.path().join(name), script).unwrap();
+        }
+        let harmless = "#!/bin/sh\ntar cz ~/.openclaw/skills\n";
+        fs::write(home.path().join("backup.sh"), harmless).unwrap();
+        fs::write(home.path().join("log"), script.trim_start_matches("#!")).unwrap();
+        let absolute = format!("* * * * * nice {}/keepalive.sh", home.path().display());
+        for line in [
+            "* * * * * flock -n /tmp/l ~/watchdog.sh",
+            "* * * * * cd ~ && ./watchdog.sh",
+            "* * * * * cd bin; sh ./keepalive",
+            "* * * * * cd $HOME/bin&&keepalive",
+            "* * * * * cd /tmp; ~/keepalive.sh",
+            "* * * * * (cd /tmp; true); ./keepalive.sh",
+            "* * * * * ~/watchdog.sh && true",
+            "* * * * * ~/watchdog.sh; rm -rf /tmp/foo",
+            "* * * * * ~/keepalive.sh",
+            "* * * * * bash -c \"${HOME}/keepalive.sh | logger\"",
+            "@reboot while sleep 30; do ~/keepalive.sh; done",
+            &absolute,
+        ] {
+            let table = crontab(line.as_bytes(), home.path());
+            assert_eq!(table.job(line.as_bytes()), Some(Job::Perhaps), "{line}");
+            assert_eq!(table.without_watchdogs(), line.as_bytes(), "{line}");
+        }
+        for line in [
+            "* * * * * ~/backup.sh",
+            "* * * * * gzip ~/log",
+            "* * * * * cd bin && ls",
+            "# * * * * * ~/keepalive.sh",
+            "* * * * * ~/bin/keepalive.sh",
+        ] {
+            let table = crontab(line.as_bytes(), home.path());
+            assert_eq!(table.job(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_does_to_the_gateway_what_a_watchdog_does_may_be_one() {
+        for command in [
+            "systemctl --user is-active openclaw-gateway || systemctl --user restart openclaw-gateway",
+            "curl -sf localhost:18789/health || pkill -f openclaw",
+            "openclaw gateway restart",
+        ] {
+            check(&format!("* * * * * {command}"), Some(Job::Perhaps));
+        }
+        check("0 4 * * * openclaw skills update", Some(Job::Other));
+    }
+
+    #[test]
     fn without_the_watchdog_every_other_byte_stays() {
         let text = b"MAILTO=me\n\n# openclaw watchdog\n* * * * * ~/openclaw-watchdog.sh\n\
             \xff * bad\n* * * * * sleep 30; ~/openclaw-watchdog.sh\r\n* * * * * x && openclaw-watchdog.sh\n\
@@ -439,7 +553,7 @@ mod tests {
     #[test]
     fn crontabs_of_the_system_are_searched_too() {
         let etc = tempfile::tempdir().unwrap();
-        assert_eq!(of_system(etc.path()), []);
+        assert_eq!(of_system(etc.path(), None), []);
         let folder = etc.path().join("cron.d");
         fs::create_dir(&folder).unwrap();
         fs::write(
@@ -449,6 +563,15 @@ mod tests {
         .unwrap();
         let line = "* * * * * a /opt/openclaw-watchdog.sh";
         fs::write(folder.join("b"), format!("# x\n{line}\n")).unwrap();
-        assert_eq!(of_system(etc.path()), [(folder.join("b"), line.into())]);
+        let by_words = (folder.join("b"), line.into());
+        assert_eq!(of_system(etc.path(), None), std::slice::from_ref(&by_words));
+        let script = etc.path().join("keepalive.sh");
+        fs::write(&script, "#!/bin/sh\npkill -f openclaw\n").unwrap();
+        let line = format!("* * * * * a {}", script.display());
+        fs::write(folder.join("c"), &line).unwrap();
+        assert_eq!(of_system(etc.path(), None), std::slice::from_ref(&by_words));
+        let by_script = (folder.join("c"), Line::new(&line));
+        let found = of_system(etc.path(), Some(Path::new("/nonexistent")));
+        assert_eq!(found, [by_words, by_script]);
     }
 }

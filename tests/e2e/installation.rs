@@ -445,6 +445,24 @@ fn replace_cron() {
 
     let again = cron.gatehound(&rig, &["install"]);
     assert!(again.status.success(), "{again:?}");
+    let gateway = &rig.gateway;
+    let inline = format!(
+        "* * * * * systemctl --user is-active {gateway} || systemctl --user restart {gateway}"
+    );
+    let script = cron.0.join("keepalive.sh");
+    fs::write(&script, "#!/bin/sh\npkill -f openclaw\n").expect("a script");
+    let locked = format!("* * * * * flock -n /tmp/lock {}", script.display());
+    for line in [&inline, &locked] {
+        fs::write(cron.table(), format!("{line}\n")).expect("a crontab");
+        let refused = cron.gatehound(&rig, &["install"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let (out, err) = said(&refused);
+        assert!(out.contains(line.as_str()), "{out}");
+        assert!(err.trim_end().ends_with(" install --side-by-side"), "{err}");
+        let beside = cron.gatehound(&rig, &["install", "--side-by-side"]);
+        assert!(beside.status.success(), "{beside:?}");
+        assert_eq!(cron.lines(), [line.as_str()]);
+    }
     let mixed = "* * * * * mine && openclaw-watchdog.sh";
     fs::write(cron.table(), format!("{}\n{mixed}\n", WATCHDOG[0])).expect("a crontab");
     let refused = cron.gatehound(&rig, &["install", "--replace-cron"]);
