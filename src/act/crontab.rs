@@ -82,7 +82,7 @@ impl Replaced {
     fn with_remedy(&self, why: &Line) -> Line {
         let kept = self.kept.display();
         Line::new(&format!(
-            "{why}; the old one is put back with: crontab {kept}"
+            "{why}; this puts the old one back in place of the one there is now: crontab {kept}"
         ))
     }
 
@@ -193,7 +193,10 @@ mod tests {
         let replaced = cron.replace(&cron.read()).unwrap();
         fs::write(cron.tab(), "1 1 * * * mine\n").unwrap();
         let why = replaced.undo().unwrap_err();
-        let remedy = format!("put back with: crontab {}", cron.kept().display());
+        let remedy = format!(
+            "in place of the one there is now: crontab {}",
+            cron.kept().display()
+        );
         assert!(why.as_str().ends_with(&remedy), "{why}");
         assert_eq!(cron.there(), "1 1 * * * mine\n");
     }
@@ -216,7 +219,11 @@ mod tests {
     fn a_crontab_that_cannot_be_read_back_is_kept_and_the_way_back_told() {
         let cron = Cron::new("yes | head -n 200000 > \"$0.tab\"");
         let why = cron.replace(&cron.read()).unwrap_err();
-        assert!(why.as_str().contains("put back with: crontab "), "{why}");
+        assert!(
+            why.as_str()
+                .contains("in place of the one there is now: crontab "),
+            "{why}"
+        );
         assert_eq!(fs::read_to_string(cron.kept()).unwrap(), OLD);
     }
 }

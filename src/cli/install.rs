@@ -434,7 +434,9 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
     let state = folders::state(&sources.variables, sources.profile.as_deref());
     if let Some(kept) = state.ok().and_then(|state| rivals::kept_crontab(&state)) {
         let kept = kept.display();
-        say!("kept       {kept}; the cron script is back with: crontab {kept}");
+        say!(
+            "kept       {kept}; the cron script is back, in place of the crontab as it is now, with: crontab {kept}"
+        );
     }
     if packaged::is_there() {
         say!(

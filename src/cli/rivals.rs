@@ -206,7 +206,7 @@ impl Rivals {
             say!("removed    cron: {line}");
         }
         say!(
-            "kept       the old crontab; this puts it back: crontab {}",
+            "kept       the old crontab; this puts it back in place of the one there is then: crontab {}",
             replaced.kept().display()
         );
         Ok(replaced)

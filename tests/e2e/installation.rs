@@ -430,7 +430,7 @@ fn replace_cron() {
     let started = out.find(&format!("started    {}", rig.gatehound));
     assert!(out.find("removed    cron") < started, "never both: {out}");
     let (_, rest) = out
-        .split_once("this puts it back: crontab ")
+        .split_once("this puts it back in place of the one there is then: crontab ")
         .expect("where it is kept");
     let kept = Path::new(rest.lines().next().expect("a path"));
     assert_eq!(
@@ -486,7 +486,10 @@ fn replace_cron() {
             .starts_with("crontab-")
     });
     let last = last.max().expect("a crontab that is kept");
-    let back = format!("the cron script is back with: crontab {}\n", last.display());
+    let back = format!(
+        "the cron script is back, in place of the crontab as it is now, with: crontab {}\n",
+        last.display()
+    );
     assert!(out.contains(&back), "{out}");
     fs::remove_dir_all(kept.parent().unwrap()).expect("the state folder");
 }
