@@ -282,10 +282,8 @@ impl Senses {
         match self.update.judge(sign, self.clock.now()) {
             Update::None => None,
             Update::InProgress(sign) => Some(sign),
-            Update::Overdue(sign) => {
-                warnings.push(Line::new(&format!(
-                    "an update of the gateway has taken too long ({sign}); watching again"
-                )));
+            Update::Overdue(why) => {
+                warnings.push(why);
                 None
             }
         }
