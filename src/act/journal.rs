@@ -15,7 +15,7 @@ use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::{
     decide::State,
-    decide::record::{Entry, Level, Record},
+    decide::record::{Entry, Level, Names, Record},
     sense::terminal,
 };
 
@@ -66,9 +66,9 @@ impl Journal {
     }
 
     /// Writes one record, after those that are kept back. `USER_UNIT=` makes it appear in the gateway's own log as well.
-    pub fn write(&mut self, record: &Record, state: &State, unit: &str) {
-        let mut entry = record.entry(state);
-        entry.fields.push(("USER_UNIT", unit.to_owned()));
+    pub fn write(&mut self, record: &Record, state: &State, names: Names<'_>) {
+        let mut entry = record.entry(state, names);
+        entry.fields.push(("USER_UNIT", names.unit.to_owned()));
         self.late.add(entry);
         self.flush();
     }

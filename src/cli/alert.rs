@@ -177,7 +177,8 @@ pub(super) fn test(sources: &Sources, ping: bool) -> anyhow::Result<ExitCode> {
         (true, true) => failed |= !is_delivered("ping", ask(&settings)),
         (true, false) => {
             say!(
-                "not sent   ping: it would say that the gateway works; gatehound alert test --ping sends one"
+                "not sent   ping: it would say that the gateway works; gatehound alert test --ping{} sends one",
+                folders::profile_option(sources.profile.as_deref())
             );
         }
         (false, true) => bail!("no ping is set; set alert.ping, see gatehound.toml(5)"),

@@ -14,6 +14,7 @@ use crate::{
         ALERT_LIMIT, State,
         alert::{Told, due},
         facts::Monotonic,
+        record::Names,
         settings::{AlertSettings, PingSettings},
     },
     line::Line,
@@ -55,8 +56,8 @@ struct Ping {
 pub(super) struct Round<'a> {
     /// The policy's memory after it.
     pub(super) state: &'a State,
-    /// The gateway's unit.
-    pub(super) gateway: &'a str,
+    /// What the commands in a text are given.
+    pub(super) names: Names<'a>,
     /// Whether systemd was told that all probes passed.
     pub(super) vouched: bool,
     /// When it ended.
@@ -118,7 +119,7 @@ impl Alerts {
             }
         };
         let told = std::mem::take(&mut self.told);
-        let (told, alert) = due(settings, told, round.state, round.gateway, now);
+        let (told, alert) = due(settings, told, round.state, round.names, now);
         // Told even if the disk takes it not: whoever tries in each round waits for a dead disk in each.
         self.told = told;
         if let Some(alert) = alert {
@@ -129,7 +130,7 @@ impl Alerts {
                 (self.look_at, self.late) = (Some(now), true);
                 return ControlFlow::Break(Some(Line::new(&text)));
             }
-            return ControlFlow::Break(self.start(now));
+            return ControlFlow::Break(self.start(round));
         }
         if self.look_at.is_none_or(|at| now < at) {
             return ControlFlow::Continue(());
@@ -137,14 +138,14 @@ impl Alerts {
         // A second look for one that is late, and no more: each leaves a thread behind on a dead disk.
         self.look_at = std::mem::take(&mut self.late).then_some(now + AGAIN);
         ControlFlow::Break(if alerts::is_waiting(&folder, ALERT_LIMIT) {
-            self.start(now)
+            self.start(round)
         } else {
             None
         })
     }
 
-    fn start(&mut self, now: Monotonic) -> Option<Line> {
-        self.look_at = Some(now + AGAIN);
+    fn start(&mut self, round: &Round<'_>) -> Option<Line> {
+        self.look_at = Some(round.now + AGAIN);
         match start(&self.unit) {
             Ok(()) => {
                 self.complained = false;
@@ -152,7 +153,9 @@ impl Alerts {
             }
             Err(ManagerError::Refused { message, .. }) => {
                 self.look_at = None;
-                let text = format!("alerts wait in the queue: {message}; run gatehound install");
+                let profile = round.names.profile;
+                let text =
+                    format!("alerts wait in the queue: {message}; run gatehound install{profile}");
                 self.complain(&text)
             }
             Err(why) => self.complain(&format!("alerts wait in the queue: {why}")),
@@ -179,7 +182,8 @@ impl Ping {
                 return None;
             }
             Err(ManagerError::Refused { message, .. }) => {
-                format!("no ping is sent: {message}; run gatehound install")
+                let profile = round.names.profile;
+                format!("no ping is sent: {message}; run gatehound install{profile}")
             }
             Err(why) => format!("no ping is sent: {why}"),
         };
@@ -223,7 +227,10 @@ mod tests {
         let state = State::default();
         let round = Round {
             state: &state,
-            gateway: "openclaw-gateway.service",
+            names: Names {
+                unit: "openclaw-gateway.service",
+                profile: "",
+            },
             vouched: true,
             now: Monotonic(1),
         };
@@ -251,7 +258,10 @@ mod tests {
         };
         let mut round = Round {
             state: &down,
-            gateway: "openclaw-gateway.service",
+            names: Names {
+                unit: "openclaw-gateway.service",
+                profile: "",
+            },
             vouched: false,
             now: Monotonic(1),
         };

@@ -32,7 +32,7 @@ use crate::{
         alert::Told,
         facts::{Health, Monotonic, Process},
         metrics::Counts,
-        record::Record,
+        record::{Names, Record},
         settings::Settings,
         status::{before_the_first_look, status},
     },
@@ -289,6 +289,8 @@ struct Daemon {
     file: StateFile<Memory>,
     state: State,
     journal: Journal,
+    /// The option that names the profile, for commands in texts.
+    profile: String,
     own: Own,
     /// The port that was probed last.
     port: u16,
@@ -345,6 +347,7 @@ impl Daemon {
         } = recall(&file, &unit, Clock.now());
         state.seed = Some(seed(&boot_id, &own.unit));
         let profile = sources.profile.as_deref();
+        let profile_option = folders::profile_option(profile);
         let state_folder = folders::state(&sources.variables, profile);
         let alerts = Alerts::new(told, state_folder, profile, Clock.now());
         let finder = Finder::new(&sources.variables);
@@ -367,6 +370,7 @@ impl Daemon {
             file,
             state,
             journal: Journal::open(),
+            profile: profile_option,
             own,
             port: gateway::DEFAULT_PORT,
             addresses: Vec::new(),
@@ -431,14 +435,20 @@ impl Daemon {
         let units = self.senses.manager.active_units(RIVALS);
         for rival in jobs.chain(units.unwrap_or_default()) {
             self.warn(Line::new(&format!(
-                "another watchdog may restart the gateway against this one; gatehound doctor says what to do: {rival}"
+                "another watchdog may restart the gateway against this one; gatehound doctor{} says what to do: {rival}",
+                self.profile
             )));
         }
     }
 
     /// The status line, with what ails Gatehound itself at its end.
     fn status(&self) -> Line {
-        let status = status(&self.settings, &self.state, self.senses.clock.now());
+        let status = status(
+            &self.settings,
+            &self.state,
+            names(&self.senses, &self.profile),
+            self.senses.clock.now(),
+        );
         if self.unsaved.is_none() && self.journal.kept_back() == 0 {
             return status;
         }
@@ -518,7 +528,7 @@ impl Daemon {
         let now = self.senses.clock.now();
         let round = Round {
             state: &self.state,
-            gateway: &self.senses.unit,
+            names: names(&self.senses, &self.profile),
             vouched: self.vouched,
             now,
         };
@@ -906,7 +916,8 @@ impl Daemon {
     }
 
     fn record(&mut self, record: &Record) {
-        self.journal.write(record, &self.state, &self.senses.unit);
+        let names = names(&self.senses, &self.profile);
+        self.journal.write(record, &self.state, names);
         fault::point("record written");
     }
 
@@ -928,6 +939,14 @@ impl Daemon {
             }
         }
         self.warned = standing;
+    }
+}
+
+/// What the commands in a text are given, without borrowing all of the daemon.
+fn names<'a>(senses: &'a Senses, profile: &'a str) -> Names<'a> {
+    Names {
+        unit: &senses.unit,
+        profile,
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     facts::{Incarnation, Monotonic},
-    record::words,
+    record::{Names, words},
     settings::{AlertSettings, Preset, Webhook},
     state::{Phase, Standby, State},
     status::span,
@@ -121,9 +121,10 @@ pub fn due(
     settings: &AlertSettings,
     mut told: Told,
     state: &State,
-    unit: &str,
+    names: Names<'_>,
     now: Monotonic,
 ) -> (Told, Option<Alert>) {
+    let Names { unit, profile } = names;
     // Once the gateway is healthy no incident is open, and whoever is told that has to know which one is over.
     let id = match (&state.incident, &told.trouble) {
         (Some(one), _) => Line::new(&one.id),
@@ -131,21 +132,26 @@ pub fn due(
         (None, None) => Line::default(),
     };
     let due = match &state.phase {
-        _ if is_news(&told, state) => rolled_back(&mut told, state, now),
+        _ if is_news(&told, state) => rolled_back(&mut told, state, profile, now),
         Phase::BackingOff { failure, .. } => {
             let reason = Line::new(&words(failure));
-            trouble(settings, &mut told, state, now, reason, false)
+            trouble(settings, &mut told, state, now, reason, None)
         }
-        Phase::Holding { reason, .. } => {
-            trouble(settings, &mut told, state, now, reason.clone(), true)
-        }
+        Phase::Holding { reason, .. } => trouble(
+            settings,
+            &mut told,
+            state,
+            now,
+            reason.clone(),
+            Some(profile),
+        ),
         Phase::StandingBy {
             reason: Standby::ConfigError,
             detail,
             ..
         } => {
             let reason = Line::new(&format!("it refuses its configuration: {detail}"));
-            trouble(settings, &mut told, state, now, reason, true)
+            trouble(settings, &mut told, state, now, reason, Some(profile))
         }
         Phase::Starting { .. } | Phase::Doubting(_) | Phase::Restarting(_) => {
             reminder(settings, &mut told, state, now)
@@ -159,7 +165,7 @@ pub fn due(
             reason: Standby::Paused,
             detail,
             since,
-        } => paused(settings, &mut told, detail, *since, now),
+        } => paused(settings, &mut told, detail, *since, profile, now),
         // Whoever stopped or removed the gateway knows that it is down.
         Phase::StandingBy {
             reason: Standby::Stopped | Standby::NoUnit,
@@ -198,7 +204,7 @@ fn is_news(told: &Told, state: &State) -> bool {
 }
 
 /// Whoever wrote the configuration has to hear that another one is in its place, whatever comes of it.
-fn rolled_back(told: &mut Told, state: &State, now: Monotonic) -> Option<Due> {
+fn rolled_back(told: &mut Told, state: &State, profile: &str, now: Monotonic) -> Option<Due> {
     let last = state.rollback.as_ref()?;
     told.rollback.clone_from(&last.run);
     // What comes next is that the gateway is back, or that a human is needed.
@@ -211,7 +217,7 @@ fn rolled_back(told: &mut Told, state: &State, now: Monotonic) -> Option<Due> {
     });
     let text = format!(
         "it refused its configuration, and generation {}, which worked before, was put in its place; \
-         what it refused is kept in {}, see gatehound config diff",
+         what it refused is kept in {}, see gatehound config diff{profile}",
         last.generation,
         last.kept.as_ref()?
     );
@@ -222,14 +228,14 @@ fn rolled_back(told: &mut Told, state: &State, now: Monotonic) -> Option<Due> {
 /// A kind, what is said, and why.
 type Due = (Kind, String, Line);
 
-/// The gateway is down, and has to be told of once as such, and once more if a human is needed.
+/// The gateway is down, and has to be told of once as such, and once more if a human is needed, who is given this profile's command.
 fn trouble(
     settings: &AlertSettings,
     told: &mut Told,
     state: &State,
     now: Monotonic,
     reason: Line,
-    human: bool,
+    human: Option<&str>,
 ) -> Option<Due> {
     let (id, since) = state.incident.as_ref().map_or_else(
         // A gateway that refuses to start has no incident of its own; what was told before goes on.
@@ -240,11 +246,11 @@ fn trouble(
         |incident| (incident.id.clone(), incident.since),
     );
     let known = told.trouble.as_ref().filter(|known| known.id == id);
-    if known.is_some_and(|known| known.human || !human) {
+    if known.is_some_and(|known| known.human || human.is_none()) {
         return reminder(settings, told, state, now);
     }
-    let (kind, text) = if human {
-        let text = format!("a human is needed: {reason}; gatehound status tells more");
+    let (kind, text) = if let Some(profile) = human {
+        let text = format!("a human is needed: {reason}; gatehound status{profile} tells more");
         (Kind::NeedsHuman, text)
     } else {
         (
@@ -256,7 +262,7 @@ fn trouble(
     told.trouble = Some(Trouble {
         id,
         since: began.min(since),
-        human,
+        human: human.is_some(),
         last: now,
     });
     Some((kind, text, reason))
@@ -285,6 +291,7 @@ fn paused(
     told: &mut Told,
     detail: &Line,
     since: Monotonic,
+    profile: &str,
     now: Monotonic,
 ) -> Option<Due> {
     let age = now.since(since);
@@ -293,7 +300,7 @@ fn paused(
     }
     told.pause = Some(since);
     let text = format!(
-        "not watched, paused for {} now; gatehound resume ends it",
+        "not watched, paused for {} now; gatehound resume{profile} ends it or says what does",
         span(age)
     );
     Some((Kind::Paused, text, detail.clone()))
@@ -539,6 +546,11 @@ mod tests {
     };
 
     const UNIT: &str = "openclaw-gateway.service";
+
+    const WORK: Names<'_> = Names {
+        unit: UNIT,
+        profile: " --profile work",
+    };
     const MINUTE: u64 = 60_000_000;
 
     fn failure() -> Failure {
@@ -612,7 +624,7 @@ mod tests {
         let mut found = Vec::new();
         for (minute, id, phase) in rounds {
             let state = with(id, phase);
-            let (next, alert) = due(&settings, told, &state, UNIT, at(minute));
+            let (next, alert) = due(&settings, told, &state, WORK, at(minute));
             // As a successor reads it back.
             told = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
             found.extend(alert.map(|alert| (minute, alert.kind)));
@@ -740,7 +752,7 @@ mod tests {
             (vouching(), Kind::Back),
             (standing_by(Standby::ConfigError, at(2)), Kind::NeedsHuman),
         ] {
-            let (told, alert) = due(&settings, Told::default(), &starting, UNIT, at(1));
+            let (told, alert) = due(&settings, Told::default(), &starting, WORK, at(1));
             let alert = alert.unwrap();
             assert_eq!(alert.kind, Kind::RolledBack);
             let text = alert.text.as_str();
@@ -748,15 +760,15 @@ mod tests {
                 text.contains("generation 3") && text.contains("/state/config/4.json"),
                 "{text}"
             );
-            let (told, alert) = due(&settings, told, &starting, UNIT, at(2));
+            let (told, alert) = due(&settings, told, &starting, WORK, at(2));
             assert_eq!(alert, None);
-            let (_, alert) = due(&settings, told, &rolled_back(then), UNIT, at(3));
+            let (_, alert) = due(&settings, told, &rolled_back(then), WORK, at(3));
             assert_eq!(alert.map(|alert| alert.kind), Some(kind));
         }
         // One that was begun, or could not be done, is none yet.
         let mut begun = starting;
         begun.rollback.as_mut().unwrap().kept = None;
-        assert_eq!(due(&settings, Told::default(), &begun, UNIT, at(1)).1, None);
+        assert_eq!(due(&settings, Told::default(), &begun, WORK, at(1)).1, None);
     }
 
     #[test]
@@ -769,9 +781,9 @@ mod tests {
             served: true,
             ..Rollback::default()
         });
-        let (told, alert) = due(&settings, Told::default(), &state, UNIT, at(1));
+        let (told, alert) = due(&settings, Told::default(), &state, WORK, at(1));
         assert_eq!(alert, None);
-        assert_eq!(due(&settings, told, &state, UNIT, at(2)).1, None);
+        assert_eq!(due(&settings, told, &state, WORK, at(2)).1, None);
     }
 
     #[test]
@@ -802,6 +814,20 @@ mod tests {
     }
 
     #[test]
+    fn the_commands_in_an_alert_name_the_profile() {
+        let settings = AlertSettings::default();
+        let told = |phase| {
+            let state = with(Some("a"), phase);
+            let (_, alert) = due(&settings, Told::default(), &state, WORK, at(2 * 24 * 60));
+            alert.unwrap().text.to_string()
+        };
+        let text = told(standing_by(Standby::ConfigError, at(1)));
+        assert!(text.ends_with("; gatehound status --profile work tells more"));
+        let text = told(standing_by(Standby::Paused, at(1)));
+        assert!(text.ends_with("; gatehound resume --profile work ends it or says what does"));
+    }
+
+    #[test]
     fn zero_is_never() {
         let settings = AlertSettings {
             remind: Duration::ZERO,
@@ -809,9 +835,9 @@ mod tests {
             ..AlertSettings::default()
         };
         let down = with(Some("a"), backing_off());
-        let (told, _) = due(&settings, Told::default(), &down, UNIT, at(1));
+        let (told, _) = due(&settings, Told::default(), &down, WORK, at(1));
         for state in [down, with(None, standing_by(Standby::Paused, at(1)))] {
-            let (_, alert) = due(&settings, told.clone(), &state, UNIT, at(100_000));
+            let (_, alert) = due(&settings, told.clone(), &state, WORK, at(100_000));
             assert_eq!(alert, None);
         }
     }
@@ -820,14 +846,14 @@ mod tests {
     fn an_alert_says_what_was_seen_and_what_is_done() {
         let settings = AlertSettings::default();
         let state = with(Some("a"), backing_off());
-        let (told, down) = due(&settings, Told::default(), &state, UNIT, at(2));
+        let (told, down) = due(&settings, Told::default(), &state, WORK, at(2));
         let down = down.unwrap();
         assert_eq!(
             down.text.as_str(),
             "openclaw-gateway.service: down, health: no answer within 10 s (blocked); it is about to be restarted"
         );
         assert_eq!(down.incident.as_str(), "a");
-        let (_, back) = due(&settings, told, &with(None, vouching()), UNIT, at(3));
+        let (_, back) = due(&settings, told, &with(None, vouching()), WORK, at(3));
         let back = back.unwrap();
         assert_eq!(
             back.text.as_str(),

@@ -13,6 +13,15 @@ use super::{
 };
 use crate::line::Line;
 
+/// What the commands in a text are given, so that they act on this gateway and this Gatehound.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names<'a> {
+    /// The gateway's unit.
+    pub unit: &'a str,
+    /// The option that names the profile, with a space before it; empty for the default one.
+    pub profile: &'a str,
+}
+
 /// Something worth a journal record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -230,7 +239,7 @@ pub struct Entry {
 
 impl Record {
     /// Makes the record out, with the fields every record carries.
-    pub fn entry(&self, state: &State) -> Entry {
+    pub fn entry(&self, state: &State, names: Names<'_>) -> Entry {
         let (record, incident) = match self {
             Self::Of { incident, record } => (record.as_ref(), Some(incident.clone())),
             record => (
@@ -262,7 +271,7 @@ impl Record {
         record.own_fields(&mut fields);
         Entry {
             level: record.level(),
-            text: Line::new(&record.text()),
+            text: Line::new(&record.text(names)),
             fields,
         }
     }
@@ -424,7 +433,8 @@ impl Record {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, names: Names<'_>) -> String {
+        let profile = names.profile;
         match self {
             Self::Watching {
                 unit,
@@ -505,12 +515,14 @@ impl Record {
                 reason,
                 rearm: Rearm::Never,
             } => {
-                format!("holding, {reason}; a human is needed: mend it, then run gatehound reset")
+                format!(
+                    "holding, {reason}; a human is needed: mend it, then run gatehound reset{profile}"
+                )
             }
             Self::Rearmed => {
                 "the rest is over, the ladder starts again at its first rung".to_owned()
             }
-            Self::StandingBy { reason, detail } => standing_by(*reason, detail),
+            Self::StandingBy { reason, detail } => standing_by(*reason, detail, names),
             Self::WatchingAgain => "nothing keeps hands off any more, watching again".to_owned(),
             Self::CannotTell { why } => {
                 format!("cannot tell how the gateway is: {why}; looking again")
@@ -523,7 +535,7 @@ impl Record {
             }
             Self::Reset => "reset by a human, the ladder is back at its first rung".to_owned(),
             Self::Degraded { what } => format!(
-                "gateway healthy but degraded: {what}; that is no reason for a restart, see openclaw doctor"
+                "gateway healthy but degraded: {what}; that is no reason for a restart, see openclaw{profile} doctor"
             ),
             Self::NoLongerDegraded => "gateway healthy, no longer degraded".to_owned(),
             Self::Reloaded => "settings read again".to_owned(),
@@ -538,7 +550,7 @@ impl Record {
                 "openclaw.json cannot be rolled back: {why}; not tried again, a human is needed"
             ),
             Self::Warning { text } => text.to_string(),
-            Self::Of { record, .. } => record.text(),
+            Self::Of { record, .. } => record.text(names),
         }
     }
 }
@@ -587,21 +599,25 @@ fn swept(signal: Signal, processes: &[Process]) -> String {
 }
 
 /// Why nothing is done, and what changes that.
-fn standing_by(reason: Standby, detail: &Line) -> String {
+fn standing_by(reason: Standby, detail: &Line, names: Names<'_>) -> String {
+    let Names { unit, profile } = names;
     let remedy = match reason {
-        Standby::Paused => "gatehound resume ends it",
-        Standby::Stopped => "systemctl --user start brings it back",
+        // A flag file is not Gatehound's to remove.
+        Standby::Paused => format!("gatehound resume{profile} ends it or says what does"),
+        Standby::Stopped => format!("systemctl --user start {unit} brings it back"),
         Standby::NoUnit => {
-            "no such unit: install the gateway's service, or name it as gateway.unit"
+            format!("no such unit: openclaw{profile} gateway install, or name it as gateway.unit")
         }
-        Standby::NoBus => "is the user manager running? loginctl enable-linger keeps it",
-        Standby::Updating => "watching again when the update is over",
-        Standby::ConfigError => "mend openclaw.json, then systemctl --user restart the gateway",
+        Standby::NoBus => "is the user manager running? loginctl enable-linger keeps it".to_owned(),
+        Standby::Updating => "watching again when the update is over".to_owned(),
+        Standby::ConfigError => {
+            format!("mend openclaw.json, then systemctl --user restart {unit}")
+        }
         Standby::OtherGateway => {
-            "stop that one, or this unit for good with systemctl --user disable"
+            format!("stop that one, or this unit for good with systemctl --user disable {unit}")
         }
-        Standby::InTransition => "systemd is at work on the unit",
-        Standby::Debugged => "watching again when the tracer is gone",
+        Standby::InTransition => "systemd is at work on the unit".to_owned(),
+        Standby::Debugged => "watching again when the tracer is gone".to_owned(),
     };
     if reason == Standby::NoBus && !detail.as_str().is_empty() {
         // Whoever could not reach the manager has said what mends it.
@@ -624,6 +640,11 @@ mod tests {
     };
 
     const TEN: Duration = Duration::from_secs(10);
+
+    const WORK: Names<'_> = Names {
+        unit: "openclaw-gateway-work.service",
+        profile: " --profile work",
+    };
 
     fn failure() -> Failure {
         Failure {
@@ -735,7 +756,7 @@ mod tests {
                     reason: "the ladder is used up".into(),
                     rearm: Rearm::Never,
                 },
-                "holding, the ladder is used up; a human is needed: mend it, then run gatehound reset",
+                "holding, the ladder is used up; a human is needed: mend it, then run gatehound reset --profile work",
             ),
             (
                 Record::Rearmed,
@@ -746,14 +767,14 @@ mod tests {
                     reason: Standby::Paused,
                     detail: "maintenance".into(),
                 },
-                "standing by, paused: maintenance; gatehound resume ends it",
+                "standing by, paused: maintenance; gatehound resume --profile work ends it or says what does",
             ),
             (
                 Record::StandingBy {
                     reason: Standby::Stopped,
                     detail: Line::default(),
                 },
-                "standing by, stopped: systemctl --user start brings it back",
+                "standing by, stopped: systemctl --user start openclaw-gateway-work.service brings it back",
             ),
             (
                 Record::WatchingAgain,
@@ -811,7 +832,7 @@ mod tests {
     fn every_record_says_in_plain_words_what_was_seen_and_what_follows() {
         for (record, text) in all() {
             assert_eq!(
-                record.entry(&State::default()).text.as_str(),
+                record.entry(&State::default(), WORK).text.as_str(),
                 text,
                 "{record:?}"
             );
@@ -854,7 +875,7 @@ mod tests {
             limit: TEN,
             failure: failure(),
         }
-        .entry(&state);
+        .entry(&state, WORK);
         let fields: Vec<_> = entry
             .fields
             .iter()
@@ -897,8 +918,8 @@ mod tests {
                 detail: detail.into(),
             };
             (
-                record.entry(&state).fields,
-                Record::Leaving.entry(&state).fields,
+                record.entry(&state, WORK).fields,
+                Record::Leaving.entry(&state, WORK).fields,
             )
         };
         let (begun, left) = standing_by("new disk");
@@ -920,7 +941,7 @@ mod tests {
                 downtime: TEN,
             }),
         };
-        let entry = closed.entry(&State::default());
+        let entry = closed.entry(&State::default(), WORK);
         assert!(
             entry
                 .fields

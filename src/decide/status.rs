@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use super::{
     facts::{Failure, Monotonic, Probe, Stall},
-    record::words,
+    record::{Names, words},
     settings::{Rearm, Settings},
-    state::{Bite, Phase, State, Step},
+    state::{Bite, Phase, Standby, State, Step},
 };
 use crate::line::Line;
 
 /// The status line: the phase's name, a colon, and what a person wants to know about it.
-pub fn status(settings: &Settings, state: &State, now: Monotonic) -> Line {
+pub fn status(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) -> Line {
     Line::new(&format!(
         "{}: {}",
         state.phase.name(),
-        detail(settings, state, now)
+        detail(settings, state, names, now)
     ))
 }
 
@@ -26,7 +26,7 @@ pub fn before_the_first_look(state: &State, unit: &str) -> Line {
     Line::new(&format!("{}: first look at {unit}", state.phase.name()))
 }
 
-fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
+fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) -> String {
     match &state.phase {
         Phase::Starting { since, .. } => {
             let ago = span(now.since(*since));
@@ -84,7 +84,18 @@ fn detail(settings: &Settings, state: &State, now: Monotonic) -> String {
             since,
             reason,
             bite,
-        } => holding(settings.rearm, *since, reason, *bite, now),
+        } => {
+            let next = next(settings.rearm, *since, names, now);
+            holding(reason, *bite, &next)
+        }
+        Phase::StandingBy {
+            reason: Standby::Stopped,
+            detail,
+            ..
+        } if detail.as_str().is_empty() => format!(
+            "stopped, systemctl --user start {} brings it back",
+            names.unit
+        ),
         Phase::StandingBy { reason, detail, .. } if detail.as_str().is_empty() => {
             reason.name().to_owned()
         }
@@ -115,14 +126,18 @@ fn restarting(step: Step, now: Monotonic) -> String {
     }
 }
 
-fn holding(rearm: Rearm, since: Monotonic, reason: &Line, bite: Bite, now: Monotonic) -> String {
-    let next = match rearm {
+/// What comes after a hold.
+fn next(rearm: Rearm, since: Monotonic, names: Names<'_>, now: Monotonic) -> String {
+    match rearm {
         Rearm::After(rest) => format!(
             "trying again in {}",
             span(rest.saturating_sub(now.since(since)))
         ),
-        Rearm::Never => "mend it, then run gatehound reset".to_owned(),
-    };
+        Rearm::Never => format!("mend it, then run gatehound reset{}", names.profile),
+    }
+}
+
+fn holding(reason: &Line, bite: Bite, next: &str) -> String {
     match bite {
         Bite::Due => {
             format!("{reason}; a human is needed, {next}; the watchdog is left to bite once")
@@ -180,9 +195,14 @@ impl Stall {
 mod tests {
     use super::*;
     use crate::decide::facts::Incarnation;
-    use crate::decide::state::{Doubt, Incident, Standby, Waited};
+    use crate::decide::state::{Doubt, Incident, Waited};
 
     const NOW: Monotonic = Monotonic(20_000_000_000);
+
+    const WORK: Names<'_> = Names {
+        unit: "openclaw-gateway-work.service",
+        profile: " --profile work",
+    };
 
     fn ago(seconds: u64) -> Monotonic {
         Monotonic(NOW.0 - seconds * 1_000_000)
@@ -215,7 +235,7 @@ mod tests {
         state.gateway.since = ago(4 * 3600 + 12 * 60);
         state.gateway.incarnation = Some(Incarnation("c0ffee".into()));
         state.ladder.used = 2;
-        let status = status(&Settings::default(), &state, NOW);
+        let status = status(&Settings::default(), &state, WORK, NOW);
         assert_eq!(status.as_str(), expected);
     }
 
@@ -240,7 +260,7 @@ mod tests {
             phase,
             ..State::default()
         };
-        let status = status(&Settings::default(), &state, NOW);
+        let status = status(&Settings::default(), &state, WORK, NOW);
         assert_eq!(status.as_str(), "vouching: gateway healthy, /health 3 ms");
     }
 
@@ -297,7 +317,7 @@ mod tests {
                 unsure: Some("too many open files".into()),
                 ..State::default()
             };
-            let status = status(&Settings::default(), &state, NOW);
+            let status = status(&Settings::default(), &state, WORK, NOW);
             assert_eq!(status.as_str(), expected);
         }
     }
@@ -352,7 +372,11 @@ mod tests {
     #[test]
     fn standing_by_names_its_reason() {
         for (reason, detail, expected) in [
-            (Standby::Stopped, "", "stopped"),
+            (
+                Standby::Stopped,
+                "",
+                "stopped, systemctl --user start openclaw-gateway-work.service brings it back",
+            ),
             (Standby::Paused, "maintenance", "paused, maintenance"),
             (
                 Standby::ConfigError,
@@ -394,7 +418,7 @@ mod tests {
             ..State::default()
         };
         assert_eq!(
-            status(&Settings::default(), &state, NOW).as_str(),
+            status(&Settings::default(), &state, WORK, NOW).as_str(),
             "restarting: configuration rolled back, starting the gateway"
         );
     }

@@ -103,7 +103,7 @@ fn commanded(places: &Places, now: Now, warnings: &mut Vec<Line>) -> Option<Paus
         "not paused".to_owned()
     };
     warnings.push(Line::new(&format!(
-        "{}: {doubt}; {consequence}; end it with gatehound resume",
+        "{}: {doubt}; {consequence}; end it with: rm {0}",
         path.display()
     )));
     Some(Pause {
@@ -317,6 +317,8 @@ mod tests {
             assert_eq!(found.pause.unwrap().remaining, Some(HOUR));
             let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
             assert!(warning.as_str().contains("; paused until it is 2h old; "), "{warning}");
+            let end = format!("; end it with: rm {}", path(world.dir.path()).display());
+            assert!(warning.as_str().ends_with(&end), "{warning}");
             let found = world.look_at(HOUR, written + 2 * HOUR);
             assert_eq!(found.pause, None);
             assert!(found.warnings[0].as_str().contains("; not paused; "));

@@ -314,11 +314,12 @@ fn without_unit() {
     rig.mode("blocked");
     wait_until_recovered(rig, PATIENCE, "by-restart");
     wait_until("both alerts", PATIENCE, || alerting.waiting() == 2);
+    let install = format!("; run gatehound install --profile {}", rig.profile);
     for what in ["alerts wait in the queue: ", "no ping is sent: "] {
         rig.journal
             .wait_for("a warning", Duration::from_secs(5), |record| {
                 let text = record.message();
-                let told = text.starts_with(what) && text.ends_with("; run gatehound install");
+                let told = text.starts_with(what) && text.ends_with(&install);
                 event("warning")(record) && told
             });
     }

@@ -31,6 +31,7 @@ use gatehound::{
             UnitFacts,
         },
         history::{History, Moment},
+        record::Names,
         settings::{MAX_SPAN, Settings},
         status::status,
         step,
@@ -721,7 +722,7 @@ impl Run {
             let state = self.state.clone();
             let (state, actions) = step(&self.settings, state, next, self.now);
             self.state = state;
-            let shown = status(&self.settings, &self.state, self.now);
+            let shown = status(&self.settings, &self.state, Names::default(), self.now);
             is_short(shown.as_str());
             for action in &actions {
                 self.hold(action);
@@ -737,7 +738,7 @@ impl Run {
         match action {
             Action::Lease(lease) => assert!(*lease < Duration::from_secs(180), "{lease:?}"),
             Action::Record(record) => {
-                let entry = record.entry(&self.state);
+                let entry = record.entry(&self.state, Names::default());
                 is_short(entry.text.as_str());
                 entry.fields.iter().for_each(|(_, value)| is_clean(value));
             }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::decide::{
     facts::{Incarnation, Monotonic, Stall},
+    record::Names,
     settings::{Rearm, Settings},
     state::{BITE_AFTER, Bite, Phase, Standby, Step},
 };
@@ -720,7 +721,7 @@ fn every_record_of_an_incident_carries_its_id() {
     let during = world.state.clone();
     world.run_until("vouching");
     for record in world.records() {
-        let fields = record.entry(&during).fields;
+        let fields = record.entry(&during, Names::default()).fields;
         assert!(
             fields.contains(&("GATEHOUND_INCIDENT", id.clone())),
             "{record:?}"
@@ -751,7 +752,7 @@ fn what_is_told_in_the_step_that_ends_an_incident_carries_its_id() {
     assert_eq!(world.events(), ["failing", "new-incarnation", "recovered"]);
     for record in world.records().iter().skip(1) {
         // As the daemon makes it out: with the state after the step.
-        let fields = record.entry(&world.state).fields;
+        let fields = record.entry(&world.state, Names::default()).fields;
         let told = fields
             .iter()
             .find(|(name, _)| *name == "GATEHOUND_INCIDENT");

@@ -12,7 +12,7 @@ use crate::{
             Config, Failure, Health, Incarnation, Job, Look, Monotonic, Pause, Probe, Process,
             Stall, UnitFacts,
         },
-        record::Record,
+        record::{Names, Record},
         settings::{Rearm, Rollback, Settings},
         state::{Bite, Phase, Standby, State, Step, longest_step},
         status::status,
@@ -957,7 +957,7 @@ impl World {
             vouches == 0 || healthy && vouches == 1,
             "rule 1: vouched after {event:?}"
         );
-        let said = status(&self.settings, &self.state, self.now);
+        let said = status(&self.settings, &self.state, Names::default(), self.now);
         assert!(
             said.as_str().starts_with(self.state.phase.name()),
             "STATUS does not begin with the phase: {said}"
@@ -1312,12 +1312,12 @@ impl World {
         self.records()
             .iter()
             .filter(|record| record.event() == event)
-            .map(|record| record.entry(&self.state).text.to_string())
+            .map(|record| record.entry(&self.state, Names::default()).text.to_string())
             .collect()
     }
 
     pub(super) fn status(&self) -> String {
-        status(&self.settings, &self.state, self.now).to_string()
+        status(&self.settings, &self.state, Names::default(), self.now).to_string()
     }
 
     /// Whether nobody and nothing stands in the way of a restart, so that health is only a matter of time.
@@ -1462,7 +1462,7 @@ pub(super) fn failing(stall: Stall) -> Health {
 /// Every record's text is one plain line that does not begin with a capital letter.
 #[track_caller]
 pub(super) fn check_text(record: &Record, state: &State) {
-    let text = record.entry(state).text.to_string();
+    let text = record.entry(state, Names::default()).text.to_string();
     assert!(
         text.starts_with(|c: char| c.is_lowercase()) && !text.ends_with('.'),
         "{text}"
