@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use gatehound::sense::update::look;
+use gatehound::sense::update::{installed_version, look};
 use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -142,4 +142,23 @@ fn what_cannot_be_found_from_here_is_no_sign() {
         place.seen(Path::new(&format!("/{}.js", "x".repeat(5000)))),
         None
     );
+}
+
+#[test]
+fn the_version_of_what_is_installed_stands_beside_its_script() {
+    let place = Place::new();
+    let package = |text: &str| fs::write(place.path("package.json"), text).unwrap();
+    fs::create_dir(place.path("dist")).unwrap();
+    for script in ["dist/index.js", "openclaw.mjs"] {
+        let script = place.path(script).to_str().unwrap().to_owned();
+        let exec_start = ["/node".to_owned(), script, "gateway".to_owned()];
+        let installed = || installed_version(&exec_start[1..]).map(|it| it.to_string());
+        package("{\"version\": \"2026.3.13\"}");
+        assert_eq!(installed().as_deref(), Some("2026.3.13"));
+        for text in ["{", "{}", "{\"version\": 7}"] {
+            package(text);
+            assert_eq!(installed(), None);
+        }
+    }
+    assert_eq!(installed_version(&["dist/index.js".to_owned()]), None);
 }

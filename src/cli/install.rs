@@ -67,6 +67,11 @@ pub(super) const TIMER: &str = "gatehound-tidy.timer";
 /// What the timer starts.
 pub(super) const TIDY: &str = "gatehound-tidy.service";
 
+/// The unit that does something for this Gatehound: `alert` or `ping`.
+pub(super) fn helper(own: &str, what: &str) -> String {
+    own.replacen("gatehound", &format!("gatehound-{what}"), 1)
+}
+
 /// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
 const MAN_PAGES: [(&str, &[u8]); 3] = [
     (

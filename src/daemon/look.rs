@@ -519,7 +519,7 @@ impl Senses {
 }
 
 /// Whether the unit failed because the gateway refused its configuration.
-fn is_refusal(unit: &UnitFacts) -> bool {
+pub(crate) fn is_refusal(unit: &UnitFacts) -> bool {
     /// EX_CONFIG of sysexits(3).
     const REFUSED: i32 = 78;
     unit.active_state == "failed" && unit.exec_main_status == REFUSED

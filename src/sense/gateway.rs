@@ -48,8 +48,14 @@ pub struct Found {
     pub config_path: Option<PathBuf>,
     /// Folders beside its own from which openclaw.json may include files: `OPENCLAW_INCLUDE_ROOTS` of the unit.
     pub include_roots: Vec<PathBuf>,
+    /// The port that the unit names.
+    pub by_unit: Option<u16>,
+    /// The port that openclaw.json names.
+    pub by_file: Option<u16>,
     /// Why openclaw.json says less than it could, if it does.
     pub doubt: Option<Line>,
+    /// Whether a file that openclaw.json includes may say it.
+    pub includes: bool,
 }
 
 impl Found {
@@ -113,7 +119,8 @@ impl Finder {
             Some(path) => self.openclaw_json.read(path),
             None => Said::default(),
         };
-        let port = settings.gateway.port.or_else(|| unit.port()).or(said.port);
+        let by_unit = unit.port();
+        let port = settings.gateway.port.or(by_unit).or(said.port);
         Found {
             port: port.unwrap_or_else(|| profile.as_deref().map_or(DEFAULT_PORT, port_of_profile)),
             address: settings.gateway.address,
@@ -121,7 +128,10 @@ impl Finder {
             profile,
             config_path,
             include_roots: self.include_roots(&unit),
+            by_unit,
+            by_file: said.port,
             doubt: said.doubt,
+            includes: said.includes,
         }
     }
 

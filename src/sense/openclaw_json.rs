@@ -40,6 +40,8 @@ pub struct Said {
     pub tls: Option<bool>,
     /// What is wrong with the file or with these keys.
     pub doubt: Option<Line>,
+    /// Whether another file may say more of them, which is then a doubt where nothing else is.
+    pub includes: bool,
 }
 
 /// Reads the file, and reads it again only once it has changed.
@@ -147,12 +149,11 @@ pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
         gateway.and_then(Value::as_object),
         tls.and_then(Value::as_object),
     ];
-    if said.doubt.is_none()
-        && holders
-            .iter()
-            .flatten()
-            .any(|table| table.contains_key("$include"))
-    {
+    said.includes = holders
+        .iter()
+        .flatten()
+        .any(|table| table.contains_key("$include"));
+    if said.doubt.is_none() && said.includes {
         said.doubt = Some(
             "$include is not followed; set gateway.port and gateway.tls if they are in there"
                 .into(),
@@ -408,7 +409,9 @@ mod tests {
             "{$include: './a.json5'}",
             "{gateway: {$include: './a.json5'}}",
         ] {
-            let doubt = parse(text.as_bytes()).unwrap().doubt.unwrap();
+            let said = parse(text.as_bytes()).unwrap();
+            assert!(said.includes);
+            let doubt = said.doubt.unwrap();
             assert!(
                 doubt.as_str().starts_with("$include is not followed"),
                 "{doubt}"

@@ -1,6 +1,6 @@
 //! Whether the gateway is being updated: while its program is taken away, a restart cannot help.
 //!
-//! Owns what counts as a sign of an update and for how long one is believed.
+//! Owns what counts as a sign of an update and for how long one is believed, and which version is installed.
 //! The manager is asked elsewhere; only the files of ExecStart are looked at here.
 
 use std::{
@@ -9,7 +9,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{decide::facts::Monotonic, line::Line};
+use serde_json::Value;
+
+use crate::{
+    decide::facts::Monotonic,
+    line::Line,
+    sense::{
+        files::{Links, read_limited},
+        openclaw_json::MAX_FILE,
+    },
+};
 
 /// Names of the transient units in which OpenClaw runs its updates, as a pattern for the user manager.
 pub const SCOPES: &str = "openclaw-update-*.scope";
@@ -47,6 +56,21 @@ fn script(arguments: &[String]) -> Option<&str> {
                 .any(|end| name.ends_with(end))
     };
     arguments.iter().find(is_script).map(String::as_str)
+}
+
+/// The version of the package whose script these arguments of ExecStart run.
+///
+/// What runs may be older, where it was not restarted since an update.
+pub fn installed_version(exec_start: &[String]) -> Option<Line> {
+    let script = Path::new(script(exec_start)?);
+    let folder = script.parent().filter(|folder| folder.is_absolute())?;
+    let package = match folder.ends_with("dist") {
+        true => folder.parent()?,
+        false => folder,
+    };
+    let text = read_limited(&package.join("package.json"), MAX_FILE, Links::Follow).ok()??;
+    let package: Value = serde_json::from_slice(&text.bytes).ok()?;
+    package.get("version")?.as_str().map(Line::new)
 }
 
 /// What a file says of an update, through a link such as npm makes for a command.

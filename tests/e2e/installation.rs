@@ -132,6 +132,26 @@ fn doctor(rig: &Rig) {
     fs::write(&tidy, shipped).expect("the unit as it was");
     systemctl(&["daemon-reload"]);
     systemctl(&["start", TIMER]);
+    let ping = home(INSTALLED[6]);
+    let shipped = fs::read_to_string(&ping).expect("the unit");
+    fs::remove_file(&ping).expect("no unit");
+    systemctl(&["daemon-reload"]);
+    rig.settings(&format!(
+        "{FAST}\n[alert.ping]\nurl = \"http://127.0.0.1:9/\"\n"
+    ));
+    let said = examined(1);
+    let none = format!("gatehound-ping@{}.service", rig.profile);
+    has(&said, "warning", &format!("there is no unit {none}"));
+    has(
+        &said,
+        "warning",
+        &format!("none is sent, because there is no unit {none}"),
+    );
+    let install = format!("→ gatehound install --profile {}\n", rig.profile);
+    assert!(said.contains(&install), "{said}");
+    fs::write(&ping, shipped).expect("the unit as it was");
+    systemctl(&["daemon-reload"]);
+    rig.settings(FAST);
     doctor_of_alerts(rig);
     rig.wait_for_status("vouching: gateway healthy", PATIENCE);
 }
