@@ -596,7 +596,8 @@ fn a_pause_is_given_shown_and_ended_without_a_running_gatehound() {
     assert_eq!(paused.status.code(), Some(0), "{paused:?}");
     assert_eq!(
         stdout(&paused),
-        "paused for 1 h 30 min; gatehound resume ends it\n"
+        "paused for 1 h 30 min; gatehound resume ends it\n\
+         no Gatehound runs, the next one heeds it; start it: systemctl --user start gatehound.service\n"
     );
     let mode = |name: &str| {
         fs::metadata(home.runtime(name))
@@ -625,9 +626,9 @@ fn a_pause_is_given_shown_and_ended_without_a_running_gatehound() {
 fn a_pause_without_a_length_lasts_as_long_as_the_settings_say() {
     let home = Home::with_config("[pause]\ndefault = \"10min\"\n");
     let output = home.run(&["pause"]);
-    assert_eq!(
-        stdout(&output),
-        "paused for 10 min; gatehound resume ends it\n"
+    assert!(
+        stdout(&output).starts_with("paused for 10 min; gatehound resume ends it\n"),
+        "{output:?}"
     );
 }
 
@@ -780,6 +781,43 @@ fn resume_says_so_when_the_flag_file_still_pauses() {
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains(&format!("rm {}", flag.display())), "{said}");
     assert!(flag.exists());
+    let shown = stdout(&home.run(&["--set", &set, "check"]));
+    let line = format!("\npaused   flag file {}\n", flag.display());
+    assert!(shown.contains(&line), "{shown}");
+}
+
+#[test]
+fn resume_says_that_a_flag_file_that_is_a_link_pauses_nothing() {
+    let home = Home::new();
+    let flag = home.0.path().join("maintenance");
+    std::os::unix::fs::symlink("/nonexistent", &flag).unwrap();
+    let set = format!("pause.flag_file={}", flag.display());
+    let output = home.run(&["--set", &set, "resume"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = stdout(&output);
+    assert!(
+        said.contains("a symbolic link, not a file; not taken for a pause"),
+        "{said}"
+    );
+}
+
+#[test]
+fn who_asks_while_no_gatehound_runs_is_told_so_and_who_asks_a_running_one_is_not() {
+    let home = Home::new();
+    let says = |arguments: &[&str]| stdout(&home.run(arguments)).contains("no Gatehound runs, ");
+    assert!(says(&["pause"]) && says(&["reset"]));
+    let lock = File::create(home.runtime("lock")).unwrap();
+    assert!(says(&["pause"]), "a lock file that a dead one left behind");
+    lock.lock().unwrap();
+    assert!(!says(&["pause"]) && !says(&["reset"]));
+}
+
+#[test]
+fn a_folder_that_is_to_be_tidied_and_is_not_there_is_told() {
+    let home = Home::new();
+    let output = home.run(&["tidy", "--folder", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(stdout(&output), "left     /nonexistent: no such folder\n");
 }
 
 #[test]

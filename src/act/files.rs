@@ -233,6 +233,14 @@ impl Lock {
     }
 }
 
+/// Whether a Gatehound has the lock in the runtime folder `dir`.
+///
+/// To find out it takes it for a moment, as one of many, which only another one that starts just then could notice.
+pub fn is_watched(dir: &Path) -> bool {
+    let lock = File::open(dir.join("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// The pid in a lock file; nothing when its owner has not written it yet.
 fn holder(path: &Path) -> String {
     let contents = read_limited(path, 32, Links::Refuse).ok().flatten();

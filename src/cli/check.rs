@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     daemon::look::{Seen, Senses},
-    decide::{facts::Health, settings::Settings, status::span},
+    decide::{
+        facts::{Health, Pause},
+        settings::Settings,
+        status::span,
+    },
     line::Line,
     sense::{
         boot_id,
@@ -102,10 +106,7 @@ fn print_lines(unit: &str, seen: &Seen) {
         say!("config   {doubt}");
     }
     if let Some(pause) = &seen.look.pause {
-        let left = pause
-            .remaining
-            .map_or_else(String::new, |left| format!(" for {}", span(left)));
-        say!("paused  {left}: {}", pause.reason);
+        say!("paused   {}", paused(pause));
     }
     for warning in &seen.warnings {
         line(&[
@@ -113,6 +114,15 @@ fn print_lines(unit: &str, seen: &Seen) {
             (Tone::Plain, "  "),
             (Tone::Plain, warning.as_str()),
         ]);
+    }
+}
+
+/// For how long, if that is known, and why.
+pub(super) fn paused(pause: &Pause) -> String {
+    let reason = &pause.reason;
+    match pause.remaining {
+        Some(left) => format!("for {}: {reason}", span(left)),
+        None => reason.to_string(),
     }
 }
 

@@ -1,15 +1,20 @@
 //! `gatehound pause`, `resume` and `reset`: what a human asks of the running Gatehound.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{anyhow, bail};
 
+use super::shipped_unit;
 use crate::{
     act::{files, pause},
     decide::{settings::Settings, status::span},
     line::Line,
     sense::{
-        boot_id,
+        self, boot_id,
         clock::Clock,
         config::{self, Sources},
         folders,
@@ -34,7 +39,34 @@ pub(super) fn pause(
         "paused for {}; gatehound resume{profile} ends it",
         span(length)
     );
+    unheeded(sources, &dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a look at the pause says now.
+pub(super) fn look(settings: &Settings, dir: &Path) -> anyhow::Result<sense::pause::Found> {
+    let places = sense::pause::Places {
+        dir,
+        flag_file: &settings.pause.flag_file,
+        boot_id: &boot_id::get().map_err(own)?,
+        uid: nix::unistd::geteuid().as_raw(),
+        doubtful: settings.pause.default,
+    };
+    let now = sense::pause::Now {
+        boottime: Clock.boottime(),
+        wall: SystemTime::now(),
+    };
+    Ok(sense::pause::look(&places, now))
+}
+
+/// Says so where nobody is there to heed a human's wish.
+fn unheeded(sources: &Sources, dir: &Path) {
+    if !files::is_watched(dir) {
+        say!(
+            "no Gatehound runs, the next one heeds it; start it: systemctl --user start {}",
+            shipped_unit(sources.profile.as_deref())
+        );
+    }
 }
 
 /// Ends a pause.
@@ -51,12 +83,15 @@ pub(super) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
     );
     let settings =
         config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
-    let flag = settings.pause.flag_file;
-    if flag.symlink_metadata().is_ok() {
+    let found = look(&settings, &dir)?;
+    if found.pause.is_some() {
         bail!(
             "the flag file {} is still there; remove it to end its pause: rm {0}",
-            flag.display()
+            settings.pause.flag_file.display()
         );
+    }
+    for warning in found.warnings {
+        say!("{warning}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -65,7 +100,9 @@ pub(super) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
 pub(super) fn reset(sources: &Sources) -> anyhow::Result<ExitCode> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     files::request_reset(&dir).map_err(own)?;
-    say!("reset asked for; gatehound status shows what comes of it");
+    let profile = folders::profile_option(sources.profile.as_deref());
+    say!("reset asked for; gatehound status{profile} shows what comes of it");
+    unheeded(sources, &dir);
     Ok(ExitCode::SUCCESS)
 }
 

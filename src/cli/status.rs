@@ -12,13 +12,19 @@ use anyhow::anyhow;
 use serde_json::json;
 
 use super::{
-    manager, say_json, shipped_unit,
+    check::paused,
+    manager, pause, say_json, shipped_unit,
     show::{Tone, line},
 };
 use crate::{
     act::files::{Kept, StateFile},
     daemon::Memory,
-    decide::{State, facts::UnitFacts, settings::Settings, status::span},
+    decide::{
+        State,
+        facts::{Pause, UnitFacts},
+        settings::Settings,
+        status::span,
+    },
     line::Line,
     sense::{
         boot_id,
@@ -39,6 +45,9 @@ struct Known {
     unit: String,
     gateway: UnitFacts,
     state: Option<State>,
+    pause: Option<Pause>,
+    /// The option that names the profile, for commands.
+    profile: String,
 }
 
 /// Prints it; 0 when Gatehound runs, 1 when it does not.
@@ -85,12 +94,12 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref())
         .map_err(|line| anyhow!("{line}"))?;
     let memory = memory(&dir);
+    // Settings that are wrong are `config check`'s to complain about.
+    let settings =
+        config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let profile = sources.profile.as_deref();
     let (own_unit, unit) = memory.as_ref().map_or_else(
         || {
-            // Settings that are wrong are `config check`'s to complain about.
-            let settings = config::load(sources)
-                .map_or_else(|_| Settings::default(), |loaded| loaded.settings);
-            let profile = sources.profile.as_deref();
             (
                 shipped_unit(profile),
                 gateway::unit_name(&settings, profile),
@@ -106,6 +115,8 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
         own_unit,
         unit,
         state: memory.map(|memory| memory.state),
+        pause: pause::look(&settings, &dir)?.pause,
+        profile: folders::profile_option(profile),
     })
 }
 
@@ -150,10 +161,16 @@ fn print_lines(known: &Known) {
         }
         None => {
             let state = state_of(&known.own);
-            let rest = format!(
-                ", nobody watches; start it: systemctl --user start {}",
-                known.own_unit
-            );
+            let rest = match known.own.load_state.as_str() {
+                "not-found" => {
+                    let profile = &known.profile;
+                    format!(", nobody watches; install it: gatehound install{profile}")
+                }
+                _ => {
+                    let own = &known.own_unit;
+                    format!(", nobody watches; start it: systemctl --user start {own}")
+                }
+            };
             line(&[
                 (Tone::Plain, "gatehound  "),
                 (Tone::Bad, &state),
@@ -162,6 +179,9 @@ fn print_lines(known: &Known) {
         }
     }
     say!("gateway    {}: {}", known.unit, state_of(&known.gateway));
+    if let Some(pause) = &known.pause {
+        say!("paused     {}", paused(pause));
+    }
     let Some(state) = &known.state else { return };
     let now = Clock.now();
     if let Some(incident) = &state.incident {
@@ -190,6 +210,7 @@ fn as_json(known: &Known) -> serde_json::Value {
         "gatehound": { "unit": known.own_unit, "state": state_of(&known.own), "status": known.status },
         "gateway": { "unit": known.unit, "state": state_of(&known.gateway), "pid": known.gateway.main_pid, "invocation_id": known.gateway.invocation_id },
         "phase": known.state.as_ref().map(|state| state.phase.name()),
+        "pause": known.pause,
         "state": known.state,
     })
 }

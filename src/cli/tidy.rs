@@ -32,6 +32,12 @@ pub(super) fn command(
     max_size: u64,
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
+    let mut failed = false;
+    // Those that are usual need not be there, one that was asked for does.
+    for folder in folders.iter().filter(|folder| !folder.exists()) {
+        say!("left     {}: no such folder", folder.display());
+        failed = true;
+    }
     let folders = if folders.is_empty() {
         usual_folders()
     } else {
@@ -42,7 +48,6 @@ pub(super) fn command(
         size: max_size.saturating_mul(MEGABYTE),
     };
     let would = if dry_run { "would be " } else { "" };
-    let mut failed = false;
     for folder in folders {
         let tidied = tidy(&folder, limits, SystemTime::now(), dry_run)
             .unwrap_or_else(|why| vec![Tidied::Left(why)]);
