@@ -52,15 +52,25 @@ pub(super) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
     forget(sources);
     stop(&mut manager, &unit, GATEWAY_LIMIT)?;
     let clean = sweep(sources, &settings, &unit, &facts)?;
-    if disable {
-        for unit in [&own, &unit] {
+    let mut back = String::new();
+    // The gateway first: it is what must not come back.
+    for unit in [&unit, &own] {
+        if manager.fragment_path(unit)?.is_empty() {
+            continue;
+        }
+        back += &format!(" {unit}");
+        if disable {
             manager.disable(unit)?;
             say!("disabled   {unit}");
         }
+    }
+    if disable {
         manager.reload()?;
     }
     let enable = if disable { "enable --now" } else { "start" };
-    say!("both stay down; to have them back: systemctl --user {enable} {unit} {own}");
+    if !back.is_empty() {
+        say!("both stay down; to have them back: systemctl --user {enable}{back}");
+    }
     Ok(if clean {
         ExitCode::SUCCESS
     } else {

@@ -4,6 +4,7 @@
 //! Run as the program of a package it puts nothing anywhere, and enables the package's units.
 
 use std::{
+    env,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -245,7 +246,10 @@ pub(super) fn install(mut sources: Sources, options: &Options) -> anyhow::Result
     }
     rivals::tidy_up(Path::new("/tmp"), &settings.pause.flag_file, options);
     let gateway = gateway::unit_name(&settings, sources.profile.as_deref());
-    missing(&mut manager, &gateway)?;
+    missing(&mut manager, &gateway, sources.profile.as_deref())?;
+    if !packaged::is_this() {
+        not_in_path(&sources, &places.program);
+    }
     if let Some(copy) = places.shadowing().first()
         && !options.dry_run
     {
@@ -370,7 +374,7 @@ fn await_active(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
 }
 
 /// Says what still keeps the watch from being complete, each with what mends it.
-fn missing(manager: &mut UserManager, gateway: &str) -> anyhow::Result<()> {
+fn missing(manager: &mut UserManager, gateway: &str, profile: Option<&str>) -> anyhow::Result<()> {
     let facts = manager.unit(gateway)?;
     match (facts.load_state.as_str(), facts.active_state.as_str()) {
         ("loaded", "active") => say!("watching   {gateway}"),
@@ -378,13 +382,27 @@ fn missing(manager: &mut UserManager, gateway: &str) -> anyhow::Result<()> {
             say!("missing    {gateway} is {state}; start it: systemctl --user start {gateway}")
         }
         (state, _) => {
-            say!("missing    {gateway} is {state}; install it: openclaw gateway install")
+            let profile = folders::profile_option(profile);
+            say!("missing    {gateway} is {state}; install it: openclaw{profile} gateway install")
         }
     }
     if let Some(remedy) = linger_is_off() {
         say!("missing    linger is off, so both stop at logout; switch it on: {remedy}");
     }
     Ok(())
+}
+
+/// Says so where a shell would not find the program; a login adds the folder to PATH on most distributions.
+fn not_in_path(sources: &Sources, program: &Path) {
+    let folder = program.parent().unwrap_or(program);
+    let path = sources.variables.get(OsStr::new("PATH"));
+    if !path.is_some_and(|path| env::split_paths(path).any(|one| one == folder)) {
+        let folder = folder.display();
+        say!(
+            "missing    {folder} is not in PATH, so a shell does not find gatehound; \
+             log in anew, or: export PATH=\"{folder}:$PATH\""
+        );
+    }
 }
 
 /// The command that keeps the user manager running after logout, unless it does.
@@ -411,7 +429,8 @@ pub(super) fn shipped_text(unit: &str, path: &str) -> Option<String> {
 /// Stops watching and removes what [`install`] put into place. The gateway is left as it is.
 pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
     let places = Places::of(sources)?;
-    let unit = shipped_unit(sources.profile.as_deref());
+    let profile = sources.profile.as_deref();
+    let unit = shipped_unit(profile);
     let mut manager = manager()?;
     let facts = manager
         .unit(&unit)
@@ -424,24 +443,50 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
         await_stopped(&mut manager, &unit)?;
         say!("stopped    {unit}");
     }
-    manager.disable(&unit)?;
-    say!("disabled   {unit}");
-    if let Some(other) = other_instance(&places, &unit) {
-        say!("kept       program and units, because {other} is still enabled");
-        return Ok(ExitCode::SUCCESS);
+    // A unit that failed stays in the list of those, whatever becomes of its file.
+    manager.reset_failed(&unit)?;
+    disable(&mut manager, &unit)?;
+    // A delivery that failed waits for its next try, which would find no program.
+    for what in ["alert", "ping"] {
+        end(&mut manager, &helper(&unit, what))?;
     }
-    manager.stop(TIMER)?;
-    manager.disable(TIMER)?;
-    say!("disabled   {TIMER}");
-    remove(places.all(), false)?;
-    manager.reload()?;
-    say!("kept       {}", sources.folder.display());
-    let state = folders::state(&sources.variables, sources.profile.as_deref());
-    if let Some(kept) = state.ok().and_then(|state| rivals::kept_crontab(&state)) {
-        let kept = kept.display();
+    // Metrics that nobody writes any more would be alerted of for ever.
+    let settings = settings::load(sources).map(|loaded| loaded.settings);
+    let textfile = settings
+        .ok()
+        .and_then(|settings| settings.metrics.textfile(profile));
+    remove(textfile, false)?;
+    let other = other_instance(&places, &unit);
+    match &other {
+        Some(other) => say!("kept       program and units, because {other} is still enabled"),
+        None => {
+            for unit in [TIMER, TIDY] {
+                end(&mut manager, unit)?;
+            }
+            disable(&mut manager, TIMER)?;
+            remove(places.all(), false)?;
+            manager.reload()?;
+        }
+    }
+    if other.is_none() {
+        say!("kept       {}", sources.folder.display());
+    }
+    let state = folders::state(&sources.variables, profile);
+    if let Some(state) = state.ok().filter(|state| state.exists()) {
+        if let Some(kept) = rivals::kept_crontab(&state) {
+            let kept = kept.display();
+            say!(
+                "kept       {kept}; the cron script is back, in place of the crontab as it is now, with: crontab {kept}"
+            );
+        }
+        let state = state.display();
         say!(
-            "kept       {kept}; the cron script is back, in place of the crontab as it is now, with: crontab {kept}"
+            "kept       {state}, with incidents and the gateway's configurations, secrets among them; \
+             to remove it: rm -r {state}"
         );
+    }
+    if other.is_some() {
+        return Ok(ExitCode::SUCCESS);
     }
     if packaged::is_there() {
         say!(
@@ -450,6 +495,25 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Stops a unit that is there, and has its failure forgotten.
+fn end(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
+    if manager.active_state(unit)? != "inactive" {
+        manager.stop(unit)?;
+        await_stopped(manager, unit)?;
+        manager.reset_failed(unit)?;
+    }
+    Ok(())
+}
+
+/// Disables a unit and says so; one that is not there any more needs no word.
+fn disable(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
+    if !manager.fragment_path(unit)?.is_empty() {
+        manager.disable(unit)?;
+        say!("disabled   {unit}");
+    }
+    Ok(())
 }
 
 /// Removes what is there of these files, and says whether that changed anything.
@@ -473,8 +537,8 @@ fn remove(paths: impl IntoIterator<Item = PathBuf>, dry_run: bool) -> anyhow::Re
 /// Gatehound may first have to start a gateway it was restarting, so this takes as long as the unit allows.
 fn await_stopped(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
     loop {
-        let facts = manager.unit(unit)?;
-        if matches!(facts.active_state.as_str(), "inactive" | "failed") {
+        let state = manager.active_state(unit)?;
+        if matches!(state.as_str(), "inactive" | "failed") {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(50));

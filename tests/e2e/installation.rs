@@ -315,7 +315,19 @@ fn install() {
     );
 
     let before = incarnation(&rig);
-    run(&rig, &["uninstall"]);
+    let [alert, prom, state] = left_behind(&rig);
+    let said = run(&rig, &["uninstall"]);
+    assert!(!prom.exists(), "metrics that are old for ever: {said}");
+    let kept = format!("to remove it: rm -r {}\n", state.display());
+    assert!(said.contains(&kept), "{said}");
+    let failed = Command::new("systemctl")
+        .args(["--user", "list-units", "--all", "--plain", "gatehound*"])
+        .output()
+        .expect("systemctl");
+    let failed = String::from_utf8_lossy(&failed.stdout).into_owned();
+    for unit in [&rig.gatehound, alert.to_str().expect("UTF-8")] {
+        assert!(!failed.contains(unit), "{failed}");
+    }
     assert!(
         INSTALLED.iter().all(|path| !home(path).exists()),
         "uninstall left something"
@@ -324,6 +336,53 @@ fn install() {
     assert_eq!(rig.property(TIMER, "LoadState"), "not-found");
     assert_eq!(incarnation(&rig), before);
     assert!(rig.healthy());
+    uninstalled(&rig);
+    fs::remove_dir_all(state).expect("the state folder");
+}
+
+/// What an installation leaves behind: a delivery that waits for its next try, metrics, and a state folder.
+fn left_behind(rig: &Rig) -> [PathBuf; 3] {
+    let textfile = rig.unit_path("gatehound.prom");
+    let hook = "[alert.webhook]\nurl = \"http://127.0.0.1:9/\"\n[metrics]\n";
+    rig.settings(&format!("{FAST}\n{hook}textfile = {textfile:?}\n"));
+    let prom = textfile.with_file_name(format!("gatehound-{}.prom", rig.profile));
+    fs::write(&prom, "gatehound_up 1\n").expect("metrics");
+    let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
+    alerts::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
+    let alert = rig.gatehound.replace("gatehound@", "gatehound-alert@");
+    let started = Command::new("systemctl")
+        .args(["--user", "start", &alert])
+        .output();
+    assert!(!started.expect("systemctl").status.success());
+    assert_ne!(rig.property(&alert, "ActiveState"), "inactive");
+    [alert.into(), prom, state]
+}
+
+/// Without an installation each command does what can be done, and says what puts one into place.
+fn uninstalled(rig: &Rig) {
+    let said = run(rig, &["uninstall"]);
+    assert!(!said.contains("disabled"), "{said}");
+    let status = rig.gatehound(&["status"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    let install = format!("install it: gatehound install --profile {}\n", rig.profile);
+    let shown = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(shown.contains(&install), "{shown}");
+    let said = run(rig, &["emergency-stop", "--disable"]);
+    let gateway = &rig.gateway;
+    assert!(said.contains(&format!("disabled   {gateway}\n")), "{said}");
+    let back = format!("systemctl --user enable --now {gateway}\n");
+    assert!(said.contains(&back), "{said}");
+    assert_eq!(rig.property(gateway, "ActiveState"), "inactive");
+    let doctor = rig.gatehound(&["doctor"]);
+    assert_eq!(doctor.status.code(), Some(2), "{doctor:?}");
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    for told in [
+        format!("{gateway} is inactive, so nothing listens on port "),
+        format!("→ systemctl --user start {gateway}\n"),
+        format!("→ gatehound install --profile {}\n", rig.profile),
+    ] {
+        assert!(said.contains(&told), "{told} in {said}");
+    }
 }
 
 /// A crontab of the trial's own, with a crontab(1) that keeps it in a file.
@@ -465,6 +524,11 @@ fn replace_cron() {
 
     let again = cron.gatehound(&rig, &["install"]);
     assert!(again.status.success(), "{again:?}");
+    let unseen = format!(
+        "missing    {} is not in PATH, ",
+        home(".local/bin").display()
+    );
+    assert!(said(&again).0.contains(&unseen), "{again:?}");
     let gateway = &rig.gateway;
     let inline = format!(
         "* * * * * systemctl --user is-active {gateway} || systemctl --user restart {gateway}"
