@@ -4,6 +4,7 @@
 //! CPU time and ratios of one run are what other work on the host moves least, so the bounds are on those.
 
 mod idle;
+mod instructions;
 mod meter;
 mod recovery;
 mod report;
@@ -44,11 +45,11 @@ pub fn main(arguments: &[String]) -> ExitCode {
 }
 
 fn measure(arguments: &[String]) -> Result<bool, String> {
-    parts(arguments)?;
+    let with_symbols = parts(arguments)?.contains(&INSTRUCTIONS);
     if !Uid::effective().is_root() {
         return Err("the throwaway machine needs root; run it as root".to_owned());
     }
-    let binary = binary()?;
+    let binary = binary(with_symbols)?;
     let monit = monit()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/watchdog.sh");
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
@@ -101,6 +102,7 @@ pub fn inside(arguments: &[String]) -> ExitCode {
             "idle" => report.idle = idle::measure(&mut report.machine),
             "recovery" => report.recovery = recovery::measure(),
             "scale" => report.scale = scale::measure(),
+            INSTRUCTIONS => report.instructions = Some(instructions::measure()),
             other => panic!("no part {other}"),
         }
     }
@@ -110,6 +112,9 @@ pub fn inside(arguments: &[String]) -> ExitCode {
     );
     ExitCode::SUCCESS
 }
+
+/// The part that needs a binary with symbols, and valgrind.
+const INSTRUCTIONS: &str = "instructions";
 
 /// What is to be measured.
 fn parts(arguments: &[String]) -> Result<Vec<&'static str>, String> {
@@ -121,8 +126,10 @@ fn parts(arguments: &[String]) -> Result<Vec<&'static str>, String> {
         some => some
             .iter()
             .map(|name| {
-                let part = ALL.into_iter().find(|part| part == name);
-                part.ok_or_else(|| format!("no part {name:?}; there are {}", ALL.join(", ")))
+                let all = || ALL.into_iter().chain([INSTRUCTIONS]);
+                let there: Vec<&str> = all().collect();
+                let part = all().find(|part| part == name);
+                part.ok_or_else(|| format!("no part {name:?}; there are {}", there.join(", ")))
             })
             .collect(),
     }
@@ -146,7 +153,7 @@ fn here() -> report::Machine {
 }
 
 /// The release binary: built here, because the tests' own is a debug build.
-fn binary() -> Result<PathBuf, String> {
+fn binary(with_symbols: bool) -> Result<PathBuf, String> {
     if let Some(path) = env::var_os(PREBUILT) {
         return Ok(path.into());
     }
@@ -157,6 +164,9 @@ fn binary() -> Result<PathBuf, String> {
         "--manifest-path",
     ]);
     cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    if with_symbols {
+        cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none");
+    }
     let output = cargo.stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cannot run cargo: {error}"))?;
     if !output.status.success() {

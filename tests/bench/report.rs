@@ -13,6 +13,8 @@ pub struct Report {
     pub idle: Vec<Idle>,
     pub recovery: Vec<Recovery>,
     pub scale: Vec<Scale>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<Instructions>,
 }
 
 /// Where it was measured.
@@ -106,6 +108,21 @@ pub struct Scale {
     pub busiest_second: u64,
 }
 
+/// What a healthy round executes in user mode.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Instructions {
+    pub per_round: u64,
+    /// The largest first.
+    pub functions: Vec<Function>,
+}
+
+/// A function and all that it calls, in instructions per round.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Function {
+    pub count: u64,
+    pub name: String,
+}
+
 /// A bound, what was measured, and whether it holds.
 pub struct Bound {
     pub what: String,
@@ -166,11 +183,12 @@ impl Report {
 
     /// The bounds on what this run has measured.
     pub fn bounds(&self) -> Vec<Bound> {
-        let mut bounds = vec![at_most(
-            "release binary, bytes",
-            MAX_BINARY as f64,
-            self.binary as f64,
-        )];
+        let mut bounds = Vec::new();
+        // With its symbols it is larger than a release.
+        if self.instructions.is_none() {
+            let what = "release binary, bytes";
+            bounds.push(at_most(what, MAX_BINARY as f64, self.binary as f64));
+        }
         if let (Some(own), Some(shell)) = (self.idle("gatehound"), self.idle("shell")) {
             bounds.extend(idle_bounds(own, shell));
         }
@@ -224,6 +242,7 @@ impl Report {
         text += &self.idle_table();
         text += &self.recovery_table();
         text += &self.scale_table();
+        text += &self.instructions_table();
         text
     }
 
@@ -292,6 +311,26 @@ impl Report {
             ]
         };
         with_heading(&heading, self.scale.iter().map(row).collect())
+    }
+
+    fn instructions_table(&self) -> String {
+        let Some(all) = &self.instructions else {
+            return String::new();
+        };
+        let heading = [
+            "instructions of a round",
+            "share, %",
+            "in, with what it calls",
+        ];
+        let row = |one: &Function| {
+            let share = one.count as f64 * 100.0 / all.per_round as f64;
+            vec![
+                one.count.to_string(),
+                format!("{share:.1}"),
+                one.name.clone(),
+            ]
+        };
+        with_heading(&heading, all.functions.iter().map(row).collect())
     }
 
     fn idle_table(&self) -> String {
