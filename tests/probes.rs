@@ -251,6 +251,22 @@ fn a_connection_that_is_closed_when_it_is_used_again_is_no_failure() {
 }
 
 #[test]
+fn over_tls_an_answer_on_a_kept_connection_has_all_the_time_that_a_probe_has() {
+    let limit = Duration::from_secs(4);
+    let address = serve_tls(rustls::ALL_VERSIONS, move |mut stream| {
+        for stall in [Duration::ZERO, limit * 6 / 10] {
+            request(&mut stream);
+            // As a loop stalls in which each connection is served.
+            thread::sleep(stall);
+            let _ = stream.write_all(ok(LIVE).as_bytes());
+        }
+    });
+    let client = Client::new(tls(address));
+    passes(client.http(limit));
+    passes(client.health(limit));
+}
+
+#[test]
 fn any_status_is_an_answer_on_the_root() {
     for status in ["404 Not Found", "500 Oops", "204 No Content", "401 Who"] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");

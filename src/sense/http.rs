@@ -4,6 +4,7 @@
 //! No type of the client leaves this file.
 
 use std::{
+    cell::Cell,
     fmt::Display,
     io::{self, Read as _},
     net::SocketAddr,
@@ -43,7 +44,7 @@ pub struct Target {
 enum Turn {
     /// It opens a connection, which stays open if the gateway likes.
     First,
-    /// It takes the connection that was left open, if one was, and closes it.
+    /// It takes the connection that was left open, if it still is, and closes it.
     Last,
     /// It opens a connection and closes it.
     Only,
@@ -56,6 +57,8 @@ enum Turn {
 pub struct Client {
     target: Target,
     agent: Agent,
+    /// Whether the gateway may have left a connection open.
+    open: Cell<bool>,
 }
 
 impl Client {
@@ -75,6 +78,7 @@ impl Client {
         Self {
             target,
             agent: config.build().into(),
+            open: Cell::new(false),
         }
     }
 
@@ -94,9 +98,9 @@ impl Client {
                 let took = start.elapsed();
                 // Only behind a body that was read can the connection be used again; what is in it does not matter.
                 let length = response.body().content_length();
-                if length.is_some_and(|length| length <= MAX_BODY as u64) {
-                    let _ = read(response.into_body(), limit);
-                }
+                let short = length.is_some_and(|length| length <= MAX_BODY as u64);
+                self.open
+                    .set(short && read(response.into_body(), limit).is_ok());
                 Outcome::Pass(took)
             }
             Err(outcome) => outcome,
@@ -108,7 +112,11 @@ impl Client {
     /// `limit` is as for [`Self::http`].
     pub fn health(&self, limit: Duration) -> Outcome {
         let start = Instant::now();
-        let response = match self.ask("/health", limit, Turn::Last) {
+        let turn = match self.open.take() {
+            true => Turn::Last,
+            false => Turn::Only,
+        };
+        let response = match self.ask("/health", limit, turn) {
             Ok(response) => response,
             Err(outcome) => return outcome,
         };
@@ -127,21 +135,22 @@ impl Client {
     }
 
     /// One GET, or the outcome that its failure is.
-    fn ask(&self, path: &str, limit: Duration, turn: Turn) -> Result<Response<Body>, Outcome> {
+    fn ask(&self, path: &str, limit: Duration, mut turn: Turn) -> Result<Response<Body>, Outcome> {
         let start = Instant::now();
-        let at_once = |error: &Error| start.elapsed() < limit / 2 && is_turned_away(error);
-        let mut answered = self.get(path, limit, turn);
+        let early = || start.elapsed() < limit / 2;
+        let mut left = limit;
+        let mut answered = self.get(path, left, turn);
         // The gateway may close a connection just when it is used again, and that is no failure.
-        if turn == Turn::Last && answered.as_ref().is_err_and(at_once) {
-            let left = limit.saturating_sub(start.elapsed());
-            answered = self.get(path, left, Turn::Only);
+        if turn == Turn::Last && early() && answered.as_ref().is_err_and(is_about_the_connection) {
+            (turn, left) = (Turn::Only, limit.saturating_sub(start.elapsed()));
+            answered = self.get(path, left, turn);
         }
         answered.map_err(|error| {
             // Either kind of server turns the other kind of client away at once, which leaves time for a second request.
-            if at_once(&error) && self.speaks_the_other(path, limit) {
+            if early() && is_turned_away(&error) && self.speaks_the_other(path, limit) {
                 return mismatch(&self.target);
             }
-            before_the_body(error, self.target.tls, limit)
+            before_the_body(error, self.target.tls, &self.budgets(left, turn))
         })
     }
 
@@ -160,7 +169,7 @@ impl Client {
     /// with either of these ureq 3.5 starts a thread for each request.
     fn get(&self, path: &str, limit: Duration, turn: Turn) -> Result<Response<Body>, Error> {
         let Target { address, tls } = self.target;
-        let budgets = Budgets::of(tls, limit);
+        let budgets = self.budgets(limit, turn);
         let scheme = if tls { "https" } else { "http" };
         let mut request = self.agent.get(format!("{scheme}://{address}{path}"));
         if turn != Turn::First {
@@ -179,6 +188,11 @@ impl Client {
             .timeout_recv_body(Some(budgets.body))
             .build()
             .call()
+    }
+
+    /// On a connection that was left open there is no handshake to wait for.
+    fn budgets(&self, limit: Duration, turn: Turn) -> Budgets {
+        Budgets::of(self.target.tls && turn != Turn::Last, limit)
     }
 }
 
@@ -277,8 +291,7 @@ fn judge(body: &[u8]) -> Result<(), Line> {
 }
 
 /// What an error says that came before the answer's header was complete.
-fn before_the_body(error: Error, tls: bool, limit: Duration) -> Outcome {
-    let budgets = Budgets::of(tls, limit);
+fn before_the_body(error: Error, tls: bool, budgets: &Budgets) -> Outcome {
     match error {
         Error::Timeout(Timeout::Connect) => silent(format_args!(
             "no {} within {}",
@@ -316,6 +329,11 @@ fn within_the_body(error: Error, received: usize, limit: Duration) -> Outcome {
         Error::BodyStalled => fail(format_args!("closed after {received} bytes of the body")),
         other => Outcome::Unsure(Line::new(&other.to_string())),
     }
+}
+
+/// Whether the connection that was left open is no more, and the new one not made in the time of a kept one.
+fn is_about_the_connection(error: &Error) -> bool {
+    is_turned_away(error) || matches!(error, Error::Timeout(Timeout::Connect))
 }
 
 /// Whether this is how a server answers a client that speaks TLS to plain HTTP, or the other way round.
@@ -386,7 +404,7 @@ mod tests {
             _ => fail::<&str>,
         };
         assert_eq!(
-            before_the_body(error, false, LIMIT),
+            before_the_body(error, false, &Budgets::of(false, LIMIT)),
             expected(before),
             "{text}"
         );
@@ -460,7 +478,7 @@ mod tests {
         ] {
             let error = || Error::Io(errno.into());
             for outcome in [
-                before_the_body(error(), false, LIMIT),
+                before_the_body(error(), false, &Budgets::of(false, LIMIT)),
                 within_the_body(error(), 0, LIMIT),
             ] {
                 assert!(matches!(outcome, Outcome::Unsure(_)), "{errno} {outcome:?}");
