@@ -187,6 +187,7 @@ mod places {
             // And it waits for the next byte, once a busy host lets it get there.
             let activity = || processes::activity(Path::new("/proc"), child.id()).unwrap();
             while activity().state != 'S' {
+                assert_ne!(activity().state, 'Z', "it ended");
                 thread::yield_now();
             }
             Self(child)

@@ -241,7 +241,7 @@ pub struct Look {
     pub remedy: Option<Line>,
     /// What became of the configuration since it was proven good, looked up with [`Look::last_words`].
     pub config: Option<Config>,
-    /// A tracer is attached to the gateway's process: a human is at work.
+    /// The gateway does not answer, and a tracer is attached to its process: a human is at work.
     pub debugged: bool,
     /// The addresses at which this user listens on the gateway's port, with a space between.
     pub listens: Line,

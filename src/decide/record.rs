@@ -617,7 +617,7 @@ fn standing_by(reason: Standby, detail: &Line, names: Names<'_>) -> String {
             format!("stop that one, or this unit for good with systemctl --user disable {unit}")
         }
         Standby::InTransition => "systemd is at work on the unit".to_owned(),
-        Standby::Debugged => "watching again when the tracer is gone".to_owned(),
+        Standby::Debugged => "watching again when it answers or the tracer is gone".to_owned(),
     };
     if reason == Standby::NoBus && !detail.as_str().is_empty() {
         // Whoever could not reach the manager has said what mends it.

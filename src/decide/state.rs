@@ -178,7 +178,7 @@ pub enum Standby {
     OtherGateway,
     /// systemd is at work on the unit.
     InTransition,
-    /// A tracer is attached to the gateway.
+    /// The gateway does not answer, and a tracer is attached to it.
     Debugged,
 }
 

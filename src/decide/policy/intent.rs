@@ -293,7 +293,7 @@ fn updating(look: &Look) -> Option<(Standby, Line)> {
 }
 
 fn debugged(look: &Look) -> Option<(Standby, Line)> {
-    let tracer = Line::new("a tracer is attached to the gateway");
+    let tracer = Line::new("it does not answer, and a tracer is attached to it");
     look.debugged.then_some((Standby::Debugged, tracer))
 }
 
