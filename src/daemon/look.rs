@@ -3,7 +3,7 @@
 //! Owns the order in which things are looked at; judges nothing and changes nothing.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     slice, thread,
     time::{Duration, SystemTime},
@@ -31,7 +31,9 @@ use crate::{
         gateway::{Finder, Found},
         gateway_log,
         http::{Client, Target},
-        journalctl, listeners, pause,
+        journalctl, listeners,
+        openclaw_json::Bind,
+        pause,
         processes::{self, Activity},
         readiness::{self, Readiness},
         update::{self, Update},
@@ -559,17 +561,22 @@ impl Probed {
     }
 }
 
-/// The addresses at which the gateway needs its port: where it listened last, else where it is to be probed,
-/// which is loopback unless a setting says otherwise.
+/// The addresses at which the gateway needs its port: all of IPv4 where its configuration says so,
+/// else where it listened last, else where it is to be probed, which is loopback unless a setting says otherwise;
+/// but every one where its configuration does not tell.
 ///
-/// Too few cost a start that fails, which the next look sees; too many could keep the gateway down for good.
+/// Too few have the ladder restart it into a taken port; too many could keep it down for good.
 fn needs(known: &Line, found: &Found) -> Vec<IpAddr> {
     let known = known.as_str().split(' ').map(str::parse);
-    let mut needs: Vec<IpAddr> = known.flatten().collect();
-    if needs.is_empty() {
-        needs.push(found.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    }
-    needs
+    let known: Vec<IpAddr> = known.flatten().collect();
+    let address = match found.bind {
+        Bind::Lan => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        _ if !known.is_empty() => return known,
+        Bind::Loopback => found.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        // It conflicts with every other.
+        Bind::Unknown => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    vec![address]
 }
 
 /// Where these sockets listen, in an order that stays.
@@ -577,4 +584,64 @@ fn addresses(listening: &[Listener]) -> Line {
     let mut addresses: Vec<String> = listening.iter().map(|it| it.address.to_string()).collect();
     addresses.sort_unstable();
     Line::new(&addresses.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sense::folders::Variables;
+    use std::fs;
+
+    /// Where a gateway with this openclaw.json that was seen at `known` needs its port, and whether
+    /// somebody else at each of these addresses is in its way.
+    #[track_caller]
+    fn check(openclaw_json: Option<&str>, known: &str, others: &[(&str, bool)]) {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".openclaw")).unwrap();
+        if let Some(text) = openclaw_json {
+            fs::write(home.path().join(".openclaw/openclaw.json"), text).unwrap();
+        }
+        let variables = Variables::from([("HOME".into(), home.path().into())]);
+        let found = Finder::new(&variables).find(&Settings::default(), "", None);
+        let needs = needs(&known.into(), &found);
+        for (other, expected) in others {
+            let other = other.parse().unwrap();
+            let conflicts = needs.iter().any(|it| listeners::conflict(*it, other));
+            assert_eq!(conflicts, *expected, "{openclaw_json:?} {known} {other}");
+        }
+    }
+
+    const LAN: &str = "192.0.2.1";
+    const LOOPBACK: &str = "127.0.0.1";
+
+    #[test]
+    fn a_gateway_at_loopback_needs_its_port_where_it_listened_else_there() {
+        for text in [None, Some("{}"), Some("{gateway: {bind: 'loopback'}}")] {
+            check(text, "", &[(LOOPBACK, true), (LAN, false)]);
+            check(text, LAN, &[(LOOPBACK, false), (LAN, true)]);
+        }
+    }
+
+    #[test]
+    fn a_gateway_at_all_addresses_needs_its_port_at_each_wherever_it_was_seen() {
+        let text = Some("{gateway: {bind: 'lan'}}");
+        let others = [(LOOPBACK, true), (LAN, true), ("::", true), ("::1", false)];
+        for known in ["", LOOPBACK, "0.0.0.0"] {
+            check(text, known, &others);
+        }
+    }
+
+    #[test]
+    fn a_gateway_of_which_it_is_not_known_needs_its_port_where_it_listened_else_everywhere() {
+        for text in [
+            "{gateway: {bind: 'tailnet'}}",
+            "{gateway: {bind: 7}}",
+            "{gateway: {$include: './more.json'}}",
+            "{",
+        ] {
+            let all = [(LOOPBACK, true), (LAN, true), ("::1", true)];
+            check(Some(text), "", &all);
+            check(Some(text), LAN, &[(LOOPBACK, false), (LAN, true)]);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
     sense::{
         folders::Variables,
         openclaw_files::Place,
-        openclaw_json::{Reader, Said},
+        openclaw_json::{Bind, Reader, Said},
     },
 };
 
@@ -42,6 +42,8 @@ pub struct Found {
     pub address: Option<IpAddr>,
     /// Whether the port speaks TLS.
     pub tls: bool,
+    /// At which addresses openclaw.json has it take the port.
+    pub bind: Bind,
     /// The gateway's profile, if it has one.
     pub profile: Option<String>,
     /// The gateway's openclaw.json, whether it exists or not; none where no home folder is known.
@@ -125,6 +127,7 @@ impl Finder {
             port: port.unwrap_or_else(|| profile.as_deref().map_or(DEFAULT_PORT, port_of_profile)),
             address: settings.gateway.address,
             tls: settings.gateway.tls.or(said.tls).unwrap_or(false),
+            bind: said.bind,
             profile,
             config_path,
             include_roots: self.include_roots(&unit),

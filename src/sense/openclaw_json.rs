@@ -1,7 +1,7 @@
 //! openclaw.json: the few keys of the gateway's own configuration that say how it serves.
 //!
 //! Owns the file's form (JSON5) and its bounds; it writes nothing, and knows nothing of units or settings.
-//! Where the gateway listens is not read here, because the listening socket itself says it.
+//! Where a gateway listens that is up is not asked here, because the listening socket itself says it.
 //! Nothing that is wrong with the file is fatal: what it does not say is found elsewhere.
 
 use std::{
@@ -38,10 +38,24 @@ pub struct Said {
     pub port: Option<u16>,
     /// `gateway.tls.enabled`.
     pub tls: Option<bool>,
+    /// `gateway.bind`.
+    pub bind: Bind,
     /// What is wrong with the file or with these keys.
     pub doubt: Option<Line>,
     /// Whether another file may say more of them, which is then a doubt where nothing else is.
     pub includes: bool,
+}
+
+/// At which addresses the gateway takes its port, as far as the file says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bind {
+    /// At loopback, which is what the gateway does where nothing is said.
+    #[default]
+    Loopback,
+    /// At every address of IPv4.
+    Lan,
+    /// It depends on more than the file, or on what cannot be understood.
+    Unknown,
 }
 
 /// Reads the file, and reads it again only once it has changed.
@@ -84,9 +98,14 @@ impl Reader {
             return last.said.clone();
         }
         let before = self.last.take().filter(|last| last.path == path);
+        let nothing = || Said {
+            // A file that is not there says nothing; one that makes no sense may say anything.
+            bind: stamp.as_ref().map_or(Bind::Loopback, |_| Bind::Unknown),
+            ..Said::default()
+        };
         let said = load(path).unwrap_or_else(|why| Said {
             doubt: Some(why),
-            ..before.map(|before| before.said).unwrap_or_default()
+            ..before.map_or_else(nothing, |before| before.said)
         });
         self.last = Some(Reading {
             path: path.to_owned(),
@@ -153,6 +172,15 @@ pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
         .iter()
         .flatten()
         .any(|table| table.contains_key("$include"));
+    said.bind = match gateway.and_then(|gateway| gateway.get("bind")) {
+        None if said.includes => Bind::Unknown,
+        None => Bind::Loopback,
+        Some(bind) => match bind.as_str() {
+            Some("loopback") => Bind::Loopback,
+            Some("lan") => Bind::Lan,
+            Some(_) | None => Bind::Unknown,
+        },
+    };
     if said.doubt.is_none() && said.includes {
         said.doubt = Some(
             "$include is not followed; set gateway.port and gateway.tls if they are in there"
@@ -319,6 +347,22 @@ mod tests {
         );
         check(r#"{"gateway": {"tls": {}}}"#, None, None, None);
         check("{}", None, None, None);
+    }
+
+    #[test]
+    fn where_the_gateway_takes_its_port_is_read_or_not_known() {
+        for (text, bind) in [
+            ("{}", Bind::Loopback),
+            ("{gateway: {bind: 'loopback'}}", Bind::Loopback),
+            ("{gateway: {bind: 'lan'}}", Bind::Lan),
+            ("{gateway: {bind: 'tailnet'}}", Bind::Unknown),
+            ("{gateway: {bind: 'custom'}}", Bind::Unknown),
+            ("{gateway: {bind: ['lan']}}", Bind::Unknown),
+            ("{gateway: {$include: './a.json5'}}", Bind::Unknown),
+            ("{$include: './a', gateway: {bind: 'lan'}}", Bind::Lan),
+        ] {
+            assert_eq!(parse(text.as_bytes()).unwrap().bind, bind, "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -69,6 +70,10 @@ pub fn trials() -> Vec<Trial> {
         (
             "another_user_on_another_address_of_the_port_keeps_no_gateway_down",
             stranger_beside,
+        ),
+        (
+            "another_user_on_any_address_of_the_port_holds_a_gateway_that_takes_them_all",
+            stranger_at_one_of_all,
         ),
         ("a_reset_while_holding_tries_again", reset_while_holding),
         (
@@ -343,6 +348,20 @@ fn stranger_beside() {
         wait_until_recovered(&rig, PATIENCE, "by-restart");
         assert_never(&rig, "holding");
     }
+}
+
+fn stranger_at_one_of_all() {
+    let rig = vouching_with(&[("REARM", "\"never\"")], Setup::default());
+    let home = PathBuf::from(std::env::var_os("HOME").expect("HOME"));
+    let folder = home.join(format!(".openclaw-{}", rig.profile));
+    fs::create_dir_all(&folder).expect("the gateway's folder");
+    crate::rig::write(&folder.join("openclaw.json"), "{gateway: {bind: 'lan'}}");
+    let (holder, named) = stranger_at(&rig, "127.0.0.2");
+    rig.mode("port-gone");
+    let holding = rig.journal.wait_for("the hold", PATIENCE, event("holding"));
+    assert!(holding.message().contains(&named), "{holding}");
+    assert_never(&rig, "starting");
+    drop(holder);
 }
 
 fn reset_while_holding() {
