@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     manager, say_json,
     show::{Tone, line},
+    status,
 };
 use crate::{
     daemon::look::{Seen, Senses},
@@ -51,8 +52,10 @@ pub(super) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow
     let finder = Finder::new(&sources.variables);
     let proc = PathBuf::from("/proc");
     let unit = unit.to_owned();
+    // The running Gatehound knows where the gateway was before it went down.
+    let known = status::memory(&dir).map(|memory| memory.state.addresses);
     let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
-    Ok(senses.look(settings, true, &Line::default()))
+    Ok(senses.look(settings, true, &known.unwrap_or_default()))
 }
 
 fn verdict(health: &Health) -> (&'static str, String) {
