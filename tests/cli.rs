@@ -211,7 +211,7 @@ fn wrong_arguments_are_told_in_one_line_with_what_would_be_right() {
         ),
         (
             &["config", "diff", "abc"],
-            "GENERATION \"abc\": not the number of a generation; gatehound config list shows them; \
+            "GENERATION \"abc\": not the number of a generation; write one such as 7; \
              see gatehound config diff --help",
         ),
         (
@@ -577,6 +577,24 @@ fn check_needs_no_user_manager_and_ends_with_what_it_saw() {
         "{down:?}"
     );
     assert!(!home.runtime_folder().exists(), "check changes nothing");
+}
+
+#[test]
+fn what_is_told_to_be_done_next_is_told_with_the_profile() {
+    let home = Home::new();
+    let told = |arguments: &[&str], part: &str| {
+        let run = home.run(&[&["--profile", "work"], arguments].concat());
+        let told = stdout(&run) + &String::from_utf8_lossy(&run.stderr);
+        assert!(told.contains(part), "{told}");
+    };
+    let list = "gatehound config list --profile work shows";
+    told(&["config", "diff", "7"], list);
+    let flag = home.0.path().join("flag");
+    fs::create_dir(&flag).unwrap();
+    let set = format!("pause.flag_file={}", flag.display());
+    let pause = "not a regular file; not taken for a pause, use gatehound pause --profile work";
+    told(&["--set", &set, "check"], pause);
+    told(&["--set", &set, "resume"], pause);
 }
 
 #[test]

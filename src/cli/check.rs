@@ -55,6 +55,7 @@ pub(super) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow
     // The running Gatehound knows where the gateway was before it went down.
     let known = status::memory(&dir).map(|memory| memory.state.addresses);
     let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
+    senses.profile = folders::profile_option(sources.profile.as_deref());
     Ok(senses.look(settings, true, &known.unwrap_or_default()))
 }
 

@@ -71,7 +71,8 @@ pub(super) fn incident(
     let history = History::of(&told, since, &now()?, runs(&units));
     let of_id = |past: &&Past| id.is_none_or(|id| id == past.id);
     let past = history.incidents.iter().rev().find(of_id);
-    let newer = newer(&history).filter(|_| id.is_none());
+    let profile = &folders::profile_option(sources.profile.as_deref());
+    let newer = newer(&history, profile).filter(|_| id.is_none());
     let Some(id) = id.or(past.map(|past| past.id.as_str())) else {
         match newer {
             Some(newer) => bail!("no incident in the journal, but {newer}"),
@@ -81,7 +82,7 @@ pub(super) fn incident(
     let evidence = incidents::read(&folder, id);
     if past.is_none() && evidence.is_empty() {
         bail!(
-            "no incident {:?}; `gatehound history` lists them",
+            "no incident {:?}; `gatehound history{profile}` lists them",
             Line::new(id).as_str()
         );
     }
@@ -101,7 +102,7 @@ pub(super) fn incident(
 }
 
 /// What is newer than the newest incident, is none, and may yet be what is looked for; with what to do.
-fn newer(history: &History) -> Option<String> {
+fn newer(history: &History, profile: &str) -> Option<String> {
     let last = history.stood_by.last()?;
     let is_older = |past: &Past| past.began < last.began;
     if !history.incidents.last().is_none_or(is_older) || !(last.is_outage() || last.under_way) {
@@ -112,7 +113,7 @@ fn newer(history: &History) -> Option<String> {
         format!("since {began} {}", last.text)
     } else {
         let (reason, lasted) = (&last.reason, span(last.lasted));
-        format!("since {began} {reason} for {lasted}; `gatehound history` lists it")
+        format!("since {began} {reason} for {lasted}; `gatehound history{profile}` lists it")
     })
 }
 

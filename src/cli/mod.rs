@@ -354,7 +354,7 @@ fn span(text: &str) -> Result<Duration, &'static str> {
 
 /// The number of a generation.
 fn generation(text: &str) -> Result<u32, &'static str> {
-    let right = "not the number of a generation; gatehound config list shows them";
+    let right = "not the number of a generation; write one such as 7";
     text.parse().map_err(|_| right)
 }
 

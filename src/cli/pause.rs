@@ -44,13 +44,18 @@ pub(super) fn pause(
 }
 
 /// What a look at the pause says now.
-pub(super) fn look(settings: &Settings, dir: &Path) -> anyhow::Result<sense::pause::Found> {
+pub(super) fn look(
+    settings: &Settings,
+    dir: &Path,
+    profile: &str,
+) -> anyhow::Result<sense::pause::Found> {
     let places = sense::pause::Places {
         dir,
         flag_file: &settings.pause.flag_file,
         boot_id: &boot_id::get().map_err(own)?,
         uid: nix::unistd::geteuid().as_raw(),
         doubtful: settings.pause.default,
+        profile,
     };
     let now = sense::pause::Now {
         boottime: Clock.boottime(),
@@ -83,7 +88,11 @@ pub(super) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
     );
     let settings =
         config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
-    let found = look(&settings, &dir)?;
+    let found = look(
+        &settings,
+        &dir,
+        &folders::profile_option(sources.profile.as_deref()),
+    )?;
     if found.pause.is_some() {
         bail!(
             "the flag file {} is still there; remove it to end its pause: rm {0}",

@@ -33,6 +33,8 @@ struct Kept {
     wrong: Vec<Line>,
     place: Place,
     unit: String,
+    /// The option that names the profile, for commands.
+    profile: String,
     keep: usize,
 }
 
@@ -80,6 +82,7 @@ impl Kept {
                 anyhow!("no openclaw.json: HOME holds no absolute path; set HOME")
             })?,
             unit,
+            profile: folders::profile_option(profile),
             keep: settings.config.keep,
         })
     }
@@ -102,15 +105,16 @@ impl Kept {
     }
 
     fn choose(&self, number: Option<u32>) -> anyhow::Result<Generation> {
+        let profile = &self.profile;
         if let Some(number) = number {
             let chosen = self.store.get(number).map_err(|why| {
                 anyhow!(
-                    "cannot use generation {number}: {why}; nothing is done, gatehound config list shows the others"
+                    "cannot use generation {number}: {why}; nothing is done, gatehound config list{profile} shows the others"
                 )
             })?;
             return chosen.ok_or_else(|| {
                 anyhow!(
-                    "there is no generation {number}; gatehound config list shows those there are"
+                    "there is no generation {number}; gatehound config list{profile} shows those there are"
                 )
             });
         }
@@ -119,7 +123,7 @@ impl Kept {
         match newest.find(|one| one.kind == Kind::Proven) {
             Some(chosen) => Ok(chosen.clone()),
             None if !self.generations.is_empty() => bail!(
-                "no generation was proven good yet; give a number, gatehound config list shows those there are"
+                "no generation was proven good yet; give a number, gatehound config list{profile} shows those there are"
             ),
             None => bail!(
                 "no generation is kept yet; the first one is when gatehound run finds the gateway healthy"
@@ -276,8 +280,9 @@ pub(super) fn restore(
     }
     let changed = || {
         anyhow!(
-            "somebody wrote to {} meanwhile; nothing is restored: look with gatehound config diff, then restore again",
-            kept.place.path.display()
+            "somebody wrote to {} meanwhile; nothing is restored: look with gatehound config diff{}, then restore again",
+            kept.place.path.display(),
+            kept.profile
         )
     };
     // Somebody may have written while the question waited.

@@ -108,6 +108,7 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
         |memory| (memory.own_unit.clone(), memory.unit.clone()),
     );
     let mut manager = manager()?;
+    let profile = folders::profile_option(profile);
     Ok(Known {
         own: manager.unit(&own_unit)?,
         status: manager.status_text(&own_unit)?,
@@ -115,8 +116,8 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
         own_unit,
         unit,
         state: memory.map(|memory| memory.state),
-        pause: pause::look(&settings, &dir)?.pause,
-        profile: folders::profile_option(profile),
+        pause: pause::look(&settings, &dir, &profile)?.pause,
+        profile,
     })
 }
 

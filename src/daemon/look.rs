@@ -74,6 +74,8 @@ pub struct Senses {
     last_words: Option<(Incarnation, Option<Line>)>,
     /// The kept configurations, and the command that restores the last one; where a look shall tell of them.
     pub kept: Option<(Store, Line)>,
+    /// The option that names the profile, for commands in texts.
+    pub profile: String,
     /// What holds the configuration against them.
     comparing: Comparing,
     /// Whether a run's crash-loop breaker tripped, asked for once.
@@ -157,6 +159,7 @@ impl Senses {
             update: update::Bound::default(),
             last_words: None,
             kept: None,
+            profile: String::new(),
             comparing: Comparing::default(),
             breaker: None,
         }
@@ -246,6 +249,7 @@ impl Senses {
             boot_id: &self.boot_id,
             uid: self.uid,
             doubtful: settings.pause.default,
+            profile: &self.profile,
         };
         let now = pause::Now {
             boottime: self.clock.boottime(),

@@ -391,6 +391,7 @@ impl Daemon {
             vouched: false,
             leaving: false,
         };
+        daemon.senses.profile.clone_from(&daemon.profile);
         daemon.senses.kept = daemon.store().map(|store| {
             let profile = daemon.sources.profile.as_deref();
             (store, snapshots::restore_command(profile))

@@ -50,6 +50,8 @@ pub struct Places<'a> {
     pub uid: u32,
     /// How long a pause.json that makes no sense counts as a pause.
     pub doubtful: Duration,
+    /// The option that names the profile, for commands.
+    pub profile: &'a str,
 }
 
 /// The time, by the two clocks that matter here.
@@ -173,8 +175,9 @@ fn flagged(places: &Places, warnings: &mut Vec<Line>) -> Option<Pause> {
         Err(e) => format!("cannot be looked at: {}", line(&e)),
     };
     warnings.push(Line::new(&format!(
-        "flag file {}: {refusal}; not taken for a pause, use gatehound pause",
-        path.display()
+        "flag file {}: {refusal}; not taken for a pause, use gatehound pause{}",
+        path.display(),
+        places.profile
     )));
     None
 }
@@ -234,6 +237,7 @@ mod tests {
                 boot_id: self.boot_id,
                 uid: self.uid,
                 doubtful: 2 * HOUR,
+                profile: " --profile work",
             };
             look(&places, Now { boottime, wall })
         }
@@ -248,7 +252,7 @@ mod tests {
             let found = self.look(HOUR);
             assert_eq!(found.pause, None);
             let expected = format!(
-                "flag file {}: {expected}; not taken for a pause, use gatehound pause",
+                "flag file {}: {expected}; not taken for a pause, use gatehound pause --profile work",
                 self.flag_file.display()
             );
             assert_eq!(found.warnings, [Line::new(&expected)]);

@@ -89,7 +89,10 @@ fn told() {
     assert_eq!(unknown.status.code(), Some(1));
     assert_eq!(
         String::from_utf8_lossy(&unknown.stderr),
-        "gatehound: no incident \"c0ffee00-1\"; `gatehound history` lists them\n"
+        format!(
+            "gatehound: no incident \"c0ffee00-1\"; `gatehound history --profile {}` lists them\n",
+            rig.profile
+        )
     );
 }
 

@@ -221,6 +221,7 @@ pub fn pause_file(input: &[u8]) {
             boot_id: "boot",
             uid: 0,
             doubtful: DOUBTFUL,
+            profile: "",
         };
         let now = pause::Now {
             boottime: Duration::from_secs(7200),
