@@ -583,9 +583,12 @@ fn config(findings: &mut Findings, seen: &Seen, around: &Around<'_>) -> bool {
     let Some(why) = openclaw_files::read(&place).err().or(doubt) else {
         return true;
     };
-    let mend = match place.path.exists() || around.proven {
-        true => around.restore(),
-        false => format!("openclaw{} setup", around.names.profile),
+    let profile = around.names.profile;
+    let mend = match severity {
+        // It may be right all the same: then an older one would only do harm.
+        Severity::Warning if around.proven => format!("gatehound config diff{profile}"),
+        Severity::Warning if !place.path.exists() => format!("openclaw{profile} setup"),
+        _ => around.restore(),
     };
     let what = format!("{why}; the gateway's next start may refuse that");
     findings.add("config", severity, &what, Some(mend));
@@ -915,10 +918,14 @@ mod tests {
                     && one.severity == severity
                     && one.what.as_str().contains(what)
                     && one.mend.as_deref().unwrap_or_default().contains(mend)
+                    && (mend != DIFF || one.mend.as_deref() == Some(DIFF))
             };
             assert!(found.iter().any(fits), "{found:#?}");
         }
     }
+
+    /// Alone, for what may be right all the same.
+    const DIFF: &str = "gatehound config diff --profile work";
 
     const RESTORE: &str =
         "gatehound config diff --profile work; gatehound config restore --yes --profile work";
@@ -988,10 +995,10 @@ mod tests {
     #[test]
     fn a_configuration_of_which_a_part_is_missing_is_a_warning() {
         let world = World::new("{$include: './a.json'}", "--port 18789");
-        world.check("config", Severity::Warning, "a.json: no such file", RESTORE);
+        world.check("config", Severity::Warning, "a.json: no such file", DIFF);
         let mut none = World::new("{}", "--port 18789");
         fs::remove_dir_all(none.home.path().join(".openclaw-work")).unwrap();
-        none.check("config", Severity::Warning, "no such file", RESTORE);
+        none.check("config", Severity::Warning, "no such file", DIFF);
         none.proven = false;
         none.check(
             "config",
