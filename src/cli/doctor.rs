@@ -651,6 +651,8 @@ fn of_version(findings: &mut Findings, version: &Line) {
         .as_str()
         .split(['.', '-'])
         .map_while(|part| part.parse().ok())
+        // A fourth one is of the package alone.
+        .take(3)
         .collect();
     let mut known = DEFECTS
         .iter()
@@ -1071,6 +1073,7 @@ mod tests {
         check_version("2026.1.29", Severity::Warning, &["no /health"]);
         check_version("2026.2.26-beta.1", Severity::Warning, &["no /health"]);
         check_version("2026.3.13", Severity::Warning, &["500 MB"]);
+        check_version("2026.3.13-1", Severity::Warning, &["500 MB"]);
         check_version("2026.5.7", Severity::Fine, &[]);
         check_version("2026.7.1", Severity::Warning, &["crash-loop breaker"]);
         check_version("2026.9.5", Severity::Warning, &["breaker", "openclaw/tmp"]);
