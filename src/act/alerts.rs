@@ -81,11 +81,15 @@ pub fn queue(state: &Path, alert: &Alert, budget: Duration) -> Result<(), Line> 
     Ok(())
 }
 
-/// Whether an alert waits; a disk that does not say so within `budget` has none.
-pub fn is_waiting(state: &Path, budget: Duration) -> bool {
+/// Whether an alert waits.
+///
+/// # Errors
+///
+/// The queue cannot be listed, or not within `budget`, so that one may.
+pub fn is_waiting(state: &Path, budget: Duration) -> Result<bool, Line> {
     let folder = folder(state);
-    let found = within(budget, "alert", move || waiting(&folder));
-    found.is_ok_and(|found| found.is_ok_and(|found| !found.is_empty()))
+    let found = within(budget, "alert", move || waiting(&folder))??;
+    Ok(!found.is_empty())
 }
 
 /// The files of the alerts that wait, oldest first.
@@ -216,12 +220,12 @@ mod tests {
     fn alerts_come_back_in_the_order_they_were_due_and_the_oldest_of_too_many_go() {
         let state = tempfile::tempdir().unwrap();
         let folder = folder(state.path());
-        assert!(!is_waiting(state.path(), BUDGET));
+        assert!(!is_waiting(state.path(), BUDGET).unwrap());
         for number in 0..KEPT + 3 {
             let alert = Alert::test(&number.to_string());
             queue(state.path(), &alert, BUDGET).unwrap();
         }
-        assert!(is_waiting(state.path(), BUDGET));
+        assert!(is_waiting(state.path(), BUDGET).unwrap());
         let units: Vec<String> = waiting(&folder)
             .unwrap()
             .iter()

@@ -37,6 +37,8 @@ pub(super) struct Alerts {
     look_at: Option<Monotonic>,
     /// The last alert did not reach the queue in time, and may have since.
     late: bool,
+    /// How long it was from the last look at a queue that cannot be listed to the next; zero if the last one could.
+    pause: Duration,
     /// What was said to be wrong with starting the unit; said once.
     complained: bool,
     ping: Ping,
@@ -82,6 +84,7 @@ impl Alerts {
             unit: unit("alert"),
             look_at: Some(now),
             late: false,
+            pause: Duration::ZERO,
             complained: false,
             ping: Ping {
                 unit: unit("ping"),
@@ -137,10 +140,17 @@ impl Alerts {
         }
         // A second look for one that is late, and no more: each leaves a thread behind on a dead disk.
         self.look_at = std::mem::take(&mut self.late).then_some(now + AGAIN);
-        ControlFlow::Break(if alerts::is_waiting(&folder, ALERT_LIMIT) {
-            self.start(round)
-        } else {
-            None
+        ControlFlow::Break(match alerts::is_waiting(&folder, ALERT_LIMIT) {
+            Ok(found) => {
+                self.pause = Duration::ZERO;
+                found.then(|| self.start(round)).flatten()
+            }
+            // One may wait. For the same threads' sake ever later, and not once it is no news.
+            Err(_) => {
+                self.pause = (self.pause * 2).clamp(AGAIN, alerts::MAX_AGE);
+                self.look_at = (self.pause < alerts::MAX_AGE).then_some(now + self.pause);
+                None
+            }
         })
     }
 
@@ -239,15 +249,32 @@ mod tests {
         assert!(alerts.tell(&settings, &round).is_continue());
     }
 
-    #[test]
-    fn an_alert_that_the_disk_took_late_is_looked_for_twice() {
-        let state_folder = tempfile::NamedTempFile::new().unwrap();
-        let path = state_folder.path().to_owned();
-        let mut alerts = Alerts::new(Told::default(), Ok(path), None, Monotonic(0));
+    /// Alerts whose state folder is this one, and that are on.
+    fn with_state(folder: &str) -> (Alerts, AlertSettings) {
+        let alerts = Alerts::new(Told::default(), Ok(folder.into()), None, Monotonic(0));
         let settings = AlertSettings {
             desktop: true,
             ..AlertSettings::default()
         };
+        (alerts, settings)
+    }
+
+    fn round(state: &State, now: Monotonic) -> Round<'_> {
+        Round {
+            state,
+            names: Names {
+                unit: "openclaw-gateway.service",
+                profile: "",
+            },
+            vouched: false,
+            now,
+        }
+    }
+
+    #[test]
+    fn an_alert_that_the_disk_took_late_is_looked_for_twice() {
+        // Nobody can make a folder there, and a queue that is not there is an empty one.
+        let (mut alerts, settings) = with_state("/proc/gatehound");
         let down = State {
             phase: Phase::Holding {
                 since: Monotonic(0),
@@ -256,25 +283,36 @@ mod tests {
             },
             ..State::default()
         };
-        let mut round = Round {
-            state: &down,
-            names: Names {
-                unit: "openclaw-gateway.service",
-                profile: "",
-            },
-            vouched: false,
-            now: Monotonic(1),
-        };
-        let said = alerts.after(&settings, &round).unwrap();
+        let now = Monotonic(1);
+        let said = alerts.after(&settings, &round(&down, now)).unwrap();
         let end = "nobody is told unless it still reaches the queue: needs-human";
         assert!(said.as_str().ends_with(end), "{said}");
-        assert_eq!(alerts.look_at, Some(round.now));
-        round.now = Monotonic(2);
-        assert_eq!(alerts.after(&settings, &round), None);
-        assert_eq!(alerts.look_at, Some(round.now + AGAIN));
-        round.now = round.now + AGAIN;
-        assert_eq!(alerts.after(&settings, &round), None);
+        assert_eq!(alerts.look_at, Some(now));
+        let now = Monotonic(2);
+        assert_eq!(alerts.after(&settings, &round(&down, now)), None);
+        assert_eq!(alerts.look_at, Some(now + AGAIN));
+        let now = now + AGAIN;
+        assert_eq!(alerts.after(&settings, &round(&down, now)), None);
         assert_eq!(alerts.look_at, None);
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_listed_is_looked_at_again_for_as_long_as_an_alert_is_news() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (mut alerts, settings) = with_state(file.path().to_str().unwrap());
+        let state = State::default();
+        let mut looks = 0;
+        let mut last = Monotonic(0);
+        while let Some(at) = alerts.look_at {
+            assert_eq!(alerts.after(&settings, &round(&state, at)), None);
+            (looks, last) = (looks + 1, at);
+            assert!(looks < 20, "each may leave a thread behind");
+        }
+        assert!(alerts::MAX_AGE / 2 < last.since(Monotonic(0)), "{last:?}");
+        // Once it can be listed, nothing of it is left.
+        (alerts.look_at, alerts.state_folder) = (Some(last), Ok("/proc/gatehound".into()));
+        assert_eq!(alerts.after(&settings, &round(&state, last)), None);
+        assert_eq!((alerts.look_at, alerts.pause), (None, Duration::ZERO));
     }
 
     #[test]
