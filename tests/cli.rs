@@ -963,13 +963,17 @@ fn a_journal_without_records_is_said_to_be_so_and_why_it_may_be() {
 
 /// A record of this boot as it is in the journal, written a minute ago.
 fn minute_old(event: &str, fields: &[(&str, &str)]) -> String {
-    let minute = 60_000_000;
+    seconds_old(60, event, fields)
+}
+
+fn seconds_old(age: u128, event: &str, fields: &[(&str, &str)]) -> String {
+    let age = age * 1_000_000;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     let monotonic = gatehound::sense::clock::Clock.now().0;
     let mut record = serde_json::json!({
-        "__REALTIME_TIMESTAMP": (now.unwrap().as_micros() - minute).to_string(),
-        "__MONOTONIC_TIMESTAMP": (u128::from(monotonic) - minute).to_string(),
+        "__REALTIME_TIMESTAMP": (now.unwrap().as_micros() - age).to_string(),
+        "__MONOTONIC_TIMESTAMP": (u128::from(monotonic) - age).to_string(),
         "_BOOT_ID": boot.trim().replace('-', ""),
         "MESSAGE": format!("text of {event}"),
         "GATEHOUND_EVENT": event,
@@ -992,6 +996,38 @@ fn a_quiet_time_is_told_by_the_record_before_it() {
     assert!(said.starts_with("no incident since "), "{said}");
     assert!(said.contains(", watched for 3"), "{said}");
     assert!(said.contains("availability 100.00 %"), "{said}");
+}
+
+#[test]
+fn an_incident_that_was_open_when_the_time_began_is_told_from_its_beginning() {
+    let id = ("GATEHOUND_INCIDENT", "c0ffee00-1");
+    let cause = [
+        id,
+        ("GATEHOUND_PROBE", "http"),
+        ("GATEHOUND_REASON", "no answer"),
+    ];
+    let failing = minute_old("failing", &cause);
+    let last = seconds_old(50, "warning", &[id]);
+    // What systemd says of a Gatehound that failed has no field; its successor's first record has.
+    let died = seconds_old(40, "", &[]).replace("GATEHOUND_EVENT", "X");
+    let begun = seconds_old(10, "watching", &[id]);
+    for (before, window) in [(&last, ""), (&died, &begun[..])] {
+        let script = format!(
+            "case \"$*\" in *--reverse*) cat <<'E'\n{before}\nE\n;;\
+             *--until=@*'GATEHOUND_INCIDENT=c0ffee00-1 _BOOT_ID='*' + MESSAGE_ID='*'_BOOT_ID='*) cat <<'E'\n{failing}\n{last}\nE\n;;\
+             *--since*) cat <<'E'\n{window}\nE\n;; esac"
+        );
+        let (home, bin) = with_journal(&script);
+        let asked = asked(&home, &bin, &["history", "--since", "30s", "--json"]);
+        let json: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap();
+        let past = &json["incidents"][0];
+        assert_eq!(past["probe"], "http", "{json}");
+        assert_eq!(past["outcome"], "under-way", "{json}");
+        let seconds = |value: &serde_json::Value| value.as_f64().unwrap();
+        // From the failing round to the last record there is nothing that says otherwise.
+        assert!(10.0 < seconds(&past["down_seconds"]), "{json}");
+        assert!(seconds(&json["watched_seconds"]) < seconds(&past["down_seconds"]));
+    }
 }
 
 #[test]

@@ -47,7 +47,21 @@ pub(super) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
     let since = Duration::from_secs(since.as_secs());
     // A Gatehound that vouches writes nothing, so how things stood when the time began is told by a record before it.
     let mut told = records(&units, Age::LastUntil(since))?;
-    told.extend(records(&units, Age::Since(since))?);
+    let within = records(&units, Age::Since(since))?;
+    let first = told
+        .iter()
+        .chain(&within)
+        .find(|told| !told.is_by_systemd());
+    if let Some(first) = first
+        && let Some(field) = first.under_way()
+    {
+        // What was under way began earlier still, and its cause is told there.
+        let earlier = records(&units, Age::AllUntil(since, &first.at.boot, &field))?;
+        if !earlier.is_empty() {
+            told = earlier;
+        }
+    }
+    told.extend(within);
     let history = History::of(&told, since, &now()?, runs(&units));
     if json {
         say_json(&format!("{:#}", history_as_json(&history, since)));
@@ -131,7 +145,7 @@ fn units(sources: &Sources) -> [String; 2] {
     ]
 }
 
-fn records([unit, own_unit]: &[String; 2], age: Age) -> anyhow::Result<Vec<Told>> {
+fn records([unit, own_unit]: &[String; 2], age: Age<'_>) -> anyhow::Result<Vec<Told>> {
     let place = Place {
         program: Path::new("journalctl"),
         unit,

@@ -61,7 +61,15 @@ impl Told {
         self.field("GATEHOUND_INCIDENT").map(Line::as_str)
     }
 
-    fn is_by_systemd(&self) -> bool {
+    /// What it is in the middle of, as the field and value that all records of that have; an incident comes first.
+    pub fn under_way(&self) -> Option<String> {
+        let incident = self.incident().filter(|_| !self.is_event("recovered"));
+        let standby = || Some(format!("GATEHOUND_STANDBY={}", self.standby()?));
+        incident.map_or_else(standby, |id| Some(format!("GATEHOUND_INCIDENT={id}")))
+    }
+
+    /// Whether it tells only that a Gatehound failed, and not how things stood.
+    pub fn is_by_systemd(&self) -> bool {
         self.field("GATEHOUND_EVENT").is_none()
     }
 
@@ -204,7 +212,7 @@ pub struct History {
 impl History {
     /// Folds records, oldest first, into what they tell of the time from `since` until `now`.
     ///
-    /// The first may be older and tell how things stood then. `runs` says whether a Gatehound runs now.
+    /// Older ones tell how things stood then, and how it had come to that. `runs` says whether a Gatehound runs now.
     pub fn of(told: &[Told], since: Duration, now: &Moment, runs: bool) -> Self {
         let mut history = Self::default();
         for (at, record) in told.iter().enumerate() {
@@ -277,7 +285,7 @@ impl History {
         if record.is_by_systemd() {
             return;
         }
-        self.take_standby(record);
+        self.take_standby(record, since);
         // Every record names the incident while one is open, so its end went by unseen.
         if let Some(past) = self.open()
             && !past.is_of(record)
@@ -296,11 +304,16 @@ impl History {
         }
     }
 
-    fn take_standby(&mut self, record: &Told) {
+    fn take_standby(&mut self, record: &Told, since: Duration) {
         let reason = record.standby();
         if let Some(stood_by) = self.standing_by() {
             stood_by.under_way =
                 reason == Some(&stood_by.reason) && stood_by.boot == record.at.boot;
+        }
+        if record.at.wall < since {
+            // What was over before is not asked for, and where it begins the one before is over.
+            let begins = record.is_event("standing-by");
+            self.stood_by.retain(|before| before.under_way && !begins);
         }
         if let Some(reason) = reason.filter(|_| self.standing_by().is_none()) {
             self.stood_by.push(StoodBy {
@@ -655,6 +668,61 @@ mod tests {
         for end in [died(10), told(10, "leaving", &[])] {
             let history = History::of(&[end], since, &at(1120), false);
             assert_eq!(history.watched, Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn an_incident_that_began_before_the_window_is_told_whole_and_counts_from_there() {
+        let paused = ("GATEHOUND_STANDBY", "paused");
+        let told = [
+            failing(100),
+            rung(130, "1"),
+            of_incident(140, "evidence", &[]),
+            // Over before the window, and none of its.
+            of_incident(200, "standing-by", &[paused]),
+            of_incident(300, "new-incarnation", &[]),
+            of_incident(89_000, "reminder", &[]),
+        ];
+        let history = History::of(&told, at(90_000).wall, &at(93_600), true);
+        let past = &history.incidents[0];
+        assert_eq!(past.began, at(100).wall);
+        assert_eq!(past.down, Duration::from_secs(93_500));
+        assert_eq!(past.probe, Some("http".into()));
+        assert_eq!((past.rungs, past.restarts), (1, 1));
+        assert_eq!(history.stood_by, []);
+        assert_eq!(history.watched, Duration::from_secs(3600));
+        assert_eq!(history.failing, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn of_the_times_of_standing_by_before_the_window_the_last_goes_on_into_it() {
+        let told = [
+            standing_by(10, "paused", "old disk"),
+            standing_by(500, "paused", "new disk"),
+            told(89_000, "reloaded", &[("GATEHOUND_STANDBY", "paused")]),
+        ];
+        let history = History::of(&told, at(90_000).wall, &at(93_600), true);
+        let [pause] = &history.stood_by[..] else {
+            panic!("{history:?}")
+        };
+        assert_eq!(pause.began, at(500).wall);
+        assert_eq!(pause.lasted, Duration::from_secs(93_100));
+        assert_eq!(pause.detail, Some("new disk".into()));
+    }
+
+    #[test]
+    fn what_a_record_is_in_the_middle_of_is_found_by_a_field() {
+        let paused = ("GATEHOUND_STANDBY", "paused");
+        for (record, field) in [
+            (told(1, "healthy", &[]), None),
+            (recovered(1, "by-itself", 1), None),
+            (failing(1), Some(format!("GATEHOUND_INCIDENT={ID}"))),
+            (
+                told(1, "reloaded", &[paused]),
+                Some("GATEHOUND_STANDBY=paused".to_owned()),
+            ),
+        ] {
+            assert_eq!(record.under_way(), field);
         }
     }
 

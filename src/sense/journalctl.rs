@@ -66,11 +66,13 @@ pub struct Place<'a> {
 
 /// Which records are asked for, by their age.
 #[derive(Clone, Copy, Debug)]
-pub enum Age {
+pub enum Age<'a> {
     /// All since this time after the Unix epoch, to the second.
     Since(Duration),
     /// The last one until then.
     LastUntil(Duration),
+    /// All until then, of one boot and with this field and value; and where systemd says that Gatehound failed in it.
+    AllUntil(Duration, &'a str, &'a str),
 }
 
 /// The records that Gatehound wrote about a gateway's unit, as this user, and where systemd says that it failed,
@@ -81,11 +83,13 @@ pub enum Age {
 /// # Errors
 ///
 /// The program cannot be started, fails, or is not done within `budget`.
-pub fn records(place: &Place<'_>, age: Age, budget: Duration) -> Result<Vec<Told>, Line> {
+pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<Told>, Line> {
+    let until = |until: Duration| format!("--until=@{}", until.as_secs());
     let mut arguments = match age {
         Age::Since(since) => vec![format!("--since=@{}", since.as_secs())],
-        Age::LastUntil(until) => vec![
-            format!("--until=@{}", until.as_secs()),
+        Age::AllUntil(then, ..) => vec![until(then)],
+        Age::LastUntil(then) => vec![
+            until(then),
             // From the end: some versions take --lines from the end of the journal, whatever --until says.
             "--reverse".to_owned(),
             "--lines=1".to_owned(),
@@ -98,11 +102,22 @@ pub fn records(place: &Place<'_>, age: Age, budget: Duration) -> Result<Vec<Told
         "SYSLOG_IDENTIFIER=gatehound".to_owned(),
         format!("USER_UNIT={}", place.unit),
         ours.clone(),
+    ]);
+    let boot = match age {
+        Age::AllUntil(_, boot, field) => {
+            let boot = format!("_BOOT_ID={boot}");
+            arguments.extend([field.to_owned(), boot.clone()]);
+            Some(boot)
+        }
+        Age::Since(_) | Age::LastUntil(_) => None,
+    };
+    arguments.extend([
         "+".to_owned(),
         format!("MESSAGE_ID={UNIT_FAILED}"),
         format!("USER_UNIT={}", place.own_unit),
         ours,
     ]);
+    arguments.extend(boot);
     let output = journalctl(place.program, &arguments, MAX_RECORDS, budget)?;
     Ok(told(&output))
 }
