@@ -101,7 +101,7 @@ pub enum Outcome {
     ByOther,
     /// A human stopped the gateway.
     Stopped,
-    /// Nobody saw its end: a reboot, or a state that was lost.
+    /// Nobody saw its end: a reboot, a state that was lost, or a Gatehound that runs no more.
     Unseen,
 }
 
@@ -229,7 +229,7 @@ impl History {
                 history.pass(record, since, until.since(&record.at));
             }
         }
-        history.end(now);
+        history.end(now, runs);
         history
     }
 
@@ -335,15 +335,16 @@ impl History {
         }
     }
 
-    /// What was under way in another boot is over, whoever saw it.
-    fn end(&mut self, now: &Moment) {
+    /// What was under way in another boot is over, whoever saw it; of what nobody looks at that may be.
+    fn end(&mut self, now: &Moment, runs: bool) {
+        let goes_on = |boot: &str| runs && boot == now.boot;
         if let Some(past) = self.open()
-            && past.first.boot != now.boot
+            && !goes_on(&past.first.boot)
         {
             past.outcome = Outcome::Unseen;
         }
         if let Some(stood_by) = self.standing_by() {
-            stood_by.under_way = stood_by.boot == now.boot;
+            stood_by.under_way = goes_on(&stood_by.boot);
         }
     }
 }
@@ -724,6 +725,23 @@ mod tests {
         ] {
             assert_eq!(record.under_way(), field);
         }
+    }
+
+    #[test]
+    fn what_no_gatehound_looks_at_any_more_is_not_under_way() {
+        let paused = ("GATEHOUND_STANDBY", "paused");
+        for end in [died(70), told(70, "leaving", &[paused])] {
+            let told = [standing_by(60, "paused", ""), end];
+            let ended = History::of(&told, Duration::ZERO, &at(90), false);
+            assert!(!ended.stood_by[0].under_way);
+            assert_eq!(ended.stood_by[0].lasted, Duration::from_secs(10));
+        }
+        let told = [failing(60), of_incident(70, "leaving", &[])];
+        let ended = History::of(&told, Duration::ZERO, &at(90), false);
+        assert_eq!(outcomes(&ended), [Outcome::Unseen]);
+        // One that begins again goes on with it.
+        let begun = [&told[..], &[of_incident(80, "watching", &[])]].concat();
+        assert_eq!(outcomes(&until(90, &begun)), [Outcome::UnderWay]);
     }
 
     #[test]
