@@ -45,6 +45,8 @@ pub(super) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
     let units = units(sources);
     // As journalctl is asked.
     let since = Duration::from_secs(since.as_secs());
+    // First, because the journal may take its time.
+    let now = now()?;
     // A Gatehound that vouches writes nothing, so how things stood when the time began is told by a record before it.
     let mut told = records(&units, Age::LastUntil(since))?;
     let within = records(&units, Age::Since(since))?;
@@ -62,7 +64,7 @@ pub(super) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
         }
     }
     told.extend(within);
-    let history = History::of(&told, since, &now()?, runs(&units));
+    let history = History::of(&told, since, &now, runs(&units));
     if json {
         say_json(&format!("{:#}", history_as_json(&history, since)));
     } else {
@@ -80,9 +82,10 @@ pub(super) fn incident(
     let folder = folders::state(&sources.variables, sources.profile.as_deref())
         .map_err(|line| anyhow!("{line}"))?;
     let units = units(sources);
-    let since = wall_clock::now().saturating_sub(INCIDENTS_BACK);
+    let now = now()?;
+    let since = now.wall.saturating_sub(INCIDENTS_BACK);
     let told = records(&units, Age::Since(since))?;
-    let history = History::of(&told, since, &now()?, runs(&units));
+    let history = History::of(&told, since, &now, runs(&units));
     let of_id = |past: &&Past| id.is_none_or(|id| id == past.id);
     let past = history.incidents.iter().rev().find(of_id);
     let profile = &folders::profile_option(sources.profile.as_deref());
