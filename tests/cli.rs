@@ -1051,6 +1051,7 @@ fn an_outage_without_an_incident_is_told_with_what_to_do() {
     ] {
         assert!(row.contains(told), "{told} in {said}");
     }
+    assert!(said.contains("\nno incident, 1 outage since "), "{said}");
     assert!(said.contains("availability 0.00 %"), "{said}");
     let json = asked(&home, &bin, &["history", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
@@ -1065,6 +1066,29 @@ fn an_outage_without_an_incident_is_told_with_what_to_do() {
             "text of standing-by",
         ],
     );
+}
+
+#[test]
+fn what_a_human_keeps_hands_off_of_is_not_told_to_be_down() {
+    let record = minute_old(
+        "standing-by",
+        &[
+            ("GATEHOUND_PHASE", "standing-by"),
+            ("GATEHOUND_STANDBY", "paused"),
+            ("GATEHOUND_DETAIL", "new disk"),
+        ],
+    );
+    let script = format!("case \"$*\" in *--since*) cat <<'E'\n{record}\nE\n;; esac");
+    let (home, bin) = with_journal(&script);
+    let said = stdout(&asked(&home, &bin, &["history"]));
+    let row = said.lines().nth(1).unwrap_or_default();
+    assert!(row.contains("  paused  "), "{said}");
+    assert!(
+        row.contains("  -      -  under-way   hands off for 1 min"),
+        "{said}"
+    );
+    assert!(row.ends_with(": new disk"), "{said}");
+    assert!(said.contains("\nno incident since "), "{said}");
 }
 
 #[test]

@@ -205,8 +205,14 @@ fn print_history(history: &History, since: Duration, silent: bool) {
         1 => "1 incident".to_owned(),
         more => format!("{more} incidents"),
     };
+    let outages = history.stood_by.iter().filter(|one| one.is_outage());
+    let outages = match outages.count() {
+        0 => String::new(),
+        1 => ", 1 outage".to_owned(),
+        more => format!(", {more} outages"),
+    };
     say!(
-        "{count} since {since}, watched for {}",
+        "{count}{outages} since {since}, watched for {}",
         span(history.watched)
     );
     let availability = history.availability().map(percent);
@@ -264,14 +270,21 @@ fn print_stood_by(stood_by: &StoodBy) {
         (true, false) => ("under-way", Tone::Warning),
         (false, _) => ("over", Tone::Warning),
     };
+    let lasted = span(stood_by.lasted);
+    let detail = stood_by.detail.as_ref().map_or("-", Line::as_str);
+    let (down, cause) = if stood_by.is_outage() {
+        (lasted.as_str(), detail.to_owned())
+    } else {
+        ("-", format!("hands off for {lasted}: {detail}"))
+    };
     let texts: [&str; 7] = [
         &wall_clock::local(stood_by.began),
         stood_by.reason.as_str(),
         "-",
-        &span(stood_by.lasted),
+        down,
         "-",
         ended,
-        stood_by.detail.as_ref().map_or("-", Line::as_str),
+        &cause,
     ];
     print_row(texts, tone);
 }
