@@ -52,13 +52,13 @@ pub(super) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
     forget(sources);
     stop(&mut manager, &unit, GATEWAY_LIMIT)?;
     let clean = sweep(sources, &settings, &unit, &facts)?;
-    let mut back = String::new();
+    let mut back = Vec::new();
     // The gateway first: it is what must not come back.
     for unit in [&unit, &own] {
         if manager.fragment_path(unit)?.is_empty() {
             continue;
         }
-        back += &format!(" {unit}");
+        back.push(unit.as_str());
         if disable {
             manager.disable(unit)?;
             say!("disabled   {unit}");
@@ -68,8 +68,13 @@ pub(super) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
         manager.reload()?;
     }
     let enable = if disable { "enable --now" } else { "start" };
-    if !back.is_empty() {
-        say!("both stay down; to have them back: systemctl --user {enable}{back}");
+    match back[..] {
+        [] => say!("neither {own} nor {unit} is installed"),
+        [one] => say!("{one} stays down; to have it back: systemctl --user {enable} {one}"),
+        _ => say!(
+            "both stay down; to have them back: systemctl --user {enable} {}",
+            back.join(" ")
+        ),
     }
     Ok(if clean {
         ExitCode::SUCCESS
@@ -87,8 +92,12 @@ fn forget(sources: &Sources) {
 }
 
 fn stop(manager: &mut UserManager, unit: &str, limit: Duration) -> anyhow::Result<()> {
-    if is_down(&manager.unit(unit)?) {
-        say!("was down   {unit}");
+    let facts = manager.unit(unit)?;
+    if is_down(&facts) {
+        // One that is not installed was never up.
+        if facts.load_state != "not-found" {
+            say!("was down   {unit}");
+        }
         return Ok(());
     }
     manager.stop(unit)?;
@@ -146,7 +155,7 @@ fn sweep(
     let mut last = Swept::default();
     for (signal, name) in [(Signal::Term, "SIGTERM"), (Signal::Kill, "SIGKILL")] {
         last = sweep::sweep(&territory, signal, SWEEP_GRACE).map_err(|line| {
-            anyhow!("both units are stopped, but not what is left of them: {line}")
+            anyhow!("the units are stopped, but not what is left of them: {line}")
         })?;
         for (process, _) in &last.signalled {
             say!(

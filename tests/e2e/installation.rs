@@ -370,8 +370,18 @@ fn uninstalled(rig: &Rig) {
     let said = run(rig, &["emergency-stop", "--disable"]);
     let gateway = &rig.gateway;
     assert!(said.contains(&format!("disabled   {gateway}\n")), "{said}");
-    let back = format!("systemctl --user enable --now {gateway}\n");
-    assert!(said.contains(&back), "{said}");
+    let back =
+        format!("{gateway} stays down; to have it back: systemctl --user enable --now {gateway}\n");
+    assert!(said.ends_with(&back), "{said}");
+    assert!(!said.contains(&rig.gatehound), "{said}");
+    let none = "gatehound-e2e-none.service";
+    let [unit, port] = [
+        format!("gateway.unit={none}"),
+        format!("gateway.port={}", rig.port),
+    ];
+    let stop = ["--set", &unit, "--set", &port, "emergency-stop"];
+    let neither = format!("neither {} nor {none} is installed\n", rig.gatehound);
+    assert_eq!(run(rig, &stop), neither);
     assert_eq!(rig.property(gateway, "ActiveState"), "inactive");
     let doctor = rig.gatehound(&["doctor"]);
     assert_eq!(doctor.status.code(), Some(2), "{doctor:?}");
