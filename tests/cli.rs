@@ -660,6 +660,39 @@ fn wrong_settings_keep_nobody_from_pausing_or_resetting() {
 }
 
 #[test]
+fn what_goes_on_with_wrong_settings_says_what_is_wrong_with_them() {
+    let told = |text: &str, arguments: &[&str], wrong: &str| {
+        let home = Home::with_config(text);
+        let output = home.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let on = "; going on with the unit mine.service and the defaults\n";
+        for part in ["gatehound: ", wrong, on] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        stdout(&output)
+    };
+    let unit = "[gateway]\nunit = \"mine.service\"\n";
+    let paused = told(&format!("pause = 3\n{unit}"), &["pause"], "pause = 3: ");
+    assert!(paused.starts_with("paused for 2 h; "), "{paused}");
+    for command in ["pause", "resume"] {
+        let set = ["--set", "pause.default=abc", command];
+        told(unit, &set, "--set: pause.default = \"abc\": ");
+    }
+    let home = Home::new();
+    for command in ["status", "emergency-stop"] {
+        // Neither gets further without a user manager.
+        let said = home.run(&["--set", "foo=1", command]).stderr;
+        let said = String::from_utf8(said).unwrap();
+        let first = said.lines().next().unwrap();
+        assert!(first.contains("--set: foo: "), "{said}");
+        let on = "; going on with the unit openclaw-gateway.service and the defaults";
+        assert!(first.ends_with(on), "{said}");
+    }
+}
+
+#[test]
 fn a_pause_of_no_time_or_above_a_year_is_refused() {
     let home = Home::new();
     for span in ["0s", "2years"] {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 
-use super::{manager, shipped_unit};
+use super::{manager, settings, shipped_unit};
 use crate::{
     act::{
         files,
@@ -22,7 +22,7 @@ use crate::{
     decide::{SWEEP_GRACE, facts::UnitFacts, settings::Settings},
     sense::{
         cgroup,
-        config::{self, Sources},
+        config::Sources,
         folders,
         gateway::{self, Finder},
     },
@@ -40,8 +40,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// Stops both units, sweeps what is left, and says what was done; 1 if something is left.
 pub(super) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result<ExitCode> {
     // Wrong settings must not keep a human from stopping it all.
-    let settings =
-        config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let settings = settings(sources);
     let own = shipped_unit(sources.profile.as_deref());
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());
     let mut manager = manager()?;

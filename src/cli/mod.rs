@@ -42,11 +42,11 @@ use clap::{Args, Parser, Subcommand, error::KindFormatter};
 use crate::{
     act::manager::UserManager,
     daemon::{self, RunError},
-    decide::MANAGER_LIMIT,
+    decide::{MANAGER_LIMIT, settings::Settings},
     line::{Line, is_unprintable, printable},
     sense::{
-        config::{ConfigError, Sources, is_profile},
-        folders, wall_clock,
+        config::{ConfigError, Sources, is_profile, load, which_gateway},
+        folders, gateway, wall_clock,
     },
 };
 
@@ -412,6 +412,20 @@ fn ask(question: &str) -> Option<bool> {
     // One that cannot be read is no yes.
     let _ = answers.lock().read_line(&mut answer);
     Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// The settings, for what a human needs whatever is wrong with them, which is told.
+fn settings(sources: &Sources) -> Settings {
+    load(sources).map_or_else(
+        |wrong| {
+            let settings = which_gateway(sources).unwrap_or_default();
+            let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+            let on = format!("{wrong}; going on with the unit {unit} and the defaults");
+            let _ = writeln!(io::stderr(), "gatehound: {on}");
+            settings
+        },
+        |loaded| loaded.settings,
+    )
 }
 
 fn manager() -> anyhow::Result<UserManager> {

@@ -8,17 +8,12 @@ use std::{
 
 use anyhow::{anyhow, bail};
 
-use super::shipped_unit;
+use super::{settings, shipped_unit};
 use crate::{
     act::{files, pause},
     decide::{settings::Settings, status::span},
     line::Line,
-    sense::{
-        self, boot_id,
-        clock::Clock,
-        config::{self, Sources},
-        folders,
-    },
+    sense::{self, boot_id, clock::Clock, config::Sources, folders},
 };
 
 /// Keeps Gatehound's hands off the gateway for a while.
@@ -28,8 +23,7 @@ pub(super) fn pause(
     reason: &str,
 ) -> anyhow::Result<ExitCode> {
     // A wrong config must not keep a human from pausing.
-    let settings =
-        config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let settings = settings(sources);
     let length = span_given.unwrap_or(settings.pause.default);
     let boot_id = boot_id::get().map_err(own)?;
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
@@ -86,8 +80,7 @@ pub(super) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
             "was not paused by gatehound pause"
         }
     );
-    let settings =
-        config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let settings = settings(sources);
     let found = look(
         &settings,
         &dir,

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     check::paused,
-    manager, pause, say_json, shipped_unit,
+    manager, pause, say_json, settings, shipped_unit,
     show::{Tone, line},
 };
 use crate::{
@@ -22,16 +22,10 @@ use crate::{
     decide::{
         State,
         facts::{Pause, UnitFacts},
-        settings::Settings,
         status::span,
     },
     line::Line,
-    sense::{
-        boot_id,
-        clock::Clock,
-        config::{self, Sources},
-        folders, gateway,
-    },
+    sense::{boot_id, clock::Clock, config::Sources, folders, gateway},
 };
 
 /// Pause between two looks of [`watch`].
@@ -94,9 +88,7 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref())
         .map_err(|line| anyhow!("{line}"))?;
     let memory = memory(&dir);
-    // Settings that are wrong are `config check`'s to complain about.
-    let settings =
-        config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let settings = settings(sources);
     let profile = sources.profile.as_deref();
     let (own_unit, unit) = memory.as_ref().map_or_else(
         || {
