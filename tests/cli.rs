@@ -1178,6 +1178,34 @@ fn a_doctor_who_finds_no_user_manager_says_so_and_looks_at_the_rest() {
 }
 
 #[test]
+fn a_flag_file_is_one_finding_whatever_it_is_with_the_command_that_removes_it() {
+    let home = Home::new();
+    let flag = home.0.path().join("maintenance");
+    let shown = flag.display();
+    let found = |what: &str, mend: String| {
+        let set = format!("pause.flag_file={}", flag.display());
+        let output = home.run(&["--set", &set, "doctor", "--json"]);
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = said["findings"].as_array().unwrap();
+        let of_flag = |one: &&serde_json::Value| one.to_string().contains("flag file");
+        let [one] = &findings.iter().filter(of_flag).collect::<Vec<_>>()[..] else {
+            panic!("{said:#}");
+        };
+        assert_eq!(one["about"], "pause", "{one}");
+        assert!(one["what"].as_str().unwrap().contains(what), "{one}");
+        assert_eq!(one["mend"], mend, "{one}");
+    };
+    fs::write(&flag, "").unwrap();
+    found("paused: flag file ", format!("rm {shown}"));
+    fs::remove_file(&flag).unwrap();
+    std::os::unix::fs::symlink("/nonexistent", &flag).unwrap();
+    found("not taken for a pause", format!("rm {shown}"));
+    fs::remove_file(&flag).unwrap();
+    fs::create_dir(&flag).unwrap();
+    found("not taken for a pause", format!("rm -r {shown}"));
+}
+
+#[test]
 fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
     let (home, bin) = with_journal("exit 0");
     let crontab = "#!/bin/sh\necho '* * * * * /home/a/openclaw-watchdog.sh'\n";

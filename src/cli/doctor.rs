@@ -157,8 +157,18 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
         unit: &unit,
         profile: &profile,
     };
+    let runtime = format!("/run/user/{}", geteuid());
+    let export = format!("export XDG_RUNTIME_DIR={runtime}");
     if let Err(e) = units(&mut findings, &sources, names) {
-        findings.problem("manager", &e.to_string(), manager_mend());
+        let variable = sources.variables.get(OsStr::new("XDG_RUNTIME_DIR"));
+        let is_unset = variable.is_none_or(|value| value.is_empty());
+        // A bus that is there has a manager, which is only not found.
+        let mend = if is_unset && Path::new(&runtime).join("bus").exists() {
+            export.clone()
+        } else {
+            manager_mend()
+        };
+        findings.problem("manager", &e.to_string(), mend);
     }
     // A manager that cannot be asked was told above.
     let _ = alerts(&mut findings, &sources, &settings.alert);
@@ -171,10 +181,7 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
             };
             of_look(&mut findings, &seen, &around);
         }
-        Err(e) => {
-            let mend = format!("export XDG_RUNTIME_DIR=/run/user/{}", geteuid());
-            findings.problem("gateway", &format!("{e:#}"), mend);
-        }
+        Err(e) => findings.problem("gateway", &format!("{e:#}"), export),
     }
     if let Some(path) = settings.metrics.textfile(sources.profile.as_deref()) {
         metrics(&mut findings, &path, &settings, &sources);
@@ -184,7 +191,7 @@ pub(super) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     }
     session(&mut findings);
     clock(&mut findings, Path::new("/run"));
-    rivals(&mut findings, &sources, &settings);
+    rivals(&mut findings, &sources);
     if json {
         let found = serde_json::json!({ "worst": findings.worst(), "findings": findings.0 });
         say_json(&format!("{found:#}"));
@@ -496,19 +503,26 @@ fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>) {
         );
         findings.problem("port", &format!("held by {stranger}"), mend);
     }
+    let flag = &around.settings.pause.flag_file;
+    let rm = if flag.is_dir() { "rm -r" } else { "rm" };
+    let rm = format!("{rm} {}", flag.display());
+    let of_flag = Line::new(&format!("flag file {}", flag.display()));
+    for warning in &seen.warnings {
+        let (about, mend) = if warning.as_str().starts_with(of_flag.as_str()) {
+            ("pause", rm.clone())
+        } else {
+            ("look", format!("gatehound check{profile}"))
+        };
+        findings.warning(about, warning.as_str(), mend);
+    }
     if let Some(pause) = &seen.look.pause {
         let resume = format!("gatehound resume{profile}");
-        let flag = &around.settings.pause.flag_file.display();
         let mend = match pause.remaining {
             Some(_) => resume,
-            None if pause.reason.as_str() == format!("flag file {flag}") => format!("rm {flag}"),
-            None => format!("rm {flag}; {resume}"),
+            None if pause.reason == of_flag => rm,
+            None => format!("{rm}; {resume}"),
         };
         findings.warning("pause", &format!("paused: {}", pause.reason), mend);
-    }
-    for warning in &seen.warnings {
-        let mend = format!("gatehound check{profile}");
-        findings.warning("look", warning.as_str(), mend);
     }
     let answers = seen.target();
     let version = answers.and_then(|target| readiness::version(&target, READY_LIMIT));
@@ -779,17 +793,8 @@ fn clock(findings: &mut Findings, run: &Path) {
     }
 }
 
-/// Who else might restart the gateway, and what the old shell watchdog left behind.
-fn rivals(findings: &mut Findings, sources: &Sources, settings: &Settings) {
-    let flag = &settings.pause.flag_file;
-    if flag.symlink_metadata().is_ok() {
-        let flag = flag.display();
-        findings.warning(
-            "pause",
-            &format!("the flag file {flag} of the old shell watchdog is there"),
-            format!("rm {flag}"),
-        );
-    }
+/// Who else might restart the gateway.
+fn rivals(findings: &mut Findings, sources: &Sources) {
     let home = sources.variables.get(OsStr::new("HOME"));
     let home = home.map_or_else(PathBuf::new, PathBuf::from);
     let found = Rivals::look(&home, manager().ok().as_mut());

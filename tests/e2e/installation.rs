@@ -109,6 +109,14 @@ fn doctor(rig: &Rig) {
     has(&said, "fine", "nobody is to be told");
     has(&said, "fine", "healthy, /health");
     has(&said, "fine", "linger     on");
+    let mut shell = Command::new(place::file("gatehound"));
+    let bare = shell
+        .args(["--profile", &rig.profile, "doctor"])
+        .env_remove("XDG_RUNTIME_DIR")
+        .env_remove("DBUS_SESSION_BUS_ADDRESS");
+    let said = String::from_utf8(bare.output().expect("doctor").stdout).expect("UTF-8");
+    let export = "→ export XDG_RUNTIME_DIR=/run/user/";
+    assert!(said.contains(export) && !said.contains("user@"), "{said}");
 
     let unit = home(INSTALLED[2]);
     let shipped = fs::read_to_string(&unit).expect("the unit");
