@@ -645,6 +645,7 @@ fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: boo
         (None, Some(one), Some(other)) if one == other => "unit and configuration",
         (None, Some(_), _) => "the unit",
         (None, None, Some(_)) => "the configuration",
+        (None, None, None) if found.profile.is_some() => "the profile's name",
         (None, None, None) => "default",
     };
     let is_named = set.or(found.by_unit).is_some();
@@ -967,6 +968,8 @@ mod tests {
         unit.check("port", Severity::Fine, "18789, by the unit", "");
         let file = World::new("{gateway: {port: 20000}}", "");
         file.check("port", Severity::Fine, "20000, by the configuration", "");
+        let name = World::new("{}", "");
+        name.check("port", Severity::Fine, ", by the profile's name", "");
     }
 
     #[test]
