@@ -10,11 +10,11 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{BufRead as _, BufReader, Read, Write},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     thread,
 };
 
@@ -888,6 +888,26 @@ fn a_profile_has_a_runtime_folder_of_its_own() {
     );
     assert!(home.0.path().join("run/gatehound-work/pause.json").exists());
     assert!(!home.runtime_folder().exists());
+}
+
+#[test]
+fn whoever_watches_in_json_gets_json_alone_and_without_a_runtime_folder_an_error() {
+    let home = Home::new();
+    for arguments in [&["status", "--watch", "--json"][..], &["status", "--watch"]] {
+        let mut command = home.gatehound(arguments);
+        let output = command.env_remove("XDG_RUNTIME_DIR").output().unwrap();
+        failed_saying(&output, 1, &["XDG_RUNTIME_DIR is not set"]);
+    }
+    let mut watch = home.gatehound(&["status", "--watch", "--json"]);
+    let mut child = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut shown = BufReader::new(child.stdout.take().unwrap());
+    shown.read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let seen: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let why = seen["error"].as_str().unwrap();
+    assert!(why.contains("no user manager on the bus"), "{line}");
 }
 
 #[test]

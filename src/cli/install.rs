@@ -23,7 +23,7 @@ use super::{
     shipped_unit,
 };
 use crate::{
-    act::{crontab::Replaced, files, manager::UserManager},
+    act::{alerts, crontab::Replaced, files, manager::UserManager},
     decide::facts::UnitFacts,
     sense::{
         config::{self as settings, Sources},
@@ -246,7 +246,12 @@ pub(super) fn install(mut sources: Sources, options: &Options) -> anyhow::Result
     }
     rivals::tidy_up(Path::new("/tmp"), &settings.pause.flag_file, options);
     let gateway = gateway::unit_name(&settings, sources.profile.as_deref());
-    missing(&mut manager, &gateway, sources.profile.as_deref())?;
+    let watching = if options.dry_run {
+        "would watch  "
+    } else {
+        "watching   "
+    };
+    missing(&mut manager, &gateway, sources.profile.as_deref(), watching)?;
     if !packaged::is_this() {
         not_in_path(&sources, &places.program);
     }
@@ -374,10 +379,15 @@ fn await_active(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
 }
 
 /// Says what still keeps the watch from being complete, each with what mends it.
-fn missing(manager: &mut UserManager, gateway: &str, profile: Option<&str>) -> anyhow::Result<()> {
+fn missing(
+    manager: &mut UserManager,
+    gateway: &str,
+    profile: Option<&str>,
+    watching: &str,
+) -> anyhow::Result<()> {
     let facts = manager.unit(gateway)?;
     match (facts.load_state.as_str(), facts.active_state.as_str()) {
-        ("loaded", "active") => say!("watching   {gateway}"),
+        ("loaded", "active") => say!("{watching}{gateway}"),
         ("loaded", state) => {
             say!("missing    {gateway} is {state}; start it: systemctl --user start {gateway}")
         }
@@ -478,6 +488,12 @@ pub(super) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
             say!(
                 "kept       {kept}; the cron script is back, in place of the crontab as it is now, with: crontab {kept}"
             );
+        }
+        let queue = alerts::folder(&state);
+        let waiting = alerts::waiting(&queue).map_or(0, |waiting| waiting.len());
+        if 0 < waiting {
+            let queue = queue.display();
+            say!("kept       {queue}, alerts not delivered: {waiting}");
         }
         let state = state.display();
         say!(

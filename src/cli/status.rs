@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     thread,
     time::Duration,
@@ -67,14 +67,24 @@ pub(super) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         ""
     };
+    // Without this folder no later look would show more.
+    runtime(sources)?;
     loop {
-        let known = known(sources);
+        // Before the look, which may have something to say of the settings.
         let _ = write!(std::io::stdout(), "{clear}");
-        match known {
+        let _ = std::io::stdout().flush();
+        match known(sources) {
             Ok(known) if json => say_json(&as_json(&known).to_string()),
             Ok(known) => print_lines(&known),
             // The user manager may be restarting; whoever watches wants to see it come back.
-            Err(e) => say!("gatehound  {}", Line::new(&format!("{e:#}"))),
+            Err(e) => {
+                let why = Line::new(&format!("{e:#}"));
+                if json {
+                    say_json(&json!({ "error": why }).to_string());
+                } else {
+                    say!("gatehound  {why}");
+                }
+            }
         }
         // A reader that has gone away wants no more.
         if writeln!(std::io::stdout()).is_err() {
@@ -84,9 +94,13 @@ pub(super) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     }
 }
 
+fn runtime(sources: &Sources) -> anyhow::Result<PathBuf> {
+    let profile = sources.profile.as_deref();
+    folders::runtime(&sources.variables, profile).map_err(|line| anyhow!("{line}"))
+}
+
 fn known(sources: &Sources) -> anyhow::Result<Known> {
-    let dir = folders::runtime(&sources.variables, sources.profile.as_deref())
-        .map_err(|line| anyhow!("{line}"))?;
+    let dir = runtime(sources)?;
     let memory = memory(&dir);
     let settings = settings(sources);
     let profile = sources.profile.as_deref();

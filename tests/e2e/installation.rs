@@ -264,7 +264,12 @@ fn install() {
 
     let said = run(&rig, &["install", "--dry-run"]);
     assert!(
-        said.contains("would install") && said.contains("would enable and start"),
+        said.lines()
+            .all(|line| line.starts_with("would ") || line.starts_with("missing  ")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("would watch  {}\n", rig.gateway)),
         "{said}"
     );
     assert!(
@@ -328,6 +333,12 @@ fn install() {
     assert!(!prom.exists(), "metrics that are old for ever: {said}");
     let kept = format!("to remove it: rm -r {}\n", state.display());
     assert!(said.contains(&kept), "{said}");
+    let waiting = alerts::folder(&state);
+    let waiting = format!(
+        "kept       {}, alerts not delivered: 1\n",
+        waiting.display()
+    );
+    assert!(said.contains(&waiting), "{said}");
     let failed = Command::new("systemctl")
         .args(["--user", "list-units", "--all", "--plain", "gatehound*"])
         .output()
