@@ -174,14 +174,20 @@ pub fn due(
             told.trouble = None;
             None
         }
+        // Each run that systemd starts has its patience anew, so that no rung may ever be taken.
+        Phase::StandingBy {
+            reason: Standby::InTransition,
+            ..
+        } => {
+            let crashed = state.incident.as_ref().filter(|one| one.crashed);
+            crashed.and_then(|one| {
+                let reason = Line::new(&words(&one.failure));
+                trouble(settings, &mut told, state, now, reason, None)
+            })
+        }
         // Somebody is at work on it, or it passes.
         Phase::StandingBy {
-            reason:
-                Standby::NoBus
-                | Standby::Updating
-                | Standby::OtherGateway
-                | Standby::InTransition
-                | Standby::Debugged,
+            reason: Standby::NoBus | Standby::Updating | Standby::OtherGateway | Standby::Debugged,
             ..
         } => None,
     };
@@ -576,6 +582,7 @@ mod tests {
                 started: None,
                 started_by_other: false,
                 bitten: false,
+                crashed: false,
             }),
             ..State::default()
         }
@@ -660,6 +667,23 @@ mod tests {
             ],
             &[(2, Kind::Down), (6, Kind::Back)],
         );
+    }
+
+    #[test]
+    fn a_gateway_that_crashes_before_it_is_healthy_is_told_as_down_once() {
+        let transition = || standing_by(Standby::InTransition, at(1));
+        let mut state = with(Some("a"), transition());
+        let settings = AlertSettings::default();
+        // A human's restart of one that fails passes.
+        let (told, alert) = due(&settings, Told::default(), &state, WORK, at(1));
+        assert_eq!(alert, None);
+        state.incident.as_mut().unwrap().crashed = true;
+        let (told, alert) = due(&settings, told, &state, WORK, at(2));
+        assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Down));
+        let (told, alert) = due(&settings, told, &state, WORK, at(3));
+        assert_eq!(alert, None);
+        let (_, alert) = due(&settings, told, &with(None, vouching()), WORK, at(4));
+        assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Back));
     }
 
     #[test]

@@ -236,10 +236,12 @@ impl History {
     /// What follows upon a record went on for `span`.
     fn pass(&mut self, record: &Told, since: Duration, span: Duration) {
         let mut failing = record.standby().is_some_and(is_outage);
-        let watched = failing || !record.is("GATEHOUND_PHASE", "standing-by");
+        let mut watched = failing || !record.is("GATEHOUND_PHASE", "standing-by");
         if let Some(past) = self.open() {
             past.down += span;
             failing = true;
+            // Between two runs that systemd starts it is as down as within them.
+            watched |= record.is("GATEHOUND_STANDBY", Standby::InTransition.name());
         }
         if let Some(stood_by) = self.standing_by() {
             stood_by.lasted += span;
@@ -564,6 +566,31 @@ mod tests {
         let history = until(520, &told);
         assert_eq!(history.watched, Duration::from_secs(30));
         assert_eq!(history.availability(), Some(1.0));
+    }
+
+    #[test]
+    fn a_gateway_that_crashes_before_it_is_healthy_fails_also_between_its_runs() {
+        let transition = [
+            ("GATEHOUND_PHASE", "standing-by"),
+            ("GATEHOUND_STANDBY", "in-transition"),
+        ];
+        let starting = [("GATEHOUND_PHASE", "starting")];
+        let told = [
+            told(0, "healthy", &[]),
+            standing_by(100, "in-transition", ""),
+            told(105, "new-incarnation", &starting),
+            of_incident(110, "failing", &transition),
+            of_incident(115, "new-incarnation", &starting),
+            of_incident(120, "standing-by", &transition),
+            of_incident(125, "new-incarnation", &starting),
+            recovered(130, "by-other", 20),
+        ];
+        let history = until(200, &told);
+        // That systemd restarts a gateway that was healthy is as unwatched as ever.
+        assert_eq!(history.watched, Duration::from_secs(195));
+        assert_eq!(history.failing, Duration::from_secs(20));
+        assert_eq!(history.incidents[0].down, Duration::from_secs(20));
+        assert!(history.stood_by.is_empty());
     }
 
     #[test]

@@ -473,6 +473,7 @@ mod tests {
             started: None,
             started_by_other: false,
             bitten: false,
+            crashed: false,
         });
         let health = failing(Probe::Http);
         let page = Sample {

@@ -44,7 +44,7 @@ pub enum Record {
         /// Its name.
         incarnation: Incarnation,
     },
-    /// The first failing round of an incident.
+    /// The first failing round of an incident, or a run that failed before it was healthy.
     Failing {
         /// How it fails.
         failure: Failure,
@@ -864,6 +864,7 @@ mod tests {
                 started: None,
                 started_by_other: false,
                 bitten: false,
+                crashed: false,
             }),
             ladder: Ladder {
                 used: 2,

@@ -297,7 +297,7 @@ pub struct Gateway {
 pub struct Incident {
     /// Carried by every record of the incident.
     pub id: String,
-    /// The first failing round.
+    /// The first failing round, or the one that found a run over that was never healthy.
     pub since: Monotonic,
     /// How it failed at first.
     pub failure: Failure,
@@ -309,6 +309,9 @@ pub struct Incident {
     pub started_by_other: bool,
     /// systemd's watchdog has bitten for it; it bites once.
     pub bitten: bool,
+    /// A run ended within it before it was healthy, and systemd starts the next.
+    #[serde(default)]
+    pub crashed: bool,
 }
 
 /// How far the ladder has been climbed.

@@ -229,6 +229,7 @@ mod tests {
                 started: None,
                 started_by_other: false,
                 bitten: false,
+                crashed: false,
             }),
             ..State::default()
         };

@@ -81,6 +81,12 @@ pub(super) fn refused_its_config(unit: &UnitFacts) -> bool {
     unit.active_state == "failed" && exited
 }
 
+/// Whether its last run failed and systemd is about to start the next, which it does after no stop that anybody asked for.
+pub(super) fn is_restarted_by_itself(unit: &UnitFacts) -> bool {
+    // Since systemd 254 the last moment of it is `auto-restart-queued`.
+    unit.sub_state.starts_with("auto-restart") && unit.result != "success"
+}
+
 /// A unit that failed without Gatehound's doing.
 fn failed(unit: &UnitFacts) -> Standing {
     let exited = unit.exec_main_code == CLD_EXITED;
@@ -156,6 +162,25 @@ mod tests {
         check(&unit("inactive"), None, Standing::Stopped);
         check(&unit("inactive"), Some(&owed()), Standing::DownForUs);
         check(&unit("failed"), Some(&owed()), Standing::DownForUs);
+    }
+
+    #[test]
+    fn only_a_run_that_failed_and_that_systemd_restarts_has_crashed() {
+        for (sub_state, result, crashed) in [
+            ("auto-restart", "exit-code", true),
+            ("auto-restart-queued", "signal", true),
+            // An exit that is no failure may be how somebody has it restarted.
+            ("auto-restart", "success", false),
+            ("start-pre", "exit-code", false),
+            ("stop-sigterm", "exit-code", false),
+        ] {
+            let unit = UnitFacts {
+                sub_state: sub_state.into(),
+                result: result.into(),
+                ..unit("activating")
+            };
+            assert_eq!(is_restarted_by_itself(&unit), crashed, "{sub_state}");
+        }
     }
 
     #[test]

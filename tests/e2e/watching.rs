@@ -8,12 +8,17 @@ use crate::privileged;
 use crate::rig::{PATIENCE, Setup, systemctl, wait_until};
 use crate::watched::{
     assert_hands_off, event, incarnation, vouching, vouching_with, wait_for_rounds,
+    wait_until_recovered,
 };
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
     let list: &[(&str, fn())] = &[
         ("a_crash_is_systemds_to_answer", crash),
+        (
+            "a_gateway_that_crashes_before_it_is_healthy_is_told_and_left_to_systemd",
+            crashes,
+        ),
         (
             "a_humans_stop_is_respected_and_their_start_is_watched_again",
             stop,
@@ -42,6 +47,30 @@ fn crash() {
     rig.wait_for_status("vouching: gateway healthy", PATIENCE);
     assert_ne!(incarnation(&rig), before);
     assert_eq!(rig.property(&rig.gateway, "NRestarts"), "1");
+    assert_hands_off(&rig);
+}
+
+fn crashes() {
+    let rig = vouching(Setup {
+        restart_sec: "2s",
+        ..Setup::default()
+    });
+    rig.mode_at_start("exit=1");
+    systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
+    let failing = rig
+        .journal
+        .wait_for("the incident", PATIENCE, event("failing"));
+    let reason = failing.get("GATEHOUND_REASON").expect("a reason");
+    assert_eq!(reason, "a run ended before it was healthy: exit-code 1");
+    wait_until("more runs", PATIENCE, || {
+        let restarts = rig.property(&rig.gateway, "NRestarts");
+        4 <= restarts.parse().unwrap_or(0)
+    });
+    rig.mode_at_start("healthy");
+    wait_until_recovered(&rig, PATIENCE, "by-other");
+    let told = |name: &str| rig.journal.all().into_iter().filter(event(name)).count();
+    assert_eq!(told("failing"), 1);
+    assert_eq!(told("recovered"), 1);
     assert_hands_off(&rig);
 }
 

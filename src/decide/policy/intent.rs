@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     decide::{
-        facts::{Failure, Health, Incarnation, Look, Monotonic, UnitFacts},
+        facts::{Failure, Health, Incarnation, Look, Monotonic, Probe, Stall, UnitFacts},
         record::{Ended, Record},
         state::{Gateway, Ladder, Phase, Rollback, Standby, Step},
         unit::{self, Standing},
@@ -51,6 +51,10 @@ impl Machine<'_> {
         match self.hands_off(look, &standing) {
             Some((Standby::Stopped, detail)) => self.stopped_by_human(detail),
             Some((Standby::ConfigError, detail)) => self.config_error(look, detail),
+            Some((Standby::InTransition, detail)) => {
+                self.crashed(look);
+                self.stand_by(Standby::InTransition, detail);
+            }
             Some((reason, detail)) => self.stand_by(reason, detail),
             None => match standing {
                 Standing::Up { incarnation, since } => self.up(look, incarnation, since),
@@ -236,6 +240,57 @@ impl Machine<'_> {
                 since: self.now,
                 progress: self.now,
             };
+        }
+    }
+
+    /// Where systemd is about to restart a run that failed before it was healthy, an incident is open:
+    /// every such run has its patience anew, so that nobody would be told of a gateway that never starts.
+    fn crashed(&mut self, look: &Look) {
+        let Ok(unit) = &look.unit else { return };
+        let by_itself = unit::is_restarted_by_itself(unit)
+            && self.state.owed.is_none()
+            && look.update.is_none()
+            && !look.debugged
+            && !self.is_unwanted(unit);
+        if !by_itself || !self.has_not_served(unit) {
+            return;
+        }
+        let reason = format!(
+            "a run ended before it was healthy: {} {}",
+            unit.result, unit.exec_main_status
+        );
+        let failure = Failure {
+            probe: Probe::Port,
+            reason: Line::new(&reason),
+            stall: Stall::Gone,
+        };
+        // What the next run is given, as any start is.
+        self.open_incident(look, &failure, self.settings.patience.starting);
+        if let Some(incident) = &mut self.state.incident {
+            incident.crashed = true;
+        }
+    }
+
+    /// Whether this run, which is over, was never healthy as far as anybody looked.
+    fn has_not_served(&self, unit: &UnitFacts) -> bool {
+        let gateway = &self.state.gateway;
+        if gateway.incarnation == unit.invocation_id {
+            return !gateway.served;
+        }
+        // One that came and went between two looks at a unit on its way up.
+        match self.state.phase {
+            Phase::StandingBy {
+                reason: Standby::InTransition,
+                since,
+                ..
+            } => since < unit.active_since,
+            Phase::Starting { .. }
+            | Phase::Vouching { .. }
+            | Phase::Doubting(_)
+            | Phase::BackingOff { .. }
+            | Phase::Restarting(_)
+            | Phase::Holding { .. }
+            | Phase::StandingBy { .. } => false,
         }
     }
 

@@ -185,7 +185,12 @@ impl Machine<'_> {
     }
 
     /// Opens the incident unless one is open; says whether it did.
-    fn open_incident(&mut self, look: &Look, failure: &Failure, patience: Duration) -> bool {
+    pub(super) fn open_incident(
+        &mut self,
+        look: &Look,
+        failure: &Failure,
+        patience: Duration,
+    ) -> bool {
         if self.state.incident.is_some() {
             return false;
         }
@@ -208,6 +213,7 @@ impl Machine<'_> {
             started: None,
             started_by_other: false,
             bitten: false,
+            crashed: false,
         });
         self.record(Record::Failing {
             failure: failure.clone(),

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::{
-    super::{Action, Event, Signal, patience::next_round},
+    super::{Action, Event, Signal, patience::next_round, step},
     world::{Active, Fault, Mood, World, broken, failure, secs, vouching, world},
 };
 use crate::decide::{
     facts::{Incarnation, Monotonic, Stall},
     record::Names,
     settings::{Rearm, Settings},
-    state::{BITE_AFTER, Bite, Phase, Standby, Step},
+    state::{BITE_AFTER, Bite, Phase, Standby, State, Step},
+    status::span,
 };
 
 /// Seconds from the first failing round until the phase is left for the ladder.
@@ -224,6 +225,134 @@ fn a_crash_is_left_to_systemd() {
     assert_eq!(world.phase(), "vouching");
     assert_eq!(world.run, 2);
     assert_eq!(world.deeds(), []);
+}
+
+/// A healthy gateway crashes, and every run after it crashes this long after its start.
+fn crashes_before_it_is_healthy(lives: u64) -> World {
+    let mut world = vouching();
+    world.breaks(Stall::Gone);
+    world.exits(134);
+    let end = world.now + secs(110);
+    while world.now < end {
+        while world.active != Active::Up {
+            world.run_for(secs(1));
+        }
+        world.run_for(secs(lives));
+        world.exits(1);
+    }
+    assert_eq!(world.deeds(), []);
+    world
+}
+
+#[test]
+fn crashes_before_health_open_one_incident_however_many_and_are_left_to_systemd() {
+    // The longer-lived runs are seen up, the shorter-lived ones are not.
+    for lives in [1, 4, 12] {
+        let world = crashes_before_it_is_healthy(lives);
+        let texts = world.texts("failing");
+        assert_eq!(texts.len(), 1, "{lives}: {texts:?}");
+        assert!(
+            texts[0].contains("a run ended before it was healthy: exit-code 1"),
+            "{texts:?}"
+        );
+        assert_eq!(world.texts("backing-off").len(), 0, "{lives}");
+    }
+}
+
+#[test]
+fn an_incident_of_crashes_ends_when_a_run_is_healthy() {
+    let mut world = crashes_before_it_is_healthy(4);
+    let began = world.state.incident.clone().expect("an incident").since;
+    world.mends();
+    world.run_until("vouching");
+    assert_eq!(world.state.incident, None);
+    let [recovered] = &world.texts("recovered")[..] else {
+        panic!("one end");
+    };
+    let downtime = span(world.now.since(began));
+    assert!(recovered.contains(&downtime), "{recovered}, {downtime}");
+}
+
+#[test]
+fn crashes_after_health_open_no_incident() {
+    let mut world = vouching();
+    for _ in 0..5 {
+        world.exits(1);
+        world.run_for(secs(60));
+        assert_eq!(world.phase(), "vouching");
+    }
+    assert_eq!(world.texts("failing").len(), 0);
+}
+
+#[test]
+fn a_start_that_somebody_else_ended_opens_no_incident() {
+    let restarts: fn(&mut World) = World::human_restarts;
+    let updates: fn(&mut World) = |world| {
+        world.updating = true;
+        world.exits(1);
+    };
+    let pauses: fn(&mut World) = |world| {
+        world.paused = true;
+        world.exits(1);
+    };
+    for ends in [restarts, updates, pauses] {
+        let mut world = starting(None);
+        world.run_for(secs(22));
+        ends(&mut world);
+        world.run_for(secs(60));
+        assert_eq!(world.texts("failing").len(), 0);
+    }
+}
+
+#[test]
+fn what_is_done_after_crashes_before_health_is_the_same_whether_or_not_they_are_told() {
+    /// The policy, to which every unit on its way up looks like one that somebody starts.
+    fn blind(
+        settings: &Settings,
+        state: State,
+        mut event: Event,
+        now: Monotonic,
+    ) -> (State, Vec<Action>) {
+        if let Event::Looked(look) = &mut event
+            && let Ok(unit) = &mut look.unit
+        {
+            unit.sub_state = "start".into();
+        }
+        step(settings, state, event, now)
+    }
+    let done = |step| {
+        let mut world = starting(None);
+        world.step = step;
+        for _ in 0..3 {
+            world.run_for(secs(22));
+            world.exits(1);
+        }
+        world.run_for(secs(3600));
+        world.mends();
+        world.run_for(secs(3600));
+        let told = world.texts("failing").concat().contains("before it was");
+        world
+            .log
+            .retain(|(_, action)| !matches!(action, Action::Record(_)));
+        (told, world.log)
+    };
+    let (told, seen) = done(step);
+    let (untold, unseen) = done(blind);
+    assert!(told && !untold);
+    assert_eq!(seen, unseen);
+}
+
+#[test]
+fn a_hung_start_after_crashes_has_the_patience_of_any_start() {
+    let mut world = starting(None);
+    world.run_for(secs(22));
+    world.exits(1);
+    world.run_for(secs(5));
+    assert!(world.state.incident.is_some());
+    let up = world.now;
+    world.run_until("backing-off");
+    let waited = world.now.since(up);
+    assert!(secs(595) <= waited && waited <= secs(610), "{waited:?}");
 }
 
 #[test]

@@ -176,6 +176,7 @@ impl Form<'_> {
             incident.since = ONCE;
             incident.failure = failure(Stall::Gone);
             incident.restarts = incident.restarts.min(1);
+            incident.crashed = false;
             self.incarnation(&mut incident.started);
         }
         if let Some(rollback) = &mut state.rollback {

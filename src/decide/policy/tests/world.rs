@@ -440,7 +440,11 @@ impl World {
         UnitFacts {
             load_state: if self.no_unit { "not-found" } else { "loaded" }.into(),
             active_state: active_state.into(),
-            sub_state: "toy".into(),
+            sub_state: match self.active {
+                Active::Activating { .. } if result == "exit-code" => "auto-restart",
+                _ => "toy",
+            }
+            .into(),
             result: result.into(),
             exec_main_code: code,
             exec_main_status: status,
