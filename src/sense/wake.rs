@@ -35,7 +35,7 @@ pub struct Wake {
 pub struct Waker {
     signals: SignalFd,
     requests: Option<Inotify>,
-    /// A request may have been made before the folder was watched.
+    /// A request may have been made before the folder was watched anew.
     unwatched: bool,
 }
 
@@ -58,7 +58,7 @@ impl Waker {
         Ok(Self {
             signals,
             requests: watch(dir).ok(),
-            unwatched: true,
+            unwatched: false,
         })
     }
 
@@ -118,4 +118,34 @@ fn watch(dir: &Path) -> Result<Inotify, Errno> {
     // A request is renamed into place; the end of a pause removes one.
     inotify.add_watch(dir, AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE)?;
     Ok(inotify)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_reported_when_one_was_made_or_may_have_been() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        let mut waker = Waker::new(path).unwrap();
+        // Whoever begins to watch looks for requests itself.
+        assert_eq!(waker.sleep(Duration::ZERO), Wake::default());
+        let request = |file: &str| {
+            std::fs::write(path.join("new"), "").unwrap();
+            std::fs::rename(path.join("new"), path.join(file)).unwrap();
+        };
+        request("state.json");
+        assert!(!waker.sleep(Duration::ZERO).request);
+        request("reset");
+        assert!(waker.sleep(Duration::ZERO).request);
+        assert!(!waker.sleep(Duration::ZERO).request);
+        // One may have been made before the folder was watched again, or while it cannot be.
+        waker.watch(path);
+        assert!(waker.sleep(Duration::ZERO).request);
+        assert!(!waker.sleep(Duration::ZERO).request);
+        waker.watch(&path.join("missing"));
+        assert!(waker.sleep(Duration::ZERO).request);
+        assert!(waker.sleep(Duration::ZERO).request);
+    }
 }
