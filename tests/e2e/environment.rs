@@ -377,12 +377,14 @@ fn without_place(trial: &Trialled, folder: &Path, said: impl Fn(usize, &str)) {
     fill(folder);
     said(0, "No space left on device");
     drop(small);
+    let mark = trial.rig.journal.mark();
     let locked = disk(folder, "ro");
-    said(trial.rig.journal.mark(), "Read-only file system");
+    said(mark, "Read-only file system");
     drop(locked);
     let own = Undo::with(&["chown", &nix::unistd::getuid().to_string(), name]);
+    let mark = trial.rig.journal.mark();
     as_root(&["chown", "root", name]);
-    said(trial.rig.journal.mark(), "belongs to uid 0");
+    said(mark, "belongs to uid 0");
     drop(own);
 }
 

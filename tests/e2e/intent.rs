@@ -161,8 +161,8 @@ fn killed_between() {
     let _holder = Holder::stubborn(&rig);
     rig.mode("ok-false");
     wait_until_stopped_by_gatehound(&rig);
-    systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
     let mark = rig.journal.mark();
+    systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
     rig.journal
         .wait_for_after(mark, "the successor", PATIENCE, event("watching"));
     let recovered = rig.journal.wait_for_after(
