@@ -63,7 +63,12 @@ fn no_profile_switches_debug_assertions() {
         // A profile of another name could inherit from `dev` what `release` has not.
         let own = text.lines().filter(|line| line.starts_with("[profile."));
         for profile in own {
-            let known = ["[profile.dev", "[profile.release]"];
+            // What a release says of one package is added to what it says of all.
+            let known = [
+                "[profile.dev",
+                "[profile.release]",
+                "[profile.release.package.",
+            ];
             assert!(
                 known.iter().any(|known| profile.starts_with(known)),
                 "{profile}"
