@@ -401,7 +401,7 @@ fn every_phase_reason_stall_and_probe_is_in_gatehound_service_8() {
     let page = page.split("\n.SS Events\n").next().unwrap();
     let tags: Vec<String> = entries(page).into_iter().map(tag).collect();
     let mut names: Vec<String> = Vec::new();
-    for (file, least) in [("state", 15), ("status", 8)] {
+    for (file, least) in [("state", 15), ("facts", 8)] {
         let found = arms(&code(&format!("src/decide/{file}.rs")), "name");
         assert!(least <= found.len(), "{found:?}");
         names.extend(found.into_values());

@@ -339,6 +339,9 @@ fn the_default_settings_fit_the_watchdog_of_the_units() {
             .find(|(key, _)| *key == "WatchdogSec")
             .unwrap();
         let watchdog = std::time::Duration::from_secs(seconds.parse().unwrap());
-        assert_eq!(Settings::default().validate(Some(watchdog)), Ok(()));
+        assert_eq!(
+            gatehound::decide::limits::fits(&Settings::default(), watchdog),
+            Ok(())
+        );
     }
 }

@@ -15,7 +15,8 @@ use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::{
     decide::State,
-    decide::record::{Entry, Level, Names, Record},
+    decide::record::{Entry, Level, Record},
+    decide::words::Names,
     sense::terminal,
 };
 

@@ -7,16 +7,14 @@ use serde_json::json;
 
 use super::{
     manager, say_json,
-    show::{Tone, line},
-    status,
+    show::{Tone, line, paused},
 };
 use crate::{
-    daemon::look::{Seen, Senses},
-    decide::{
-        facts::{Health, Pause},
-        settings::Settings,
-        status::span,
+    daemon::{
+        Memory,
+        look::{Seen, Senses},
     },
+    decide::{facts::Health, settings::Settings, words::span},
     line::Line,
     sense::{
         boot_id,
@@ -53,7 +51,7 @@ pub(super) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow
     let proc = PathBuf::from("/proc");
     let unit = unit.to_owned();
     // The running Gatehound knows where the gateway was before it went down.
-    let known = status::memory(&dir).map(|memory| memory.state.addresses);
+    let known = Memory::peek(&dir).map(|memory| memory.state.addresses);
     let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
     senses.profile = folders::profile_option(sources.profile.as_deref());
     Ok(senses.look(settings, true, &known.unwrap_or_default()))
@@ -118,15 +116,6 @@ fn print_lines(unit: &str, seen: &Seen) {
             (Tone::Plain, "  "),
             (Tone::Plain, warning.as_str()),
         ]);
-    }
-}
-
-/// For how long, if that is known, and why.
-pub(super) fn paused(pause: &Pause) -> String {
-    let reason = &pause.reason;
-    match pause.remaining {
-        Some(left) => format!("for {}: {reason}", span(left)),
-        None => reason.to_string(),
     }
 }
 

@@ -33,9 +33,8 @@ use crate::{
         READY_LIMIT,
         facts::{Failure, Health},
         longest_step,
-        record::Names,
         settings::{AlertSettings, Settings},
-        status::span,
+        words::{Names, span},
     },
     line::Line,
     sense::{

@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use super::{
     manager, say_json, shipped_unit,
     show::{Cell, Tone, line, row},
-    status,
 };
 use crate::{
     act::incidents,
+    daemon::Memory,
     decide::{
         history::{History, Moment, Outcome, Past, StoodBy, Told},
         settings::Settings,
-        status::span,
+        words::span,
     },
     line::Line,
     sense::{
@@ -141,7 +141,7 @@ fn units(sources: &Sources) -> [String; 2] {
         config::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
     let profile = sources.profile.as_deref();
     let dir = folders::runtime(&sources.variables, profile).ok();
-    let own = dir.and_then(|dir| status::memory(&dir));
+    let own = dir.and_then(|dir| Memory::peek(&dir));
     [
         gateway::unit_name(&settings, profile),
         own.map_or_else(|| shipped_unit(profile), |memory| memory.own_unit),

@@ -14,12 +14,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
 use nix::unistd::{User, geteuid};
 
 use super::{
     completions, config, manager, packaged,
-    rivals::{self, Rivals},
+    rivals::{self, Options, Rivals},
     shipped_unit,
 };
 use crate::{
@@ -189,20 +188,6 @@ impl File {
         }
         Ok(there != There::Same)
     }
-}
-
-/// What a person says of an installation.
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    /// Say what would be done and do nothing
-    #[arg(long)]
-    pub(super) dry_run: bool,
-    /// Remove the old watchdog from your crontab
-    #[arg(long)]
-    pub(super) replace_cron: bool,
-    /// Watch even beside another watchdog that is left
-    #[arg(long)]
-    pub(super) side_by_side: bool,
 }
 
 /// Puts everything into place, enables and starts the unit.

@@ -169,7 +169,7 @@ enum Command {
     #[command(subcommand)]
     Alert(AlertCommand),
     /// Put everything into place for this user, and start watching
-    Install(install::Options),
+    Install(rivals::Options),
     /// Stop watching and remove what install put into place
     Uninstall,
 }

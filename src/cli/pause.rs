@@ -11,7 +11,7 @@ use anyhow::{anyhow, bail};
 use super::{settings, shipped_unit};
 use crate::{
     act::{files, pause},
-    decide::{settings::Settings, status::span},
+    decide::{settings::Settings, words::span},
     line::Line,
     sense::{self, boot_id, clock::Clock, config::Sources, folders},
 };

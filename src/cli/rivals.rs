@@ -10,9 +10,10 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
+use clap::Args;
 use nix::unistd::geteuid;
 
-use super::{ask, install::Options};
+use super::ask;
 use crate::{
     act::{crontab::Replaced, files::cannot, manager::UserManager},
     line::Line,
@@ -33,6 +34,20 @@ const KEPT: &str = "crontab-";
 
 /// How the names of the files begin that the old shell watchdog leaves in /tmp.
 const STATE_FILES: &str = "openclaw-watchdog";
+
+/// What a person says of an installation.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Remove the old watchdog from your crontab
+    #[arg(long)]
+    pub(super) replace_cron: bool,
+    /// Watch even beside another watchdog that is left
+    #[arg(long)]
+    pub(super) side_by_side: bool,
+}
 
 /// What another watchdog was found to be.
 pub(super) struct Rival {

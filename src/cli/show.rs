@@ -6,7 +6,11 @@ use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar as _;
 
 use super::print;
-use crate::{line::printable, sense::terminal};
+use crate::{
+    decide::{facts::Pause, words::span},
+    line::printable,
+    sense::terminal,
+};
 
 /// What a word is to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +104,15 @@ fn joined(cells: &[Cell<'_>], apart: &str) {
     let colour = terminal::takes_colour(&std::io::stdout());
     let cells: Vec<String> = cells.iter().map(|cell| cell.set(colour)).collect();
     print(cells.join(apart).trim_end());
+}
+
+/// For how long, if that is known, and why.
+pub(super) fn paused(pause: &Pause) -> String {
+    let reason = &pause.reason;
+    match pause.remaining {
+        Some(left) => format!("for {}: {reason}", span(left)),
+        None => reason.to_string(),
+    }
 }
 
 /// How many columns of a terminal a text takes: two for a wide character, none for one that is put onto another.

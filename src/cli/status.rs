@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     thread,
     time::Duration,
@@ -12,20 +12,18 @@ use anyhow::anyhow;
 use serde_json::json;
 
 use super::{
-    check::paused,
     manager, pause, say_json, settings, shipped_unit,
-    show::{Tone, line},
+    show::{Tone, line, paused},
 };
 use crate::{
-    act::files::{Kept, StateFile},
     daemon::Memory,
     decide::{
         State,
         facts::{Pause, UnitFacts},
-        status::span,
+        words::span,
     },
     line::Line,
-    sense::{boot_id, clock::Clock, config::Sources, folders, gateway},
+    sense::{clock::Clock, config::Sources, folders, gateway},
 };
 
 /// Pause between two looks of [`watch`].
@@ -101,7 +99,7 @@ fn runtime(sources: &Sources) -> anyhow::Result<PathBuf> {
 
 fn known(sources: &Sources) -> anyhow::Result<Known> {
     let dir = runtime(sources)?;
-    let memory = memory(&dir);
+    let memory = Memory::peek(&dir);
     let settings = settings(sources);
     let profile = sources.profile.as_deref();
     let (own_unit, unit) = memory.as_ref().map_or_else(
@@ -125,15 +123,6 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
         pause: pause::look(&settings, &dir, &profile)?.pause,
         profile,
     })
-}
-
-/// The state file's content; reading it changes nothing, even if it makes no sense.
-pub(super) fn memory(dir: &Path) -> Option<Memory> {
-    let boot_id = boot_id::get().ok()?;
-    match StateFile::new(dir, &boot_id).peek() {
-        Kept::Restored(memory) => Some(memory),
-        Kept::Fresh | Kept::OtherBoot | Kept::Rejected(_) => None,
-    }
 }
 
 fn state_of(unit: &UnitFacts) -> String {

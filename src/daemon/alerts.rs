@@ -14,8 +14,8 @@ use crate::{
         ALERT_LIMIT, State,
         alert::{Told, due},
         facts::Monotonic,
-        record::Names,
         settings::{AlertSettings, PingSettings},
+        words::Names,
     },
     line::Line,
 };

@@ -32,9 +32,10 @@ use crate::{
         alert::Told,
         facts::{Health, Monotonic, Process},
         metrics::Counts,
-        record::{Names, Record},
+        record::Record,
         settings::Settings,
         status::{before_the_first_look, status},
+        words::Names,
     },
     fault,
     line::Line,
@@ -184,6 +185,17 @@ pub struct Memory {
     /// What was counted for the metrics.
     #[serde(default)]
     pub counts: Counts,
+}
+
+impl Memory {
+    /// The state file's content; reading it changes nothing, even if it makes no sense.
+    pub fn peek(dir: &Path) -> Option<Self> {
+        let boot_id = boot_id::get().ok()?;
+        match StateFile::new(dir, &boot_id).peek() {
+            Kept::Restored(memory) => Some(memory),
+            Kept::Fresh | Kept::OtherBoot | Kept::Rejected(_) => None,
+        }
+    }
 }
 
 /// What of a predecessor's memory is gone on with.

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{
     facts::{Incarnation, Monotonic},
-    record::{Names, words},
     settings::{AlertSettings, Preset, Webhook},
     state::{Phase, Standby, State},
-    status::span,
+    template::{FIELDS, fill},
+    words::{Names, span, words},
 };
 use crate::line::Line;
 
@@ -335,11 +335,6 @@ pub struct Message {
     kind: Kind,
 }
 
-/// The names that a template may have between `{{` and `}}`, which are also those of [`Message::fields`].
-const NAMES: [&str; 9] = [
-    "text", "title", "kind", "unit", "host", "incident", "phase", "reason", "time",
-];
-
 /// An alert that is older than this says so: whoever reads it takes it for news.
 const LATE: Duration = Duration::from_secs(2 * 60);
 
@@ -369,7 +364,7 @@ impl Message {
         ];
         let mut values = values.into_iter();
         Self {
-            fields: NAMES.map(|name| (name, values.next().unwrap_or_default())),
+            fields: FIELDS.map(|name| (name, values.next().unwrap_or_default())),
             kind: alert.kind,
             title,
             text,
@@ -519,29 +514,6 @@ pub struct Post {
     pub body: String,
 }
 
-/// Whether a text can be a template: JSON in the end, whatever the fields hold.
-pub(super) fn is_template(text: &str) -> bool {
-    let foul = NAMES.map(|name| (name, "\"\\ {{text}}".to_owned()));
-    let filled = fill(text, &foul).and_then(|body| serde_json::from_str::<Value>(&body).ok());
-    filled.is_some()
-}
-
-/// Puts each field in the place of its name, escaped as within a JSON string; none if a name is no field's.
-///
-/// In one pass, so that what a field holds is never taken for a name.
-fn fill(template: &str, fields: &[(&'static str, String)]) -> Option<String> {
-    let mut parts = template.split("{{");
-    let mut filled = parts.next()?.to_owned();
-    for part in parts {
-        let (name, rest) = part.split_once("}}")?;
-        let (_, value) = fields.iter().find(|(known, _)| *known == name.trim())?;
-        let quoted = Value::from(value.as_str()).to_string();
-        filled.push_str(quoted.strip_prefix('"')?.strip_suffix('"')?);
-        filled.push_str(rest);
-    }
-    Some(filled)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -549,6 +521,7 @@ mod tests {
         Rollback, Step,
         facts::{Failure, Probe, Stall},
         state::{Bite, Doubt, Incident},
+        template::is_template,
     };
 
     const UNIT: &str = "openclaw-gateway.service";
@@ -926,7 +899,7 @@ mod tests {
         let json = posted(preset(Preset::Json));
         assert_eq!(json["text"], FLAT);
         assert_eq!(json["kind"], "test");
-        assert_eq!(json.as_object().unwrap().len(), NAMES.len());
+        assert_eq!(json.as_object().unwrap().len(), FIELDS.len());
         let slack = line
             .replace('&', "&amp;")
             .replace('<', "&lt;")

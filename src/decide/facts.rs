@@ -142,6 +142,15 @@ pub enum Outcome {
     Unsure(Line),
 }
 
+/// What a sweep sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Term,
+    /// SIGKILL.
+    Kill,
+}
+
 /// The three probes, in the order they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -251,4 +260,28 @@ pub struct Look {
     pub progress: Option<bool>,
     /// What the probes say.
     pub health: Health,
+}
+
+impl Probe {
+    /// The probe's word, as in `GATEHOUND_PROBE=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Port => "port",
+            Self::Http => "http",
+            Self::Health => "health",
+        }
+    }
+}
+
+impl Stall {
+    /// The stall's word, as in `GATEHOUND_STALL=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Stopped => "stopped",
+            Self::Blocked => "blocked",
+            Self::Busy => "busy",
+            Self::Answering => "answering",
+        }
+    }
 }

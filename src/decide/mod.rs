@@ -7,17 +7,21 @@
 pub mod alert;
 pub mod facts;
 pub mod history;
+pub mod limits;
 pub mod metrics;
 mod policy;
 pub mod record;
 pub mod settings;
 mod state;
 pub mod status;
+mod template;
 mod unit;
+pub mod words;
 
-pub use policy::{Action, Done, Event, NotRestored, Signal, Swept, step};
-pub use state::{
-    ALERT_LIMIT, Bite, Doubt, EVIDENCE_LIMIT, Incident, JOURNAL_LIMIT, KEEP_LIMIT, Ladder,
-    MANAGER_LIMIT, Owed, Phase, READY_LIMIT, RESTORE_LIMIT, Rollback, SWEEP_GRACE, Standby, State,
-    Step, longest_step,
+pub use facts::Signal;
+pub use limits::{
+    ALERT_LIMIT, EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, MANAGER_LIMIT, READY_LIMIT,
+    RESTORE_LIMIT, SWEEP_GRACE, longest_step,
 };
+pub use policy::{Action, Done, Event, NotRestored, Swept, step};
+pub use state::{Bite, Doubt, Incident, Ladder, Owed, Phase, Rollback, Standby, State, Step};

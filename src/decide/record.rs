@@ -5,22 +5,12 @@
 use std::time::Duration;
 
 use super::{
-    facts::{Failure, Incarnation, Process},
-    policy::Signal,
+    facts::{Failure, Incarnation, Process, Signal},
     settings::Rearm,
     state::{Incident, Phase, Standby, State},
-    status::span,
+    words::{Names, span, words},
 };
 use crate::line::Line;
-
-/// What the commands in a text are given, so that they act on this gateway and this Gatehound.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Names<'a> {
-    /// The gateway's unit.
-    pub unit: &'a str,
-    /// The option that names the profile, with a space before it; empty for the default one.
-    pub profile: &'a str,
-}
 
 /// Something worth a journal record.
 #[derive(Clone, Debug, PartialEq)]
@@ -553,16 +543,6 @@ impl Record {
             Self::Of { record, .. } => record.text(names),
         }
     }
-}
-
-/// A failure in words, as in `/health: no answer within 10 s (blocked)`.
-pub(super) fn words(failure: &Failure) -> String {
-    format!(
-        "{}: {} ({})",
-        failure.probe.name(),
-        failure.reason,
-        failure.stall.name()
-    )
 }
 
 fn failure_fields(failure: &Failure, fields: &mut Vec<(&'static str, String)>) {

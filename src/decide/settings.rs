@@ -16,6 +16,7 @@ use serde::{
     de::{self, Visitor},
 };
 
+use super::facts::Stall;
 use crate::line::is_unprintable;
 
 /// What the watchdog goes by. Every field has a default; see gatehound.toml(5).
@@ -379,14 +380,11 @@ const MAX_UNIT_NAME: usize = 255;
 
 impl Settings {
     /// Refuses values that cannot work, the first one found.
-    ///
-    /// `watchdog` is the unit's WatchdogSec; without one, what would have to fit into it is not looked at.
-    pub fn validate(&self, watchdog: Option<Duration>) -> Result<(), Invalid> {
+    pub fn validate(&self) -> Result<(), Invalid> {
         self.validate_spans()?;
         self.validate_counts()?;
         self.validate_names()?;
-        self.validate_alert()?;
-        watchdog.map_or(Ok(()), |limit| self.validate_round(limit))
+        self.validate_alert()
     }
 
     /// The longest a round may take: the time limits of both requests,
@@ -528,7 +526,7 @@ impl Settings {
         }
         if body
             .as_deref()
-            .is_some_and(|body| !super::alert::is_template(body))
+            .is_some_and(|body| !super::template::is_template(body))
         {
             let right = "must be JSON once {{text}}, {{title}}, {{kind}}, {{unit}}, {{host}}, {{incident}}, \
                          {{phase}}, {{reason}} and {{time}} in its strings are filled in, and have no others";
@@ -536,29 +534,18 @@ impl Settings {
         }
         Ok(())
     }
+}
 
-    /// A round that may outlast WatchdogSec would have systemd kill a watchdog that works.
-    fn validate_round(&self, watchdog: Duration) -> Result<(), Invalid> {
-        let limit = humantime::format_duration(watchdog);
-        if watchdog / 2 < self.interval {
-            let half = humantime::format_duration(watchdog / 2);
-            let right = format!("must not be longer than half of WatchdogSec={limit}: {half}");
-            return Err(Invalid::span("interval", self.interval, right));
+impl Patience {
+    /// The patience for a kind of stall.
+    pub fn of(&self, stall: Stall) -> Duration {
+        match stall {
+            Stall::Gone => self.gone,
+            Stall::Stopped => self.stopped,
+            Stall::Blocked => self.blocked,
+            Stall::Busy => self.busy,
+            Stall::Answering => self.answering,
         }
-        if watchdog <= super::state::longest_without_lease(self).saturating_add(self.interval) {
-            // Blamed on the longer one: shortening it helps most.
-            let (key, span) = if self.probe.health_timeout < self.probe.http_timeout {
-                ("probe.http_timeout", self.probe.http_timeout)
-            } else {
-                ("probe.health_timeout", self.probe.health_timeout)
-            };
-            let right = format!(
-                "too long: interval, 1.3 times probe.http_timeout, 1.5 times probe.health_timeout and \
-                 17.5s for the user manager, what a restarted gateway is asked and an alert together must be shorter than WatchdogSec={limit}"
-            );
-            return Err(Invalid::span(key, span, right));
-        }
-        Ok(())
     }
 }
 
@@ -593,12 +580,16 @@ fn validate_url(
 }
 
 impl Invalid {
-    fn new(key: &'static str, value: impl Into<String>, right: impl Into<String>) -> Self {
+    pub(super) fn new(
+        key: &'static str,
+        value: impl Into<String>,
+        right: impl Into<String>,
+    ) -> Self {
         let (value, right) = (value.into(), right.into());
         Self { key, value, right }
     }
 
-    fn span(key: &'static str, span: Duration, right: impl Into<String>) -> Self {
+    pub(super) fn span(key: &'static str, span: Duration, right: impl Into<String>) -> Self {
         Self::new(
             key,
             format!("\"{}\"", humantime::format_duration(span)),
@@ -789,12 +780,18 @@ mod tests {
 
     const WATCHDOG: Duration = Duration::from_secs(90);
 
+    /// With the unit as it is shipped.
+    fn valid(settings: &Settings) -> Result<(), Invalid> {
+        settings.validate()?;
+        crate::decide::limits::fits(settings, WATCHDOG)
+    }
+
     /// Holds that a change of the defaults is refused, and blamed on `key`.
     #[track_caller]
     fn refused(key: &str, change: impl FnOnce(&mut Settings)) -> Invalid {
         let mut settings = Settings::default();
         change(&mut settings);
-        let invalid = settings.validate(Some(WATCHDOG)).unwrap_err();
+        let invalid = valid(&settings).unwrap_err();
         assert_eq!(invalid.key, key, "{invalid:?}");
         invalid
     }
@@ -803,7 +800,7 @@ mod tests {
     fn accepted(change: impl FnOnce(&mut Settings)) {
         let mut settings = Settings::default();
         change(&mut settings);
-        assert_eq!(settings.validate(Some(WATCHDOG)), Ok(()));
+        assert_eq!(valid(&settings), Ok(()));
     }
 
     #[test]
@@ -835,7 +832,7 @@ mod tests {
             interval: Duration::from_secs(3600),
             ..Settings::default()
         };
-        assert_eq!(settings.validate(None), Ok(()));
+        assert_eq!(settings.validate(), Ok(()));
     }
 
     #[test]

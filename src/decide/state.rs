@@ -266,19 +266,6 @@ impl Waited {
     }
 }
 
-impl Patience {
-    /// The patience for a kind of stall.
-    pub fn of(&self, stall: Stall) -> Duration {
-        match stall {
-            Stall::Gone => self.gone,
-            Stall::Stopped => self.stopped,
-            Stall::Blocked => self.blocked,
-            Stall::Busy => self.busy,
-            Stall::Answering => self.answering,
-        }
-    }
-}
-
 /// The run of the gateway that was seen last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gateway {
@@ -379,56 +366,6 @@ pub(super) const BITE_AFTER: Duration = Duration::from_secs(2);
 
 /// `TimeoutStopSec=` of the gateway's unit: no stop goes on for longer.
 const LONGEST_STOP: Duration = Duration::from_secs(330);
-
-/// The longest a sweep waits for processes to end.
-pub const SWEEP_GRACE: Duration = Duration::from_secs(2);
-
-/// The longest a message to the user manager may take, connecting included.
-pub const MANAGER_LIMIT: Duration = Duration::from_secs(3);
-
-/// The longest that taking evidence may delay a restart.
-pub const EVIDENCE_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long the disk may take to keep evidence.
-pub const KEEP_LIMIT: Duration = Duration::from_millis(500);
-
-/// How long the disk may take to roll a configuration back; one that takes longer is asked again in the next round.
-pub const RESTORE_LIMIT: Duration = Duration::from_secs(2);
-
-/// The longest that each part of an alert may delay a round: its file, and asking systemd to have it sent.
-pub const ALERT_LIMIT: Duration = Duration::from_millis(500);
-
-/// The longest that the gateway's own lines in the journal are waited for.
-pub const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long `/ready` may take to answer; half of it again at most for connecting and the body.
-pub const READY_LIMIT: Duration = Duration::from_secs(2);
-
-/// The longest time the loop can be away between two events, besides waiting for the next look:
-/// both probes at their limits, the manager's answers and the sweep's grace.
-pub fn longest_step(settings: &Settings) -> Duration {
-    /// Jobs before and after a look, its unit before and after the probes, updates, and jobs or evidence.
-    const MANAGER_CALLS: u32 = 6;
-    // Evidence comes before probes, readiness after them; lines of the journal with either.
-    // Where the gateway refused its configuration, that is compared beside them.
-    let told = (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT + KEEP_LIMIT;
-    settings.longest_round()
-        + MANAGER_LIMIT * MANAGER_CALLS
-        + SWEEP_GRACE * 2
-        + told
-        + ALERT_LIMIT * 2
-}
-
-/// The longest time from a vouch to the lease that follows when the next look finds the gateway failing,
-/// besides the wait for that look: what is asked after the vouch, the unit twice, updates, what it said at its end, and its configuration.
-pub(super) fn longest_without_lease(settings: &Settings) -> Duration {
-    settings.longest_round()
-        + MANAGER_LIMIT * 3
-        + READY_LIMIT * 3 / 2
-        + JOURNAL_LIMIT * 2
-        + KEEP_LIMIT
-        + ALERT_LIMIT * 2
-}
 
 impl State {
     /// The memory of a predecessor, fit to go on with.
@@ -570,7 +507,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::facts::Probe;
+    use crate::decide::{facts::Probe, limits::*};
 
     const NOW: Monotonic = Monotonic(500_000_000);
 

@@ -2,13 +2,11 @@
 //!
 //! Owns the words a person reads in `systemctl --user status gatehound`.
 
-use std::time::Duration;
-
 use super::{
-    facts::{Failure, Monotonic, Probe, Stall},
-    record::{Names, words},
+    facts::{Failure, Monotonic},
     settings::{Rearm, Settings},
     state::{Bite, Phase, Standby, State, Step},
+    words::{Names, span, words},
 };
 use crate::line::Line;
 
@@ -146,55 +144,12 @@ fn holding(reason: &Line, bite: Bite, next: &str) -> String {
     }
 }
 
-/// A span in words: `3 ms`, `48 s`, `5 min 20 s`, `4 h 12 min`, `3 d 4 h`.
-pub fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    let pair = |big: u64, unit: &str, small: u64, part: &str| {
-        if small == 0 {
-            format!("{big} {unit}")
-        } else {
-            format!("{big} {unit} {small} {part}")
-        }
-    };
-    match seconds {
-        0 if span.is_zero() => "0 s".to_owned(),
-        0 => format!("{} ms", span.as_millis().max(1)),
-        1..60 => format!("{seconds} s"),
-        60..3600 => pair(minutes, "min", seconds % 60, "s"),
-        3600..86_400 => pair(hours, "h", minutes % 60, "min"),
-        _ => pair(days, "d", hours % 24, "h"),
-    }
-}
-
-impl Probe {
-    /// The probe's word, as in `GATEHOUND_PROBE=`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Port => "port",
-            Self::Http => "http",
-            Self::Health => "health",
-        }
-    }
-}
-
-impl Stall {
-    /// The stall's word, as in `GATEHOUND_STALL=`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gone => "gone",
-            Self::Stopped => "stopped",
-            Self::Blocked => "blocked",
-            Self::Busy => "busy",
-            Self::Answering => "answering",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::decide::facts::Incarnation;
+    use crate::decide::facts::{Incarnation, Probe, Stall};
     use crate::decide::state::{Doubt, Incident, Waited};
 
     const NOW: Monotonic = Monotonic(20_000_000_000);

@@ -24,7 +24,10 @@ use figment::{
 };
 
 use crate::{
-    decide::settings::{Invalid, Settings, UNSET},
+    decide::{
+        limits,
+        settings::{Invalid, Settings, UNSET},
+    },
     line::{Line, short},
     sense::{
         files::{self, Links},
@@ -108,7 +111,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     }
     let settings: Settings = figment.extract().map_err(|e| explain(&figment, &e))?;
     settings
-        .validate(sources.watchdog)
+        .validate()
+        .and_then(|()| match sources.watchdog {
+            Some(watchdog) => limits::fits(&settings, watchdog),
+            None => Ok(()),
+        })
         .map_err(|invalid| refuse(&figment, &invalid))?;
     let origins = leaves(&settings)
         .into_keys()
@@ -144,7 +151,7 @@ pub fn which_gateway(sources: &Sources) -> Result<Settings, ConfigError> {
         settings.gateway.unit = Some(unit.to_owned());
     }
     settings
-        .validate(None)
+        .validate()
         .map_err(|invalid| refuse(&figment, &invalid))?;
     settings.config.keep = usize::MAX;
     Ok(settings)

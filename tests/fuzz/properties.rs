@@ -31,10 +31,10 @@ use gatehound::{
             UnitFacts,
         },
         history::{History, Moment},
-        record::Names,
         settings::{MAX_SPAN, Settings},
         status::status,
         step,
+        words::Names,
     },
     line::{Line, MAX_CHARS},
     sense::{
@@ -615,7 +615,7 @@ pub fn spans(input: &[u8]) {
 
 fn can_be_gone_by(loaded: &Loaded) {
     let settings = &loaded.settings;
-    assert_eq!(settings.validate(None), Ok(()));
+    assert_eq!(settings.validate(), Ok(()));
     assert_ne!(settings.gateway.port, Some(0));
     for span in [settings.interval, settings.patience.interval] {
         assert!(!span.is_zero() && span <= MAX_SPAN);

@@ -13,10 +13,11 @@ mod rollback;
 use std::time::Duration;
 
 use super::{
-    facts::{Look, Monotonic, Process},
+    facts::{Look, Monotonic, Process, Signal},
+    limits::longest_step,
     record::Record,
     settings::Settings,
-    state::{Bite, Incident, Ladder, Phase, State, Step, Waited, longest_step},
+    state::{Bite, Incident, Ladder, Phase, State, Step, Waited},
 };
 use crate::line::Line;
 
@@ -72,15 +73,6 @@ pub struct Swept {
     pub left: Vec<Process>,
     /// Who holds the port and may not be signalled, in words.
     pub stranger: Option<Line>,
-}
-
-/// What a sweep sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM.
-    Term,
-    /// SIGKILL.
-    Kill,
 }
 
 /// Something to be done. They are carried out in order, after the state has been saved.

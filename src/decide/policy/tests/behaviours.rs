@@ -8,10 +8,9 @@ use super::{
 };
 use crate::decide::{
     facts::{Incarnation, Monotonic, Stall},
-    record::Names,
     settings::{Rearm, Settings},
     state::{BITE_AFTER, Bite, Phase, Standby, State, Step},
-    status::span,
+    words::{Names, span},
 };
 
 /// Seconds from the first failing round until the phase is left for the ladder.
