@@ -1,13 +1,25 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
-pub mod decide;
+pub mod text;
 
-pub mod act;
-pub mod sense;
+pub mod os;
+pub mod settings;
+
+pub mod policy;
+
+pub mod journal;
+pub mod probe;
+pub mod recovery;
+pub mod systemd;
 
 pub mod daemon;
 
-pub mod cli;
+pub mod alerts;
+pub mod history;
+pub mod metrics;
+pub mod other_watchdogs;
+pub mod pause;
+pub mod snapshots;
+pub mod tidy;
 
-pub mod fault;
-pub mod line;
+pub mod cli;

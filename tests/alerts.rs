@@ -22,9 +22,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatehound::{
-    act::alerts,
-    decide::alert::{Alert, Kind},
+use gatehound::alerts::{
+    alert::{Alert, Kind},
+    queue,
 };
 use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
 use serde_json::{Value, json};
@@ -148,11 +148,11 @@ impl Home {
             reason: text.into(),
             ..Alert::test(UNIT)
         };
-        alerts::queue(&self.state(), &alert, PATIENCE).unwrap();
+        queue::queue(&self.state(), &alert, PATIENCE).unwrap();
     }
 
     fn waiting(&self) -> Vec<PathBuf> {
-        alerts::waiting(&alerts::folder(&self.state())).unwrap()
+        queue::waiting(&queue::folder(&self.state())).unwrap()
     }
 
     fn command(&self, what: &str) -> Command {
@@ -350,17 +350,17 @@ fn what_is_older_than_a_day_is_dropped_and_so_is_what_makes_no_sense() {
     let home = Home::told_at(address, "ntfy", "");
     home.queue(Kind::Down, "young");
     let young = home.waiting().remove(0);
-    let (mut queued, _) = alerts::read(&young).unwrap().unwrap();
+    let (mut queued, _) = queue::read(&young).unwrap().unwrap();
     queued.alert.text = "late".into();
     queued.due -= Duration::from_secs(3600);
-    alerts::save(
+    queue::save(
         &young.with_file_name("00000000000000000002-down.json"),
         &queued,
     )
     .unwrap();
     queued.alert.text = "old".into();
-    queued.due -= alerts::MAX_AGE;
-    alerts::save(
+    queued.due -= queue::MAX_AGE;
+    queue::save(
         &young.with_file_name("00000000000000000001-down.json"),
         &queued,
     )

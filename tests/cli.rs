@@ -1023,7 +1023,7 @@ fn seconds_old(age: u128, event: &str, fields: &[(&str, &str)]) -> String {
     let age = age * 1_000_000;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let monotonic = gatehound::sense::clock::Clock.now().0;
+    let monotonic = gatehound::os::clock::Clock.now().0;
     let mut record = serde_json::json!({
         "__REALTIME_TIMESTAMP": (now.unwrap().as_micros() - age).to_string(),
         "__MONOTONIC_TIMESTAMP": (u128::from(monotonic) - age).to_string(),
@@ -1265,7 +1265,7 @@ fn with_generation(text: &str) -> (Home, PathBuf) {
 
 /// As [`with_generation`], with included files behind openclaw.json.
 fn with_generation_of(files: &[(&str, &str)]) -> (Home, PathBuf) {
-    use gatehound::{act::snapshots, sense::openclaw_files::Place};
+    use gatehound::{probe::openclaw_files::Place, snapshots::store};
     let home = Home::new();
     let folder = home.0.path().join(".openclaw");
     for (name, text) in files {
@@ -1274,8 +1274,8 @@ fn with_generation_of(files: &[(&str, &str)]) -> (Home, PathBuf) {
         fs::write(path, text).unwrap();
     }
     let config = folder.join("openclaw.json");
-    let store = snapshots::Store::new(&home.0.path().join(".local/state/gatehound"));
-    let proof = snapshots::Proof {
+    let store = store::Store::new(&home.0.path().join(".local/state/gatehound"));
+    let proof = store::Proof {
         run: "c0ffee".to_owned(),
         started: std::time::Duration::from_secs(u64::MAX),
         place: Place {
@@ -1285,7 +1285,7 @@ fn with_generation_of(files: &[(&str, &str)]) -> (Home, PathBuf) {
     };
     let now = std::time::Duration::from_secs(1_700_000_000);
     let version = || Some("2026.9.6".into());
-    let kept = snapshots::proven(&store, proof, version, now, 10);
+    let kept = store::proven(&store, proof, version, now, 10);
     kept.unwrap().unwrap();
     (home, config)
 }

@@ -16,9 +16,9 @@ use std::{
     time::Duration,
 };
 
-use gatehound::{
-    decide::settings::{Rearm, Settings},
-    sense::config::{Loaded, Sources, load, show},
+use gatehound::settings::{
+    Rearm, Settings,
+    layers::{Loaded, Sources, load, show},
 };
 use proptest::prelude::*;
 use tempfile::TempDir;

@@ -24,9 +24,9 @@ use std::{
     time::Duration,
 };
 
-use gatehound::{
-    act::alerts,
-    decide::alert::{Alert, Kind},
+use gatehound::alerts::{
+    alert::{Alert, Kind},
+    queue,
 };
 use tempfile::TempDir;
 use zbus::{Connection, OwnedVariant, connection::Builder, interface};
@@ -89,13 +89,11 @@ impl Session {
             text: text.into(),
             ..Alert::test(UNIT)
         };
-        alerts::queue(&self.state(), &alert, PATIENCE).unwrap();
+        queue::queue(&self.state(), &alert, PATIENCE).unwrap();
     }
 
     fn waiting(&self) -> usize {
-        alerts::waiting(&alerts::folder(&self.state()))
-            .unwrap()
-            .len()
+        queue::waiting(&queue::folder(&self.state())).unwrap().len()
     }
 
     /// Holds the exit status and says what was said.

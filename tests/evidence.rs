@@ -23,14 +23,14 @@ use std::{
 };
 
 use gatehound::{
-    act::incidents,
-    decide::facts::{Incarnation, Stall},
-    line::Line,
-    sense::{
-        cgroup,
+    journal::journalctl,
+    os::{cgroup, listeners, processes},
+    policy::facts::{Incarnation, Stall},
+    recovery::{
         evidence::{self, BUDGET, Evidence, Places, Process, Subject},
-        journalctl, listeners, processes,
+        incident_files,
     },
+    text::line::Line,
 };
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
@@ -589,11 +589,11 @@ mod cgroups {
     }
 }
 
-mod incident_files {
+mod kept {
     use super::*;
 
     fn save(state: &Path, incident: &str, rung: u32) -> Result<PathBuf, Line> {
-        incidents::save(state, incident, rung, &["seen"], AMPLE)
+        incident_files::save(state, incident, rung, &["seen"], AMPLE)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -626,7 +626,7 @@ mod incident_files {
         assert_eq!(fs::read_to_string(&path).unwrap(), "[\n  \"seen\"\n]\n");
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         assert_eq!(
-            names(&incidents::folder(&state)),
+            names(&incident_files::folder(&state)),
             ["c0ffee00-1-1.json", "c0ffee00-1-2.json"]
         );
     }
@@ -634,7 +634,7 @@ mod incident_files {
     #[test]
     fn the_newest_are_kept_and_what_is_not_ours_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = incidents::folder(dir.path());
+        let folder = incident_files::folder(dir.path());
         fs::create_dir(&folder).unwrap();
         let elsewhere = dir.path().join("elsewhere");
         fs::write(&elsewhere, "kept").unwrap();
@@ -643,7 +643,7 @@ mod incident_files {
         old(&folder.join("aa.json"), 9999);
         symlink(&elsewhere, folder.join("aa-9999-1.json")).unwrap();
         fs::create_dir(folder.join("bb-9999-1.json")).unwrap();
-        for age in 1..=incidents::KEPT as u64 + 5 {
+        for age in 1..=incident_files::KEPT as u64 + 5 {
             old(&folder.join(format!("{age}-1.json")), age * 10);
         }
         save(dir.path(), "c0ffee00-1", 1).unwrap();
@@ -652,7 +652,7 @@ mod incident_files {
         for name in ["notes.txt", "aa.json", "aa-9999-1.json", "bb-9999-1.json"] {
             assert!(has(name), "{name} is gone");
         }
-        assert_eq!(names.len(), incidents::KEPT + 4);
+        assert_eq!(names.len(), incident_files::KEPT + 4);
         assert!(has("c0ffee00-1-1.json") && has("1-1.json") && has("49-1.json"));
         assert!(!has("50-1.json") && !has("55-1.json"));
         assert_eq!(fs::read_to_string(elsewhere).unwrap(), "kept");
@@ -661,7 +661,7 @@ mod incident_files {
     #[test]
     fn what_a_predecessor_was_killed_over_is_cleared_away() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = incidents::folder(dir.path());
+        let folder = incident_files::folder(dir.path());
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join(".c0ffee00-1-1.json.1.new"), "ha").unwrap();
         fs::write(folder.join(".notes.txt.1.new"), "not ours").unwrap();
@@ -674,19 +674,19 @@ mod incident_files {
     #[test]
     fn a_file_written_again_takes_no_room_from_another() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = incidents::folder(dir.path());
+        let folder = incident_files::folder(dir.path());
         fs::create_dir(&folder).unwrap();
-        for age in 1..=incidents::KEPT as u64 {
+        for age in 1..=incident_files::KEPT as u64 {
             old(&folder.join(format!("{age}-1.json")), age * 10);
         }
         save(dir.path(), "7", 1).unwrap();
-        assert_eq!(names(&folder).len(), incidents::KEPT);
+        assert_eq!(names(&folder).len(), incident_files::KEPT);
     }
 
     #[test]
     fn a_link_is_replaced_and_not_followed() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = incidents::folder(dir.path());
+        let folder = incident_files::folder(dir.path());
         fs::create_dir(&folder).unwrap();
         let elsewhere = dir.path().join("elsewhere");
         fs::write(&elsewhere, "kept").unwrap();
@@ -700,7 +700,7 @@ mod incident_files {
     fn a_folder_that_is_a_link_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
-        symlink(elsewhere.path(), incidents::folder(dir.path())).unwrap();
+        symlink(elsewhere.path(), incident_files::folder(dir.path())).unwrap();
         let refused = save(dir.path(), "c0ffee00-1", 1).unwrap_err();
         assert!(refused.as_str().contains("not a folder"), "{refused}");
         assert_eq!(names(elsewhere.path()), [""; 0]);

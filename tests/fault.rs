@@ -17,11 +17,11 @@ fn contains(program: &[u8], text: &[u8]) -> bool {
     program.windows(text.len()).any(|window| window == text)
 }
 
-/// `src/fault.rs` beside the smallest of everything it names, and one point, with optimisation and no debug assertions.
+/// `src/os/fault.rs` beside the smallest of everything it names, and one point, with optimisation and no debug assertions.
 fn compiled_for_release() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let (source, object) = (folder.path().join("crate.rs"), folder.path().join("object"));
-    let fault = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fault.rs");
+    let fault = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/os/fault.rs");
     let text = format!(
         "pub mod decide {{ pub struct State; pub struct Action; }}\n\
          #[path = {fault:?}] pub mod fault;\n\

@@ -14,12 +14,13 @@ use std::{
 };
 
 use gatehound::{
-    decide::{facts::UnitFacts, settings::Settings},
-    sense::{
-        folders::Variables,
+    os::folders::Variables,
+    policy::facts::UnitFacts,
+    probe::{
         gateway::{DEFAULT_PORT, Finder, Found},
         openclaw_json::Reader,
     },
+    settings::Settings,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;

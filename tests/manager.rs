@@ -28,9 +28,9 @@ use std::{
 };
 
 use gatehound::{
-    act::manager::{ForeignJob, ManagerError, UserManager},
-    decide::facts::{Incarnation, Job, Monotonic, UnitFacts},
-    line::Line,
+    policy::facts::{Incarnation, Job, Monotonic, UnitFacts},
+    systemd::{ForeignJob, ManagerError, UserManager},
+    text::line::Line,
 };
 use nix::{
     sys::{

@@ -29,12 +29,12 @@ use rustls::{
 };
 
 use gatehound::{
-    decide::facts::Outcome,
-    sense::{
-        http::{Client, Target, longest},
+    os::{
         listeners::{listening, owners},
         processes::activity,
     },
+    policy::facts::Outcome,
+    probe::http::{Client, Target, longest},
 };
 
 /// Long enough that only a server that never answers reaches it.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatehound::sense::{
+use gatehound::probe::{
     http::{Target, longest},
     readiness::{self, Readiness},
 };

@@ -26,9 +26,9 @@ use std::{
 };
 
 use gatehound::{
-    act::sweep::{Claim, Holder, Signal, Swept, Territory, survey, sweep},
-    decide::facts::Incarnation,
-    sense::processes,
+    os::processes,
+    policy::facts::Incarnation,
+    recovery::cleanup::{Claim, Holder, Signal, Swept, Territory, survey, sweep},
 };
 use nix::{
     sys::signal::{

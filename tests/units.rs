@@ -16,7 +16,7 @@ use std::{
     process::Command,
 };
 
-use gatehound::decide::settings::Settings;
+use gatehound::settings::Settings;
 use tempfile::TempDir;
 
 /// Of these, the watchdog's own.
@@ -340,7 +340,7 @@ fn the_default_settings_fit_the_watchdog_of_the_units() {
             .unwrap();
         let watchdog = std::time::Duration::from_secs(seconds.parse().unwrap());
         assert_eq!(
-            gatehound::decide::limits::fits(&Settings::default(), watchdog),
+            gatehound::settings::limits::fits(&Settings::default(), watchdog),
             Ok(())
         );
     }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use gatehound::sense::update::{installed_version, look};
+use gatehound::probe::update::{installed_version, look};
 use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,12 +1,13 @@
 //! `gatehound check`: one look, read-only.
 
+use crate::cli::console::say;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{
-    manager, say_json,
+use crate::cli::{
+    console::{manager, say_json},
     show::{Tone, line, paused},
 };
 use crate::{
@@ -14,20 +15,19 @@ use crate::{
         Memory,
         look::{Seen, Senses},
     },
-    decide::{facts::Health, settings::Settings, words::span},
-    line::Line,
-    sense::{
-        boot_id,
-        clock::Clock,
-        config::{self, Sources},
-        folders,
-        gateway::{self, Finder},
+    os::{boot_id, clock::Clock, folders},
+    policy::facts::Health,
+    probe::gateway::{self, Finder},
+    settings::{
+        Settings,
+        layers::{self, Sources},
     },
+    text::{line::Line, words::span},
 };
 
 /// Looks once and says what is seen.
-pub(super) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
-    let settings = config::load(sources)?.settings;
+pub(crate) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+    let settings = layers::load(sources)?.settings;
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());
     let seen = look(sources, &settings, &unit)?;
     if json {
@@ -43,7 +43,7 @@ pub(super) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// One look with all probes, which changes nothing.
-pub(super) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow::Result<Seen> {
+pub(crate) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow::Result<Seen> {
     let own = |line: Line| anyhow!("{line}");
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     let boot_id = boot_id::get().map_err(own)?;

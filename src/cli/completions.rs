@@ -4,7 +4,7 @@
 //! What they offer is what the program takes, held by the tests below, in which the shells themselves are asked.
 
 /// Where each is below a folder of shared data such as ~/.local/share, and what it is.
-pub(super) const FILES: [(&str, &str); 3] = [
+pub(crate) const FILES: [(&str, &str); 3] = [
     (
         "bash-completion/completions/gatehound",
         include_str!("completions/gatehound.bash"),

@@ -1,8 +1,9 @@
 //! `gatehound emergency-stop`: watchdog and gateway down, now, and nothing left of either.
 //!
 //! Owns the order: the watchdog first, because it would bring back what is stopped after it.
-//! Who may be signalled is `act::sweep`'s to say, here as in a restart.
+//! Who may be signalled is `recovery::cleanup`'s to say, here as in a restart.
 
+use crate::cli::console::say;
 use std::{
     path::Path,
     process::ExitCode,
@@ -12,20 +13,14 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 
-use super::{manager, settings, shipped_unit};
+use crate::cli::console::{manager, settings, shipped_unit};
 use crate::{
-    act::{
-        files,
-        manager::UserManager,
-        sweep::{self, Signal, Swept, Territory},
-    },
-    decide::{SWEEP_GRACE, facts::UnitFacts, settings::Settings},
-    sense::{
-        cgroup,
-        config::Sources,
-        folders,
-        gateway::{self, Finder},
-    },
+    os::{cgroup, folders, own_files},
+    policy::facts::UnitFacts,
+    probe::gateway::{self, Finder},
+    recovery::cleanup::{self, Signal, Swept, Territory},
+    settings::{Settings, layers::Sources, limits::SWEEP_GRACE},
+    systemd::UserManager,
 };
 
 /// How long Gatehound may take: it may be waiting for an answer of the gateway, and is not worth waiting for.
@@ -38,7 +33,7 @@ const GATEWAY_LIMIT: Duration = Duration::from_secs(10);
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Stops both units, sweeps what is left, and says what was done; 1 if something is left.
-pub(super) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result<ExitCode> {
     // Wrong settings must not keep a human from stopping it all.
     let settings = settings(sources);
     let own = shipped_unit(sources.profile.as_deref());
@@ -85,7 +80,7 @@ pub(super) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
 /// What Gatehound remembers may be a start that it owes, and a human has just said otherwise.
 fn forget(sources: &Sources) {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref());
-    if let Err(why) = dir.and_then(|dir| files::forget_state(&dir)) {
+    if let Err(why) = dir.and_then(|dir| own_files::forget_state(&dir)) {
         say!("warning    {why}; a gatehound that is started now may start the gateway");
     }
 }
@@ -153,7 +148,7 @@ fn sweep(
     };
     let mut last = Swept::default();
     for (signal, name) in [(Signal::Term, "SIGTERM"), (Signal::Kill, "SIGKILL")] {
-        last = sweep::sweep(&territory, signal, SWEEP_GRACE).map_err(|line| {
+        last = cleanup::sweep(&territory, signal, SWEEP_GRACE).map_err(|line| {
             anyhow!("the units are stopped, but not what is left of them: {line}")
         })?;
         for (process, _) in &last.signalled {

@@ -2,37 +2,22 @@
 //!
 //! Owns the words of the options; each command has a file of its own.
 
-/// Prints one line, whatever is in the texts it is made of.
-macro_rules! say {
-    ($($text:tt)*) => {
-        $crate::cli::print(&$crate::line::printable(&format!($($text)*)))
-    };
-}
-
-mod alert;
 mod check;
 mod completions;
-mod config;
-mod config_diff;
+pub mod console;
 mod doctor;
 mod emergency_stop;
-mod history;
 mod install;
-mod packaged;
-mod pause;
-mod rivals;
-mod show;
-mod snapshots;
+mod settings_command;
+pub mod show;
 mod status;
-mod tidy;
 mod usage;
 
 use std::{
     ffi::OsString,
-    io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    sync::OnceLock,
     time::Duration,
 };
 
@@ -40,14 +25,15 @@ use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand, error::KindFormatter};
 
 use crate::{
-    act::manager::UserManager,
+    alerts::alert_command,
     daemon::{self, RunError},
-    decide::{MANAGER_LIMIT, settings::Settings},
-    line::{Line, is_unprintable, printable},
-    sense::{
-        config::{ConfigError, Sources, is_profile, load, which_gateway},
-        folders, gateway, wall_clock,
-    },
+    history::history_command,
+    os::{folders, wall_clock},
+    pause::pause_command,
+    settings::layers::{ConfigError, Sources, is_profile},
+    snapshots::snapshot_command,
+    text::line::Line,
+    tidy::tidy_command,
 };
 
 /// EX_CONFIG of sysexits(3): the settings are wrong, and starting again would not help.
@@ -169,7 +155,7 @@ enum Command {
     #[command(subcommand)]
     Alert(AlertCommand),
     /// Put everything into place for this user, and start watching
-    Install(rivals::Options),
+    Install(crate::other_watchdogs::finding::Options),
     /// Stop watching and remove what install put into place
     Uninstall,
 }
@@ -250,7 +236,7 @@ fn without_command(e: clap::Error, arguments: &[OsString]) -> ExitCode {
     let text = |e: clap::Error| e.apply::<KindFormatter>().render().to_string();
     match kind {
         clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
-            print(text(e).trim_end());
+            console::print(text(e).trim_end());
             return written(ExitCode::SUCCESS, 1);
         }
         clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -268,7 +254,7 @@ fn complain(why: &Line) {
 
 /// The exit status of what is done, if what it said could be written.
 fn written(status: ExitCode, failure: u8) -> ExitCode {
-    let Some(e) = UNWRITTEN.get() else {
+    let Some(e) = console::UNWRITTEN.get() else {
         return status;
     };
     let text = format!("cannot write to standard output: {e}; what was to be said is lost");
@@ -295,29 +281,33 @@ impl Cli {
             Command::Status { json, watch: false } => status::status(&sources, json),
             Command::Status { json, watch: true } => status::watch(&sources, json),
             Command::Doctor { json } => doctor::doctor(sources, json),
-            Command::History { since, json } => history::history(&sources, since, json),
-            Command::Incident { id, json } => history::incident(&sources, id.as_deref(), json),
-            Command::Pause { span, reason } => pause::pause(&sources, span, &reason.join(" ")),
-            Command::Resume => pause::resume(&sources),
-            Command::Reset => pause::reset(&sources),
+            Command::History { since, json } => history_command::history(&sources, since, json),
+            Command::Incident { id, json } => {
+                history_command::incident(&sources, id.as_deref(), json)
+            }
+            Command::Pause { span, reason } => {
+                pause_command::pause(&sources, span, &reason.join(" "))
+            }
+            Command::Resume => pause_command::resume(&sources),
+            Command::Reset => pause_command::reset(&sources),
             Command::EmergencyStop { disable } => emergency_stop::emergency_stop(&sources, disable),
             Command::Tidy {
                 keep,
                 max_size,
                 folder,
                 dry_run,
-            } => tidy::command(folder, keep, max_size, dry_run),
-            Command::Config(ConfigCommand::Show) => config::show(&sources),
-            Command::Config(ConfigCommand::Check) => config::check(sources),
-            Command::Alert(AlertCommand::Test { ping }) => alert::test(&sources, ping),
-            Command::Alert(AlertCommand::Ping) => alert::ping(&sources),
-            Command::Alert(AlertCommand::Send) => alert::send(&sources),
-            Command::Config(ConfigCommand::List) => snapshots::list(&sources),
+            } => tidy_command::command(folder, keep, max_size, dry_run),
+            Command::Config(ConfigCommand::Show) => settings_command::show(&sources),
+            Command::Config(ConfigCommand::Check) => settings_command::check(sources),
+            Command::Alert(AlertCommand::Test { ping }) => alert_command::test(&sources, ping),
+            Command::Alert(AlertCommand::Ping) => alert_command::ping(&sources),
+            Command::Alert(AlertCommand::Send) => alert_command::send(&sources),
+            Command::Config(ConfigCommand::List) => snapshot_command::list(&sources),
             Command::Config(ConfigCommand::Diff { generation }) => {
-                snapshots::diff(&sources, generation)
+                snapshot_command::diff(&sources, generation)
             }
             Command::Config(ConfigCommand::Restore { generation, yes }) => {
-                snapshots::restore(&sources, generation, yes)
+                snapshot_command::restore(&sources, generation, yes)
             }
             Command::Install(options) => install::install(sources, &options),
             Command::Uninstall => install::uninstall(&sources),
@@ -369,77 +359,6 @@ fn moment(text: &str) -> Result<Duration, String> {
     wall_clock::moment(text).map_err(|line| line.to_string())
 }
 
-/// Why standard output took not all of what was said.
-static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
-
-/// A reader that has gone away, such as `| head`, has read what it wanted.
-fn print(line: &str) {
-    match writeln!(io::stdout(), "{line}") {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => drop(UNWRITTEN.set(e)),
-        Ok(()) | Err(_) => {}
-    }
-}
-
-/// Prints JSON for programs, which a person may look at on a terminal all the same.
-fn say_json(json: &str) {
-    print(&in_clean_lines(json));
-}
-
-fn in_clean_lines(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for c in json.chars() {
-        // Such a character is part of a string, for JSON itself has none but the newlines between its lines.
-        if is_unprintable(c) && c != '\n' {
-            let units = c.encode_utf16(&mut [0; 2]).to_vec();
-            shown.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Asks a question on a terminal; anything but a yes is a no. None where nobody is there to ask.
-fn ask(question: &str) -> Option<bool> {
-    let answers = io::stdin();
-    if !answers.is_terminal() {
-        return None;
-    }
-    let mut terminal = io::stderr();
-    let _ = write!(terminal, "{} [y/N] ", printable(question));
-    let _ = terminal.flush();
-    let mut answer = String::new();
-    // One that cannot be read is no yes.
-    let _ = answers.lock().read_line(&mut answer);
-    Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
-}
-
-/// The settings, for what a human needs whatever is wrong with them, which is told.
-fn settings(sources: &Sources) -> Settings {
-    load(sources).map_or_else(
-        |wrong| {
-            let settings = which_gateway(sources).unwrap_or_default();
-            let unit = gateway::unit_name(&settings, sources.profile.as_deref());
-            let on = format!("{wrong}; going on with the unit {unit} and the defaults");
-            let _ = writeln!(io::stderr(), "gatehound: {on}");
-            settings
-        },
-        |loaded| loaded.settings,
-    )
-}
-
-fn manager() -> anyhow::Result<UserManager> {
-    UserManager::new(None, MANAGER_LIMIT).map_err(Into::into)
-}
-
-/// Gatehound's unit for this profile, as shipped.
-fn shipped_unit(profile: Option<&str>) -> String {
-    profile.map_or_else(
-        || "gatehound.service".to_owned(),
-        |profile| format!("gatehound@{profile}.service"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,19 +367,6 @@ mod tests {
     #[test]
     fn the_options_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn json_is_shown_in_clean_lines_and_still_says_the_same() {
-        let value = serde_json::json!({ "a": "b\n\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{e0041}é", "c": [1, "\u{ad}"] });
-        let shown = in_clean_lines(&format!("{value:#}"));
-        assert!(
-            !shown.chars().any(|c| is_unprintable(c) && c != '\n'),
-            "{shown:?}"
-        );
-        assert!(shown.contains('é'), "{shown}");
-        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
-        assert_eq!(read, value);
     }
 
     #[test]

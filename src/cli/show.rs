@@ -5,16 +5,16 @@
 use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar as _;
 
-use super::print;
+use crate::cli::console::print;
 use crate::{
-    decide::{facts::Pause, words::span},
-    line::printable,
-    sense::terminal,
+    os::terminal,
+    policy::facts::Pause,
+    text::{line::printable, words::span},
 };
 
 /// What a word is to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// One among others.
     Plain,
     /// All is well.
@@ -38,7 +38,7 @@ impl Tone {
 
 /// One text of a row, and how it is set.
 #[derive(Clone, Copy)]
-pub(super) struct Cell<'a> {
+pub(crate) struct Cell<'a> {
     text: &'a str,
     width: usize,
     right: bool,
@@ -47,12 +47,12 @@ pub(super) struct Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// As wide as its text.
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self::left(text, 0)
     }
 
     /// At least this many columns of a terminal wide, with the text at the left.
-    pub(super) fn left(text: &'a str, width: usize) -> Self {
+    pub(crate) fn left(text: &'a str, width: usize) -> Self {
         Self {
             text,
             width,
@@ -62,14 +62,14 @@ impl<'a> Cell<'a> {
     }
 
     /// The same with the text at the right.
-    pub(super) fn right(text: &'a str, width: usize) -> Self {
+    pub(crate) fn right(text: &'a str, width: usize) -> Self {
         Self {
             right: true,
             ..Self::left(text, width)
         }
     }
 
-    pub(super) fn tone(self, tone: Tone) -> Self {
+    pub(crate) fn tone(self, tone: Tone) -> Self {
         Self { tone, ..self }
     }
 
@@ -87,12 +87,12 @@ impl<'a> Cell<'a> {
 }
 
 /// Prints one row of a table, its cells two columns apart.
-pub(super) fn row(cells: &[Cell<'_>]) {
+pub(crate) fn row(cells: &[Cell<'_>]) {
     joined(cells, "  ");
 }
 
 /// Prints one line of several texts.
-pub(super) fn line(parts: &[(Tone, &str)]) {
+pub(crate) fn line(parts: &[(Tone, &str)]) {
     let cells: Vec<Cell<'_>> = parts
         .iter()
         .map(|(tone, text)| Cell::new(text).tone(*tone))
@@ -107,7 +107,7 @@ fn joined(cells: &[Cell<'_>], apart: &str) {
 }
 
 /// For how long, if that is known, and why.
-pub(super) fn paused(pause: &Pause) -> String {
+pub(crate) fn paused(pause: &Pause) -> String {
     let reason = &pause.reason;
     match pause.remaining {
         Some(left) => format!("for {}: {reason}", span(left)),
@@ -116,7 +116,7 @@ pub(super) fn paused(pause: &Pause) -> String {
 }
 
 /// How many columns of a terminal a text takes: two for a wide character, none for one that is put onto another.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 

@@ -1,5 +1,6 @@
 //! `gatehound status`: what the running Gatehound is doing, from its status line and its state file.
 
+use crate::cli::console::say;
 use std::{
     io::{IsTerminal as _, Write as _},
     path::PathBuf,
@@ -11,19 +12,23 @@ use std::{
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{
-    manager, pause, say_json, settings, shipped_unit,
-    show::{Tone, line, paused},
+use crate::{
+    cli::{
+        console::{manager, say_json, settings, shipped_unit},
+        show::{Tone, line, paused},
+    },
+    pause::pause_command,
 };
 use crate::{
     daemon::Memory,
-    decide::{
-        State,
+    os::{clock::Clock, folders},
+    policy::{
         facts::{Pause, UnitFacts},
-        words::span,
+        state::State,
     },
-    line::Line,
-    sense::{clock::Clock, config::Sources, folders, gateway},
+    probe::gateway,
+    settings::layers::Sources,
+    text::{line::Line, words::span},
 };
 
 /// Pause between two looks of [`watch`].
@@ -43,7 +48,7 @@ struct Known {
 }
 
 /// Prints it; 0 when Gatehound runs, 1 when it does not.
-pub(super) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let known = known(sources)?;
     if json {
         say_json(&format!("{:#}", as_json(&known)));
@@ -58,7 +63,7 @@ pub(super) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> 
 }
 
 /// Prints it again and again: in place on a terminal, else one below the other. Ends only by a signal.
-pub(super) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     // To the upper left corner, and clear from there (ECMA-48).
     let clear = if std::io::stdout().is_terminal() && !json {
         "\x1b[H\x1b[2J"
@@ -120,7 +125,7 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
         own_unit,
         unit,
         state: memory.map(|memory| memory.state),
-        pause: pause::look(&settings, &dir, &profile)?.pause,
+        pause: pause_command::look(&settings, &dir, &profile)?.pause,
         profile,
     })
 }

@@ -9,10 +9,10 @@ use clap::{
     error::{ContextKind, ErrorKind},
 };
 
-use crate::line::{Line, short};
+use crate::text::line::{Line, short};
 
 /// What was seen, and where it stands what would be right.
-pub(super) fn wrong(error: &Error, arguments: &[OsString]) -> Line {
+pub(crate) fn wrong(error: &Error, arguments: &[OsString]) -> Line {
     let said = |kind| error.get(kind).map(|value| short(&value.to_string()));
     let given = said(ContextKind::InvalidArg).or(said(ContextKind::InvalidSubcommand));
     let given = given.unwrap_or_default();

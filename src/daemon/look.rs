@@ -10,34 +10,36 @@ use std::{
 };
 
 use crate::{
-    act::{
-        manager::{ManagerError, UserManager},
-        snapshots::{Comparing, Store},
-        sweep::Holder,
-    },
-    decide::{
-        EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, READY_LIMIT,
-        facts::{
-            Config, Failure, Health, Incarnation, Listener, Look, Monotonic, Outcome, Pause, Probe,
-            Stall, UnitFacts,
-        },
-        settings::Settings,
-    },
-    line::Line,
-    sense::{
+    journal::{gateway_log, journalctl},
+    os::{
         cgroup,
         clock::Clock,
-        evidence::{self, Evidence},
-        gateway::{Finder, Found},
-        gateway_log,
-        http::{Client, Target},
-        journalctl, listeners,
-        openclaw_json::Bind,
-        pause,
+        listeners,
         processes::{self, Activity},
+    },
+    pause::pause_file,
+    policy::facts::{
+        Config, Failure, Health, Incarnation, Listener, Look, Monotonic, Outcome, Pause, Probe,
+        Stall, UnitFacts,
+    },
+    probe::{
+        gateway::{Finder, Found},
+        http::{Client, Target},
+        openclaw_json::Bind,
         readiness::{self, Readiness},
         update::{self, Update},
     },
+    recovery::{
+        cleanup::Holder,
+        evidence::{self, Evidence},
+    },
+    settings::{
+        Settings,
+        limits::{EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, READY_LIMIT},
+    },
+    snapshots::store::{Comparing, Store},
+    systemd::{ManagerError, UserManager},
+    text::line::Line,
 };
 
 /// What looking needs, and what one look remembers for the next.
@@ -243,7 +245,7 @@ impl Senses {
     }
 
     fn pause(&self, settings: &Settings) -> (Option<Pause>, Vec<Line>) {
-        let places = pause::Places {
+        let places = pause_file::Places {
             dir: &self.dir,
             flag_file: &settings.pause.flag_file,
             boot_id: &self.boot_id,
@@ -251,11 +253,11 @@ impl Senses {
             doubtful: settings.pause.default,
             profile: &self.profile,
         };
-        let now = pause::Now {
+        let now = pause_file::Now {
             boottime: self.clock.boottime(),
             wall: SystemTime::now(),
         };
-        let found = pause::look(&places, now);
+        let found = pause_file::look(&places, now);
         (found.pause, found.warnings)
     }
 
@@ -593,7 +595,7 @@ fn addresses(listening: &[Listener]) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sense::folders::Variables;
+    use crate::os::folders::Variables;
     use std::fs;
 
     /// Where a gateway with this openclaw.json that was seen at `known` needs its port, and whether

@@ -4,9 +4,8 @@
 //! so that a successor knows what was begun.
 //! It judges nothing; that is `decide`'s.
 
-mod alerts;
 pub mod look;
-mod metrics;
+pub mod status_line;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -16,47 +15,50 @@ use std::{
     time::Duration,
 };
 
+use crate::alerts::handover::{Alerts, Round};
+use crate::metrics::sampling::Metrics;
 use crate::{
-    act::{
-        files::{self, Kept, Lock, StateFile},
-        incidents,
-        journal::Journal,
-        manager::{ManagerError, UserManager},
-        notify::{Notifier, Watchdog},
-        snapshots::{self, Generation, Proof, Store},
-        sweep,
-    },
-    decide::{
-        self, Action, Done, Event, KEEP_LIMIT, MANAGER_LIMIT, NotRestored, READY_LIMIT,
-        RESTORE_LIMIT, SWEEP_GRACE, Signal, State, Swept,
-        alert::Told,
-        facts::{Health, Monotonic, Process},
-        metrics::Counts,
-        record::Record,
-        settings::Settings,
-        status::{before_the_first_look, status},
-        words::Names,
-    },
-    fault,
-    line::Line,
-    sense::{
+    alerts::alert::Told,
+    daemon::status_line::{before_the_first_look, status},
+    journal::writer::Journal,
+    metrics::exposition::Counts,
+    os::{
         boot_id,
         clock::Clock,
-        config::{self, ConfigError, Sources},
-        crontab,
-        evidence::Evidence,
-        folders,
-        gateway::{self, Finder},
-        http::Target,
-        openclaw_files::Place,
-        processes, readiness,
+        fault, folders,
+        own_files::{self, Kept, Lock, StateFile},
+        processes,
         wake::Waker,
         wall_clock,
     },
+    other_watchdogs::crontab,
+    policy::{
+        Action, Done, Event, NotRestored, Swept,
+        facts::{Health, Monotonic, Process, Signal},
+        record::Record,
+        state::{Phase, State},
+        step,
+    },
+    probe::{
+        gateway::{self, Finder},
+        http::Target,
+        openclaw_files::Place,
+        readiness,
+    },
+    recovery::{cleanup, evidence::Evidence, incident_files},
+    settings::{
+        Settings,
+        layers::{self, ConfigError, Sources},
+        limits::{KEEP_LIMIT, MANAGER_LIMIT, READY_LIMIT, RESTORE_LIMIT, SWEEP_GRACE},
+    },
+    snapshots::store::{self, Generation, Proof, Store},
+    systemd::{
+        ManagerError, UserManager,
+        notify::{Notifier, Watchdog},
+    },
+    text::{line::Line, words::Names},
 };
-use alerts::{Alerts, Round};
 use look::{Seen, Senses};
-use metrics::Metrics;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +107,7 @@ pub fn run(sources: Sources) -> Result<(), RunError> {
 fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), RunError> {
     sources.watchdog = notifier.watchdog();
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref())?;
-    files::ensure_private_dir(&dir)?;
+    own_files::ensure_private_dir(&dir)?;
     let own_cgroup = own_cgroup(Path::new(PROC));
     let own_unit = own_unit(&own_cgroup, sources.profile.as_deref());
     let lock = Lock::take(&dir, &own_unit).map_err(|e| Line::new(&e.to_string()))?;
@@ -114,7 +116,7 @@ fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), Ru
         cgroup: own_cgroup,
         lock,
     };
-    match config::load(&sources) {
+    match layers::load(&sources) {
         Ok(loaded) => {
             let (mut daemon, kept) = Daemon::new(loaded.settings, sources, dir, own)?;
             daemon.begin(notifier, kept, loaded.warnings);
@@ -406,7 +408,7 @@ impl Daemon {
         daemon.senses.profile.clone_from(&daemon.profile);
         daemon.senses.kept = daemon.store().map(|store| {
             let profile = daemon.sources.profile.as_deref();
-            (store, snapshots::restore_command(profile))
+            (store, store::restore_command(profile))
         });
         Ok((daemon, left))
     }
@@ -431,7 +433,7 @@ impl Daemon {
         }
         warnings.into_iter().for_each(|warning| self.warn(warning));
         self.warn_of_rivals();
-        if files::take_reset(&self.senses.dir) {
+        if own_files::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
     }
@@ -555,7 +557,7 @@ impl Daemon {
     /// Has the round written for whoever reads metrics; nobody waits for the disk.
     fn publish(&mut self, health: &Health) {
         let now = self.senses.clock.now();
-        let around = metrics::Around {
+        let around = crate::metrics::sampling::Around {
             settings: &self.settings,
             profile: self.sources.profile.as_deref(),
             unit: &self.senses.unit,
@@ -580,7 +582,7 @@ impl Daemon {
             Some(Err(TryRecvError::Disconnected)) | None => {}
         }
         self.keeping = None;
-        if !matches!(self.state.phase, decide::Phase::Vouching { .. }) {
+        if !matches!(self.state.phase, Phase::Vouching { .. }) {
             return;
         }
         let new = |proof: &Proof| self.proven.as_ref() != Some(&proof.run);
@@ -591,7 +593,7 @@ impl Daemon {
         let keep = self.settings.config.keep;
         let target = self.target;
         let version = move || readiness::version(&target?, READY_LIMIT);
-        match snapshots::keep_proven(store, proof, version, wall_clock::now(), keep) {
+        match store::keep_proven(store, proof, version, wall_clock::now(), keep) {
             Ok(keeping) => self.keeping = Some(keeping),
             Err(why) => self.config_kept(Err(why)),
         }
@@ -632,7 +634,7 @@ impl Daemon {
         if wake.leave {
             self.handle(Event::Leave, notifier);
         }
-        if wake.request && files::take_reset(&self.senses.dir) {
+        if wake.request && own_files::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
         wake.request || self.state.next <= self.senses.clock.now()
@@ -668,7 +670,7 @@ impl Daemon {
         while let Some(next) = event.take() {
             let now = self.senses.clock.now();
             let owed = self.state.owed.is_some();
-            let (state, actions) = decide::step(&self.settings, self.state.clone(), next, now);
+            let (state, actions) = step(&self.settings, self.state.clone(), next, now);
             self.metrics.counts.add(&self.state, &state, &actions);
             self.state = state;
             fault::answered(&self.state, &actions);
@@ -774,7 +776,9 @@ impl Daemon {
             None => ("", 1),
         };
         let kept = folders::state(&self.sources.variables, self.sources.profile.as_deref())
-            .and_then(|state| incidents::save(&state, incident, restart, &evidence, KEEP_LIMIT))
+            .and_then(|state| {
+                incident_files::save(&state, incident, restart, &evidence, KEEP_LIMIT)
+            })
             .map(|path| Line::new(&path.display().to_string()));
         fault::point("evidence kept");
         self.record(&Record::Evidence {
@@ -796,7 +800,7 @@ impl Daemon {
             None => {
                 let nowhere = || NotRestored::Failed("its place is not known".into());
                 let run = self.state.rollback.as_ref();
-                let order = snapshots::Order {
+                let order = store::Order {
                     place: self.place.clone().ok_or_else(nowhere)?,
                     generation,
                     rejected: rejected.to_owned(),
@@ -806,7 +810,7 @@ impl Daemon {
                     keep: self.settings.config.keep,
                 };
                 let store = self.store().ok_or_else(nowhere)?;
-                let restoring = snapshots::roll_back_in_thread(store, order);
+                let restoring = store::roll_back_in_thread(store, order);
                 (rejected.to_owned(), restoring.map_err(NotRestored::Failed)?)
             }
         };
@@ -833,7 +837,7 @@ impl Daemon {
         let Some(owed) = &self.state.owed else {
             return Ok(Swept::default());
         };
-        let territory = sweep::Territory {
+        let territory = cleanup::Territory {
             proc: &self.senses.proc,
             cgroups: self.senses.cgroups.as_deref(),
             unit: &self.senses.unit,
@@ -844,7 +848,7 @@ impl Daemon {
             uid: self.senses.uid,
             own_cgroup: &self.own.cgroup,
         };
-        let swept = sweep::sweep(&territory, signal, SWEEP_GRACE)?;
+        let swept = cleanup::sweep(&territory, signal, SWEEP_GRACE)?;
         for (process, why) in swept.unsignalled {
             self.warn(Line::new(&format!(
                 "not signalled pid {}: {why}",
@@ -879,7 +883,7 @@ impl Daemon {
             counts,
         };
         // Whoever cleans up the runtime folder may take this one along.
-        let made = files::ensure_private_dir(&self.senses.dir);
+        let made = own_files::ensure_private_dir(&self.senses.dir);
         match made.and_then(|()| self.file.save(&memory)) {
             Ok(()) => {
                 self.saved = Some((memory.state, memory.told, memory.counts));
@@ -903,7 +907,7 @@ impl Daemon {
     fn reload(&mut self, notifier: &mut Notifier) {
         let told = notifier.reloading();
         self.warn_on_error(told);
-        match config::load(&self.sources) {
+        match layers::load(&self.sources) {
             Ok(loaded) => {
                 self.settings = loaded.settings;
                 self.record(&Record::Reloaded);

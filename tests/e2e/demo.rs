@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gatehound::line::Line;
+use gatehound::text::line::Line;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Uid;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use gatehound::sense::wall_clock;
+use gatehound::os::wall_clock;
 use libtest_mimic::Trial;
 use serde_json::Value;
 

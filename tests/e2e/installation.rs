@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use gatehound::{act::alerts, decide::alert::Alert};
+use gatehound::alerts::{alert::Alert, queue};
 use libtest_mimic::Trial;
 use nix::pty::openpty;
 
@@ -206,7 +206,7 @@ fn doctor_of_alerts(rig: &Rig) {
 
     // An alert that cannot be delivered: nothing listens there.
     let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
-    alerts::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
+    queue::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
     let started = Command::new("systemctl")
         .args(["--user", "start", &alert])
         .output();
@@ -333,7 +333,7 @@ fn install() {
     assert!(!prom.exists(), "metrics that are old for ever: {said}");
     let kept = format!("to remove it: rm -r {}\n", state.display());
     assert!(said.contains(&kept), "{said}");
-    let waiting = alerts::folder(&state);
+    let waiting = queue::folder(&state);
     let waiting = format!(
         "kept       {}, alerts not delivered: 1\n",
         waiting.display()
@@ -367,7 +367,7 @@ fn left_behind(rig: &Rig) -> [PathBuf; 3] {
     let prom = textfile.with_file_name(format!("gatehound-{}.prom", rig.profile));
     fs::write(&prom, "gatehound_up 1\n").expect("metrics");
     let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
-    alerts::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
+    queue::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
     let alert = rig.gatehound.replace("gatehound@", "gatehound-alert@");
     let started = Command::new("systemctl")
         .args(["--user", "start", &alert])

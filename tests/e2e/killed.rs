@@ -2,7 +2,7 @@
 //!
 //! The list of the points is the program's own: a first recovery without a kill writes down those it passes, and
 //! then each of them has a recovery in which SIGKILL ends Gatehound there.
-//! See `src/fault.rs` for the points.
+//! See `src/os/fault.rs` for the points.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;

@@ -18,37 +18,43 @@ use std::{
 };
 
 use gatehound::{
-    act::{
-        self,
-        files::{Kept, StateFile},
-        manager,
+    daemon::{Memory, status_line::status},
+    history::timeline::{History, Moment},
+    journal::{gateway_log, journalctl},
+    os::{
+        cgroup,
+        folders::Variables,
+        listeners,
+        own_files::{Kept, StateFile},
+        processes, wall_clock,
     },
-    daemon::Memory,
-    decide::{
-        Action, Done, Event, Phase, State, Swept,
+    other_watchdogs::crontab::{Crontab, Job as CronJob},
+    pause::pause_file,
+    policy::{
+        Action, Done, Event, Swept,
         facts::{
             Failure, Health, Incarnation, Job, Look, Monotonic, Outcome, Pause, Probe, Stall,
             UnitFacts,
         },
-        history::{History, Moment},
-        settings::{MAX_SPAN, Settings},
-        status::status,
+        state::{Phase, State},
         step,
-        words::Names,
     },
-    line::{Line, MAX_CHARS},
-    sense::{
-        cgroup,
-        config::{self, Loaded, Sources},
-        crontab::{Crontab, Job as CronJob},
-        evidence,
-        folders::Variables,
+    probe::{
         gateway::Finder,
-        gateway_log,
         http::{Client, Target},
-        journalctl, listeners, openclaw_json, pause, processes,
+        openclaw_json,
         readiness::{self, Readiness},
-        update, wall_clock,
+        update,
+    },
+    recovery::evidence,
+    settings::{
+        MAX_SPAN, Settings,
+        layers::{self, Loaded, Sources},
+    },
+    systemd,
+    text::{
+        line::{Line, MAX_CHARS},
+        words::Names,
     },
 };
 use serde_json::Value;
@@ -215,7 +221,7 @@ pub fn pause_file(input: &[u8]) {
     const DOUBTFUL: Duration = Duration::from_secs(3600);
     with_folder(|dir| {
         fs::write(dir.join("pause.json"), input).unwrap();
-        let places = pause::Places {
+        let places = pause_file::Places {
             dir,
             flag_file: &dir.join("no flag file"),
             boot_id: "boot",
@@ -223,11 +229,11 @@ pub fn pause_file(input: &[u8]) {
             doubtful: DOUBTFUL,
             profile: "",
         };
-        let now = pause::Now {
+        let now = pause_file::Now {
             boottime: Duration::from_secs(7200),
             wall: SystemTime::now(),
         };
-        let found = pause::look(&places, now);
+        let found = pause_file::look(&places, now);
         for warning in &found.warnings {
             is_short(warning.as_str());
         }
@@ -465,7 +471,7 @@ pub fn cgroup_files(input: &[u8]) {
 /// What the user manager answers when it is asked for the unit: two bodies, as they come over the bus.
 pub fn unit_properties(input: &[u8]) {
     let [unit, service] = parts(input);
-    let Some(facts) = manager::understood(unit, service) else {
+    let Some(facts) = systemd::understood(unit, service) else {
         return;
     };
     let id = facts.invocation_id.as_ref().map(|id| id.0.as_str());
@@ -567,12 +573,12 @@ pub fn settings(input: &[u8]) {
             folder: folder.to_owned(),
             ..Sources::default()
         };
-        let loaded = match config::load(&sources) {
+        let loaded = match layers::load(&sources) {
             Ok(loaded) => loaded,
             Err(wrong) => return is_clean(&wrong.to_string()),
         };
         can_be_gone_by(&loaded);
-        let shown = config::show(&loaded);
+        let shown = layers::show(&loaded);
         let given = shown.iter().filter(|one| one.value != "unset");
         let again = Sources {
             overrides: given
@@ -580,7 +586,7 @@ pub fn settings(input: &[u8]) {
                 .collect(),
             ..Sources::default()
         };
-        let again = config::load(&again).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let again = layers::load(&again).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(again.settings, loaded.settings);
     });
 }
@@ -593,7 +599,7 @@ pub fn spans(input: &[u8]) {
             overrides: vec![format!("{key}={text}")],
             ..Sources::default()
         };
-        match config::load(&sources) {
+        match layers::load(&sources) {
             Ok(loaded) => can_be_gone_by(&loaded),
             Err(wrong) => is_clean(&wrong.to_string()),
         }
@@ -606,7 +612,8 @@ pub fn spans(input: &[u8]) {
     };
     with_folder(|dir| {
         let dir = dir.join("runtime");
-        match act::pause::set(&dir, "boot", Duration::from_secs(1), span, &text) {
+        match gatehound::pause::pause_write::set(&dir, "boot", Duration::from_secs(1), span, &text)
+        {
             Ok(()) => assert!(!span.is_zero() && span <= MAX_SPAN),
             Err(why) => is_short(why.as_str()),
         }
@@ -621,7 +628,7 @@ fn can_be_gone_by(loaded: &Loaded) {
         assert!(!span.is_zero() && span <= MAX_SPAN);
     }
     assert!(!settings.backoff.is_empty());
-    for shown in config::show(loaded) {
+    for shown in layers::show(loaded) {
         for text in [&shown.key, &shown.value, &shown.origin] {
             is_clean(text);
         }

@@ -1,0 +1,964 @@
+//! Alerts: which one is due, what it says, and how it reads to whoever receives it.
+//!
+//! Owns the kinds of alert, who was told what already, and the bodies that webhooks take.
+//! Knows nothing of queues, of the network, or of the policy's next step, which no alert changes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::text::line::Line;
+use crate::{
+    policy::{
+        facts::{Incarnation, Monotonic},
+        state::{Phase, Standby, State},
+    },
+    settings::{AlertSettings, Preset, Webhook},
+    text::{
+        template::{FIELDS, fill},
+        words::{Names, span, words},
+    },
+};
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The gateway is failing, and the ladder has begun.
+    Down,
+    /// Nothing but a human brings the gateway back.
+    NeedsHuman,
+    /// The gateway has not come back since the last word about it.
+    StillDown,
+    /// The gateway refused its configuration, which was rolled back.
+    RolledBack,
+    /// The gateway is healthy again.
+    Back,
+    /// A pause is older than a pause should be.
+    Paused,
+    /// Somebody wants to see whether alerts arrive.
+    Test,
+}
+
+impl Kind {
+    /// The word for it, as in `{{kind}}`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::NeedsHuman => "needs-human",
+            Self::StillDown => "still-down",
+            Self::RolledBack => "rolled-back",
+            Self::Back => "back",
+            Self::Paused => "paused",
+            Self::Test => "test",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Down => "gateway down",
+            Self::NeedsHuman => "gateway needs a human",
+            Self::StillDown => "gateway still down",
+            Self::RolledBack => "gateway configuration rolled back",
+            Self::Back => "gateway back",
+            Self::Paused => "watchdog paused for long",
+            Self::Test => "test alert",
+        }
+    }
+
+    /// Priority and tag for ntfy.
+    fn ntfy(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Down | Self::StillDown | Self::RolledBack => ("high", "warning"),
+            Self::NeedsHuman => ("urgent", "rotating_light"),
+            Self::Back => ("default", "white_check_mark"),
+            Self::Paused | Self::Test => ("default", "dog"),
+        }
+    }
+}
+
+/// Something that a human should hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// What it is about.
+    pub kind: Kind,
+    /// What a person reads.
+    pub text: Line,
+    /// The gateway's unit.
+    pub unit: Line,
+    /// The id of the incident, also of one that is just over; empty where there is none.
+    pub incident: Line,
+    /// What Gatehound is doing.
+    pub phase: Line,
+    /// Why; may be empty.
+    pub reason: Line,
+}
+
+/// What was told already; kept in the state file, so that a successor does not tell it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// The trouble that was told and is not over.
+    pub trouble: Option<Trouble>,
+    /// When the pause began that was told.
+    pub pause: Option<Monotonic>,
+    /// The run whose configuration was rolled back, if that was told.
+    pub rollback: Option<Incarnation>,
+}
+
+/// A trouble that was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The incident's id, or what stands for it where none is open.
+    id: String,
+    /// When it began.
+    since: Monotonic,
+    /// It was said that a human is needed.
+    human: bool,
+    /// When the last word about it was.
+    last: Monotonic,
+}
+
+/// The alert that is due after a round, if one is, and what is told then.
+pub fn due(
+    settings: &AlertSettings,
+    mut told: Told,
+    state: &State,
+    names: Names<'_>,
+    now: Monotonic,
+) -> (Told, Option<Alert>) {
+    let Names { unit, profile } = names;
+    // Once the gateway is healthy no incident is open, and whoever is told that has to know which one is over.
+    let id = match (&state.incident, &told.trouble) {
+        (Some(one), _) => Line::new(&one.id),
+        (None, Some(known)) => Line::new(&known.id),
+        (None, None) => Line::default(),
+    };
+    let due = match &state.phase {
+        _ if is_news(&told, state) => rolled_back(&mut told, state, profile, now),
+        Phase::BackingOff { failure, .. } => {
+            let reason = Line::new(&words(failure));
+            trouble(settings, &mut told, state, now, reason, None)
+        }
+        Phase::Holding { reason, .. } => trouble(
+            settings,
+            &mut told,
+            state,
+            now,
+            reason.clone(),
+            Some(profile),
+        ),
+        Phase::StandingBy {
+            reason: Standby::ConfigError,
+            detail,
+            ..
+        } => {
+            let reason = Line::new(&format!("it refuses its configuration: {detail}"));
+            trouble(settings, &mut told, state, now, reason, Some(profile))
+        }
+        Phase::Starting { .. } | Phase::Doubting(_) | Phase::Restarting(_) => {
+            reminder(settings, &mut told, state, now)
+        }
+        Phase::Vouching { .. } => told.trouble.take().map(|trouble| {
+            let downtime = span(now.since(trouble.since));
+            let text = format!("healthy again after {downtime}");
+            (Kind::Back, text, Line::default())
+        }),
+        Phase::StandingBy {
+            reason: Standby::Paused,
+            detail,
+            since,
+        } => paused(settings, &mut told, detail, *since, profile, now),
+        // Whoever stopped or removed the gateway knows that it is down.
+        Phase::StandingBy {
+            reason: Standby::Stopped | Standby::NoUnit,
+            ..
+        } => {
+            told.trouble = None;
+            None
+        }
+        // Each run that systemd starts has its patience anew, so that no rung may ever be taken.
+        Phase::StandingBy {
+            reason: Standby::InTransition,
+            ..
+        } => {
+            let crashed = state.incident.as_ref().filter(|one| one.crashed);
+            crashed.and_then(|one| {
+                let reason = Line::new(&words(&one.failure));
+                trouble(settings, &mut told, state, now, reason, None)
+            })
+        }
+        // Somebody is at work on it, or it passes.
+        Phase::StandingBy {
+            reason: Standby::NoBus | Standby::Updating | Standby::OtherGateway | Standby::Debugged,
+            ..
+        } => None,
+    };
+    let alert = due.map(|(kind, text, reason)| Alert {
+        kind,
+        text: Line::new(&format!("{unit}: {text}")),
+        unit: Line::new(unit),
+        incident: id,
+        phase: Line::new(state.phase.name()),
+        reason,
+    });
+    (told, alert)
+}
+
+/// Whether a configuration was rolled back that nobody was told of, and that has not served since:
+/// else whoever has alerts switched on later is told of an old one.
+fn is_news(told: &Told, state: &State) -> bool {
+    let last = state.rollback.as_ref();
+    last.is_some_and(|last| last.kept.is_some() && !last.served && last.run != told.rollback)
+}
+
+/// Whoever wrote the configuration has to hear that another one is in its place, whatever comes of it.
+fn rolled_back(told: &mut Told, state: &State, profile: &str, now: Monotonic) -> Option<Due> {
+    let last = state.rollback.as_ref()?;
+    told.rollback.clone_from(&last.run);
+    // What comes next is that the gateway is back, or that a human is needed.
+    let incident = state.incident.as_ref();
+    told.trouble.get_or_insert_with(|| Trouble {
+        id: incident.map_or_else(String::new, |one| one.id.clone()),
+        since: incident.map_or(now, |one| one.since),
+        human: false,
+        last: now,
+    });
+    let text = format!(
+        "it refused its configuration, and generation {}, which worked before, was put in its place; \
+         what it refused is kept in {}, see gatehound config diff{profile}",
+        last.generation,
+        last.kept.as_ref()?
+    );
+    let reason = Line::new("it refused its configuration");
+    Some((Kind::RolledBack, text, reason))
+}
+
+/// A kind, what is said, and why.
+type Due = (Kind, String, Line);
+
+/// The gateway is down, and has to be told of once as such, and once more if a human is needed, who is given this profile's command.
+fn trouble(
+    settings: &AlertSettings,
+    told: &mut Told,
+    state: &State,
+    now: Monotonic,
+    reason: Line,
+    human: Option<&str>,
+) -> Option<Due> {
+    let (id, since) = state.incident.as_ref().map_or_else(
+        // A gateway that refuses to start has no incident of its own; what was told before goes on.
+        || match &told.trouble {
+            Some(known) => (known.id.clone(), known.since),
+            None => (String::new(), now),
+        },
+        |incident| (incident.id.clone(), incident.since),
+    );
+    let known = told.trouble.as_ref().filter(|known| known.id == id);
+    if known.is_some_and(|known| known.human || human.is_none()) {
+        return reminder(settings, told, state, now);
+    }
+    let (kind, text) = if let Some(profile) = human {
+        let text = format!("a human is needed: {reason}; gatehound status{profile} tells more");
+        (Kind::NeedsHuman, text)
+    } else {
+        (
+            Kind::Down,
+            format!("down, {reason}; it is about to be restarted"),
+        )
+    };
+    let began = told.trouble.as_ref().map_or(since, |known| known.since);
+    told.trouble = Some(Trouble {
+        id,
+        since: began.min(since),
+        human: human.is_some(),
+        last: now,
+    });
+    Some((kind, text, reason))
+}
+
+/// The gateway has been down for long since the last word.
+fn reminder(
+    settings: &AlertSettings,
+    told: &mut Told,
+    state: &State,
+    now: Monotonic,
+) -> Option<Due> {
+    let known = told.trouble.as_mut()?;
+    if settings.remind.is_zero() || now.since(known.last) < settings.remind {
+        return None;
+    }
+    known.last = now;
+    let down = span(now.since(known.since));
+    let text = format!("still down, for {down} now; {}", state.phase.name());
+    Some((Kind::StillDown, text, Line::default()))
+}
+
+/// A pause that was forgotten leaves the gateway unwatched.
+fn paused(
+    settings: &AlertSettings,
+    told: &mut Told,
+    detail: &Line,
+    since: Monotonic,
+    profile: &str,
+    now: Monotonic,
+) -> Option<Due> {
+    let age = now.since(since);
+    if settings.paused.is_zero() || age < settings.paused || told.pause == Some(since) {
+        return None;
+    }
+    told.pause = Some(since);
+    let text = format!(
+        "not watched, paused for {} now; gatehound resume{profile} ends it or says what does",
+        span(age)
+    );
+    Some((Kind::Paused, text, detail.clone()))
+}
+
+impl Alert {
+    /// One that says nothing but that alerts arrive.
+    pub fn test(unit: &str) -> Self {
+        Self {
+            kind: Kind::Test,
+            text: Line::new(&format!("{unit}: this is a test, alerts arrive")),
+            unit: Line::new(unit),
+            incident: Line::default(),
+            phase: Line::default(),
+            reason: Line::default(),
+        }
+    }
+}
+
+/// An alert on its way: with where it comes from, and when it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    title: Line,
+    text: Line,
+    fields: [(&'static str, String); 9],
+    kind: Kind,
+}
+
+/// An alert that is older than this says so: whoever reads it takes it for news.
+const LATE: Duration = Duration::from_secs(2 * 60);
+
+impl Message {
+    /// Makes an alert out, `age` after it was due at `time`, a date that people read.
+    pub fn new(alert: &Alert, host: &Line, time: &str, age: Duration) -> Self {
+        let late = if LATE < age {
+            format!(" (told {} late)", span(age))
+        } else {
+            String::new()
+        };
+        let text = Line::new(&format!("{}{late}", alert.text));
+        let title = Line::new(&match host.as_str() {
+            "" => alert.kind.title().to_owned(),
+            host => format!("{host}: {}", alert.kind.title()),
+        });
+        let values = [
+            text.to_string(),
+            title.to_string(),
+            alert.kind.name().to_owned(),
+            alert.unit.to_string(),
+            host.to_string(),
+            alert.incident.to_string(),
+            alert.phase.to_string(),
+            alert.reason.to_string(),
+            time.to_owned(),
+        ];
+        let mut values = values.into_iter();
+        Self {
+            fields: FIELDS.map(|name| (name, values.next().unwrap_or_default())),
+            kind: alert.kind,
+            title,
+            text,
+        }
+    }
+
+    /// Title and text in one line.
+    pub fn line(&self) -> Line {
+        Line::new(&format!("{}: {}", self.title, self.text))
+    }
+
+    /// Every field by its name.
+    pub fn fields(&self) -> &[(&'static str, String)] {
+        &self.fields
+    }
+
+    /// What a webhook is sent.
+    pub fn post(&self, webhook: &Webhook) -> Post {
+        let line = self.line();
+        let json = |value: Value| Post {
+            headers: vec![("Content-Type", "application/json".to_owned())],
+            body: value.to_string(),
+        };
+        if let Some(template) = &webhook.body {
+            let body = fill(template, self.fields()).unwrap_or_default();
+            return Post {
+                body,
+                ..json(Value::Null)
+            };
+        }
+        match webhook.preset {
+            Preset::Json => json(
+                self.fields
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into(),
+            ),
+            Preset::Ntfy => self.ntfy(),
+            Preset::Slack => {
+                // Source: docs.slack.dev, "Formatting message text": three characters, or <!channel> wakes everybody.
+                let text = line.as_str().replace('&', "&amp;");
+                let text = text.replace('<', "&lt;").replace('>', "&gt;");
+                json(json!({ "text": text }))
+            }
+            Preset::Discord => json(json!({
+                "content": line,
+                // Else an @everyone in a foreign text would wake everybody.
+                "allowed_mentions": { "parse": [] },
+            })),
+            // Without parse_mode the text is taken as it is.
+            Preset::Telegram => json(json!({ "chat_id": webhook.chat, "text": line })),
+            Preset::Feishu => {
+                // <at user_id="all"> wakes everybody, and there is no way to escape it.
+                let text = line
+                    .as_str()
+                    .replace('<', "\u{2039}")
+                    .replace('>', "\u{203a}");
+                json(json!({ "msg_type": "text", "content": { "text": text } }))
+            }
+        }
+    }
+
+    /// What the desktop shows.
+    pub fn notice(&self) -> Notice {
+        // The body may have markup (Desktop Notifications Specification), so that of a foreign text is none.
+        let body = self.text.as_str().replace('&', "&amp;");
+        let body = body.replace('<', "&lt;").replace('>', "&gt;");
+        let (urgency, icon) = match self.kind {
+            Kind::NeedsHuman => (Urgency::Critical, "dialog-error"),
+            Kind::Down | Kind::StillDown | Kind::RolledBack => (Urgency::Normal, "dialog-warning"),
+            Kind::Back | Kind::Paused | Kind::Test => (Urgency::Normal, "dialog-information"),
+        };
+        let place = match self.kind {
+            Kind::Down | Kind::NeedsHuman | Kind::StillDown => Place::Stays,
+            Kind::Back => Place::Last,
+            // That the gateway is back must not hide which configuration it is back with.
+            Kind::RolledBack | Kind::Paused | Kind::Test => Place::Beside,
+        };
+        Notice {
+            summary: self.title.clone(),
+            body,
+            urgency,
+            icon,
+            place,
+        }
+    }
+
+    /// The text is the body, and the rest are headers, which have to be ASCII.
+    fn ntfy(&self) -> Post {
+        let (priority, tag) = self.kind.ntfy();
+        let title = self.title.as_str().chars();
+        let title = title.filter(|c| c.is_ascii_graphic() || *c == ' ');
+        Post {
+            headers: vec![
+                ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+                ("Title", title.collect()),
+                ("Priority", priority.to_owned()),
+                ("Tags", tag.to_owned()),
+            ],
+            body: self.text.to_string(),
+        }
+    }
+}
+
+/// What the desktop shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Its first line, in which there is no markup.
+    pub summary: Line,
+    /// Its text, with the characters escaped that are markup.
+    pub body: String,
+    /// How it is shown.
+    pub urgency: Urgency,
+    /// An icon, by the Icon Naming Specification.
+    pub icon: &'static str,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// How a desktop shows something; the numbers are those of the Desktop Notifications Specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// For a few seconds.
+    Normal = 1,
+    /// Until somebody has seen it.
+    Critical = 2,
+}
+
+/// Where something stands on a desktop: of one trouble there is one notification, with the last word about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the place of the one before, and the next one takes its place.
+    Stays,
+    /// In the place of the one before; the next one is about something else.
+    Last,
+    /// In a place of its own.
+    Beside,
+}
+
+/// What is sent to a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Header fields.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        policy::{
+            facts::{Failure, Probe, Stall},
+            state::{Bite, Doubt, Incident, Rollback, Step},
+        },
+        text::template::is_template,
+    };
+
+    const UNIT: &str = "openclaw-gateway.service";
+
+    const WORK: Names<'_> = Names {
+        unit: UNIT,
+        profile: " --profile work",
+    };
+    const MINUTE: u64 = 60_000_000;
+
+    fn failure() -> Failure {
+        Failure {
+            probe: Probe::Health,
+            reason: "no answer within 10 s".into(),
+            stall: Stall::Blocked,
+        }
+    }
+
+    fn at(minutes: u64) -> Monotonic {
+        Monotonic(minutes * MINUTE)
+    }
+
+    fn with(id: Option<&str>, phase: Phase) -> State {
+        State {
+            phase,
+            incident: id.map(|id| Incident {
+                id: id.to_owned(),
+                since: at(1),
+                failure: failure(),
+                restarts: 0,
+                started: None,
+                started_by_other: false,
+                bitten: false,
+                crashed: false,
+            }),
+            ..State::default()
+        }
+    }
+
+    fn doubting() -> Phase {
+        Phase::Doubting(Doubt::new(at(1)))
+    }
+
+    fn backing_off() -> Phase {
+        Phase::BackingOff {
+            rung: 1,
+            until: at(2),
+            failure: failure(),
+        }
+    }
+
+    fn holding() -> Phase {
+        Phase::Holding {
+            since: at(3),
+            reason: "the ladder is used up".into(),
+            bite: Bite::Done,
+        }
+    }
+
+    fn vouching() -> Phase {
+        Phase::Vouching {
+            since: at(9),
+            took: Duration::ZERO,
+        }
+    }
+
+    fn standing_by(reason: Standby, since: Monotonic) -> Phase {
+        Phase::StandingBy {
+            reason,
+            detail: "port taken".into(),
+            since,
+        }
+    }
+
+    /// The kinds of alert that rounds lead to: the minute, the incident and the phase of each.
+    #[track_caller]
+    fn check(rounds: Vec<(u64, Option<&str>, Phase)>, expected: &[(u64, Kind)]) {
+        let settings = AlertSettings::default();
+        let mut told = Told::default();
+        let mut found = Vec::new();
+        for (minute, id, phase) in rounds {
+            let state = with(id, phase);
+            let (next, alert) = due(&settings, told, &state, WORK, at(minute));
+            // As a successor reads it back.
+            told = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
+            found.extend(alert.map(|alert| (minute, alert.kind)));
+        }
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_short_doubt_is_told_to_nobody() {
+        let one = Some("a");
+        check(
+            vec![
+                (1, one, doubting()),
+                (2, one, doubting()),
+                (3, None, vouching()),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn an_incident_is_told_once_when_it_begins_and_once_when_it_ends() {
+        let one = Some("a");
+        check(
+            vec![
+                (1, one, doubting()),
+                (2, one, backing_off()),
+                (3, one, backing_off()),
+                (4, one, doubting()),
+                (5, one, backing_off()),
+                (6, None, vouching()),
+                (7, None, vouching()),
+            ],
+            &[(2, Kind::Down), (6, Kind::Back)],
+        );
+    }
+
+    #[test]
+    fn a_gateway_that_crashes_before_it_is_healthy_is_told_as_down_once() {
+        let transition = || standing_by(Standby::InTransition, at(1));
+        let mut state = with(Some("a"), transition());
+        let settings = AlertSettings::default();
+        // A human's restart of one that fails passes.
+        let (told, alert) = due(&settings, Told::default(), &state, WORK, at(1));
+        assert_eq!(alert, None);
+        state.incident.as_mut().unwrap().crashed = true;
+        let (told, alert) = due(&settings, told, &state, WORK, at(2));
+        assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Down));
+        let (told, alert) = due(&settings, told, &state, WORK, at(3));
+        assert_eq!(alert, None);
+        let (_, alert) = due(&settings, told, &with(None, vouching()), WORK, at(4));
+        assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Back));
+    }
+
+    #[test]
+    fn a_human_is_asked_for_once_in_an_incident_however_often_the_ladder_is_tried() {
+        let one = Some("a");
+        check(
+            vec![
+                (2, one, backing_off()),
+                (3, one, holding()),
+                (18, one, doubting()),
+                (19, one, backing_off()),
+                (20, one, holding()),
+                (30, None, vouching()),
+            ],
+            &[(2, Kind::Down), (3, Kind::NeedsHuman), (30, Kind::Back)],
+        );
+    }
+
+    #[test]
+    fn whoever_stays_down_is_told_of_again_and_again_but_not_while_paused() {
+        let one = Some("a");
+        check(
+            vec![
+                (2, one, holding()),
+                (61, one, holding()),
+                (62, one, holding()),
+                (63, one, doubting()),
+                (121, one, standing_by(Standby::Paused, at(120))),
+                (123, one, doubting()),
+                (140, one, holding()),
+            ],
+            &[
+                (2, Kind::NeedsHuman),
+                (62, Kind::StillDown),
+                (123, Kind::StillDown),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_is_refused_needs_a_human_once() {
+        let refused = || standing_by(Standby::ConfigError, at(1));
+        check(
+            vec![
+                (1, None, refused()),
+                (2, None, refused()),
+                (3, None, vouching()),
+            ],
+            &[(1, Kind::NeedsHuman), (3, Kind::Back)],
+        );
+        // It came to that within an incident, which was told.
+        check(
+            vec![
+                (1, Some("a"), backing_off()),
+                (2, Some("a"), refused()),
+                (3, None, refused()),
+                (4, None, vouching()),
+            ],
+            &[(1, Kind::Down), (2, Kind::NeedsHuman), (4, Kind::Back)],
+        );
+    }
+
+    #[test]
+    fn a_human_who_stops_the_gateway_hears_no_more_of_it() {
+        check(
+            vec![
+                (1, Some("a"), backing_off()),
+                (2, None, standing_by(Standby::Stopped, at(2))),
+                (90, None, standing_by(Standby::Stopped, at(2))),
+                (91, None, vouching()),
+            ],
+            &[(1, Kind::Down)],
+        );
+    }
+
+    #[test]
+    fn a_rollback_is_told_once_and_then_what_comes_of_it() {
+        let settings = AlertSettings::default();
+        let rolled_back = |phase| State {
+            rollback: Some(Rollback {
+                run: Some(Incarnation("a".into())),
+                generation: 3,
+                kept: Some("/state/config/4.json".into()),
+                ..Rollback::default()
+            }),
+            ..with(None, phase)
+        };
+        let starting = rolled_back(Phase::Restarting(Step::Starting { tries: 0 }));
+        for (then, kind) in [
+            (vouching(), Kind::Back),
+            (standing_by(Standby::ConfigError, at(2)), Kind::NeedsHuman),
+        ] {
+            let (told, alert) = due(&settings, Told::default(), &starting, WORK, at(1));
+            let alert = alert.unwrap();
+            assert_eq!(alert.kind, Kind::RolledBack);
+            let text = alert.text.as_str();
+            assert!(
+                text.contains("generation 3") && text.contains("/state/config/4.json"),
+                "{text}"
+            );
+            let (told, alert) = due(&settings, told, &starting, WORK, at(2));
+            assert_eq!(alert, None);
+            let (_, alert) = due(&settings, told, &rolled_back(then), WORK, at(3));
+            assert_eq!(alert.map(|alert| alert.kind), Some(kind));
+        }
+        // One that was begun, or could not be done, is none yet.
+        let mut begun = starting;
+        begun.rollback.as_mut().unwrap().kept = None;
+        assert_eq!(due(&settings, Told::default(), &begun, WORK, at(1)).1, None);
+    }
+
+    #[test]
+    fn a_rollback_that_served_before_alerts_were_asked_for_is_no_news() {
+        let settings = AlertSettings::default();
+        let mut state = with(None, vouching());
+        state.rollback = Some(Rollback {
+            run: Some(Incarnation("a".into())),
+            kept: Some("/state/config/4.json".into()),
+            served: true,
+            ..Rollback::default()
+        });
+        let (told, alert) = due(&settings, Told::default(), &state, WORK, at(1));
+        assert_eq!(alert, None);
+        assert_eq!(due(&settings, told, &state, WORK, at(2)).1, None);
+    }
+
+    #[test]
+    fn another_incident_is_another_alert() {
+        check(
+            vec![
+                (1, Some("a"), backing_off()),
+                (2, None, vouching()),
+                (3, Some("b"), backing_off()),
+            ],
+            &[(1, Kind::Down), (2, Kind::Back), (3, Kind::Down)],
+        );
+    }
+
+    #[test]
+    fn a_pause_of_a_day_is_told_once() {
+        let day = 24 * 60;
+        let pause = |since| standing_by(Standby::Paused, at(since));
+        check(
+            vec![
+                (day, None, pause(1)),
+                (day + 1, None, pause(1)),
+                (day + 2, None, pause(1)),
+                (3 * day, None, pause(day + 5)),
+            ],
+            &[(day + 1, Kind::Paused), (3 * day, Kind::Paused)],
+        );
+    }
+
+    #[test]
+    fn the_commands_in_an_alert_name_the_profile() {
+        let settings = AlertSettings::default();
+        let told = |phase| {
+            let state = with(Some("a"), phase);
+            let (_, alert) = due(&settings, Told::default(), &state, WORK, at(2 * 24 * 60));
+            alert.unwrap().text.to_string()
+        };
+        let text = told(standing_by(Standby::ConfigError, at(1)));
+        assert!(text.ends_with("; gatehound status --profile work tells more"));
+        let text = told(standing_by(Standby::Paused, at(1)));
+        assert!(text.ends_with("; gatehound resume --profile work ends it or says what does"));
+    }
+
+    #[test]
+    fn zero_is_never() {
+        let settings = AlertSettings {
+            remind: Duration::ZERO,
+            paused: Duration::ZERO,
+            ..AlertSettings::default()
+        };
+        let down = with(Some("a"), backing_off());
+        let (told, _) = due(&settings, Told::default(), &down, WORK, at(1));
+        for state in [down, with(None, standing_by(Standby::Paused, at(1)))] {
+            let (_, alert) = due(&settings, told.clone(), &state, WORK, at(100_000));
+            assert_eq!(alert, None);
+        }
+    }
+
+    #[test]
+    fn an_alert_says_what_was_seen_and_what_is_done() {
+        let settings = AlertSettings::default();
+        let state = with(Some("a"), backing_off());
+        let (told, down) = due(&settings, Told::default(), &state, WORK, at(2));
+        let down = down.unwrap();
+        assert_eq!(
+            down.text.as_str(),
+            "openclaw-gateway.service: down, health: no answer within 10 s (blocked); it is about to be restarted"
+        );
+        assert_eq!(down.incident.as_str(), "a");
+        let (_, back) = due(&settings, told, &with(None, vouching()), WORK, at(3));
+        let back = back.unwrap();
+        assert_eq!(
+            back.text.as_str(),
+            "openclaw-gateway.service: healthy again after 2 min"
+        );
+        assert_eq!(back.incident, down.incident, "or nobody can pair them");
+        let message = Message::new(&down, &"box".into(), "now", LATE * 2);
+        assert!(
+            message
+                .line()
+                .as_str()
+                .starts_with("box: gateway down: openclaw")
+        );
+        assert!(message.line().as_str().ends_with("(told 4 min late)"));
+    }
+
+    fn foul() -> Message {
+        let text =
+            "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}}\nX: y";
+        let alert = Alert {
+            text: text.into(),
+            reason: text.into(),
+            ..Alert::test(UNIT)
+        };
+        Message::new(&alert, &"bücher".into(), "now", Duration::ZERO)
+    }
+
+    const FLAT: &str =
+        "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}} X: y";
+
+    fn posted(webhook: Webhook) -> Value {
+        serde_json::from_str(&foul().post(&webhook).body).unwrap()
+    }
+
+    fn preset(preset: Preset) -> Webhook {
+        Webhook {
+            preset,
+            chat: Some("-100".to_owned()),
+            ..Webhook::default()
+        }
+    }
+
+    #[test]
+    fn foul_text_is_only_text_in_every_preset() {
+        let line = format!("bücher: test alert: {FLAT}");
+        let json = posted(preset(Preset::Json));
+        assert_eq!(json["text"], FLAT);
+        assert_eq!(json["kind"], "test");
+        assert_eq!(json.as_object().unwrap().len(), FIELDS.len());
+        let slack = line
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        assert_eq!(posted(preset(Preset::Slack)), json!({ "text": slack }));
+        assert_eq!(
+            posted(preset(Preset::Discord)),
+            json!({ "content": line, "allowed_mentions": { "parse": [] } })
+        );
+        assert_eq!(
+            posted(preset(Preset::Telegram)),
+            json!({ "chat_id": "-100", "text": line })
+        );
+        let feishu = posted(preset(Preset::Feishu));
+        assert_eq!(feishu["msg_type"], "text");
+        let text = feishu["content"]["text"].as_str().unwrap();
+        assert!(
+            text.contains("\u{2039}at user_id") && !text.contains('<'),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn headers_for_ntfy_are_ascii_and_the_text_is_as_it_is() {
+        let post = foul().post(&preset(Preset::Ntfy));
+        assert_eq!(post.body, FLAT);
+        assert!(
+            post.headers
+                .contains(&("Title", "bcher: test alert".to_owned()))
+        );
+        assert!(post.headers.contains(&("Priority", "default".to_owned())));
+    }
+
+    #[test]
+    fn a_template_is_filled_in_once_and_escaped() {
+        let webhook = Webhook {
+            body: Some(r#"{"m": "{{ title }}: {{text}}", "u": ["{{unit}}"]}"#.to_owned()),
+            ..Webhook::default()
+        };
+        let expected = json!({ "m": format!("bücher: test alert: {FLAT}"), "u": [UNIT] });
+        assert_eq!(posted(webhook), expected);
+    }
+
+    #[test]
+    fn a_template_that_would_not_be_json_is_none() {
+        for text in [
+            "{{text}}",
+            "{\"a\": {{text}}}",
+            "{\"a\": \"{{nobody}}\"}",
+            "{\"a\": \"{{text\"}",
+            "",
+        ] {
+            assert!(!is_template(text), "{text}");
+        }
+        assert!(is_template("{\"a\": \"{{text}}\"}"));
+    }
+}

@@ -1,0 +1,153 @@
+//! A notification on the desktop of the user who is logged in, over the session bus.
+//!
+//! Owns the words of the Desktop Notifications Specification, and which notification the next one replaces.
+//! What is shown is `alerts::alert`'s business. No type of zbus leaves this file.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use zbus::{Connection, Variant};
+
+use crate::{
+    alerts::alert::{Notice, Place},
+    os::files::{Links, read_limited},
+    text::line::Line,
+};
+use crate::{
+    alerts::queue::remove,
+    os::own_files::write_atomic,
+    systemd::{
+        ManagerError,
+        bus::{Bus, Deadline},
+    },
+};
+
+const NAME: &str = "org.freedesktop.Notifications";
+const PATH: &str = "/org/freedesktop/Notifications";
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+
+/// Who is told of it.
+const APPLICATION: &str = "Gatehound";
+
+/// For how long it is shown: as the desktop does.
+const ITS_OWN_TIME: i32 = -1;
+
+/// More than a name on the bus and a number have bytes.
+const MAX_NOTE: u64 = 1024;
+
+/// Why nothing was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DesktopError {
+    /// Nobody is logged in at a desktop.
+    NoDesktop(Line),
+    /// There is a desktop, and it does not work.
+    Failed(Line),
+}
+
+/// Shows a notice, within `limit`; the runtime folder has the note of the one that is to be replaced.
+///
+/// The bus is found as [`crate::systemd::UserManager::new`] finds it.
+///
+/// # Errors
+///
+/// There is no desktop, or it refuses or hangs.
+pub fn show(
+    address: Option<String>,
+    notice: &Notice,
+    runtime: Option<&Path>,
+    limit: Duration,
+) -> Result<(), DesktopError> {
+    let deadline = Deadline::after(limit);
+    let mut bus = Bus::new(address).map_err(|error| understood(error, limit))?;
+    let note = runtime.map(note).filter(|_| notice.place != Place::Beside);
+    let shown = note.as_deref().and_then(read);
+    let (owner, id) = bus
+        .tell("show it", deadline, async |connection| {
+            let replaces = match &shown {
+                // The numbers of a desktop that is gone may be those of somebody else's notifications now.
+                Some((by, id)) if owner(connection).await.ok().as_ref() == Some(by) => *id,
+                Some(_) | None => 0,
+            };
+            notify(connection, notice, replaces).await
+        })
+        .map_err(|error| understood(error, limit))?;
+    if let Some(note) = note {
+        // Best effort: at worst the next one stands beside this one.
+        let _ = match notice.place {
+            Place::Stays => write_atomic(&note, format!("{owner} {id}").as_bytes()),
+            Place::Last | Place::Beside => remove(&note),
+        };
+    }
+    Ok(())
+}
+
+/// The connection behind the name, whose own name no other ever has on this bus; an error if there is none.
+async fn owner(connection: &Connection) -> zbus::Result<String> {
+    let reply = connection
+        .call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &NAME)
+        .await?;
+    reply.body().deserialize()
+}
+
+/// Who shows it now, and its number.
+async fn notify(
+    connection: &Connection,
+    notice: &Notice,
+    replaces: u32,
+) -> zbus::Result<(String, u32)> {
+    let urgency = Variant::from(notice.urgency as u8);
+    let hints = HashMap::from([("urgency", urgency)]);
+    let actions: &[&str] = &[];
+    let body = (
+        APPLICATION,
+        replaces,
+        notice.icon,
+        notice.summary.as_str(),
+        notice.body.as_str(),
+        actions,
+        hints,
+        ITS_OWN_TIME,
+    );
+    let reply = connection
+        .call_method(Some(NAME), PATH, Some(NAME), "Notify", &body)
+        .await?;
+    let owner = reply.header().sender().map(ToString::to_string);
+    Ok((owner.unwrap_or_default(), reply.body().deserialize()?))
+}
+
+/// An error in words about the desktop.
+fn understood(error: ManagerError, limit: Duration) -> DesktopError {
+    match error {
+        // No session bus, or nobody on it who shows notifications.
+        ManagerError::NoBus { .. } => DesktopError::NoDesktop(
+            "nobody is logged in at a desktop that shows notifications".into(),
+        ),
+        ManagerError::Timeout { .. } => {
+            let limit = humantime::format_duration(limit);
+            DesktopError::Failed(Line::new(&format!(
+                "the desktop did not answer within {limit}"
+            )))
+        }
+        ManagerError::Refused { message: why, .. }
+        | ManagerError::Lost { reason: why, .. }
+        | ManagerError::Protocol { reason: why, .. } => {
+            DesktopError::Failed(Line::new(&format!("the desktop did not show it: {why}")))
+        }
+    }
+}
+
+fn note(runtime: &Path) -> PathBuf {
+    runtime.join("notification")
+}
+
+/// Who showed the notification that stands, and its number.
+fn read(path: &Path) -> Option<(String, u32)> {
+    let contents = read_limited(path, MAX_NOTE, Links::Refuse).ok()??;
+    let text = String::from_utf8(contents.bytes).ok()?;
+    let (owner, id) = text.split_once(' ')?;
+    Some((owner.to_owned(), id.parse().ok()?))
+}

@@ -1,0 +1,9 @@
+//! Alerts: which is due, how it reads, and how it reaches a person.
+
+pub mod alert;
+pub mod alert_command;
+pub mod desktop;
+pub mod handover;
+pub mod ping_note;
+pub mod queue;
+pub mod webhook;

@@ -1,0 +1,211 @@
+//! A webhook: one POST to somebody who is to know, or one GET to somebody who expects it.
+//!
+//! Owns the HTTP client for the internet, its limits, and that the URL, which is a secret, reaches no message.
+//! What is posted is `alerts::alert`'s business. No type of the client leaves this file.
+
+use std::{io::Read as _, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use ureq::{
+    Agent, Body, Error,
+    http::Response,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
+
+use crate::{alerts::alert::Post, os::tls, settings::Preset, text::line::Line};
+
+/// As much of an answer as says something.
+const MAX_BODY: u64 = 4 * 1024;
+
+/// Posts, and says what the other side answered: the status and the first line.
+///
+/// Over as long as `limit` at the most, name resolution included.
+/// Proxies are taken from the environment, certificates from the system.
+///
+/// # Errors
+///
+/// Nobody answered, or not with a status from 200 to 299, or with an error in a form that the preset is known to have.
+pub fn post(url: &str, preset: Preset, post: &Post, limit: Duration) -> Result<Line, Line> {
+    let mut request = agent(url, limit)?.post(url);
+    for (name, value) in &post.headers {
+        request = request.header(*name, value);
+    }
+    let is_taken = |body: &[u8]| !is_refused(preset, body);
+    answered(request.send(&post.body), url, limit, is_taken)
+}
+
+/// Asks for a URL, and says what the other side answered, as [`post`] does.
+///
+/// # Errors
+///
+/// Nobody answered, or not with a status from 200 to 299.
+pub fn get(url: &str, limit: Duration) -> Result<Line, Line> {
+    answered(agent(url, limit)?.get(url).call(), url, limit, |_| true)
+}
+
+fn agent(url: &str, limit: Duration) -> Result<Agent, Line> {
+    let config = Agent::config_builder()
+        .timeout_global(Some(limit))
+        // What is sent on somewhere else is more likely a wrong URL than a right one.
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
+        .tls_config(trust(url)?)
+        .build();
+    Ok(Agent::from(config))
+}
+
+/// What came of a request; whether a body means success is the caller's to say.
+fn answered(
+    response: Result<Response<Body>, Error>,
+    url: &str,
+    limit: Duration,
+    is_taken: impl Fn(&[u8]) -> bool,
+) -> Result<Line, Line> {
+    let response = response.map_err(|error| failed(&error, url, limit))?;
+    let status = response.status();
+    let mut body = Vec::new();
+    // Whatever came of it until then; the status has said how it went.
+    let _ = response
+        .into_body()
+        .into_reader()
+        .take(MAX_BODY)
+        .read_to_end(&mut body);
+    let answer = answer(status.as_u16(), &body, url);
+    if status.is_redirection() {
+        let next = "redirects are not followed, set the URL that it leads to";
+        Err(Line::new(&format!("{answer}; {next}")))
+    } else if status.is_success() && is_taken(&body) {
+        Ok(answer)
+    } else {
+        Err(answer)
+    }
+}
+
+/// Trust in whom the system trusts, which costs reading a file and so is left out where there is no TLS.
+fn trust(url: &str) -> Result<TlsConfig, Line> {
+    let builder =
+        TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(tls::provider()));
+    if !url.starts_with("https:") {
+        return Ok(builder.build());
+    }
+    let found = rustls_native_certs::load_native_certs();
+    let roots: Vec<Certificate<'static>> = found
+        .certs
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
+    if roots.is_empty() {
+        return Err(
+            "no certificates of this system found; install the package ca-certificates".into(),
+        );
+    }
+    let roots = RootCerts::new_with_certs(&roots);
+    Ok(builder.root_certs(roots).build())
+}
+
+/// Feishu answers with status 200 whatever comes of it.
+fn is_refused(preset: Preset, body: &[u8]) -> bool {
+    let code = || {
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        answer.get("code")?.as_i64()
+    };
+    preset == Preset::Feishu && code().is_some_and(|code| code != 0)
+}
+
+/// The status and the first line of an answer, which may quote the URL.
+fn answer(status: u16, body: &[u8], url: &str) -> Line {
+    let text = String::from_utf8_lossy(body);
+    let first = text.trim().lines().next().unwrap_or_default();
+    Line::new(&format!("status {status} {}", without(first, url)))
+}
+
+/// Why there was no answer.
+fn failed(error: &Error, url: &str, limit: Duration) -> Line {
+    match error {
+        Error::Timeout(_) => {
+            let limit = humantime::format_duration(limit);
+            Line::new(&format!("no answer within {limit}"))
+        }
+        Error::HostNotFound => "the host has no address, or there is no network".into(),
+        Error::BadUri(_) | Error::Http(_) => "not a URL that can be asked for".into(),
+        Error::Io(error) if tls::is_none(error) => {
+            "no TLS is spoken there; correct the port, or write http:// for https:// in the URL"
+                .into()
+        }
+        Error::Io(error) => Line::new(&without(&error.to_string(), url)),
+        other => Line::new(&without(&other.to_string(), url)),
+    }
+}
+
+/// A text without the URL, and without what of it is secret.
+fn without(text: &str, url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let user = host.rsplit_once('@').map_or("", |(user, _)| user);
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    // Whole ones first, because there is more to be told of what is left of them than of one mark.
+    let mut parts = vec![url, path, query, user];
+    parts.extend(path.split('/'));
+    for part in [path, query, user] {
+        parts.extend(part.split(['/', '?', '&', '=', ':', '@', '#']));
+    }
+    let mut text = text.to_owned();
+    // Shorter ones are words, such as "api", and no secrets.
+    for part in parts.into_iter().filter(|part| 5 < part.len()) {
+        text = text.replace(part, "…");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str =
+        "https://me:hunter22@api.example.com/bot123456:AbCdEf/sendMessage?key=topsecret";
+
+    #[test]
+    fn no_part_of_a_url_that_may_be_secret_is_told() {
+        for text in [
+            URL,
+            "cannot POST /bot123456:AbCdEf/sendMessage",
+            "bad token bot123456:AbCdEf",
+            "key=topsecret is wrong",
+            "me:hunter22",
+            "invalid key topsecret",
+            "bad password hunter22",
+            "no bot 123456:AbCdEf",
+        ] {
+            let told = without(text, URL);
+            for secret in ["AbCdEf", "topsecret", "hunter22"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+        assert_eq!(without("Not Found", URL), "Not Found");
+        for url in ["http://a?key=topsecret", "http://a/#topsecret"] {
+            assert_eq!(without("no topsecret", url), "no …");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_client_do_not_quote_the_url() {
+        let limit = Duration::from_secs(1);
+        for error in [
+            Error::BadUri(URL.to_owned()),
+            Error::RequireHttpsOnly(URL.to_owned()),
+            Error::ConnectProxyFailed(URL.to_owned()),
+            Error::Io(std::io::Error::other(URL)),
+        ] {
+            let told = failed(&error, URL, limit);
+            assert!(!told.as_str().contains("AbCdEf"), "{told}");
+        }
+    }
+
+    #[test]
+    fn feishu_is_asked_whether_it_took_it() {
+        assert!(is_refused(Preset::Feishu, br#"{"code":19024,"msg":"no"}"#));
+        assert!(!is_refused(Preset::Feishu, br#"{"code":0}"#));
+        assert!(!is_refused(Preset::Json, br#"{"code":19024}"#));
+    }
+}

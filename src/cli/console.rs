@@ -1,0 +1,116 @@
+//! What the commands share: printing, asking, and where the settings and the user manager come from.
+//!
+//! Knows no command.
+
+use std::{
+    io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write},
+    sync::OnceLock,
+};
+
+use crate::{
+    probe::gateway,
+    settings::{
+        Settings,
+        layers::{Sources, load, which_gateway},
+        limits::MANAGER_LIMIT,
+    },
+    systemd::UserManager,
+    text::line::{is_unprintable, printable},
+};
+
+/// Prints one line, whatever is in the texts it is made of.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::console::print(&$crate::text::line::printable(&format!($($text)*)))
+    };
+}
+pub(crate) use say;
+
+/// Why standard output took not all of what was said.
+pub(crate) static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// A reader that has gone away, such as `| head`, has read what it wanted.
+pub(crate) fn print(line: &str) {
+    match writeln!(io::stdout(), "{line}") {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => drop(UNWRITTEN.set(e)),
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Prints JSON for programs, which a person may look at on a terminal all the same.
+pub(crate) fn say_json(json: &str) {
+    print(&in_clean_lines(json));
+}
+
+fn in_clean_lines(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Such a character is part of a string, for JSON itself has none but the newlines between its lines.
+        if is_unprintable(c) && c != '\n' {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            shown.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Asks a question on a terminal; anything but a yes is a no. None where nobody is there to ask.
+pub(crate) fn ask(question: &str) -> Option<bool> {
+    let answers = io::stdin();
+    if !answers.is_terminal() {
+        return None;
+    }
+    let mut terminal = io::stderr();
+    let _ = write!(terminal, "{} [y/N] ", printable(question));
+    let _ = terminal.flush();
+    let mut answer = String::new();
+    // One that cannot be read is no yes.
+    let _ = answers.lock().read_line(&mut answer);
+    Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// The settings, for what a human needs whatever is wrong with them, which is told.
+pub(crate) fn settings(sources: &Sources) -> Settings {
+    load(sources).map_or_else(
+        |wrong| {
+            let settings = which_gateway(sources).unwrap_or_default();
+            let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+            let on = format!("{wrong}; going on with the unit {unit} and the defaults");
+            let _ = writeln!(io::stderr(), "gatehound: {on}");
+            settings
+        },
+        |loaded| loaded.settings,
+    )
+}
+
+pub(crate) fn manager() -> anyhow::Result<UserManager> {
+    UserManager::new(None, MANAGER_LIMIT).map_err(Into::into)
+}
+
+/// Gatehound's unit for this profile, as shipped.
+pub(crate) fn shipped_unit(profile: Option<&str>) -> String {
+    profile.map_or_else(
+        || "gatehound.service".to_owned(),
+        |profile| format!("gatehound@{profile}.service"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_shown_in_clean_lines_and_still_says_the_same() {
+        let value = serde_json::json!({ "a": "b\n\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{e0041}é", "c": [1, "\u{ad}"] });
+        let shown = in_clean_lines(&format!("{value:#}"));
+        assert!(
+            !shown.chars().any(|c| is_unprintable(c) && c != '\n'),
+            "{shown:?}"
+        );
+        assert!(shown.contains('é'), "{shown}");
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, value);
+    }
+}

@@ -1,0 +1,395 @@
+//! STATUS: one line that says in plain words what Gatehound is doing.
+//!
+//! Owns the words a person reads in `systemctl --user status gatehound`.
+
+use crate::text::line::Line;
+use crate::{
+    policy::{
+        facts::{Failure, Monotonic},
+        state::{Bite, Phase, Standby, State, Step},
+    },
+    settings::{Rearm, Settings},
+    text::words::{Names, span, words},
+};
+
+/// The status line: the phase's name, a colon, and what a person wants to know about it.
+pub fn status(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) -> Line {
+    Line::new(&format!(
+        "{}: {}",
+        state.phase.name(),
+        detail(settings, state, names, now)
+    ))
+}
+
+/// The status line before the first look, when nothing is known yet but what is going to be looked at.
+pub fn before_the_first_look(state: &State, unit: &str) -> Line {
+    Line::new(&format!("{}: first look at {unit}", state.phase.name()))
+}
+
+fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) -> String {
+    match &state.phase {
+        Phase::Starting { since, .. } => {
+            let ago = span(now.since(*since));
+            match &state.unsure {
+                Some(why) => format!("gateway started {ago} ago, cannot tell how it is: {why}"),
+                None => format!("gateway started {ago} ago, not healthy yet"),
+            }
+        }
+        Phase::Vouching { took, .. } => {
+            let mut text = format!("gateway healthy, /health {}", span(*took));
+            // Without a bus nobody says since when it runs.
+            if state.gateway.incarnation.is_some() {
+                text += &format!(", up {}", span(now.since(state.gateway.since)));
+            }
+            if let Some(what) = &state.degraded {
+                text += &format!(", degraded: {what}");
+            }
+            text
+        }
+        Phase::Doubting(doubt) => match (&state.unsure, &doubt.failure) {
+            (Some(why), _) => format!("cannot tell how the gateway is: {why}; looking again"),
+            (None, Some(failure)) => {
+                let left = doubt
+                    .waited
+                    .left(failure.stall, &settings.patience)
+                    .unwrap_or_default();
+                format!("{}, {} more given", words(failure), span(left))
+            }
+            (None, None) => "looking again".to_owned(),
+        },
+        Phase::BackingOff {
+            rung,
+            until,
+            failure,
+        } => {
+            let of = settings.backoff.len();
+            let failing = failing_for(state, failure, now);
+            format!(
+                "rung {rung} of {of}, {failing}, restart in {}",
+                span(until.since(now))
+            )
+        }
+        Phase::Restarting(step) if state.rolls_back() => {
+            format!("configuration rolled back, {}", restarting(*step, now))
+        }
+        Phase::Restarting(step) => {
+            let of = settings.backoff.len();
+            format!(
+                "rung {} of {of}, {}",
+                state.ladder.used,
+                restarting(*step, now)
+            )
+        }
+        Phase::Holding {
+            since,
+            reason,
+            bite,
+        } => {
+            let next = next(settings.rearm, *since, names, now);
+            holding(reason, *bite, &next)
+        }
+        Phase::StandingBy {
+            reason: Standby::Stopped,
+            detail,
+            ..
+        } if detail.as_str().is_empty() => format!(
+            "stopped, systemctl --user start {} brings it back",
+            names.unit
+        ),
+        Phase::StandingBy { reason, detail, .. } if detail.as_str().is_empty() => {
+            reason.name().to_owned()
+        }
+        Phase::StandingBy { reason, detail, .. } => format!("{}, {detail}", reason.name()),
+    }
+}
+
+fn failing_for(state: &State, failure: &Failure, now: Monotonic) -> String {
+    let since = state
+        .incident
+        .as_ref()
+        .map_or(now, |incident| incident.since);
+    format!("{} for {}", failure.stall.name(), span(now.since(since)))
+}
+
+fn restarting(step: Step, now: Monotonic) -> String {
+    match step {
+        Step::Stopping { until } => format!(
+            "stopping the gateway, SIGKILL in {}",
+            span(until.since(now))
+        ),
+        Step::Killing { .. } => "SIGKILL sent, waiting for the gateway to end".to_owned(),
+        Step::Sweeping { .. } => "gateway stopped, clearing what is left of it".to_owned(),
+        Step::Starting { tries: 0 | 1 } => "starting the gateway".to_owned(),
+        Step::Starting { tries } => {
+            format!("starting the gateway, tried {tries} times so far")
+        }
+    }
+}
+
+/// What comes after a hold.
+fn next(rearm: Rearm, since: Monotonic, names: Names<'_>, now: Monotonic) -> String {
+    match rearm {
+        Rearm::After(rest) => format!(
+            "trying again in {}",
+            span(rest.saturating_sub(now.since(since)))
+        ),
+        Rearm::Never => format!("mend it, then run gatehound reset{}", names.profile),
+    }
+}
+
+fn holding(reason: &Line, bite: Bite, next: &str) -> String {
+    match bite {
+        Bite::Due => {
+            format!("{reason}; a human is needed, {next}; the watchdog is left to bite once")
+        }
+        Bite::Done => format!("{reason}; a human is needed, {next}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::policy::facts::{Incarnation, Probe, Stall};
+    use crate::policy::state::{Doubt, Incident, Waited};
+
+    const NOW: Monotonic = Monotonic(20_000_000_000);
+
+    const WORK: Names<'_> = Names {
+        unit: "openclaw-gateway-work.service",
+        profile: " --profile work",
+    };
+
+    fn ago(seconds: u64) -> Monotonic {
+        Monotonic(NOW.0 - seconds * 1_000_000)
+    }
+
+    fn failure() -> Failure {
+        Failure {
+            probe: Probe::Http,
+            reason: "no answer within 5 s".into(),
+            stall: Stall::Blocked,
+        }
+    }
+
+    /// A gateway up for 4 h 12 min that has failed for 48 s, in `phase`.
+    #[track_caller]
+    fn says(phase: Phase, expected: &str) {
+        let mut state = State {
+            phase,
+            incident: Some(Incident {
+                id: "c0ffee00-7".into(),
+                since: ago(48),
+                failure: failure(),
+                restarts: 0,
+                started: None,
+                started_by_other: false,
+                bitten: false,
+                crashed: false,
+            }),
+            ..State::default()
+        };
+        state.gateway.since = ago(4 * 3600 + 12 * 60);
+        state.gateway.incarnation = Some(Incarnation("c0ffee".into()));
+        state.ladder.used = 2;
+        let status = status(&Settings::default(), &state, WORK, NOW);
+        assert_eq!(status.as_str(), expected);
+    }
+
+    #[test]
+    fn vouching_says_how_healthy_and_how_long_up() {
+        says(
+            Phase::Vouching {
+                since: ago(60),
+                took: Duration::from_millis(3),
+            },
+            "vouching: gateway healthy, /health 3 ms, up 4 h 12 min",
+        );
+    }
+
+    #[test]
+    fn a_run_that_nobody_named_is_not_said_to_be_up_since_boot() {
+        let phase = Phase::Vouching {
+            since: ago(60),
+            took: Duration::from_millis(3),
+        };
+        let state = State {
+            phase,
+            ..State::default()
+        };
+        let status = status(&Settings::default(), &state, WORK, NOW);
+        assert_eq!(status.as_str(), "vouching: gateway healthy, /health 3 ms");
+    }
+
+    #[test]
+    fn backing_off_says_which_rung_what_for_and_when() {
+        says(
+            Phase::BackingOff {
+                rung: 2,
+                until: NOW + Duration::from_secs(10),
+                failure: failure(),
+            },
+            "backing-off: rung 2 of 3, blocked for 48 s, restart in 10 s",
+        );
+    }
+
+    #[test]
+    fn starting_and_doubting_say_what_is_waited_for() {
+        says(
+            Phase::Starting {
+                since: ago(40),
+                progress: NOW,
+            },
+            "starting: gateway started 40 s ago, not healthy yet",
+        );
+        let mut doubt = Doubt {
+            since: ago(12),
+            failure: None,
+            last: None,
+            waited: Waited::default(),
+        };
+        says(Phase::Doubting(doubt.clone()), "doubting: looking again");
+        doubt.failure = Some(failure());
+        doubt.waited.add(Stall::Blocked, Duration::from_secs(12));
+        says(
+            Phase::Doubting(doubt.clone()),
+            "doubting: http: no answer within 5 s (blocked), 18 s more given",
+        );
+        let starting = Phase::Starting {
+            since: ago(40),
+            progress: NOW,
+        };
+        for (phase, expected) in [
+            (
+                Phase::Doubting(doubt),
+                "doubting: cannot tell how the gateway is: too many open files; looking again",
+            ),
+            (
+                starting,
+                "starting: gateway started 40 s ago, cannot tell how it is: too many open files",
+            ),
+        ] {
+            let state = State {
+                phase,
+                unsure: Some("too many open files".into()),
+                ..State::default()
+            };
+            let status = status(&Settings::default(), &state, WORK, NOW);
+            assert_eq!(status.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn restarting_says_which_step_it_is_at() {
+        let until = NOW + Duration::from_secs(9);
+        for (step, expected) in [
+            (
+                Step::Stopping { until },
+                "stopping the gateway, SIGKILL in 9 s",
+            ),
+            (
+                Step::Killing { until },
+                "SIGKILL sent, waiting for the gateway to end",
+            ),
+            (
+                Step::Sweeping { sweeps: 1 },
+                "gateway stopped, clearing what is left of it",
+            ),
+            (Step::Starting { tries: 0 }, "starting the gateway"),
+            (
+                Step::Starting { tries: 4 },
+                "starting the gateway, tried 4 times so far",
+            ),
+        ] {
+            says(
+                Phase::Restarting(step),
+                &format!("restarting: rung 2 of 3, {expected}"),
+            );
+        }
+    }
+
+    #[test]
+    fn holding_says_why_and_what_comes_next() {
+        let holding = |bite| Phase::Holding {
+            since: ago(60),
+            reason: "the ladder is used up".into(),
+            bite,
+        };
+        says(
+            holding(Bite::Due),
+            "holding: the ladder is used up; a human is needed, trying again in 14 min; \
+             the watchdog is left to bite once",
+        );
+        says(
+            holding(Bite::Done),
+            "holding: the ladder is used up; a human is needed, trying again in 14 min",
+        );
+    }
+
+    #[test]
+    fn standing_by_names_its_reason() {
+        for (reason, detail, expected) in [
+            (
+                Standby::Stopped,
+                "",
+                "stopped, systemctl --user start openclaw-gateway-work.service brings it back",
+            ),
+            (Standby::Paused, "maintenance", "paused, maintenance"),
+            (
+                Standby::ConfigError,
+                "exit status 78",
+                "config-error, exit status 78",
+            ),
+        ] {
+            let phase = Phase::StandingBy {
+                reason,
+                detail: detail.into(),
+                since: NOW,
+            };
+            says(phase, &format!("standing-by: {expected}"));
+        }
+    }
+
+    #[track_caller]
+    fn check(millis: u64, expected: &str) {
+        assert_eq!(span(Duration::from_millis(millis)), expected);
+    }
+
+    #[test]
+    fn before_the_first_look_nothing_is_said_of_the_gateway() {
+        let said = before_the_first_look(&State::default(), "openclaw-gateway.service");
+        assert_eq!(
+            said.as_str(),
+            "starting: first look at openclaw-gateway.service"
+        );
+    }
+
+    #[test]
+    fn a_start_after_a_rollback_is_on_no_rung() {
+        let state = State {
+            phase: Phase::Restarting(Step::Starting { tries: 0 }),
+            owed: Some(crate::policy::state::Owed {
+                rollback: true,
+                ..Default::default()
+            }),
+            ..State::default()
+        };
+        assert_eq!(
+            status(&Settings::default(), &state, WORK, NOW).as_str(),
+            "restarting: configuration rolled back, starting the gateway"
+        );
+    }
+
+    #[test]
+    fn a_span_is_said_in_its_two_largest_units() {
+        check(0, "0 s");
+        check(3, "3 ms");
+        check(1_999, "1 s");
+        check(48_000, "48 s");
+        check(60_000, "1 min");
+        check(320_000, "5 min 20 s");
+        check(15_120_000, "4 h 12 min");
+        check(273_600_000, "3 d 4 h");
+    }
+}

@@ -1,0 +1,426 @@
+//! `gatehound history` and `gatehound incident`: what became of the gateway, and what was seen of one incident.
+//!
+//! Owns how they are shown; what the records mean is `history::timeline`'s.
+
+use crate::cli::console::say;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{anyhow, bail};
+use serde_json::{Value, json};
+
+use crate::cli::{
+    console::{manager, say_json, shipped_unit},
+    show::{Cell, Tone, line, row},
+};
+use crate::{
+    daemon::Memory,
+    history::timeline::{History, Moment, Outcome, Past, StoodBy, Told},
+    journal::journalctl::{self, Age, Place},
+    os::{boot_id, clock::Clock, folders, wall_clock},
+    probe::gateway,
+    recovery::incident_files,
+    settings::{
+        Settings,
+        layers::{self, Sources},
+    },
+    text::{line::Line, words::span},
+};
+
+/// How long journalctl may take: a journal of gigabytes on a slow disk is read within it.
+const BUDGET: Duration = Duration::from_secs(30);
+
+/// How far back `incident` looks for the records of one whose evidence may be as old.
+const INCIDENTS_BACK: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Prints all incidents since a moment, and what they add up to.
+pub(crate) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow::Result<ExitCode> {
+    let units = units(sources);
+    // As journalctl is asked.
+    let since = Duration::from_secs(since.as_secs());
+    // First, because the journal may take its time.
+    let now = now()?;
+    // A Gatehound that vouches writes nothing, so how things stood when the time began is told by a record before it.
+    let mut told = records(&units, Age::LastUntil(since))?;
+    let within = records(&units, Age::Since(since))?;
+    let first = told
+        .iter()
+        .chain(&within)
+        .find(|told| !told.is_by_systemd());
+    if let Some(first) = first
+        && let Some(field) = first.under_way()
+    {
+        // What was under way began earlier still, and its cause is told there.
+        let earlier = records(&units, Age::AllUntil(since, &first.at.boot, &field))?;
+        if !earlier.is_empty() {
+            told = earlier;
+        }
+    }
+    told.extend(within);
+    let history = History::of(&told, since, &now, runs(&units));
+    if json {
+        say_json(&format!("{:#}", history_as_json(&history, since)));
+    } else {
+        print_history(&history, since, told.is_empty());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints one incident, the last one if none is named: its records, then the evidence of each restart.
+pub(crate) fn incident(
+    sources: &Sources,
+    id: Option<&str>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let folder = folders::state(&sources.variables, sources.profile.as_deref())
+        .map_err(|line| anyhow!("{line}"))?;
+    let units = units(sources);
+    let now = now()?;
+    let since = now.wall.saturating_sub(INCIDENTS_BACK);
+    let told = records(&units, Age::Since(since))?;
+    let history = History::of(&told, since, &now, runs(&units));
+    let of_id = |past: &&Past| id.is_none_or(|id| id == past.id);
+    let past = history.incidents.iter().rev().find(of_id);
+    let profile = &folders::profile_option(sources.profile.as_deref());
+    let newer = newer(&history, profile).filter(|_| id.is_none());
+    let Some(id) = id.or(past.map(|past| past.id.as_str())) else {
+        match newer {
+            Some(newer) => bail!("no incident in the journal, but {newer}"),
+            None => bail!("no incident in the journal; nothing is shown"),
+        }
+    };
+    let evidence = incident_files::read(&folder, id);
+    if past.is_none() && evidence.is_empty() {
+        bail!(
+            "no incident {:?}; `gatehound history{profile}` lists them",
+            Line::new(id).as_str()
+        );
+    }
+    let told: Vec<&Told> = told
+        .iter()
+        .filter(|told| told.incident() == Some(id))
+        .collect();
+    if json {
+        say_json(&format!("{:#}", incident_as_json(past, &told, &evidence)));
+    } else {
+        if let Some(newer) = newer {
+            say!("newer      {newer}");
+        }
+        print_incident(id, past, &told, &evidence);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is newer than the newest incident, is none, and may yet be what is looked for; with what to do.
+fn newer(history: &History, profile: &str) -> Option<String> {
+    let last = history.stood_by.last()?;
+    let is_older = |past: &Past| past.began < last.began;
+    if !history.incidents.last().is_none_or(is_older) || !(last.is_outage() || last.under_way) {
+        return None;
+    }
+    let began = wall_clock::local(last.began);
+    Some(if last.under_way && !last.text.as_str().is_empty() {
+        format!("since {began} {}", last.text)
+    } else {
+        let (reason, lasted) = (&last.reason, span(last.lasted));
+        format!("since {began} {reason} for {lasted}; `gatehound history{profile}` lists it")
+    })
+}
+
+/// The gateway's unit, and Gatehound's own.
+fn units(sources: &Sources) -> [String; 2] {
+    // Settings that are wrong are `config check`'s to complain about; the unit's usual name then has to do.
+    let settings =
+        layers::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let profile = sources.profile.as_deref();
+    let dir = folders::runtime(&sources.variables, profile).ok();
+    let own = dir.and_then(|dir| Memory::peek(&dir));
+    [
+        gateway::unit_name(&settings, profile),
+        own.map_or_else(|| shipped_unit(profile), |memory| memory.own_unit),
+    ]
+}
+
+fn records([unit, own_unit]: &[String; 2], age: Age<'_>) -> anyhow::Result<Vec<Told>> {
+    let place = Place {
+        program: Path::new("journalctl"),
+        unit,
+        own_unit,
+    };
+    journalctl::records(&place, age, BUDGET)
+        .map_err(|line| anyhow!("the journal cannot be read: {line}"))
+}
+
+/// Whether a Gatehound runs; where nobody can be asked, the records are believed.
+fn runs([_, own_unit]: &[String; 2]) -> bool {
+    let facts = manager().and_then(|mut manager| Ok(manager.unit(own_unit)?));
+    facts.map_or(true, |facts| {
+        !matches!(facts.active_state.as_str(), "inactive" | "failed")
+    })
+}
+
+fn now() -> anyhow::Result<Moment> {
+    Ok(Moment {
+        wall: wall_clock::now(),
+        boot: boot_id::get().map_err(|line| anyhow!("{line}"))?,
+        monotonic: Clock.now(),
+    })
+}
+
+fn print_history(history: &History, since: Duration, silent: bool) {
+    let since = wall_clock::local(since);
+    if silent {
+        say!("no record of Gatehound since {since} that you may read");
+        say!(
+            "if it ran: a journal that is not persistent is lost at a reboot, and without the group \
+             systemd-journal you may read no other"
+        );
+        return;
+    }
+    if !history.incidents.is_empty() || !history.stood_by.is_empty() {
+        let titles = [
+            "began", "incident", "stall", "down", "rungs", "ended", "cause",
+        ];
+        print_row(titles, Tone::Plain);
+        // Both are in the order of time.
+        let mut stood_by = history.stood_by.iter().peekable();
+        for past in &history.incidents {
+            while let Some(before) = stood_by.next_if(|next| next.began < past.began) {
+                print_stood_by(before);
+            }
+            print_past(past);
+        }
+        stood_by.for_each(print_stood_by);
+        say!("");
+    }
+    let count = match history.incidents.len() {
+        0 => "no incident".to_owned(),
+        1 => "1 incident".to_owned(),
+        more => format!("{more} incidents"),
+    };
+    let outages = history.stood_by.iter().filter(|one| one.is_outage());
+    let outages = match outages.count() {
+        0 => String::new(),
+        1 => ", 1 outage".to_owned(),
+        more => format!(", {more} outages"),
+    };
+    say!(
+        "{count}{outages} since {since}, watched for {}",
+        span(history.watched)
+    );
+    let availability = history.availability().map(percent);
+    let mean = history.mean_time_to_recover().map(span);
+    say!(
+        "availability {}, mean time to recover {}",
+        availability.as_deref().unwrap_or("unknown"),
+        mean.as_deref().unwrap_or("unknown")
+    );
+}
+
+/// Rounded down: 99.999 % is not 100 %.
+fn percent(availability: f64) -> String {
+    format!("{:.2} %", (availability * 10_000.0).floor() / 100.0)
+}
+
+/// The cause comes last because its width is not known.
+fn print_row([began, id, stall, down, rungs, ended, cause]: [&str; 7], tone: Tone) {
+    row(&[
+        Cell::left(began, 19),
+        Cell::left(id, 20),
+        Cell::left(stall, 9),
+        Cell::right(down, 11),
+        Cell::right(rungs, 5),
+        Cell::left(ended, 10).tone(tone),
+        Cell::new(cause),
+    ]);
+}
+
+fn tone(outcome: Outcome) -> Tone {
+    match outcome {
+        Outcome::UnderWay => Tone::Bad,
+        Outcome::ByItself | Outcome::ByRestart | Outcome::ByOther => Tone::Good,
+        Outcome::Stopped | Outcome::Unseen => Tone::Warning,
+    }
+}
+
+fn print_past(past: &Past) {
+    let texts: [&str; 7] = [
+        &wall_clock::local(past.began),
+        &past.id,
+        past.stall.as_ref().map_or("-", Line::as_str),
+        &span(past.down),
+        &past.rungs.to_string(),
+        past.outcome.name(),
+        &cause(past),
+    ];
+    print_row(texts, tone(past.outcome));
+}
+
+/// In the place of an id stands the reason, because no incident was opened.
+fn print_stood_by(stood_by: &StoodBy) {
+    let (ended, tone) = match (stood_by.under_way, stood_by.is_outage()) {
+        (true, true) => ("under-way", Tone::Bad),
+        (true, false) => ("under-way", Tone::Warning),
+        (false, _) => ("over", Tone::Warning),
+    };
+    let lasted = span(stood_by.lasted);
+    let detail = stood_by.detail.as_ref().map_or("-", Line::as_str);
+    let (down, cause) = if stood_by.is_outage() {
+        (lasted.as_str(), detail.to_owned())
+    } else {
+        ("-", format!("hands off for {lasted}: {detail}"))
+    };
+    let texts: [&str; 7] = [
+        &wall_clock::local(stood_by.began),
+        stood_by.reason.as_str(),
+        "-",
+        down,
+        "-",
+        ended,
+        &cause,
+    ];
+    print_row(texts, tone);
+}
+
+fn cause(past: &Past) -> String {
+    let cause = match (&past.probe, &past.reason) {
+        (Some(probe), Some(reason)) => format!("{probe}: {reason}"),
+        _ => "not in the journal".to_owned(),
+    };
+    if past.held { cause + "; held" } else { cause }
+}
+
+fn outcome(past: &Past) -> &'static str {
+    match past.outcome {
+        Outcome::UnderWay => "not over",
+        Outcome::ByItself => "recovered by itself",
+        Outcome::ByRestart => "recovered by Gatehound's restart",
+        Outcome::ByOther => "recovered by a restart that was not Gatehound's",
+        Outcome::Stopped => "a human stopped the gateway",
+        Outcome::Unseen => "nobody saw its end",
+    }
+}
+
+fn print_incident(
+    id: &str,
+    past: Option<&Past>,
+    told: &[&Told],
+    evidence: &[(PathBuf, Result<Value, Line>)],
+) {
+    say!("incident   {}", Line::new(id));
+    match past {
+        Some(past) => {
+            say!("began      {}", wall_clock::local(past.began));
+            let down = format!("down       {}, ", span(past.down));
+            line(&[(Tone::Plain, &down), (tone(past.outcome), outcome(past))]);
+            say!("cause      {}", cause(past));
+            if let Some(stall) = &past.stall {
+                say!("stall      {stall}");
+            }
+            say!(
+                "restarts   {}; rungs taken {}, stops with SIGKILL {}",
+                past.restarts,
+                past.rungs,
+                past.forced
+            );
+        }
+        None => say!("           no longer in the journal"),
+    }
+    if !told.is_empty() {
+        say!("");
+    }
+    for told in told {
+        say!("{}  {}", wall_clock::local(told.at.wall), told.text);
+    }
+    for (path, content) in evidence {
+        say!("");
+        say!("evidence   {}", Line::new(&path.display().to_string()));
+        match content {
+            Ok(value) => print_value("", value),
+            Err(why) => say!("           {why}"),
+        }
+    }
+}
+
+/// One line for each value; a list of texts has a line for each text.
+fn print_value(name: &str, value: &Value) {
+    let below = |key: &str| {
+        if name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{name}.{key}")
+        }
+    };
+    match value {
+        Value::Null => {}
+        Value::Object(all) => {
+            for (key, value) in all {
+                print_value(&below(key), value);
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|value| print_value(name, value)),
+        Value::String(text) => say!("  {}  {}", Line::new(name), Line::new(text)),
+        Value::Bool(_) | Value::Number(_) => say!("  {}  {value}", Line::new(name)),
+    }
+}
+
+fn past_as_json(past: &Past) -> Value {
+    json!({
+        "id": past.id,
+        "began": wall_clock::utc(past.began),
+        "down_seconds": past.down.as_secs_f64(),
+        "probe": past.probe,
+        "reason": past.reason,
+        "stall": past.stall,
+        "rungs": past.rungs,
+        "restarts": past.restarts,
+        "forced_stops": past.forced,
+        "held": past.held,
+        "outcome": past.outcome,
+    })
+}
+
+fn stood_by_as_json(stood_by: &StoodBy) -> Value {
+    json!({
+        "reason": stood_by.reason,
+        "detail": stood_by.detail,
+        "began": wall_clock::utc(stood_by.began),
+        "seconds": stood_by.lasted.as_secs_f64(),
+        "outage": stood_by.is_outage(),
+        "under_way": stood_by.under_way,
+    })
+}
+
+fn history_as_json(history: &History, since: Duration) -> Value {
+    json!({
+        "since": wall_clock::utc(since),
+        "incidents": history.incidents.iter().map(past_as_json).collect::<Vec<_>>(),
+        "stood_by": history.stood_by.iter().map(stood_by_as_json).collect::<Vec<_>>(),
+        "watched_seconds": history.watched.as_secs_f64(),
+        "failing_seconds": history.failing.as_secs_f64(),
+        "availability": history.availability(),
+        "mean_time_to_recover_seconds": history.mean_time_to_recover().map(|mean| mean.as_secs_f64()),
+    })
+}
+
+fn incident_as_json(
+    past: Option<&Past>,
+    told: &[&Told],
+    evidence: &[(PathBuf, Result<Value, Line>)],
+) -> Value {
+    let records = told.iter().map(|told| {
+        json!({ "at": wall_clock::utc(told.at.wall), "message": told.text, "fields": told.fields })
+    });
+    let evidence = evidence.iter().map(|(path, content)| match content {
+        Ok(value) => json!({ "file": path.to_string_lossy(), "evidence": value }),
+        Err(why) => json!({ "file": path.to_string_lossy(), "error": why }),
+    });
+    json!({
+        "incident": past.map(past_as_json),
+        "records": records.collect::<Vec<_>>(),
+        "evidence": evidence.collect::<Vec<_>>(),
+    })
+}

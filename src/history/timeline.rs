@@ -1,0 +1,913 @@
+//! History: what became of the gateway, folded from the records that the journal kept.
+//!
+//! Owns what counts as an incident, as an outage without one, as time watched and as time down.
+//! Knows nothing of where the records come from, and trusts them no further than to add up times.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use crate::policy::{facts::Monotonic, state::Standby};
+use crate::text::line::Line;
+
+/// One moment, by both clocks: people ask by the one, time is counted by the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Time since the Unix epoch.
+    pub wall: Duration,
+    /// The boot it belongs to, as `_BOOT_ID=` has it.
+    pub boot: String,
+    /// Time of that boot.
+    pub monotonic: Monotonic,
+}
+
+impl Moment {
+    /// Time from `earlier` to this; none across a reboot, because nobody watched for the most of it.
+    fn since(&self, earlier: &Self) -> Duration {
+        if self.boot == earlier.boot {
+            self.monotonic.since(earlier.monotonic)
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+/// A record of Gatehound as the journal gives it back, or what systemd wrote when one failed, which has no field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// When the journal got it.
+    pub at: Moment,
+    /// `MESSAGE=`.
+    pub text: Line,
+    /// All other fields that Gatehound writes, by their names.
+    pub fields: BTreeMap<String, Line>,
+}
+
+impl Told {
+    fn field(&self, name: &str) -> Option<&Line> {
+        self.fields.get(name)
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.field(name).is_some_and(|line| line.as_str() == value)
+    }
+
+    fn is_event(&self, event: &str) -> bool {
+        self.is("GATEHOUND_EVENT", event)
+    }
+
+    /// The incident it belongs to.
+    pub fn incident(&self) -> Option<&str> {
+        self.field("GATEHOUND_INCIDENT").map(Line::as_str)
+    }
+
+    /// What it is in the middle of, as the field and value that all records of that have; an incident comes first.
+    pub fn under_way(&self) -> Option<String> {
+        let incident = self.incident().filter(|_| !self.is_event("recovered"));
+        let standby = || Some(format!("GATEHOUND_STANDBY={}", self.standby()?));
+        incident.map_or_else(standby, |id| Some(format!("GATEHOUND_INCIDENT={id}")))
+    }
+
+    /// Whether it tells only that a Gatehound failed, and not how things stood.
+    pub fn is_by_systemd(&self) -> bool {
+        self.field("GATEHOUND_EVENT").is_none()
+    }
+
+    /// Why nothing was done from it on, if so; a transition, which every restart goes through, is not worth a word.
+    fn standby(&self) -> Option<&Line> {
+        let reason = self.field("GATEHOUND_STANDBY");
+        reason.filter(|reason| reason.as_str() != Standby::InTransition.name())
+    }
+}
+
+/// Whether the gateway is down though nobody wants it down.
+fn is_outage(reason: &Line) -> bool {
+    [Standby::ConfigError, Standby::OtherGateway]
+        .iter()
+        .any(|outage| reason.as_str() == outage.name())
+}
+
+/// How an incident ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It has not.
+    UnderWay,
+    /// Without a restart.
+    ByItself,
+    /// By Gatehound's restart.
+    ByRestart,
+    /// By a restart that was not Gatehound's.
+    ByOther,
+    /// A human stopped the gateway.
+    Stopped,
+    /// Nobody saw its end: a reboot, a state that was lost, or a Gatehound that runs no more.
+    Unseen,
+}
+
+impl Outcome {
+    /// Its word, the one of `GATEHOUND_REASON=` where there is one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnderWay => "under-way",
+            Self::ByItself => "by-itself",
+            Self::ByRestart => "by-restart",
+            Self::ByOther => "by-other",
+            Self::Stopped => "stopped",
+            Self::Unseen => "unseen",
+        }
+    }
+
+    fn of(reason: Option<&Line>) -> Self {
+        let known = [
+            Self::ByItself,
+            Self::ByRestart,
+            Self::ByOther,
+            Self::Stopped,
+        ];
+        known
+            .into_iter()
+            .find(|outcome| reason.is_some_and(|reason| reason.as_str() == outcome.name()))
+            .unwrap_or(Self::Unseen)
+    }
+
+    /// Whether the gateway was healthy again.
+    fn is_recovery(self) -> bool {
+        match self {
+            Self::ByItself | Self::ByRestart | Self::ByOther => true,
+            Self::UnderWay | Self::Stopped | Self::Unseen => false,
+        }
+    }
+}
+
+/// One incident, from its first failing round to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// Its id.
+    pub id: String,
+    /// When it began, since the Unix epoch.
+    pub began: Duration,
+    /// How long the gateway was down, without the time in which no Gatehound ran.
+    pub down: Duration,
+    /// The probe that failed first.
+    pub probe: Option<Line>,
+    /// What it said.
+    pub reason: Option<Line>,
+    /// What the gateway's process was doing when it was last judged.
+    pub stall: Option<Line>,
+    /// Rungs taken, each once until the ladder begins anew.
+    pub rungs: usize,
+    /// Restarts that Gatehound began.
+    pub restarts: usize,
+    /// Those of them whose stop took SIGKILL.
+    pub forced: usize,
+    /// Whether Gatehound gave up for a while.
+    pub held: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    first: Moment,
+    rung: Option<Line>,
+    /// The restart under way is among the forced ones.
+    is_forced: bool,
+}
+
+/// A time in which Gatehound stood by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoodBy {
+    /// Why, as in `GATEHOUND_STANDBY=`.
+    pub reason: Line,
+    /// What was seen.
+    pub detail: Option<Line>,
+    /// The record that began it; empty if that is not known.
+    pub text: Line,
+    /// When it began, since the Unix epoch.
+    pub began: Duration,
+    /// How long it lasted, without the time in which no Gatehound ran.
+    pub lasted: Duration,
+    /// Whether it is not over.
+    pub under_way: bool,
+    boot: String,
+}
+
+impl StoodBy {
+    /// Whether the gateway was down though nobody wanted it down.
+    pub fn is_outage(&self) -> bool {
+        is_outage(&self.reason)
+    }
+}
+
+/// What became of the gateway.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// All incidents, oldest first.
+    pub incidents: Vec<Past>,
+    /// All times in which Gatehound stood by, oldest first.
+    pub stood_by: Vec<StoodBy>,
+    /// Time in which Gatehound watched a gateway that was wanted up.
+    pub watched: Duration,
+    /// The part of it in which an incident was open, or the gateway was down without one.
+    pub failing: Duration,
+}
+
+impl History {
+    /// Folds records, oldest first, into what they tell of the time from `since` until `now`.
+    ///
+    /// Older ones tell how things stood then, and how it had come to that. `runs` says whether a Gatehound runs now.
+    pub fn of(told: &[Told], since: Duration, now: &Moment, runs: bool) -> Self {
+        let mut history = Self::default();
+        for (at, record) in told.iter().enumerate() {
+            history.take(record, since);
+            let until = match told.get(at + 1) {
+                // Nothing tells when the one before ended; it ran until its last record at least.
+                Some(next) => (!next.is_event("watching")).then_some(&next.at),
+                None => runs.then_some(now),
+            };
+            if let Some(until) = until
+                && !record.is_by_systemd()
+                && !record.is_event("leaving")
+            {
+                history.pass(record, since, until.since(&record.at));
+            }
+        }
+        history.end(now, runs);
+        history
+    }
+
+    /// What follows upon a record went on for `span`.
+    fn pass(&mut self, record: &Told, since: Duration, span: Duration) {
+        let mut failing = record.standby().is_some_and(is_outage);
+        let mut watched = failing || !record.is("GATEHOUND_PHASE", "standing-by");
+        if let Some(past) = self.open() {
+            past.down += span;
+            failing = true;
+            // Between two runs that systemd starts it is as down as within them.
+            watched |= record.is("GATEHOUND_STANDBY", Standby::InTransition.name());
+        }
+        if let Some(stood_by) = self.standing_by() {
+            stood_by.lasted += span;
+        }
+        if watched {
+            let span = span.saturating_sub(since.saturating_sub(record.at.wall));
+            self.watched += span;
+            if failing {
+                self.failing += span;
+            }
+        }
+    }
+
+    /// The part of the time watched in which the gateway did not fail, from 0 to 1; none if nobody watched.
+    pub fn availability(&self) -> Option<f64> {
+        (!self.watched.is_zero())
+            .then(|| 1.0 - self.failing.as_secs_f64() / self.watched.as_secs_f64())
+    }
+
+    /// The mean time down of the incidents that ended with a healthy round; none if there was no recovery.
+    pub fn mean_time_to_recover(&self) -> Option<Duration> {
+        let recovered = || {
+            let past = self.incidents.iter();
+            past.filter(|past| past.outcome.is_recovery())
+        };
+        let down: Duration = recovered().map(|past| past.down).sum();
+        down.checked_div(u32::try_from(recovered().count()).ok()?)
+    }
+
+    fn open(&mut self) -> Option<&mut Past> {
+        let mut incidents = self.incidents.iter_mut();
+        incidents.rfind(|past| past.outcome == Outcome::UnderWay)
+    }
+
+    fn standing_by(&mut self) -> Option<&mut StoodBy> {
+        self.stood_by
+            .last_mut()
+            .filter(|stood_by| stood_by.under_way)
+    }
+
+    fn take(&mut self, record: &Told, since: Duration) {
+        // A successor goes on where the one that failed was.
+        if record.is_by_systemd() {
+            return;
+        }
+        self.take_standby(record, since);
+        // Every record names the incident while one is open, so its end went by unseen.
+        if let Some(past) = self.open()
+            && !past.is_of(record)
+        {
+            past.outcome = Outcome::Unseen;
+        }
+        let was_over = record.is_event("recovered") && record.at.wall < since;
+        let Some(id) = record.incident().filter(|_| !was_over) else {
+            return;
+        };
+        if !self.incidents.iter().any(|past| past.is_of(record)) {
+            self.incidents.push(Past::begun_by(record, id));
+        }
+        if let Some(past) = self.incidents.iter_mut().rfind(|past| past.is_of(record)) {
+            past.take(record);
+        }
+    }
+
+    fn take_standby(&mut self, record: &Told, since: Duration) {
+        let reason = record.standby();
+        if let Some(stood_by) = self.standing_by() {
+            stood_by.under_way =
+                reason == Some(&stood_by.reason) && stood_by.boot == record.at.boot;
+        }
+        if record.at.wall < since {
+            // What was over before is not asked for, and where it begins the one before is over.
+            let begins = record.is_event("standing-by");
+            self.stood_by.retain(|before| before.under_way && !begins);
+        }
+        if let Some(reason) = reason.filter(|_| self.standing_by().is_none()) {
+            self.stood_by.push(StoodBy {
+                reason: reason.clone(),
+                detail: None,
+                text: Line::default(),
+                began: record.at.wall,
+                lasted: Duration::ZERO,
+                under_way: true,
+                boot: record.at.boot.clone(),
+            });
+        }
+        // The end of an incident, for one, is told before it in the same round.
+        if let Some(stood_by) = self.standing_by()
+            && record.is_event("standing-by")
+        {
+            stood_by.detail = record.field("GATEHOUND_DETAIL").cloned();
+            stood_by.text = record.text.clone();
+        }
+    }
+
+    /// What was under way in another boot is over, whoever saw it; of what nobody looks at that may be.
+    fn end(&mut self, now: &Moment, runs: bool) {
+        let goes_on = |boot: &str| runs && boot == now.boot;
+        if let Some(past) = self.open()
+            && !goes_on(&past.first.boot)
+        {
+            past.outcome = Outcome::Unseen;
+        }
+        if let Some(stood_by) = self.standing_by() {
+            stood_by.under_way = goes_on(&stood_by.boot);
+        }
+    }
+}
+
+impl Past {
+    fn begun_by(record: &Told, id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            began: record.at.wall,
+            down: Duration::ZERO,
+            probe: None,
+            reason: None,
+            stall: None,
+            rungs: 0,
+            restarts: 0,
+            forced: 0,
+            held: false,
+            outcome: Outcome::UnderWay,
+            first: record.at.clone(),
+            rung: None,
+            is_forced: false,
+        }
+    }
+
+    /// An id is of one boot, whatever an older Gatehound made of it.
+    fn is_of(&self, record: &Told) -> bool {
+        record.incident() == Some(&self.id) && record.at.boot == self.first.boot
+    }
+
+    fn take(&mut self, record: &Told) {
+        if self.outcome == Outcome::Unseen {
+            self.outcome = Outcome::UnderWay;
+        }
+        if self.probe.is_none() && record.field("GATEHOUND_PROBE").is_some() {
+            self.probe = record.field("GATEHOUND_PROBE").cloned();
+            self.reason = record.field("GATEHOUND_REASON").cloned();
+        }
+        if let Some(stall) = record.field("GATEHOUND_STALL") {
+            self.stall = Some(stall.clone());
+        }
+        // A delay that begins anew, as after a suspend, is that of the same rung.
+        let rung = record.field("GATEHOUND_RUNG");
+        if record.is_event("backing-off") && self.rung.as_ref() != rung {
+            self.rungs += 1;
+            self.rung = rung.cloned();
+        }
+        if record.is_event("rearmed") || record.is_event("reset") {
+            self.rung = None;
+        }
+        if record.is_event("evidence") {
+            self.restarts += 1;
+            self.is_forced = false;
+        }
+        if record.field("GATEHOUND_FORCED").is_some() && !self.is_forced {
+            self.forced += 1;
+            self.is_forced = true;
+        }
+        self.held |= record.is_event("holding");
+        if record.is_event("recovered") {
+            self.ended(record);
+        }
+    }
+
+    /// Gatehound measured the downtime, which may have begun before its records, and goes on while none runs.
+    fn ended(&mut self, record: &Told) {
+        self.outcome = Outcome::of(record.field("GATEHOUND_REASON"));
+        let downtime = record.field("GATEHOUND_DOWNTIME_USEC");
+        if let Some(down) = downtime.and_then(|line| line.as_str().parse().ok()) {
+            let measured = Duration::from_micros(down);
+            self.began = self.began.min(record.at.wall.saturating_sub(measured));
+            let unwatched = record.at.since(&self.first).saturating_sub(self.down);
+            self.down = measured.saturating_sub(unwatched);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "c0ffee00-100";
+
+    fn at(seconds: u64) -> Moment {
+        Moment {
+            wall: Duration::from_secs(1_000_000 + seconds),
+            boot: "boot".to_owned(),
+            monotonic: Monotonic(seconds * 1_000_000),
+        }
+    }
+
+    fn told(seconds: u64, event: &str, fields: &[(&str, &str)]) -> Told {
+        let event = ("GATEHOUND_EVENT", event);
+        Told {
+            at: at(seconds),
+            text: Line::default(),
+            fields: fields
+                .iter()
+                .chain([&event])
+                .map(|(name, value)| ((*name).to_owned(), Line::new(value)))
+                .collect(),
+        }
+    }
+
+    fn of_incident(seconds: u64, event: &str, more: &[(&str, &str)]) -> Told {
+        let id = [("GATEHOUND_INCIDENT", ID)];
+        told(seconds, event, &[&id, more].concat())
+    }
+
+    fn failing(seconds: u64) -> Told {
+        let fields = [
+            ("GATEHOUND_PROBE", "http"),
+            ("GATEHOUND_REASON", "no answer within 5 s"),
+            ("GATEHOUND_STALL", "blocked"),
+        ];
+        of_incident(seconds, "failing", &fields)
+    }
+
+    fn recovered(seconds: u64, reason: &str, down: u64) -> Told {
+        let down = (down * 1_000_000).to_string();
+        let fields = [
+            ("GATEHOUND_REASON", reason),
+            ("GATEHOUND_DOWNTIME_USEC", &down),
+        ];
+        of_incident(seconds, "recovered", &fields)
+    }
+
+    fn until(seconds: u64, told: &[Told]) -> History {
+        History::of(told, Duration::ZERO, &at(seconds), true)
+    }
+
+    /// What systemd writes of a Gatehound that was killed.
+    fn died(seconds: u64) -> Told {
+        Told {
+            at: at(seconds),
+            ..Told::default()
+        }
+    }
+
+    fn standing_by(seconds: u64, reason: &str, detail: &str) -> Told {
+        let mut record = told(
+            seconds,
+            "standing-by",
+            &[
+                ("GATEHOUND_PHASE", "standing-by"),
+                ("GATEHOUND_STANDBY", reason),
+                ("GATEHOUND_DETAIL", detail),
+            ],
+        );
+        record.text = Line::new(&format!("standing by, {reason}: {detail}"));
+        record
+    }
+
+    fn in_next_boot(mut record: Told) -> Told {
+        record.at.boot = "next".to_owned();
+        record
+    }
+
+    fn rung(seconds: u64, rung: &str) -> Told {
+        of_incident(seconds, "backing-off", &[("GATEHOUND_RUNG", rung)])
+    }
+
+    fn outcomes(history: &History) -> Vec<Outcome> {
+        history.incidents.iter().map(|past| past.outcome).collect()
+    }
+
+    const FORCED: (&str, &str) = ("GATEHOUND_FORCED", "1");
+
+    fn hang() -> Vec<Told> {
+        vec![
+            told(0, "healthy", &[]),
+            failing(100),
+            rung(130, "1"),
+            of_incident(135, "evidence", &[]),
+            of_incident(135, "stopping", &[("GATEHOUND_STALL", "busy")]),
+            of_incident(145, "killing", &[FORCED]),
+            of_incident(146, "starting", &[FORCED]),
+            recovered(160, "by-restart", 61),
+            told(400, "leaving", &[]),
+        ]
+    }
+
+    #[test]
+    fn an_incident_is_told_with_its_cause_its_rungs_and_its_end() {
+        let history = until(1000, &hang());
+        let [past] = &history.incidents[..] else {
+            panic!("{history:?}")
+        };
+        assert_eq!(past.id, ID);
+        assert_eq!(past.began, at(99).wall);
+        assert_eq!(past.down, Duration::from_secs(61));
+        assert_eq!(past.reason, Some("no answer within 5 s".into()));
+        assert_eq!(past.stall, Some("busy".into()));
+        assert_eq!((past.rungs, past.restarts, past.forced), (1, 1, 1));
+        assert!(!past.held);
+        assert_eq!(past.outcome, Outcome::ByRestart);
+    }
+
+    #[test]
+    fn time_counts_from_record_to_record_while_somebody_watches() {
+        let history = until(1000, &hang());
+        assert_eq!(history.watched, Duration::from_secs(400));
+        assert_eq!(history.failing, Duration::from_secs(60));
+        assert_eq!(history.availability(), Some(0.85));
+        assert_eq!(
+            history.mean_time_to_recover(),
+            Some(Duration::from_secs(61))
+        );
+    }
+
+    #[test]
+    fn time_in_which_the_gateway_is_not_wanted_up_does_not_count() {
+        let told = [
+            told(0, "healthy", &[]),
+            standing_by(10, "stopped", ""),
+            told(500, "new-incarnation", &[]),
+        ];
+        let history = until(520, &told);
+        assert_eq!(history.watched, Duration::from_secs(30));
+        assert_eq!(history.availability(), Some(1.0));
+    }
+
+    #[test]
+    fn a_gateway_that_crashes_before_it_is_healthy_fails_also_between_its_runs() {
+        let transition = [
+            ("GATEHOUND_PHASE", "standing-by"),
+            ("GATEHOUND_STANDBY", "in-transition"),
+        ];
+        let starting = [("GATEHOUND_PHASE", "starting")];
+        let told = [
+            told(0, "healthy", &[]),
+            standing_by(100, "in-transition", ""),
+            told(105, "new-incarnation", &starting),
+            of_incident(110, "failing", &transition),
+            of_incident(115, "new-incarnation", &starting),
+            of_incident(120, "standing-by", &transition),
+            of_incident(125, "new-incarnation", &starting),
+            recovered(130, "by-other", 20),
+        ];
+        let history = until(200, &told);
+        // That systemd restarts a gateway that was healthy is as unwatched as ever.
+        assert_eq!(history.watched, Duration::from_secs(195));
+        assert_eq!(history.failing, Duration::from_secs(20));
+        assert_eq!(history.incidents[0].down, Duration::from_secs(20));
+        assert!(history.stood_by.is_empty());
+    }
+
+    #[test]
+    fn an_incident_without_an_end_is_under_way_and_grows() {
+        let told = [failing(100), of_incident(130, "warning", &[])];
+        let history = until(160, &told);
+        assert_eq!(history.incidents[0].outcome, Outcome::UnderWay);
+        assert_eq!(history.incidents[0].down, Duration::from_secs(60));
+        assert_eq!(history.mean_time_to_recover(), None);
+    }
+
+    #[test]
+    fn the_end_of_an_incident_that_a_reboot_or_a_lost_state_hid_is_unseen() {
+        let mut later = at(5);
+        later.boot = "next".to_owned();
+        let history = History::of(&[failing(100)], Duration::ZERO, &later, true);
+        assert_eq!(history.incidents[0].outcome, Outcome::Unseen);
+        assert_eq!(history.watched, Duration::ZERO);
+        let forgotten = [failing(100), told(130, "healthy", &[])];
+        let history = until(200, &forgotten);
+        assert_eq!(history.incidents[0].outcome, Outcome::Unseen);
+        let mut other = failing(130);
+        other
+            .fields
+            .insert("GATEHOUND_INCIDENT".to_owned(), "other".into());
+        let history = until(200, &[failing(100), other]);
+        assert_eq!(outcomes(&history), [Outcome::Unseen, Outcome::UnderWay]);
+    }
+
+    #[test]
+    fn an_incident_that_another_boot_left_open_ends_with_the_first_record_of_this_one() {
+        let next = |seconds, event| in_next_boot(told(seconds, event, &[]));
+        let rebooted = [failing(100), next(5, "watching"), next(65, "warning")];
+        let now = next(85, "").at;
+        let history = History::of(&rebooted, Duration::ZERO, &now, true);
+        assert_eq!(outcomes(&history), [Outcome::Unseen]);
+        assert_eq!(history.failing, Duration::ZERO);
+        // In the same boot, a Gatehound that begins without the incident has lost the state.
+        let lost = [
+            failing(100),
+            told(130, "watching", &[]),
+            told(140, "warning", &[]),
+        ];
+        let history = until(150, &lost);
+        assert_eq!(outcomes(&history), [Outcome::Unseen]);
+        assert_eq!(history.failing, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_same_id_met_again_is_the_same_incident() {
+        let told = [
+            failing(100),
+            told(110, "new-incarnation", &[]),
+            recovered(110, "by-other", 11),
+            told(200, "leaving", &[]),
+        ];
+        let history = until(300, &told);
+        assert_eq!(outcomes(&history), [Outcome::ByOther]);
+        assert_eq!(
+            history.incidents[0].reason,
+            Some("no answer within 5 s".into())
+        );
+        assert_eq!(outcomes(&until(105, &told[..1])), [Outcome::UnderWay]);
+        assert_eq!(outcomes(&until(115, &told[..2])), [Outcome::Unseen]);
+        let lasting = [told[0].clone(), told[1].clone(), failing(120)];
+        assert_eq!(outcomes(&until(130, &lasting)), [Outcome::UnderWay]);
+        // An older Gatehound gave the same id in each boot.
+        let again = [failing(100), in_next_boot(failing(101))];
+        assert_eq!(until(200, &again).incidents.len(), 2);
+    }
+
+    #[test]
+    fn the_cause_is_that_of_the_first_record_that_names_one() {
+        let told = [of_incident(100, "new-incarnation", &[]), failing(100)];
+        assert_eq!(until(110, &told).incidents[0].probe, Some("http".into()));
+    }
+
+    #[test]
+    fn what_was_before_the_window_is_gone_on_with_from_its_beginning() {
+        let since = at(1000).wall;
+        let quiet = [told(10, "healthy", &[])];
+        let history = History::of(&quiet, since, &at(1120), true);
+        assert_eq!(history.watched, Duration::from_secs(120));
+        assert_eq!(history.availability(), Some(1.0));
+
+        let open = [failing(10), recovered(1030, "by-itself", 1025)];
+        let history = History::of(&open, since, &at(1120), true);
+        assert_eq!(history.incidents[0].down, Duration::from_secs(1025));
+        assert_eq!(history.incidents[0].began, at(5).wall);
+        assert_eq!(history.failing, Duration::from_secs(30));
+        assert_eq!(history.watched, Duration::from_secs(120));
+
+        let over = [recovered(10, "by-itself", 5)];
+        let history = History::of(&over, since, &at(1120), true);
+        assert_eq!(history.incidents, []);
+        assert_eq!(history.availability(), Some(1.0));
+
+        let down = [standing_by(10, "config-error", "")];
+        let history = History::of(&down, since, &at(1120), true);
+        assert_eq!(history.stood_by[0].began, at(10).wall);
+        assert_eq!(history.failing, Duration::from_secs(120));
+
+        for end in [died(10), told(10, "leaving", &[])] {
+            let history = History::of(&[end], since, &at(1120), false);
+            assert_eq!(history.watched, Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn an_incident_that_began_before_the_window_is_told_whole_and_counts_from_there() {
+        let paused = ("GATEHOUND_STANDBY", "paused");
+        let told = [
+            failing(100),
+            rung(130, "1"),
+            of_incident(140, "evidence", &[]),
+            // Over before the window, and none of its.
+            of_incident(200, "standing-by", &[paused]),
+            of_incident(300, "new-incarnation", &[]),
+            of_incident(89_000, "reminder", &[]),
+        ];
+        let history = History::of(&told, at(90_000).wall, &at(93_600), true);
+        let past = &history.incidents[0];
+        assert_eq!(past.began, at(100).wall);
+        assert_eq!(past.down, Duration::from_secs(93_500));
+        assert_eq!(past.probe, Some("http".into()));
+        assert_eq!((past.rungs, past.restarts), (1, 1));
+        assert_eq!(history.stood_by, []);
+        assert_eq!(history.watched, Duration::from_secs(3600));
+        assert_eq!(history.failing, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn of_the_times_of_standing_by_before_the_window_the_last_goes_on_into_it() {
+        let told = [
+            standing_by(10, "paused", "old disk"),
+            standing_by(500, "paused", "new disk"),
+            told(89_000, "reloaded", &[("GATEHOUND_STANDBY", "paused")]),
+        ];
+        let history = History::of(&told, at(90_000).wall, &at(93_600), true);
+        let [pause] = &history.stood_by[..] else {
+            panic!("{history:?}")
+        };
+        assert_eq!(pause.began, at(500).wall);
+        assert_eq!(pause.lasted, Duration::from_secs(93_100));
+        assert_eq!(pause.detail, Some("new disk".into()));
+    }
+
+    #[test]
+    fn what_a_record_is_in_the_middle_of_is_found_by_a_field() {
+        let paused = ("GATEHOUND_STANDBY", "paused");
+        for (record, field) in [
+            (told(1, "healthy", &[]), None),
+            (recovered(1, "by-itself", 1), None),
+            (failing(1), Some(format!("GATEHOUND_INCIDENT={ID}"))),
+            (
+                told(1, "reloaded", &[paused]),
+                Some("GATEHOUND_STANDBY=paused".to_owned()),
+            ),
+        ] {
+            assert_eq!(record.under_way(), field);
+        }
+    }
+
+    #[test]
+    fn what_no_gatehound_looks_at_any_more_is_not_under_way() {
+        let paused = ("GATEHOUND_STANDBY", "paused");
+        for end in [died(70), told(70, "leaving", &[paused])] {
+            let told = [standing_by(60, "paused", ""), end];
+            let ended = History::of(&told, Duration::ZERO, &at(90), false);
+            assert!(!ended.stood_by[0].under_way);
+            assert_eq!(ended.stood_by[0].lasted, Duration::from_secs(10));
+        }
+        let told = [failing(60), of_incident(70, "leaving", &[])];
+        let ended = History::of(&told, Duration::ZERO, &at(90), false);
+        assert_eq!(outcomes(&ended), [Outcome::Unseen]);
+        // One that begins again goes on with it.
+        let begun = [&told[..], &[of_incident(80, "watching", &[])]].concat();
+        assert_eq!(outcomes(&until(90, &begun)), [Outcome::UnderWay]);
+    }
+
+    #[test]
+    fn time_in_which_no_gatehound_ran_is_not_watched() {
+        let healthy = || told(0, "healthy", &[]);
+        let begun = || told(500, "watching", &[]);
+        // As systemd tells.
+        let history = until(510, &[healthy(), died(100), begun()]);
+        assert_eq!(history.watched, Duration::from_secs(110));
+        // Nothing tells: until the last record.
+        let lost = [healthy(), told(30, "reloaded", &[]), begun()];
+        assert_eq!(until(510, &lost).watched, Duration::from_secs(40));
+        // None runs now.
+        let history = History::of(&lost[..2], Duration::ZERO, &at(510), false);
+        assert_eq!(history.watched, Duration::from_secs(30));
+        let history = until(510, &[healthy(), died(100)]);
+        assert_eq!(history.watched, Duration::from_secs(100));
+    }
+
+    #[test]
+    fn time_in_which_no_gatehound_ran_is_no_downtime() {
+        let told = [
+            failing(100),
+            died(110),
+            of_incident(86_500, "watching", &[]),
+            recovered(86_510, "by-itself", 86_415),
+        ];
+        let history = until(86_510, &told);
+        assert_eq!(history.incidents[0].began, at(95).wall);
+        // Five before the first record, ten before the death, ten after the new beginning.
+        assert_eq!(history.incidents[0].down, Duration::from_secs(25));
+        assert_eq!(
+            history.mean_time_to_recover(),
+            Some(Duration::from_secs(25))
+        );
+        assert_eq!(history.failing, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn restarts_rungs_and_forced_stops_are_counted_once_each() {
+        let told = [
+            failing(0),
+            rung(1, "1"),
+            // A suspend sends it back to doubting.
+            of_incident(2, "resumed", &[]),
+            rung(3, "1"),
+            of_incident(4, "evidence", &[]),
+            of_incident(4, "stopping", &[]),
+            // It did not take SIGKILL until the sweep, and the start was refused.
+            of_incident(5, "swept", &[]),
+            of_incident(6, "swept", &[FORCED]),
+            of_incident(7, "starting", &[FORCED]),
+            of_incident(8, "starting", &[FORCED]),
+            rung(9, "2"),
+            of_incident(10, "evidence", &[]),
+            of_incident(11, "killing", &[FORCED]),
+            of_incident(12, "holding", &[FORCED]),
+            of_incident(13, "rearmed", &[]),
+            rung(14, "1"),
+            of_incident(15, "reset", &[]),
+            rung(16, "1"),
+        ];
+        let history = until(20, &told);
+        let past = &history.incidents[0];
+        assert_eq!((past.rungs, past.restarts, past.forced), (4, 2, 2));
+    }
+
+    #[test]
+    fn a_time_of_standing_by_has_its_words_whatever_was_told_first() {
+        let mut end = recovered(9, "stopped", 8);
+        let stopped = standing_by(9, "stopped", "x");
+        let standby = stopped.fields["GATEHOUND_STANDBY"].clone();
+        end.fields.insert("GATEHOUND_STANDBY".to_owned(), standby);
+        let history = until(20, &[failing(1), end, stopped]);
+        assert_eq!(history.stood_by.len(), 1);
+        assert_eq!(history.stood_by[0].detail, Some("x".into()));
+        assert_eq!(history.stood_by[0].text, "standing by, stopped: x".into());
+    }
+
+    #[test]
+    fn an_outage_without_an_incident_is_told_and_fails() {
+        let phase = ("GATEHOUND_PHASE", "standing-by");
+        let reason = ("GATEHOUND_STANDBY", "config-error");
+        let told = [
+            told(0, "healthy", &[]),
+            standing_by(60, "config-error", "port is no number"),
+            // A successor goes on with it.
+            died(70),
+            told(100, "watching", &[phase, reason]),
+            told(110, "healthy", &[]),
+            standing_by(120, "in-transition", ""),
+            standing_by(130, "paused", "new disk"),
+        ];
+        let history = until(140, &told);
+        let [outage, pause] = &history.stood_by[..] else {
+            panic!("{history:?}")
+        };
+        assert_eq!(outage.reason, "config-error".into());
+        assert_eq!(outage.detail, Some("port is no number".into()));
+        assert_eq!(outage.began, at(60).wall);
+        assert_eq!(outage.lasted, Duration::from_secs(20));
+        assert!(outage.is_outage() && !outage.under_way);
+        assert_eq!(pause.lasted, Duration::from_secs(10));
+        assert!(!pause.is_outage() && pause.under_way);
+        assert_eq!(
+            pause.text,
+            "standing by, paused: new disk".into(),
+            "what to do about it is known while it lasts"
+        );
+        assert_eq!(history.incidents, []);
+        assert_eq!(history.watched, Duration::from_secs(90));
+        assert_eq!(history.failing, Duration::from_secs(20));
+        // No boot goes on with what another left.
+        let mut now = at(150);
+        now.boot = "next".to_owned();
+        let history = History::of(&told, Duration::ZERO, &now, true);
+        assert!(!history.stood_by[1].under_way);
+    }
+
+    #[test]
+    fn of_an_incident_that_began_before_the_first_record_the_length_is_known() {
+        let history = until(200, &[recovered(160, "by-other", 90)]);
+        assert_eq!(history.incidents[0].began, at(70).wall);
+        assert_eq!(history.incidents[0].outcome, Outcome::ByOther);
+        assert_eq!(history.incidents[0].reason, None);
+    }
+
+    #[test]
+    fn without_records_nothing_is_claimed() {
+        let history = until(7, &[]);
+        assert_eq!(history, History::default());
+        assert_eq!(history.availability(), None);
+        assert_eq!(history.mean_time_to_recover(), None);
+    }
+
+    #[test]
+    fn a_gateway_that_a_human_stopped_did_not_recover() {
+        let history = until(20, &[failing(1), recovered(9, "stopped", 8)]);
+        assert_eq!(history.incidents[0].outcome, Outcome::Stopped);
+        assert_eq!(history.mean_time_to_recover(), None);
+    }
+}

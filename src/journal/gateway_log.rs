@@ -1,0 +1,140 @@
+//! What the gateway itself said: why it would not start, whether its crash-loop breaker tripped.
+//!
+//! Owns which of its lines tell; where the lines come from is `journalctl`'s.
+
+use crate::text::line::Line;
+
+/// How many lines are enough to hold a whole start of the gateway.
+pub const LINES: usize = 200;
+
+/// How a line begins, behind its time, that says why the gateway ends with status 78.
+///
+/// Source: OpenClaw 2026.9.6, and its runs with an invalid, an unreadable and a missing configuration (measured).
+const REASONS: [&str; 6] = [
+    "Gateway failed to start:",
+    "Gateway start blocked:",
+    "Missing config.",
+    "Invalid config at",
+    "gateway already running",
+    "another gateway",
+];
+
+/// Source: OpenClaw 2026.9.6, src/infra/gateway-boot-lifecycle.ts (measured).
+const BREAKER_TRIPPED: &str = "restart-loop breaker tripped";
+
+/// The line in which the gateway says that its crash-loop breaker tripped: it runs without channels.
+pub fn breaker_tripped(lines: &[Line]) -> Option<Line> {
+    lines
+        .iter()
+        .find_map(|line| quote(line, &[BREAKER_TRIPPED]))
+        .map(|quote| Line::new(&quote))
+}
+
+/// Why the gateway ended, in its own words: the last line that gives a reason, else its last one.
+pub fn last_error(lines: &[Line]) -> Option<Line> {
+    for (at, line) in lines.iter().enumerate().rev() {
+        let Some(mut quote) = quote(line, &REASONS) else {
+            continue;
+        };
+        // "Invalid config at <path>:" is followed by what is wrong with it.
+        if let Some(next) = lines.get(at + 1).filter(|_| quote.ends_with(':')) {
+            quote = format!("{quote} {next}");
+        }
+        return Some(Line::new(&quote));
+    }
+    lines
+        .iter()
+        .rev()
+        .find(|line| !line.as_str().is_empty())
+        .cloned()
+}
+
+/// The line from the first of `marks` on, without what stands before it: the time and the subsystem.
+fn quote(line: &Line, marks: &[&str]) -> Option<String> {
+    let line = line.as_str();
+    let begin = marks.iter().filter_map(|mark| line.find(mark)).min()?;
+    Some(line.get(begin..)?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(lines: &[&str], expected: &str) {
+        let lines: Vec<Line> = lines.iter().map(|line| Line::new(line)).collect();
+        let found = last_error(&lines);
+        assert_eq!(found.unwrap_or_default().as_str(), expected);
+    }
+
+    // The texts are those of OpenClaw 2026.9.6, shortened.
+
+    #[test]
+    fn an_invalid_configuration_is_quoted_with_its_first_mistake() {
+        check(
+            &[
+                "2026-11-23T06:04:36.975+00:00 [gateway] loading configuration…",
+                "2026-11-23T06:04:39.440+00:00 Gateway failed to start: Invalid config at /h/openclaw.json:",
+                "<root>: Unrecognized keys: \"nonsense\", \"other\"",
+                "Run \"openclaw doctor --fix\" to repair, then retry.",
+                "2026-11-23T06:04:39.442+00:00 Run \"openclaw doctor --fix\" to repair the config, then retry.",
+            ],
+            "Gateway failed to start: Invalid config at /h/openclaw.json: \
+             <root>: Unrecognized keys: \"nonsense\", \"other\"",
+        );
+    }
+
+    #[test]
+    fn the_reason_is_quoted_and_not_what_is_said_after_it() {
+        check(
+            &[
+                "2026-11-23T06:04:42.553+00:00 Gateway start blocked: existing config is missing gateway.mode.",
+                "2026-11-23T06:04:42.562+00:00 Config write audit: SQLite diagnostic_events/config-audit state",
+            ],
+            "Gateway start blocked: existing config is missing gateway.mode.",
+        );
+        check(
+            &["Missing config. Run `openclaw setup` or set gateway.mode=local."],
+            "Missing config. Run `openclaw setup` or set gateway.mode=local.",
+        );
+        check(
+            &[
+                "x Gateway failed to start: gateway already running under systemd",
+                "bye",
+            ],
+            "Gateway failed to start: gateway already running under systemd",
+        );
+    }
+
+    #[test]
+    fn without_a_known_reason_the_last_line_is_quoted() {
+        check(&["first", "last", "", "\x1b[0m "], "last");
+        check(&["", ""], "");
+        check(&[], "");
+    }
+
+    #[test]
+    fn the_last_reason_counts() {
+        check(
+            &["Gateway start blocked: a", "Gateway start blocked: b"],
+            "Gateway start blocked: b",
+        );
+        // Cut off where what is wrong would stand.
+        check(&["Invalid config at /h/x:"], "Invalid config at /h/x:");
+    }
+
+    #[test]
+    fn the_breaker_is_quoted_from_its_own_words_on() {
+        let lines = [
+            Line::new("starting"),
+            Line::new("06:04 [gateway] \x1b[31mrestart-loop breaker tripped: 3 unclean boot(s)"),
+            Line::new("ready"),
+        ];
+        let quote = breaker_tripped(&lines).unwrap();
+        assert_eq!(
+            quote.as_str(),
+            "restart-loop breaker tripped: 3 unclean boot(s)"
+        );
+        assert_eq!(breaker_tripped(&lines[2..]), None);
+    }
+}

@@ -1,0 +1,615 @@
+//! Metrics: what is counted over the boot, and how a round reads in Prometheus' text format.
+//!
+//! Owns the names, their help and their labels; knows nothing of files, of the wall clock or of who reads them.
+//!
+//! Source: prometheus.io, "Exposition formats" and "Metric and label naming".
+
+use std::{fmt::Write as _, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{
+    Action,
+    facts::{Health, Probe},
+    record::Record,
+    state::{Phase, Standby, State},
+};
+
+/// What is counted; kept in the state file, so that a successor goes on counting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Incidents that were opened.
+    pub incidents: u64,
+    /// Restarts that were begun.
+    pub restarts: u64,
+    /// Stops that took SIGKILL.
+    pub forced_stops: u64,
+}
+
+impl Counts {
+    /// Counts what one step did.
+    pub fn add(&mut self, before: &State, after: &State, actions: &[Action]) {
+        for action in actions {
+            match action {
+                Action::Record(Record::Failing { .. }) => count(&mut self.incidents),
+                // Each restart begins with it, and nothing else does.
+                Action::KeepEvidence => count(&mut self.restarts),
+                Action::Record(_)
+                | Action::Vouch { .. }
+                | Action::Lease(_)
+                | Action::AskReadiness
+                | Action::Stop
+                | Action::Kill
+                | Action::Sweep(_)
+                | Action::Restore { .. }
+                | Action::Start
+                | Action::Leave => {}
+            }
+        }
+        // The list is kept as short as the budget needs, so its length says nothing.
+        if after.forced.last() != before.forced.last() && !after.forced.is_empty() {
+            count(&mut self.forced_stops);
+        }
+    }
+}
+
+fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
+
+/// One round as the metrics tell it.
+#[derive(Clone, Debug)]
+pub struct Sample<'a> {
+    /// The policy's memory after the round.
+    pub state: &'a State,
+    /// What the probes of the round said.
+    pub health: &'a Health,
+    /// What was counted so far.
+    pub counts: Counts,
+    /// How many rungs the ladder has.
+    pub rungs: usize,
+    /// The gateway's unit.
+    pub unit: &'a str,
+    /// The profile, if it is not the default one.
+    pub profile: Option<&'a str>,
+    /// The user whose gateway it is: node_exporter takes no two files with the same series.
+    pub uid: u32,
+    /// When the round ended, since the Unix epoch.
+    pub round: Duration,
+    /// When systemd was last told that the gateway is healthy, since the Unix epoch; none since Gatehound started.
+    pub vouch: Option<Duration>,
+}
+
+impl Sample<'_> {
+    /// The metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let mut page = Page::new(self);
+        page.build();
+        page.timestamps(self);
+        page.gateway(self);
+        page.phases(&self.state.phase);
+        page.counters(self.counts);
+        page.text
+    }
+}
+
+/// The phases' names, as [`Phase::name`] has them.
+const PHASES: [&str; 7] = [
+    "starting",
+    "vouching",
+    "doubting",
+    "backing-off",
+    "restarting",
+    "holding",
+    "standing-by",
+];
+
+/// The reasons to stand by.
+const REASONS: [Standby; 9] = [
+    Standby::Paused,
+    Standby::Stopped,
+    Standby::NoUnit,
+    Standby::NoBus,
+    Standby::Updating,
+    Standby::ConfigError,
+    Standby::OtherGateway,
+    Standby::InTransition,
+    Standby::Debugged,
+];
+
+/// A page of metrics as it grows.
+struct Page {
+    text: String,
+    /// The labels that every series has.
+    labels: String,
+}
+
+impl Page {
+    fn new(sample: &Sample<'_>) -> Self {
+        let labels = format!(
+            "unit=\"{}\",profile=\"{}\",uid=\"{}\"",
+            escaped(sample.unit),
+            escaped(sample.profile.unwrap_or("default")),
+            sample.uid
+        );
+        Self {
+            // A page has about 5 KiB.
+            text: String::with_capacity(8 * 1024),
+            labels,
+        }
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a string cannot fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn series(&mut self, name: &str, further: Option<(&str, &str)>, value: &str) {
+        let labels = &self.labels;
+        let _ = match further {
+            None => writeln!(self.text, "{name}{{{labels}}} {value}"),
+            Some((label, of)) => {
+                writeln!(self.text, "{name}{{{labels},{label}=\"{of}\"}} {value}")
+            }
+        };
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: &str) {
+        self.family(name, kind, help);
+        self.series(name, None, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: &str) {
+        self.single(name, "gauge", help, value);
+    }
+
+    fn build(&mut self) {
+        let name = "gatehound_build_info";
+        let help = "The version of Gatehound; always 1.";
+        self.family(name, "gauge", help);
+        let version = env!("CARGO_PKG_VERSION");
+        self.series(name, Some(("version", version)), "1");
+    }
+
+    fn timestamps(&mut self, sample: &Sample<'_>) {
+        self.gauge(
+            "gatehound_last_round_timestamp_seconds",
+            "When Gatehound last looked at the gateway, as Unix time.",
+            &seconds(sample.round),
+        );
+        if let Some(vouch) = sample.vouch {
+            self.gauge(
+                "gatehound_last_vouch_timestamp_seconds",
+                "When Gatehound last told systemd that all probes passed, as Unix time.",
+                &seconds(vouch),
+            );
+        }
+    }
+
+    fn gateway(&mut self, sample: &Sample<'_>) {
+        let state = sample.state;
+        self.gauge(
+            "gatehound_gateway_up",
+            "Whether all probes of the last round passed.",
+            flag(matches!(sample.health, Health::Healthy(_))),
+        );
+        self.gauge(
+            "gatehound_gateway_degraded",
+            "Whether the gateway works and says that part of it does not.",
+            flag(state.degraded.is_some()),
+        );
+        self.probes(sample.health);
+        self.gauge(
+            "gatehound_incident_open",
+            "Whether the gateway has failed since it last was healthy.",
+            flag(state.incident.is_some()),
+        );
+        self.gauge(
+            "gatehound_needs_human",
+            "Whether nothing but a human, or the ladder tried anew, brings the gateway back.",
+            flag(needs_human(&state.phase)),
+        );
+        self.gauge(
+            "gatehound_ladder_rung",
+            "The rung of the ladder that was taken last, from 1; 0 while none is.",
+            &state.ladder.used.to_string(),
+        );
+        self.gauge(
+            "gatehound_ladder_rungs",
+            "How many rungs the ladder has.",
+            &sample.rungs.to_string(),
+        );
+    }
+
+    /// Only the probes that were made: a value of an earlier round would be taken for one of this.
+    fn probes(&mut self, health: &Health) {
+        let all = [Probe::Port, Probe::Http, Probe::Health];
+        let failed = match health {
+            Health::NotProbed | Health::Unsure(_) => return,
+            Health::Healthy(_) => None,
+            Health::Failing(failure) => Some(failure.probe),
+        };
+        let name = "gatehound_probe_success";
+        let help = "Whether a probe of the last round passed; absent for one that was not made.";
+        self.family(name, "gauge", help);
+        for probe in all {
+            let passed = failed != Some(probe);
+            self.series(name, Some(("probe", probe.name())), flag(passed));
+            if !passed {
+                return;
+            }
+        }
+        if let Health::Healthy(took) = health {
+            let name = "gatehound_probe_duration_seconds";
+            let help = "How long a probe of the last round took; only of one that passed.";
+            self.family(name, "gauge", help);
+            let took = format!("{:.6}", took.as_secs_f64());
+            self.series(name, Some(("probe", Probe::Health.name())), &took);
+        }
+    }
+
+    fn phases(&mut self, phase: &Phase) {
+        let name = "gatehound_phase";
+        self.family(name, "gauge", "What Gatehound is doing: 1 for one phase.");
+        for one in PHASES {
+            self.series(name, Some(("phase", one)), flag(one == phase.name()));
+        }
+        let now = match phase {
+            Phase::StandingBy { reason, .. } => Some(*reason),
+            Phase::Starting { .. }
+            | Phase::Vouching { .. }
+            | Phase::Doubting(_)
+            | Phase::BackingOff { .. }
+            | Phase::Restarting(_)
+            | Phase::Holding { .. } => None,
+        };
+        let name = "gatehound_standby";
+        let help = "Why there is nothing to do: 1 for one reason in the phase standing-by.";
+        self.family(name, "gauge", help);
+        for one in REASONS {
+            let value = flag(now == Some(one));
+            self.series(name, Some(("reason", one.name())), value);
+        }
+    }
+
+    fn counters(&mut self, counts: Counts) {
+        for (name, help, value) in [
+            (
+                "gatehound_incidents_total",
+                "Incidents since the boot: times that the gateway began to fail.",
+                counts.incidents,
+            ),
+            (
+                "gatehound_restarts_total",
+                "Restarts of the gateway that Gatehound has begun since the boot.",
+                counts.restarts,
+            ),
+            (
+                "gatehound_forced_stops_total",
+                "Stops of the gateway since the boot that took SIGKILL.",
+                counts.forced_stops,
+            ),
+        ] {
+            self.single(name, "counter", help, &value.to_string());
+        }
+    }
+}
+
+/// Whether the policy has nothing left that it could do by itself.
+fn needs_human(phase: &Phase) -> bool {
+    match phase {
+        Phase::Holding { .. }
+        | Phase::StandingBy {
+            reason: Standby::ConfigError,
+            ..
+        } => true,
+        Phase::StandingBy { .. }
+        | Phase::Starting { .. }
+        | Phase::Vouching { .. }
+        | Phase::Doubting(_)
+        | Phase::BackingOff { .. }
+        | Phase::Restarting(_) => false,
+    }
+}
+
+fn flag(set: bool) -> &'static str {
+    if set { "1" } else { "0" }
+}
+
+/// Seconds with their thousandths.
+fn seconds(time: Duration) -> String {
+    format!("{}.{:03}", time.as_secs(), time.subsec_millis())
+}
+
+/// A label's value: backslash, quote and newline have a meaning there.
+fn escaped(value: &str) -> String {
+    let value = value.replace('\\', r"\\").replace('"', r#"\""#);
+    value.replace('\n', r"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        policy::{
+            facts::{Failure, Monotonic, Stall},
+            state::{Bite, Incident, Ladder},
+        },
+        settings::Settings,
+        text::line::Line,
+    };
+
+    fn sample<'a>(state: &'a State, health: &'a Health) -> Sample<'a> {
+        Sample {
+            state,
+            health,
+            counts: Counts {
+                incidents: 3,
+                restarts: 2,
+                forced_stops: 1,
+            },
+            rungs: 3,
+            unit: "openclaw-gateway.service",
+            profile: None,
+            uid: 1000,
+            round: Duration::from_millis(1_764_000_000_250),
+            vouch: Some(Duration::from_millis(1_763_999_970_007)),
+        }
+    }
+
+    fn vouching() -> State {
+        State {
+            phase: Phase::Vouching {
+                since: Monotonic(1),
+                took: Duration::from_millis(3),
+            },
+            ..State::default()
+        }
+    }
+
+    fn standing_by(reason: Standby) -> State {
+        let phase = Phase::StandingBy {
+            reason,
+            detail: Line::default(),
+            since: Monotonic(0),
+        };
+        State {
+            phase,
+            ..State::default()
+        }
+    }
+
+    fn failing(probe: Probe) -> Health {
+        Health::Failing(Failure {
+            probe,
+            reason: "no answer within 5 s".into(),
+            stall: Stall::Blocked,
+        })
+    }
+
+    /// The value of the series with this name and this further label; none if there is no such series.
+    fn value(page: &str, name: &str, further: &str) -> Option<String> {
+        let common = r#"unit="openclaw-gateway.service",profile="default",uid="1000""#;
+        let series = match further {
+            "" => format!("{name}{{{common}}} "),
+            further => format!("{name}{{{common},{further}}} "),
+        };
+        let found: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix(series.as_str()))
+            .collect();
+        assert!(found.len() < 2, "{series} is there twice");
+        found.first().map(|value| (*value).to_owned())
+    }
+
+    #[track_caller]
+    fn check(page: &str, name: &str, further: &str, expected: Option<&str>) {
+        let found = value(page, name, further);
+        assert_eq!(found.as_deref(), expected, "{name} {further}\n{page}");
+    }
+
+    #[test]
+    fn a_healthy_round_reads_as_one() {
+        let page = sample(&vouching(), &Health::Healthy(Duration::from_millis(3))).render();
+        for (name, further, expected) in [
+            ("gatehound_build_info", "version=\"0.1.0\"", "1"),
+            (
+                "gatehound_last_round_timestamp_seconds",
+                "",
+                "1764000000.250",
+            ),
+            (
+                "gatehound_last_vouch_timestamp_seconds",
+                "",
+                "1763999970.007",
+            ),
+            ("gatehound_gateway_up", "", "1"),
+            ("gatehound_gateway_degraded", "", "0"),
+            ("gatehound_probe_success", "probe=\"port\"", "1"),
+            ("gatehound_probe_success", "probe=\"http\"", "1"),
+            ("gatehound_probe_success", "probe=\"health\"", "1"),
+            (
+                "gatehound_probe_duration_seconds",
+                "probe=\"health\"",
+                "0.003000",
+            ),
+            ("gatehound_incident_open", "", "0"),
+            ("gatehound_needs_human", "", "0"),
+            ("gatehound_phase", "phase=\"vouching\"", "1"),
+            ("gatehound_phase", "phase=\"holding\"", "0"),
+            ("gatehound_ladder_rungs", "", "3"),
+            ("gatehound_incidents_total", "", "3"),
+            ("gatehound_restarts_total", "", "2"),
+            ("gatehound_forced_stops_total", "", "1"),
+        ] {
+            check(&page, name, further, Some(expected));
+        }
+        assert_eq!(page.matches("} 1\n").count(), 7, "{page}");
+        assert!(page.ends_with('\n'));
+    }
+
+    #[test]
+    fn a_failing_round_says_which_probe_and_keeps_silent_about_those_that_were_not_made() {
+        let mut state = State {
+            ladder: Ladder {
+                used: 2,
+                taken: Monotonic(1),
+            },
+            degraded: Some("no channels".into()),
+            ..State::default()
+        };
+        state.incident = Some(Incident {
+            id: "c0ffee00-7".into(),
+            since: Monotonic(1),
+            failure: Failure {
+                probe: Probe::Http,
+                reason: "refused".into(),
+                stall: Stall::Gone,
+            },
+            restarts: 1,
+            started: None,
+            started_by_other: false,
+            bitten: false,
+            crashed: false,
+        });
+        let health = failing(Probe::Http);
+        let page = Sample {
+            vouch: None,
+            ..sample(&state, &health)
+        }
+        .render();
+        for (name, further, expected) in [
+            ("gatehound_last_vouch_timestamp_seconds", "", None),
+            ("gatehound_gateway_up", "", Some("0")),
+            ("gatehound_gateway_degraded", "", Some("1")),
+            ("gatehound_probe_success", "probe=\"port\"", Some("1")),
+            ("gatehound_probe_success", "probe=\"http\"", Some("0")),
+            ("gatehound_probe_success", "probe=\"health\"", None),
+            ("gatehound_probe_duration_seconds", "probe=\"health\"", None),
+            ("gatehound_incident_open", "", Some("1")),
+            ("gatehound_ladder_rung", "", Some("2")),
+        ] {
+            check(&page, name, further, expected);
+        }
+        for health in [Health::NotProbed, Health::Unsure("no descriptors".into())] {
+            let page = sample(&state, &health).render();
+            assert!(!page.contains("probe_success"), "{page}");
+            check(&page, "gatehound_gateway_up", "", Some("0"));
+        }
+    }
+
+    #[test]
+    fn each_phase_and_each_reason_is_one_of_its_set() {
+        let holding = State {
+            phase: Phase::Holding {
+                since: Monotonic(0),
+                reason: "the ladder is used up".into(),
+                bite: Bite::Done,
+            },
+            ..State::default()
+        };
+        let page = sample(&holding, &Health::NotProbed).render();
+        check(&page, "gatehound_phase", "phase=\"holding\"", Some("1"));
+        check(&page, "gatehound_needs_human", "", Some("1"));
+        assert_eq!(page.matches("gatehound_phase{").count(), 7);
+        for reason in REASONS {
+            let page = sample(&standing_by(reason), &Health::NotProbed).render();
+            let lines = page.lines();
+            let set: Vec<&str> = lines
+                .filter(|line| line.starts_with("gatehound_standby{") && line.ends_with(" 1"))
+                .collect();
+            let label = format!("reason=\"{}\"", reason.name());
+            assert!(set.len() == 1 && set[0].contains(&label), "{set:?}");
+            let human = if reason == Standby::ConfigError {
+                "1"
+            } else {
+                "0"
+            };
+            check(&page, "gatehound_needs_human", "", Some(human));
+        }
+    }
+
+    #[test]
+    fn every_family_has_its_help_and_type_before_its_series_and_keeps_to_the_naming_rules() {
+        let page = sample(&vouching(), &Health::Healthy(Duration::ZERO)).render();
+        let mut known = BTreeSet::new();
+        let mut lines = page.lines().peekable();
+        while let Some(line) = lines.next() {
+            let (name, help) = line
+                .strip_prefix("# HELP ")
+                .unwrap()
+                .split_once(' ')
+                .unwrap();
+            assert!(help.ends_with('.'), "{line}");
+            assert!(known.insert(name.to_owned()), "{name} comes twice");
+            let kind = lines.next().unwrap().strip_prefix("# TYPE ").unwrap();
+            let kind = kind.strip_prefix(name).unwrap().trim();
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} {kind}");
+            assert!(name.starts_with("gatehound_"), "{name}");
+            let mut series = 0;
+            while lines
+                .next_if(|line| line.starts_with(&format!("{name}{{")))
+                .is_some()
+            {
+                series += 1;
+            }
+            assert!(0 < series, "{name} has no series");
+        }
+        assert_eq!(known.len(), 16, "{known:?}");
+    }
+
+    #[test]
+    fn what_has_a_meaning_in_a_label_is_escaped() {
+        let (state, health) = (vouching(), Health::NotProbed);
+        let page = Sample {
+            unit: "a\\x2d\"b\nc.service",
+            profile: Some("work"),
+            ..sample(&state, &health)
+        }
+        .render();
+        let series =
+            r#"gatehound_gateway_up{unit="a\\x2d\"b\nc.service",profile="work",uid="1000"} 0"#;
+        assert!(page.lines().any(|line| line == series), "{page}");
+    }
+
+    #[test]
+    fn a_page_costs_little() {
+        let page = sample(&vouching(), &Health::Healthy(Duration::ZERO)).render();
+        assert!(page.len() < 8 * 1024, "{} bytes", page.len());
+    }
+
+    #[test]
+    fn incidents_restarts_and_forced_stops_are_counted_once_each() {
+        let mut counts = Counts::default();
+        let (mut before, after) = (State::default(), State::default());
+        let record = |record| Action::Record(record);
+        let failing = match failing(Probe::Port) {
+            Health::Failing(failure) => Record::Failing {
+                failure,
+                patience: Settings::default().patience.gone,
+            },
+            other => panic!("{other:?}"),
+        };
+        counts.add(&before, &after, &[record(failing), record(Record::Rearmed)]);
+        counts.add(&before, &after, &[Action::KeepEvidence, Action::Stop]);
+        counts.add(&before, &after, &[Action::Stop, Action::Kill]);
+        // The budget is kept as a short list, in which a new one may take the place of an old one.
+        before.forced = vec![Monotonic(1), Monotonic(2)];
+        let mut forced = before.clone();
+        forced.forced = vec![Monotonic(2), Monotonic(3)];
+        counts.add(&before, &forced, &[]);
+        counts.add(&forced, &forced, &[]);
+        counts.add(&forced, &State::default(), &[]);
+        assert_eq!(
+            counts,
+            Counts {
+                incidents: 1,
+                restarts: 1,
+                forced_stops: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! Metrics for Prometheus: what is counted, how it reads, and the file that node_exporter takes.
+
+pub mod exposition;
+pub mod sampling;
+pub mod textfile;

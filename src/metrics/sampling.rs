@@ -1,0 +1,215 @@
+//! The daemon's part in metrics: what it remembers for them, and when the textfile is written.
+//!
+//! Owns how often that is, and that what goes wrong with it is said once.
+//! What is in it is `metrics::exposition`' business, how it is written `metrics::textfile`'s.
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    metrics::{
+        exposition::{Counts, Sample},
+        textfile::Textfile,
+    },
+    os::wall_clock,
+    policy::{
+        facts::{Health, Monotonic},
+        state::State,
+    },
+    settings::Settings,
+    text::line::Line,
+};
+
+/// While a restart is under way a round follows the other within 100 ms; nobody reads metrics as often.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// What surrounds a round.
+pub(crate) struct Around<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) profile: Option<&'a str>,
+    pub(crate) unit: &'a str,
+    pub(crate) uid: u32,
+}
+
+/// What the metrics are made of besides the state, and on their way to the file.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    /// What was counted.
+    pub(crate) counts: Counts,
+    /// When systemd was last told that the gateway is healthy, since the Unix epoch.
+    pub(crate) vouched: Option<Duration>,
+    file: Option<Textfile>,
+    /// When the file was last given to be written, and in which phase.
+    written: Option<(Monotonic, &'static str)>,
+    /// How the last write ended that has: known a round later, because nobody waits for it.
+    ended: Option<Result<(), Line>>,
+    /// What was said to be wrong with it, as long as that stands.
+    complaint: Option<Line>,
+}
+
+impl Metrics {
+    /// Begins with what a predecessor counted.
+    pub(crate) fn new(counts: Counts) -> Self {
+        Self {
+            counts,
+            ..Self::default()
+        }
+    }
+
+    /// After a round: has the file written, if there is to be one. Returns what went wrong, to be told once.
+    pub(crate) fn after(
+        &mut self,
+        around: &Around<'_>,
+        state: &State,
+        health: &Health,
+        now: Monotonic,
+    ) -> Option<Line> {
+        let path = around.settings.metrics.textfile(around.profile);
+        let Some(path) = path else {
+            if let Some(file) = self.file.take() {
+                file.remove();
+            }
+            return None;
+        };
+        let phase = state.phase.name();
+        let is_known =
+            |(at, before): (Monotonic, &str)| before == phase && now.since(at) < AT_MOST_EVERY;
+        if self.written.is_some_and(is_known) {
+            return None;
+        }
+        self.written = Some((now, phase));
+        let sample = Sample {
+            state,
+            health,
+            counts: self.counts,
+            rungs: around.settings.backoff.len(),
+            unit: around.unit,
+            profile: around.profile,
+            uid: around.uid,
+            round: wall_clock::now(),
+            vouch: self.vouched,
+        };
+        let wrong = self.write(&path, sample.render()).err();
+        let news = wrong.clone().filter(|_| self.complaint != wrong);
+        self.complaint = wrong;
+        news.map(|why| Line::new(&format!("{why}; no metrics until it can be written")))
+    }
+
+    fn write(&mut self, path: &Path, text: String) -> Result<(), Line> {
+        if let Some(other) = self.file.take_if(|file| file.path() != path) {
+            other.remove();
+            self.ended = None;
+        }
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => Textfile::new(path)?,
+        };
+        self.ended = file.ended().or(self.ended.take());
+        self.file.insert(file).write(text)?;
+        self.ended.clone().unwrap_or(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, thread, time::Instant};
+
+    use super::*;
+
+    /// Far more than a small file takes.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn settings(path: &Path) -> Settings {
+        let mut settings = Settings::default();
+        settings.metrics.textfile = Some(path.to_owned());
+        settings
+    }
+
+    /// A healthy round at a second of the boot; says what is told.
+    fn round(metrics: &mut Metrics, settings: &Settings, second: u64) -> Option<Line> {
+        let around = Around {
+            settings,
+            profile: None,
+            unit: "openclaw-gateway.service",
+            uid: 1000,
+        };
+        let now = Monotonic(second * 1_000_000);
+        metrics.after(&around, &State::default(), &Health::NotProbed, now)
+    }
+
+    fn wait(what: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !what() {
+            assert!(began.elapsed() < PATIENCE, "waited in vain");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn without_the_setting_nothing_is_written_and_no_thread_started() {
+        let mut metrics = Metrics::default();
+        assert_eq!(round(&mut metrics, &Settings::default(), 1), None);
+        assert!(metrics.file.is_none());
+    }
+
+    #[test]
+    fn a_round_is_written_and_the_file_goes_with_the_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gatehound.prom");
+        let other = folder.path().join("other.prom");
+        let mut metrics = Metrics::default();
+        round(&mut metrics, &settings(&path), 1);
+        wait(|| path.exists());
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("gatehound_phase{"), "{text}");
+        round(&mut metrics, &settings(&other), 2);
+        wait(|| other.exists() && !path.exists());
+        round(&mut metrics, &Settings::default(), 3);
+        wait(|| !other.exists());
+    }
+
+    #[test]
+    fn within_a_second_a_round_is_written_only_if_the_phase_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder.path().join("gatehound.prom"));
+        let mut metrics = Metrics::default();
+        round(&mut metrics, &settings, 1);
+        let first = metrics.written;
+        round(&mut metrics, &settings, 1);
+        assert_eq!(metrics.written, first);
+        metrics.written = Some((Monotonic(1_000_000), "vouching"));
+        round(&mut metrics, &settings, 1);
+        assert_eq!(metrics.written, first);
+        round(&mut metrics, &settings, 2);
+        assert_ne!(metrics.written, first);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_once_and_once_again_after_it_was_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        let path = inner.join("gatehound.prom");
+        let settings = settings(&path);
+        let mut metrics = Metrics::default();
+        let mut second = 0;
+        let mut told = || {
+            let mut told = Vec::new();
+            for _ in 0..3 {
+                second += 1;
+                told.extend(round(&mut metrics, &settings, second));
+                metrics.ended = metrics.file.as_ref().map(Textfile::wait);
+            }
+            told
+        };
+        let first = told();
+        assert_eq!(first.len(), 1, "{first:?}");
+        let expected = format!("cannot write {}: ", path.display());
+        assert!(first[0].as_str().starts_with(&expected), "{first:?}");
+        let next = "; no metrics until it can be written";
+        assert!(first[0].as_str().ends_with(next), "{first:?}");
+        fs::create_dir(&inner).unwrap();
+        assert_eq!(told(), []);
+        assert!(path.exists());
+        fs::remove_dir_all(&inner).unwrap();
+        assert_eq!(told(), first);
+    }
+}

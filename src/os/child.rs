@@ -1,0 +1,222 @@
+//! A program that is asked or told something: journalctl, crontab for `gatehound doctor` and `install`, and the command
+//! that alerts go to.
+//!
+//! Owns the child process: how it is started, how much of its output is kept, and that it ends in time.
+//! Knows nothing of what it is asked, nor of what it says.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read as _, Seek as _, Write as _},
+    os::fd::{AsFd as _, BorrowedFd},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::memfd::{MFdFlags, memfd_create},
+};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::text::line::Line;
+
+/// The part of the time that is kept back to see a killed child end.
+const REAP: Duration = Duration::from_millis(100);
+
+/// What a child must not inherit: it would speak to systemd in Gatehound's name (sd_notify(3)).
+const NOTIFY_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
+/// The last bytes that a program writes, `max` at most, because what was written last says most.
+///
+/// Returns within `budget`, whatever `program` does, if only it can be read from its disk.
+/// One that does not even end by SIGKILL, because it waits for a dead disk, is left behind.
+///
+/// # Errors
+///
+/// The program cannot be started, fails, or is not done in time.
+pub fn output(
+    program: &Path,
+    arguments: &[String],
+    max: usize,
+    budget: Duration,
+) -> Result<Vec<u8>, Line> {
+    output_given(program, arguments, &[], max, budget)
+}
+
+/// As [`output`], for a program that is given variables as well.
+///
+/// # Errors
+///
+/// As for [`output`].
+pub fn output_given(
+    program: &Path,
+    arguments: &[String],
+    variables: &[(String, String)],
+    max: usize,
+    budget: Duration,
+) -> Result<Vec<u8>, Line> {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null());
+    run(command, max, budget).map_err(Line::from)
+}
+
+/// As [`output`], for a program that is given something to read, and where it matters why it says nothing.
+///
+/// # Errors
+///
+/// As for [`output`].
+pub fn output_fed(
+    program: &Path,
+    arguments: &[&str],
+    input: &[u8],
+    max: usize,
+    budget: Duration,
+) -> Result<Vec<u8>, ChildError> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(in_memory(input)?);
+    run(command, max, budget)
+}
+
+/// Why a program said nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChildError {
+    /// There is no such program.
+    #[error("{0}")]
+    Absent(Line),
+    /// It ended with another exit status than 0, or by a signal.
+    #[error("{0}")]
+    Failed(Line),
+    /// It could not be started, or was not done in time.
+    #[error("{0}")]
+    Unknown(Line),
+}
+
+impl From<ChildError> for Line {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Absent(line) | ChildError::Failed(line) | ChildError::Unknown(line) => line,
+        }
+    }
+}
+
+/// A file that is nowhere: unlike a pipe it takes everything at once, and a program that does not read is not waited for.
+fn in_memory(bytes: &[u8]) -> Result<File, ChildError> {
+    let filled = || -> io::Result<File> {
+        let mut file = File::from(memfd_create("input", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(bytes)?;
+        file.rewind()?;
+        Ok(file)
+    };
+    filled().map_err(|error| {
+        let text = format!("no memory for what a program is to read: {error}");
+        ChildError::Unknown(Line::new(&text))
+    })
+}
+
+fn run(mut command: Command, max: usize, budget: Duration) -> Result<Vec<u8>, ChildError> {
+    let late_at = Instant::now() + budget.saturating_sub(REAP);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    for variable in NOTIFY_VARIABLES {
+        command.env_remove(variable);
+    }
+    let program = Path::new(command.get_program()).to_owned();
+    let mut child = command.spawn().map_err(|error| {
+        let text = Line::new(&format!("cannot start {}: {error}", program.display()));
+        match error.kind() {
+            io::ErrorKind::NotFound => ChildError::Absent(text),
+            _ => ChildError::Unknown(text),
+        }
+    })?;
+    let output = read_all(&mut child, max, late_at);
+    let status = end(child, late_at);
+    let name = program.file_name().unwrap_or(OsStr::new("")).display();
+    match (output, status) {
+        (None, _) | (Some(_), None) => Err(ChildError::Unknown(Line::new(&format!(
+            "{name} is not done in time"
+        )))),
+        (Some(_), Some(status)) if !status.success() => Err(ChildError::Failed(Line::new(
+            &format!("{name} fails: {status}"),
+        ))),
+        (Some(output), Some(_)) => Ok(output),
+    }
+}
+
+/// The end of what a child writes; nothing unless it has closed its output by then.
+fn read_all(child: &mut Child, max: usize, late_at: Instant) -> Option<Vec<u8>> {
+    let mut stdout = child.stdout.take()?;
+    let mut kept = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    while is_ready(stdout.as_fd(), late_at) {
+        match stdout.read(&mut chunk) {
+            Ok(0) => return Some(kept),
+            Ok(length) => keep_end(&mut kept, chunk.get(..length)?, max),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+fn keep_end(kept: &mut Vec<u8>, chunk: &[u8], max: usize) {
+    kept.extend_from_slice(chunk);
+    kept.drain(..kept.len().saturating_sub(max));
+}
+
+/// How a child ended by itself; one that has not by then is killed.
+fn end(mut child: Child, late_at: Instant) -> Option<ExitStatus> {
+    await_end(&child, late_at);
+    if let Ok(Some(status)) = child.try_wait() {
+        return Some(status);
+    }
+    // It fails only for a child that has ended meanwhile.
+    let _ = child.kill();
+    await_end(&child, Instant::now() + REAP);
+    let _ = child.try_wait();
+    None
+}
+
+fn await_end(child: &Child, late_at: Instant) {
+    // The pid is the child's until it is waited for.
+    if let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+        is_ready(pidfd.as_fd(), late_at);
+    }
+}
+
+/// Waits until there is something to read, or an end, but not longer than this.
+fn is_ready(fd: BorrowedFd<'_>, late_at: Instant) -> bool {
+    loop {
+        let left = late_at.saturating_duration_since(Instant::now());
+        // After this moment nothing counts, or a child that never stops writing would never be late.
+        if left.is_zero() {
+            return false;
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+            Err(Errno::EINTR) | Ok(0) => {}
+            Err(_) => return false,
+            Ok(_) => return true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_output_the_end_is_kept() {
+        let mut kept = Vec::new();
+        for chunk in ["a".repeat(9000), "b".repeat(4096), "c".to_owned()] {
+            keep_end(&mut kept, chunk.as_bytes(), 9000);
+        }
+        assert_eq!(kept.len(), 9000);
+        assert_eq!(kept[0], b'a');
+        assert!(kept.ends_with(b"bc"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Fault points: the places between two effects of the program where a test can have it killed.
+//!
+//! Owns their names and the two files in the test's folder; it knows nothing of what the program does between them.
+//!
+//! Without debug assertions both functions are empty, so no release build has them.
+//! A feature of the crate would be the less careful switch: features add up, and whoever packages with
+//! `--all-features` would ship them, while a release build has debug assertions only if its profile asks for it.
+//! `tests/fault.rs` holds that ours does not, and that nothing of them is left without.
+//! Where they are compiled in they do nothing either, unless `E2E_FAULTS` names a folder with a file `plan`.
+
+use crate::policy::{Action, state::State};
+
+/// The policy has answered; the points that follow, up to the next answer, are points of this one.
+#[inline]
+pub fn answered(state: &State, actions: &[Action]) {
+    #[cfg(debug_assertions)]
+    armed::answered(state, actions);
+    #[cfg(not(debug_assertions))]
+    let _ = (state, actions);
+}
+
+/// One effect is complete and the next has not begun.
+///
+/// Under a plan the point is added to the file `passed`.
+/// If it is the plan's first line, that line is removed, so that a successor gets through, and SIGKILL ends this process.
+#[inline]
+pub fn point(name: &str) {
+    #[cfg(debug_assertions)]
+    armed::point(name);
+    #[cfg(not(debug_assertions))]
+    let _ = name;
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::{
+        env,
+        fs::{self, OpenOptions},
+        io::Write as _,
+        path::PathBuf,
+        sync::{Mutex, PoisonError},
+    };
+
+    use nix::{
+        sys::signal::{Signal::SIGKILL, kill},
+        unistd::Pid,
+    };
+
+    use crate::policy::{
+        Action,
+        facts::Signal,
+        state::{Phase, State, Step},
+    };
+
+    /// What the points are told apart by: the answer they belong to, and those of it already passed.
+    struct Answer {
+        words: String,
+        passed: Vec<String>,
+    }
+
+    static ANSWER: Mutex<Answer> = Mutex::new(Answer {
+        words: String::new(),
+        passed: Vec::new(),
+    });
+
+    pub(crate) fn answered(state: &State, actions: &[Action]) {
+        let actions: Vec<&str> = actions.iter().map(action).collect();
+        let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.words = format!("{} [{}]", phase(&state.phase), actions.join(", "));
+        answer.passed.clear();
+    }
+
+    pub(crate) fn point(name: &str) {
+        let Some(folder) = env::var_os("E2E_FAULTS").map(PathBuf::from) else {
+            return;
+        };
+        // Held to the end: evidence is written in a thread of its own.
+        let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut label = format!("{}: {name}", answer.words);
+        while answer.passed.contains(&label) {
+            label.push_str(", again");
+        }
+        answer.passed.push(label.clone());
+        let Ok(plan) = fs::read_to_string(folder.join("plan")) else {
+            return;
+        };
+        let passed = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(folder.join("passed"));
+        // What cannot be written down the test misses.
+        let _ = passed.and_then(|mut file| writeln!(file, "{label}"));
+        if let Some(rest) = plan.strip_prefix(&format!("{label}\n"))
+            && fs::write(folder.join("plan"), rest).is_ok()
+        {
+            let _ = kill(Pid::this(), SIGKILL);
+        }
+    }
+
+    fn phase(phase: &Phase) -> &'static str {
+        match phase {
+            Phase::Restarting(Step::Stopping { .. }) => "stopping",
+            Phase::Restarting(Step::Killing { .. }) => "killing",
+            Phase::Restarting(Step::Sweeping { .. }) => "sweeping",
+            Phase::Restarting(Step::Starting { .. }) => "restarting",
+            phase => phase.name(),
+        }
+    }
+
+    fn action(action: &Action) -> &'static str {
+        match action {
+            Action::Vouch { .. } => "vouch",
+            Action::Lease(_) => "lease",
+            Action::Record(record) => record.event(),
+            Action::KeepEvidence => "keep evidence",
+            Action::AskReadiness => "ask for readiness",
+            Action::Stop => "stop",
+            Action::Kill => "kill",
+            Action::Sweep(Signal::Term) => "sweep with SIGTERM",
+            Action::Sweep(Signal::Kill) => "sweep with SIGKILL",
+            Action::Restore { .. } => "restore",
+            Action::Start => "start",
+            Action::Leave => "leave",
+        }
+    }
+}

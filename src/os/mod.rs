@@ -1,0 +1,18 @@
+//! The kernel and the C library's world: files, processes, sockets, clocks, signals, each behind one thin adapter.
+
+pub mod boot_id;
+pub mod cgroup;
+pub mod child;
+pub mod clock;
+pub mod credentials;
+pub mod fault;
+pub mod files;
+pub mod folders;
+pub mod listeners;
+pub mod own_files;
+pub mod processes;
+pub mod sock_diag;
+pub mod terminal;
+pub mod tls;
+pub mod wake;
+pub mod wall_clock;

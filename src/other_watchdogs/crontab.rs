@@ -1,0 +1,577 @@
+//! The user's crontab, as crontab(1) lists it, and the crontabs of the system.
+//!
+//! Owns which of their lines are the old shell watchdog, and errs towards "perhaps": such a line is a human's to remove.
+//! Touches none of them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::os::{
+    child::{self, ChildError},
+    files::{Links, read_limited},
+};
+use crate::text::line::Line;
+
+/// Where the crontabs of the system are.
+pub const ETC: &str = "/etc";
+
+/// A crontab of more is nobody's.
+const MAX: usize = 256 * 1024;
+
+/// A script of more is not the old watchdog, which has a hundred lines.
+const MAX_SCRIPT: u64 = 64 * 1024;
+
+/// Words of a line beyond these are not looked up.
+const MAX_WORDS: usize = 64;
+
+/// What a watchdog does to a gateway, in the words of shells.
+const DEEDS: [&str; 5] = ["restart", "start", "kill", "pkill", "killall"];
+
+/// What is left out of a command when it is asked which program it runs.
+const SHELLS: [&str; 8] = [
+    "sh",
+    "/bin/sh",
+    "/usr/bin/sh",
+    "bash",
+    "/bin/bash",
+    "/usr/bin/bash",
+    "dash",
+    "/bin/dash",
+];
+
+/// What stands behind an `@` instead of a time.
+const EVENTS: [&str; 8] = [
+    "reboot", "yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly",
+];
+
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+
+const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/// Redirections from one descriptor to another.
+const DUPLICATIONS: [&str; 3] = ["2>&1", "1>&2", ">&2"];
+
+/// Redirections to or from a file, which follows; those that begin like another come first.
+const REDIRECTIONS: [&str; 9] = ["&>>", "&>", "2>>", "2>", "1>>", "1>", ">>", ">", "<"];
+
+/// What a line has to do with the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// It starts a watchdog of the gateway and does nothing else.
+    Watchdog,
+    /// It speaks of a watchdog of the gateway or of what one does, or a script that it names does;
+    /// it may do other things as well, or none of them.
+    Perhaps,
+    /// It speaks of the gateway.
+    Other,
+}
+
+/// A crontab as it was read, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crontab {
+    bytes: Vec<u8>,
+    home: PathBuf,
+}
+
+impl Crontab {
+    /// The crontab of this user; an empty one where there is none, or no cron.
+    ///
+    /// crontab(1) fails in the same way when there is no crontab and when it may not be read.
+    ///
+    /// # Errors
+    ///
+    /// crontab(1) does not answer in time, cannot be started, or lists more than anybody wrote.
+    pub fn read(program: &Path, home: &Path, budget: Duration) -> Result<Self, Line> {
+        let bytes = match child::output_fed(program, &["-l"], b"", MAX + 1, budget) {
+            Ok(bytes) if MAX < bytes.len() => {
+                return Err(Line::new(&format!("the crontab has more than {MAX} bytes")));
+            }
+            Ok(bytes) => bytes,
+            Err(ChildError::Absent(_) | ChildError::Failed(_)) => Vec::new(),
+            Err(ChildError::Unknown(why)) => return Err(why),
+        };
+        Ok(Self::new(bytes, home))
+    }
+
+    /// A crontab that was read elsewhere.
+    pub fn new(bytes: Vec<u8>, home: &Path) -> Self {
+        Self {
+            bytes,
+            home: home.to_owned(),
+        }
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The lines that have something to do with the gateway, in their order.
+    pub fn jobs(&self) -> Vec<(Job, Line)> {
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
+        let found = lines.filter_map(|line| Some((self.job(line)?, Line::lossy(line))));
+        found.collect()
+    }
+
+    /// What is left without the lines that only start a watchdog of the gateway; every other byte stays.
+    pub fn without_watchdogs(&self) -> Vec<u8> {
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
+        let kept = lines.filter(|line| self.job(line) != Some(Job::Watchdog));
+        kept.flatten().copied().collect()
+    }
+
+    fn job(&self, line: &[u8]) -> Option<Job> {
+        // What is not text may say to a shell what it does not say here.
+        let text = str::from_utf8(line).ok();
+        let command = text.and_then(command);
+        if command.is_some_and(|command| self.only_starts_watchdog(command)) {
+            return Some(Job::Watchdog);
+        }
+        let by_words = about(line);
+        if by_words != Some(Job::Perhaps) && self.names_watchdog(line) {
+            return Some(Job::Perhaps);
+        }
+        by_words
+    }
+
+    /// Whether any word of a line is the path of a script that does what a watchdog of the gateway does.
+    fn names_watchdog(&self, line: &[u8]) -> bool {
+        if is_comment(line) {
+            return false;
+        }
+        let text = String::from_utf8_lossy(line);
+        let apart = |c: char| c.is_whitespace() || "\"'`;&|()<>=,".contains(c);
+        let words = text.split(apart).filter(|word| !word.is_empty());
+        let mut words = words.take(MAX_WORDS);
+        let mut folder = self.home.clone();
+        while let Some(word) = words.next() {
+            if word == "cd" {
+                folder = self.expand(&folder, words.next().unwrap_or("~"));
+            } else if [&folder, &self.home]
+                .iter()
+                .any(|from| does_as_a_watchdog(&self.expand(from, word)))
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a command is made of waiting and of starting a watchdog of the gateway.
+    fn only_starts_watchdog(&self, command: &str) -> bool {
+        let Some(parts) = parts(command) else {
+            return false;
+        };
+        let starts = parts.iter().filter(|part| self.is_watchdog(part)).count();
+        0 < starts
+            && parts
+                .iter()
+                .all(|part| is_sleep(part) || self.is_watchdog(part))
+    }
+
+    fn is_watchdog(&self, part: &[String]) -> bool {
+        let words = part.iter().skip_while(|word| is_assignment(word));
+        let mut words = words.skip_while(|word| SHELLS.contains(&word.as_str()));
+        let Some(program) = words.next() else {
+            return false;
+        };
+        let path = self.expand(&self.home, program);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        names(name.as_bytes(), b"watchdog")
+            && (names(program.as_bytes(), b"openclaw") || is_for_gateway(&path))
+    }
+
+    /// A path as the shell of a cron job understands it in this folder.
+    fn expand(&self, folder: &Path, word: &str) -> PathBuf {
+        let below = ["~", "$HOME", "${HOME}"].iter().find_map(|home| {
+            let below = word.strip_prefix(home)?;
+            below.is_empty().then_some("").or(below.strip_prefix('/'))
+        });
+        below.map_or_else(|| folder.join(word), |below| self.home.join(below))
+    }
+}
+
+/// The lines of the system's crontabs that speak of a watchdog of the gateway, with the file each is in.
+///
+/// With a home folder, the scripts that they name are read as well, for which the disk may take its time.
+/// A file that this user may not read is passed over.
+pub fn of_system(etc: &Path, home: Option<&Path>) -> Vec<(PathBuf, Line)> {
+    let folder = fs::read_dir(etc.join("cron.d"));
+    let mut paths: Vec<PathBuf> = folder
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    paths.sort();
+    paths.insert(0, etc.join("crontab"));
+    let mut found = Vec::new();
+    for path in paths {
+        let max = u64::try_from(MAX).unwrap_or(u64::MAX);
+        let Ok(Some(contents)) = read_limited(&path, max, Links::Follow) else {
+            continue;
+        };
+        let scripts = home.map(|home| Crontab::new(Vec::new(), home));
+        let lines = contents.bytes.split(|byte| *byte == b'\n');
+        let rivals = lines.filter(|line| {
+            let in_script = scripts.as_ref().is_some_and(|it| it.names_watchdog(line));
+            in_script || about(line) == Some(Job::Perhaps)
+        });
+        found.extend(rivals.map(|line| (path.clone(), Line::lossy(line))));
+    }
+    found
+}
+
+/// What a line has to do with the gateway by its words alone.
+fn about(line: &[u8]) -> Option<Job> {
+    match (names(line, b"openclaw"), says_deed(line)) {
+        _ if is_comment(line) => None,
+        (false, _) => None,
+        (true, true) => Some(Job::Perhaps),
+        (true, false) => Some(Job::Other),
+    }
+}
+
+fn is_comment(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"#")
+}
+
+/// Whether a text speaks of a watchdog or of what one does.
+fn says_deed(text: &[u8]) -> bool {
+    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric());
+    let is_deed = |word: &[u8]| DEEDS.iter().any(|deed| word == deed.as_bytes());
+    names(text, b"watchdog") || words.any(is_deed)
+}
+
+/// Whether a file is a script that speaks of the gateway, and of a watchdog or what one does.
+fn does_as_a_watchdog(path: &Path) -> bool {
+    let Ok(Some(file)) = read_limited(path, MAX_SCRIPT, Links::Follow) else {
+        return false;
+    };
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let is_script = file.bytes.starts_with(b"#!") || name.ends_with(b".sh");
+    is_script && names(&file.bytes, b"openclaw") && (says_deed(&file.bytes) || says_deed(name))
+}
+
+/// Whether a text has a word in it, in whatever case.
+fn names(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len())
+        .any(|part| part.eq_ignore_ascii_case(word))
+}
+
+fn is_for_gateway(script: &Path) -> bool {
+    let read = read_limited(script, MAX_SCRIPT, Links::Follow);
+    read.is_ok_and(|script| script.is_some_and(|script| names(&script.bytes, b"openclaw")))
+}
+
+/// The command of a job line; none of a comment, a variable, or what is no line of a crontab (crontab(5)).
+fn command(line: &str) -> Option<&str> {
+    let blank = |c: char| c == ' ' || c == '\t';
+    let mut rest = line.trim_matches(|c: char| blank(c) || c == '\n');
+    let fields = if rest.starts_with('@') { 1 } else { 5 };
+    for field in 0..fields {
+        let (time, after) = rest.split_once(blank)?;
+        if !is_time(time, field) {
+            return None;
+        }
+        rest = after.trim_start_matches(blank);
+    }
+    Some(rest)
+}
+
+/// Whether a field says when: a list of stars, numbers and ranges, each with a step perhaps.
+fn is_time(field: &str, at: usize) -> bool {
+    if let Some(name) = field.strip_prefix('@') {
+        return at == 0 && EVENTS.contains(&name);
+    }
+    let names: &[&str] = match at {
+        3 => &MONTHS,
+        4 => &DAYS,
+        _ => &[],
+    };
+    let is_number = |text: &str| {
+        (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_named = |text: &str| names.iter().any(|name| name.eq_ignore_ascii_case(text));
+    let is_value = |text: &str| is_number(text) || is_named(text);
+    field.split(',').all(|one| {
+        let (range, step) = one.split_once('/').unwrap_or((one, "1"));
+        let (from, to) = range.split_once(['-', '~']).unwrap_or((range, "1"));
+        is_number(step) && (range == "*" || is_value(from) && is_value(to))
+    })
+}
+
+/// The simple commands that a command is made of, each as its words without redirections.
+///
+/// None when there is anything in it that a shell would take apart or fill in, but `;`, `&&`, parentheses and a home.
+fn parts(command: &str) -> Option<Vec<Vec<String>>> {
+    let apart = command.replace("&&", " ; ").replace([';', '(', ')'], " ; ");
+    let mut parts: Vec<Vec<String>> = vec![Vec::new()];
+    let mut words = apart.split([' ', '\t']).filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if DUPLICATIONS.contains(&word) {
+            continue;
+        }
+        let redirected = REDIRECTIONS.iter().find_map(|to| word.strip_prefix(to));
+        match redirected {
+            // Its target is the next word.
+            Some("") => drop(words.next().filter(|target| is_plain(target))?),
+            Some(target) if is_plain(target) => {}
+            Some(_) => return None,
+            None if word == ";" => parts.push(Vec::new()),
+            None if is_plain(word) => parts.last_mut()?.push(word.to_owned()),
+            None => return None,
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    Some(parts)
+}
+
+/// Whether a word means itself to a shell, but for a home at its beginning.
+fn is_plain(word: &str) -> bool {
+    let below = ["$HOME/", "${HOME}/"]
+        .iter()
+        .find_map(|home| word.strip_prefix(home));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./~@:+,=-".contains(c);
+    below.unwrap_or(word).chars().all(plain) && word != "!"
+}
+
+/// Whether a word gives a variable to what follows it.
+fn is_assignment(word: &str) -> bool {
+    let Some((name, _)) = word.split_once('=') else {
+        return false;
+    };
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(part)
+}
+
+fn is_sleep(part: &[String]) -> bool {
+    let [program, span] = part else { return false };
+    let is_span = |span: &str| !span.is_empty() && span.chars().all(|c| c.is_ascii_digit());
+    ["sleep", "/bin/sleep", "/usr/bin/sleep"].contains(&program.as_str())
+        && is_span(span.strip_suffix('s').unwrap_or(span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const SECOND: Duration = Duration::from_secs(5);
+
+    fn crontab(text: &[u8], home: &Path) -> Crontab {
+        Crontab::new(text.to_vec(), home)
+    }
+
+    #[track_caller]
+    fn check(line: &str, expected: Option<Job>) {
+        let found = crontab(line.as_bytes(), Path::new("/nonexistent")).job(line.as_bytes());
+        assert_eq!(found, expected, "{line}");
+    }
+
+    #[test]
+    fn a_line_that_only_starts_the_old_watchdog_is_one() {
+        for command in [
+            "/home/a/openclaw-watchdog.sh",
+            "sleep 30; /home/a/openclaw-watchdog.sh",
+            "sleep 30 && ~/OpenClaw-Watchdog.sh >/dev/null 2>&1",
+            "( sleep 30 ; /home/a/.openclaw/watchdog.sh )",
+            "$HOME/openclaw-watchdog.sh; sleep 30s; ${HOME}/openclaw-watchdog.sh",
+            "/bin/bash /opt/openclaw/bin/watchdog >> /tmp/openclaw-watchdog.log 2>&1",
+            "XDG_RUNTIME_DIR=/run/user/1000 bash openclaw-watchdog.sh --port 18789 > /dev/null",
+        ] {
+            for time in ["* * * * *", "*/1\t0-23 * jan,FEB Mon-fri", "@reboot"] {
+                check(&format!("{time} {command}\n"), Some(Job::Watchdog));
+                check(&format!("  {time}  {command}"), Some(Job::Watchdog));
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_do_anything_else_is_a_humans_to_remove() {
+        for line in [
+            "* * * * * backup && openclaw-watchdog.sh",
+            "* * * * * openclaw-watchdog.sh; rm -rf /tmp/x",
+            "* * * * * openclaw-watchdog.sh || mail me",
+            "* * * * * openclaw-watchdog.sh | tee /tmp/log",
+            "* * * * * openclaw-watchdog.sh & backup",
+            "* * * * * backup > openclaw-watchdog.sh",
+            "* * * * * cp openclaw-watchdog.sh /backup",
+            "* * * * * sleep 30 openclaw-watchdog.sh",
+            "* * * * * flock -n /tmp/openclaw-watchdog.lock backup",
+            "* * * * * bash -c openclaw-watchdog.sh",
+            "* * * * * 'openclaw-watchdog.sh'",
+            "* * * * * $(backup)/openclaw-watchdog.sh",
+            "* * * * * `backup`/openclaw-watchdog.sh",
+            "* * * * * $DIR/openclaw-watchdog.sh",
+            "* * * * * openclaw-watchdog.sh > $(backup)",
+            "* * * * * openclaw-watchdog.sh % input",
+            "* * * * * openclaw-watchdog.sh \\",
+            "* * * * * A=openclaw-watchdog.sh backup",
+            "* * * * * /opt/openclaw-watchdog/backup",
+            "* * * * * echo openclaw watchdog",
+            "* * * * openclaw-watchdog.sh",
+            "* * * * backup && openclaw-watchdog.sh",
+            "* ** * * * openclaw-watchdog.sh",
+            "*/ * * * * openclaw-watchdog.sh",
+            "@backup openclaw-watchdog.sh",
+            "A=* * * * * openclaw-watchdog.sh",
+            "A = * * * * * openclaw-watchdog.sh",
+            "OPENCLAW=/home/a/watchdog.sh",
+            "\"A\" = \"* * * * * openclaw-watchdog.sh\"",
+        ] {
+            check(line, Some(Job::Perhaps));
+        }
+        let line = b"* * * * * openclaw-watchdog.sh \xff\n";
+        let foul = crontab(line, Path::new("/nonexistent"));
+        assert_eq!(foul.job(line), Some(Job::Perhaps));
+    }
+
+    #[test]
+    fn comments_and_what_has_to_do_with_something_else_are_left_out() {
+        check("0 3 * * * rm /tmp/openclaw/*.log", Some(Job::Other));
+        check("# * * * * * openclaw-watchdog.sh", None);
+        check("  #openclaw-watchdog.sh", None);
+        check("* * * * * /home/a/watchdog.sh", None);
+        check("MAILTO=me", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_watchdog_is_one_of_the_gateway_when_its_script_says_so() {
+        let home = tempfile::tempdir().unwrap();
+        let line = b"* * * * * ~/bin/watchdog.sh";
+        let crontab = crontab(line, home.path());
+        assert_eq!(crontab.job(line), None);
+        fs::create_dir(home.path().join("bin")).unwrap();
+        let script = home.path().join("bin/watchdog.sh");
+        fs::write(&script, "systemctl --user restart other").unwrap();
+        assert_eq!(crontab.job(line), None);
+        fs::write(&script, "systemctl --user restart openclaw-gateway").unwrap();
+        assert_eq!(crontab.job(line), Some(Job::Watchdog));
+    }
+
+    #[test]
+    fn a_line_is_judged_by_every_script_that_it_names() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("bin")).unwrap();
+        let script = "#!/bin/sh\nsystemctl --user restart openclaw-gateway\n";
+        for name in ["watchdog.sh", "keepalive.sh", "bin/keepalive"] {
+            fs::write(home.path().join(name), script).unwrap();
+        }
+        let harmless = "#!/bin/sh\ntar cz ~/.openclaw/skills\n";
+        fs::write(home.path().join("backup.sh"), harmless).unwrap();
+        fs::write(home.path().join("log"), script.trim_start_matches("#!")).unwrap();
+        let absolute = format!("* * * * * nice {}/keepalive.sh", home.path().display());
+        for line in [
+            "* * * * * flock -n /tmp/l ~/watchdog.sh",
+            "* * * * * cd ~ && ./watchdog.sh",
+            "* * * * * cd bin; sh ./keepalive",
+            "* * * * * cd $HOME/bin&&keepalive",
+            "* * * * * cd /tmp; ~/keepalive.sh",
+            "* * * * * (cd /tmp; true); ./keepalive.sh",
+            "* * * * * ~/watchdog.sh && true",
+            "* * * * * ~/watchdog.sh; rm -rf /tmp/foo",
+            "* * * * * ~/keepalive.sh",
+            "* * * * * bash -c \"${HOME}/keepalive.sh | logger\"",
+            "@reboot while sleep 30; do ~/keepalive.sh; done",
+            &absolute,
+        ] {
+            let table = crontab(line.as_bytes(), home.path());
+            assert_eq!(table.job(line.as_bytes()), Some(Job::Perhaps), "{line}");
+            assert_eq!(table.without_watchdogs(), line.as_bytes(), "{line}");
+        }
+        for line in [
+            "* * * * * ~/backup.sh",
+            "* * * * * gzip ~/log",
+            "* * * * * cd bin && ls",
+            "# * * * * * ~/keepalive.sh",
+            "* * * * * ~/bin/keepalive.sh",
+        ] {
+            let table = crontab(line.as_bytes(), home.path());
+            assert_eq!(table.job(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_does_to_the_gateway_what_a_watchdog_does_may_be_one() {
+        for command in [
+            "systemctl --user is-active openclaw-gateway || systemctl --user restart openclaw-gateway",
+            "curl -sf localhost:18789/health || pkill -f openclaw",
+            "openclaw gateway restart",
+        ] {
+            check(&format!("* * * * * {command}"), Some(Job::Perhaps));
+        }
+        check("0 4 * * * openclaw skills update", Some(Job::Other));
+    }
+
+    #[test]
+    fn without_the_watchdog_every_other_byte_stays() {
+        let text = b"MAILTO=me\n\n# openclaw watchdog\n* * * * * ~/openclaw-watchdog.sh\n\
+            \xff * bad\n* * * * * sleep 30; ~/openclaw-watchdog.sh\r\n* * * * * x && openclaw-watchdog.sh\n\
+            * * * * * sleep 30; ~/openclaw-watchdog.sh\n0 0 * * * backup";
+        let left = crontab(text, Path::new("/nonexistent")).without_watchdogs();
+        // A carriage return is part of the name that the shell would look for.
+        let expected = b"MAILTO=me\n\n# openclaw watchdog\n\xff * bad\n\
+            * * * * * sleep 30; ~/openclaw-watchdog.sh\r\n* * * * * x && openclaw-watchdog.sh\n0 0 * * * backup";
+        assert_eq!(
+            left.escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
+
+    #[test]
+    fn where_there_is_no_cron_there_are_no_lines() {
+        for program in ["/nonexistent/crontab", "/bin/false"] {
+            let read = Crontab::read(Path::new(program), Path::new("/"), SECOND).unwrap();
+            assert_eq!((read.jobs(), read.bytes()), (Vec::new(), &b""[..]));
+        }
+    }
+
+    #[test]
+    fn a_crontab_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("crontab");
+        fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let late = Crontab::read(&program, Path::new("/"), SECOND / 10);
+        assert_eq!(late.unwrap_err().as_str(), "crontab is not done in time");
+        fs::write(&program, "#!/bin/sh\nyes | head -n 200000\n").unwrap();
+        let long = Crontab::read(&program, Path::new("/"), SECOND);
+        assert_eq!(
+            long.unwrap_err().as_str(),
+            "the crontab has more than 262144 bytes"
+        );
+        let none = Crontab::read(Path::new("/etc"), Path::new("/"), SECOND);
+        assert!(none.unwrap_err().as_str().starts_with("cannot start /etc"));
+    }
+
+    #[test]
+    fn crontabs_of_the_system_are_searched_too() {
+        let etc = tempfile::tempdir().unwrap();
+        assert_eq!(of_system(etc.path(), None), []);
+        let folder = etc.path().join("cron.d");
+        fs::create_dir(&folder).unwrap();
+        fs::write(
+            etc.path().join("crontab"),
+            "17 * * * * root openclaw backup\n",
+        )
+        .unwrap();
+        let line = "* * * * * a /opt/openclaw-watchdog.sh";
+        fs::write(folder.join("b"), format!("# x\n{line}\n")).unwrap();
+        let by_words = (folder.join("b"), line.into());
+        assert_eq!(of_system(etc.path(), None), std::slice::from_ref(&by_words));
+        let script = etc.path().join("keepalive.sh");
+        fs::write(&script, "#!/bin/sh\npkill -f openclaw\n").unwrap();
+        let line = format!("* * * * * a {}", script.display());
+        fs::write(folder.join("c"), &line).unwrap();
+        assert_eq!(of_system(etc.path(), None), std::slice::from_ref(&by_words));
+        let by_script = (folder.join("c"), Line::new(&line));
+        let found = of_system(etc.path(), Some(Path::new("/nonexistent")));
+        assert_eq!(found, [by_words, by_script]);
+    }
+}

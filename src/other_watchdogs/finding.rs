@@ -1,0 +1,296 @@
+//! Who else would restart the gateway: the old shell watchdog that cron starts, and other units.
+//!
+//! Owns what of them is told, and what becomes of them in an installation; the lines themselves are `other_watchdogs::crontab`'s.
+
+use crate::cli::console::say;
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{anyhow, bail};
+use clap::Args;
+use nix::unistd::geteuid;
+
+use crate::cli::console::ask;
+use crate::{
+    os::{own_files::cannot, wall_clock},
+    other_watchdogs::{
+        crontab::{self, Crontab, Job},
+        crontab_edit::Replaced,
+    },
+    systemd::UserManager,
+    text::line::Line,
+};
+
+/// crontab(1), wherever `$PATH` has it.
+const CRONTAB: &str = "crontab";
+
+/// How long crontab(1) may take.
+const CRONTAB_LIMIT: Duration = Duration::from_secs(5);
+
+/// How the names begin of the files that keep a crontab as it was.
+const KEPT: &str = "crontab-";
+
+/// How the names of the files begin that the old shell watchdog leaves in /tmp.
+const STATE_FILES: &str = "openclaw-watchdog";
+
+/// What a person says of an installation.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Remove the old watchdog from your crontab
+    #[arg(long)]
+    pub(crate) replace_cron: bool,
+    /// Watch even beside another watchdog that is left
+    #[arg(long)]
+    pub(crate) side_by_side: bool,
+}
+
+/// What another watchdog was found to be.
+pub(crate) struct Rival {
+    /// `cron` or `rival`, as `doctor` sorts them.
+    pub(crate) about: &'static str,
+    pub(crate) what: String,
+    pub(crate) mend: String,
+}
+
+/// Everything that might restart the gateway beside Gatehound.
+pub(crate) struct Rivals {
+    crontab: Result<Crontab, Line>,
+    jobs: Vec<(Job, Line)>,
+    /// Files of the system with a line each.
+    of_system: Vec<(PathBuf, Line)>,
+    units: Vec<String>,
+}
+
+impl Rivals {
+    /// Looks for them; without a user manager at cron alone.
+    pub(crate) fn look(home: &Path, manager: Option<&mut UserManager>) -> Self {
+        let crontab = Crontab::read(Path::new(CRONTAB), home, CRONTAB_LIMIT);
+        let units = manager.and_then(|manager| manager.active_units("*watchdog*").ok());
+        Self {
+            jobs: crontab.as_ref().map(Crontab::jobs).unwrap_or_default(),
+            crontab,
+            of_system: crontab::of_system(Path::new(crontab::ETC), Some(home)),
+            units: units.unwrap_or_default(),
+        }
+    }
+
+    fn lines(&self, kind: Job) -> impl Iterator<Item = &Line> {
+        let of_kind = move |(job, _): &&(Job, Line)| *job == kind;
+        self.jobs.iter().filter(of_kind).map(|(_, line)| line)
+    }
+
+    /// The lines of the user's crontab that are the old watchdog and nothing else.
+    fn old(&self) -> Vec<&Line> {
+        self.lines(Job::Watchdog).collect()
+    }
+
+    /// Those that only a human can remove, because they may be something else, or somebody else's.
+    pub(crate) fn left(&self) -> Vec<Rival> {
+        let mut left: Vec<Rival> = Vec::new();
+        let mut add = |about, what, mend| left.push(Rival { about, what, mend });
+        if let Err(why) = &self.crontab {
+            add(
+                "cron",
+                format!("whether cron starts another watchdog is not known: {why}"),
+                "crontab -l".to_owned(),
+            );
+        }
+        for line in self.lines(Job::Perhaps) {
+            add(
+                "cron",
+                format!("a cron job may be another watchdog of the gateway: {line}"),
+                "if it is one, remove the line: crontab -e".to_owned(),
+            );
+        }
+        for (path, line) in &self.of_system {
+            let path = path.display();
+            add(
+                "cron",
+                format!("{path} may start another watchdog of the gateway: {line}"),
+                format!("if it does, remove the line: sudoedit {path}"),
+            );
+        }
+        for unit in self.units.iter().filter(|unit| unit.contains("openclaw")) {
+            add(
+                "rival",
+                format!("{unit} is active and may be another watchdog of the gateway"),
+                format!("if it is one: systemctl --user disable --now {unit}"),
+            );
+        }
+        left
+    }
+
+    /// All that `doctor` tells; `install` is the command that removes what is certain.
+    pub(crate) fn all(&self, install: &str) -> Vec<Rival> {
+        let old = self.old().into_iter().map(|line| Rival {
+            about: "cron",
+            what: format!("cron starts the old watchdog too: {line}"),
+            mend: format!("{install} --replace-cron"),
+        });
+        let mut all: Vec<Rival> = old.chain(self.left()).collect();
+        for line in self.lines(Job::Other) {
+            all.push(Rival {
+                about: "cron",
+                what: format!("a cron job is about the gateway too: {line}"),
+                mend: "if it is a watchdog, remove the line: crontab -e".to_owned(),
+            });
+        }
+        for unit in self.units.iter().filter(|unit| !unit.contains("openclaw")) {
+            all.push(Rival {
+                about: "rival",
+                what: format!("{unit} is active and may be another watchdog of the gateway"),
+                mend: format!("if it is one: systemctl --user disable --now {unit}"),
+            });
+        }
+        all
+    }
+
+    /// Says what was found, and whether the lines of the old watchdog are to be removed.
+    ///
+    /// # Errors
+    ///
+    /// There is another watchdog and nobody said what is to become of it: the two would restart the gateway against
+    /// each other, so nothing is installed. The error has the command that goes on.
+    pub(crate) fn settle(&self, options: &Options, install: &str) -> anyhow::Result<bool> {
+        let (old, left) = (self.old(), self.left());
+        for line in &old {
+            say!("found      cron: {line}");
+        }
+        for rival in &left {
+            say!("found      {} → {}", rival.what, rival.mend);
+        }
+        if !left.is_empty() && !options.side_by_side {
+            bail!(
+                "another watchdog may be active, and it is yours to tell and to remove; nothing is installed; \
+                 go on without it, or beside it: {install}{} --side-by-side",
+                if old.is_empty() {
+                    ""
+                } else {
+                    " --replace-cron"
+                },
+            );
+        }
+        if old.is_empty() || options.replace_cron {
+            return Ok(!old.is_empty());
+        }
+        if options.side_by_side {
+            return Ok(false);
+        }
+        let agreed = !options.dry_run && self.agreed();
+        if !agreed {
+            bail!(
+                "cron starts the old watchdog ({}), and the two would restart the gateway against each other; \
+                 nothing is installed; to have Gatehound take its place: {install} --replace-cron",
+                count(old.len(), "line"),
+            );
+        }
+        Ok(true)
+    }
+
+    fn agreed(&self) -> bool {
+        let lines = count(self.old().len(), "line");
+        let question = format!("Remove the {lines} of the old watchdog from your crontab?");
+        ask(&question).unwrap_or(false)
+    }
+
+    /// Says what [`Self::remove`] would do.
+    pub(crate) fn would_remove(&self, folder: &Path) {
+        for line in self.old() {
+            say!("would remove   cron: {line}");
+        }
+        say!(
+            "would keep     the crontab as it is in {}",
+            folder.display()
+        );
+    }
+
+    /// Removes the lines of the old watchdog; `folder` is where the crontab is kept as it was.
+    pub(crate) fn remove(&self, folder: &Path) -> anyhow::Result<Replaced> {
+        let own = |line: &Line| anyhow!("{line}");
+        let crontab = self.crontab.as_ref().map_err(own)?;
+        let now = wall_clock::utc(wall_clock::now()).unwrap_or_default();
+        let kept = folder.join(format!("{KEPT}{now}"));
+        let replaced = Replaced::new(Path::new(CRONTAB), crontab, kept, CRONTAB_LIMIT)
+            .map_err(|line| own(&line))?;
+        for line in self.old() {
+            say!("removed    cron: {line}");
+        }
+        say!(
+            "kept       the old crontab; this puts it back in place of the one there is then: crontab {}",
+            replaced.kept().display()
+        );
+        Ok(replaced)
+    }
+}
+
+/// The crontab as it was before lines were last removed from it, if any were.
+pub(crate) fn kept_crontab(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.flatten();
+    let is_kept = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(KEPT)
+    };
+    // Their names have the time in them, in an order that text has as well.
+    entries.map(|entry| entry.path()).filter(is_kept).max()
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// The files of this user that the old watchdog left behind, but for its logs.
+fn state_files(folder: &Path) -> Vec<PathBuf> {
+    let is_state = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let metadata = path.symlink_metadata();
+        name.starts_with(STATE_FILES)
+            && !name.contains(".log")
+            && metadata.is_ok_and(|it| it.is_file() && it.uid() == geteuid().as_raw())
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_state).collect();
+    found.sort();
+    found
+}
+
+/// Removes the state files of the old watchdog, if that is wanted, and says so.
+///
+/// The flag file is a human's word to keep hands off, which Gatehound heeds as well; only an answer of theirs removes it.
+pub(crate) fn tidy_up(temporary: &Path, flag: &Path, options: &Options) {
+    for path in state_files(temporary) {
+        let question = format!("Remove {}, a file of the old watchdog?", path.display());
+        remove_file(&path, options, options.replace_cron, &question);
+    }
+    if flag.symlink_metadata().is_ok() {
+        let flag_name = flag.display();
+        let question = format!("Remove {flag_name}? It keeps Gatehound from acting.");
+        remove_file(flag, options, false, &question);
+    }
+}
+
+fn remove_file(path: &Path, options: &Options, wanted: bool, question: &str) {
+    let name = path.display();
+    if options.dry_run {
+        let what = if wanted {
+            "would remove  "
+        } else {
+            "would leave   "
+        };
+        return say!("{what} {name}");
+    }
+    if !wanted && !ask(question).unwrap_or(false) {
+        return say!("left       {name}; to remove it: rm {name}");
+    }
+    match fs::remove_file(path) {
+        Ok(()) => say!("removed    {name}"),
+        Err(error) => say!("left       {}", cannot("remove", path, &error)),
+    }
+}

@@ -1,0 +1,287 @@
+//! What was seen: the words in which the adapters tell the policy about the world.
+//!
+//! Plain data. Nothing here looks, judges or acts.
+
+use std::{net::IpAddr, ops::Add, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::line::Line;
+
+/// A moment by CLOCK_MONOTONIC: microseconds since boot, suspends left out.
+///
+/// The kernel's clock rather than `std::time::Instant`, because moments are kept in the state file
+/// and have to mean the same to the next process of the same boot.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Monotonic(pub u64);
+
+impl Monotonic {
+    /// The time since `earlier`; zero if that lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Monotonic {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+/// One run of the gateway unit, named by systemd's InvocationID (32 hexadecimal digits).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub String);
+
+/// What the user manager says of the gateway unit, in systemd's own words.
+///
+/// Source: org.freedesktop.systemd1(5).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UnitFacts {
+    /// `LoadState`: `loaded`, `not-found`, `masked`, `bad-setting`, `error`.
+    pub load_state: String,
+    /// `ActiveState`: `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`.
+    pub active_state: String,
+    /// `SubState`: `running`, `dead`, `auto-restart`, `stop-sigterm` and so on.
+    pub sub_state: String,
+    /// `Result` of the last run: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit` and so on.
+    pub result: String,
+    /// `ExecMainStatus`: exit status, or the number of the signal that ended the main process.
+    pub exec_main_status: i32,
+    /// `ExecMainCode`: 1 exited, 2 killed, 3 dumped (wait(2)'s CLD_ codes), 0 none yet.
+    pub exec_main_code: i32,
+    /// `InvocationID` of the current or last run, if it ever ran.
+    pub invocation_id: Option<Incarnation>,
+    /// `MainPID`, 0 when there is none.
+    pub main_pid: u32,
+    /// `ActiveEnterTimestampMonotonic`: when the current run became active; 0 if it never did.
+    pub active_since: Monotonic,
+    /// `ActiveEnterTimestamp`: the same by the wall clock, since the Unix epoch.
+    /// For the times of files, never for the policy, because that clock can be set (rule 10).
+    pub active_since_wall: Duration,
+    /// `ExecMainExitTimestamp`: when the main process of the last run ended, by the wall clock likewise; 0 if none did.
+    pub exited_wall: Duration,
+    /// `InactiveEnterTimestampMonotonic`: when the last run was over; 0 if none was.
+    pub inactive_since: Monotonic,
+    /// `StateChangeTimestampMonotonic`: when the unit's state changed last.
+    pub state_changed: Monotonic,
+    /// `ControlGroup`: path below the cgroup root, empty when there is none.
+    pub control_group: String,
+    /// The arguments of the first `ExecStart` command.
+    pub exec_start: Vec<String>,
+    /// `Environment`: assignments `NAME=value`.
+    pub environment: Vec<String>,
+    /// `Restart`: `always`, `on-failure`, `no` and so on.
+    pub restart: String,
+    /// Exit statuses of `RestartPreventExitStatus`.
+    pub restart_prevent_exit_status: Vec<i32>,
+    /// `Job`: the job queued or running for the unit, if any.
+    pub job: Option<Job>,
+    /// `FragmentPath`: the unit file.
+    pub fragment_path: String,
+}
+
+/// A job of the user manager.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Job {
+    /// The manager's number for it.
+    pub id: u32,
+    /// Whether this process asked for it.
+    pub ours: bool,
+}
+
+/// A process, with what identifies it beyond a pid that may be used again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Field 22 of /proc/PID/stat: start time in clock ticks since boot.
+    pub start_time: u64,
+    /// Effective user id of the process.
+    pub uid: u32,
+    /// Path of its cgroup below the cgroup2 root; empty when unknown.
+    pub cgroup: String,
+    /// Its command line, reduced to one line.
+    pub command: Line,
+}
+
+/// A socket in LISTEN on the gateway's port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// The address it is bound to.
+    pub address: IpAddr,
+    /// User id the kernel names as the socket's owner.
+    pub uid: u32,
+    /// Inode of the socket, which /proc/PID/fd links name.
+    pub inode: u64,
+    /// Connections the kernel has accepted for it that the process has not (Recv-Q).
+    pub recv_queue: u32,
+}
+
+/// The outcome of one probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The gateway did what a healthy one does, within this time.
+    Pass(Duration),
+    /// It did not.
+    Fail {
+        /// What was seen instead.
+        reason: Line,
+        /// Whether an answer came at all, whatever it said.
+        answered: bool,
+    },
+    /// Our own trouble; says nothing about the gateway.
+    Unsure(Line),
+}
+
+/// What a sweep sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Term,
+    /// SIGKILL.
+    Kill,
+}
+
+/// The three probes, in the order they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Probe {
+    /// Something listens on the port.
+    Port,
+    /// HTTP answers on `/`.
+    Http,
+    /// `/health` says `"ok": true`.
+    Health,
+}
+
+/// What a failing gateway's process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stall {
+    /// Nothing listens on the port.
+    Gone,
+    /// Stopped by a signal (state T) or frozen.
+    Stopped,
+    /// Sleeping or in disk wait, no CPU progress in its main thread while a request is pending.
+    Blocked,
+    /// Burning CPU while a request is pending.
+    Busy,
+    /// It answers requests, but not as a healthy gateway does.
+    Answering,
+}
+
+/// How the gateway fails: which probe, why, and what its process is doing meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Failure {
+    /// The first probe that did not pass.
+    pub probe: Probe,
+    /// What was seen instead.
+    pub reason: Line,
+    /// What the process is doing.
+    pub stall: Stall,
+}
+
+/// What the probes of one round say together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// This look made no probes.
+    NotProbed,
+    /// All three passed; `/health` took this long.
+    Healthy(Duration),
+    /// One failed.
+    Failing(Failure),
+    /// One could not tell.
+    Unsure(Line),
+}
+
+/// A human's pause that is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why, in the human's words, or which file says so.
+    pub reason: Line,
+    /// How long it still lasts; none for a flag file, which lasts until it is removed.
+    pub remaining: Option<Duration>,
+}
+
+/// The gateway's configuration as it is, held against the one that was proven good last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The generation that was proven good last.
+    pub generation: u32,
+    /// The hash of what is there now, whatever is in it; none where not all of it can be read.
+    pub content: Option<String>,
+    /// It is the one that was proven good last.
+    pub is_proven: bool,
+    /// Nobody has written to it since the last run of the gateway ended, so that this is what the run refused.
+    pub untouched: bool,
+    /// A rollback was killed over it: some files are as they were proven good, the others as they were refused.
+    pub half_done: bool,
+    /// A rollback has replaced this very content before, or began to.
+    pub was_rejected: bool,
+}
+
+/// One look at the world. The unit and the pause are read after the probes,
+/// so that a wish a human gave while a probe waited for its answer is known before anything is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// When it began; the policy's `now` is when it ended.
+    pub began: Monotonic,
+    /// The gateway's unit, or why the user manager could not be asked.
+    pub unit: Result<UnitFacts, Line>,
+    /// Whether somebody else's job for the unit ended while a start is owed, or a stop of theirs joined ours.
+    pub foreign_job: bool,
+    /// The pause in force, if any.
+    pub pause: Option<Pause>,
+    /// An update of the gateway that is going on, if any.
+    pub update: Option<Line>,
+    /// What the gateway's last run said of its end, looked up where the unit refused its configuration.
+    pub last_words: Option<Line>,
+    /// What gets the gateway going again, looked up with [`Look::last_words`]: the command that restores
+    /// the configuration that was proven good last, where it is another one.
+    pub remedy: Option<Line>,
+    /// What became of the configuration since it was proven good, looked up with [`Look::last_words`].
+    pub config: Option<Config>,
+    /// The gateway does not answer, and a tracer is attached to its process: a human is at work.
+    pub debugged: bool,
+    /// The addresses at which this user listens on the gateway's port, with a space between.
+    pub listens: Line,
+    /// A process of another user that listens on the gateway's port, at an address that the gateway needs.
+    pub stranger: Option<Line>,
+    /// Whether the unit's processes used CPU since the last look, as far as that is known.
+    pub progress: Option<bool>,
+    /// What the probes say.
+    pub health: Health,
+}
+
+impl Probe {
+    /// The probe's word, as in `GATEHOUND_PROBE=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Port => "port",
+            Self::Http => "http",
+            Self::Health => "health",
+        }
+    }
+}
+
+impl Stall {
+    /// The stall's word, as in `GATEHOUND_STALL=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Stopped => "stopped",
+            Self::Blocked => "blocked",
+            Self::Busy => "busy",
+            Self::Answering => "answering",
+        }
+    }
+}

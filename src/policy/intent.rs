@@ -1,0 +1,381 @@
+//! What a look leaves to Gatehound: whose hand the unit is in, and whether to keep hands off it.
+//!
+//! Owns the order in which a look is read: what is owed first, then what humans and systemd are doing (rules 3 and 7),
+//! and only then what the probes say, which `patience` judges.
+
+use crate::policy::{
+    Machine, is_up,
+    rollback::{is_port_free, refusal},
+};
+use crate::{
+    policy::{
+        facts::{Failure, Health, Incarnation, Look, Monotonic, Probe, Stall, UnitFacts},
+        record::{Ended, Record},
+        state::{Gateway, Ladder, Phase, Rollback, Standby, Step},
+        unit::{self, Standing},
+    },
+    text::line::Line,
+};
+
+impl Machine<'_> {
+    pub(super) fn looked(&mut self, look: &Look) {
+        if let (Ok(unit), Some(owed)) = (&look.unit, &self.state.owed)
+            && unit::started_since(unit, owed)
+        {
+            self.settled(unit.invocation_id.clone());
+        }
+        if let Some(owed) = &mut self.state.owed {
+            owed.foreign_job |= look.foreign_job;
+        }
+        // Kept while it is down, when nobody can see them.
+        if is_up(look) && !look.listens.as_str().is_empty() {
+            self.state.addresses.clone_from(&look.listens);
+        }
+        let standing = match &look.unit {
+            Ok(unit) => self.standing(unit),
+            Err(why) => return self.without_bus(look, why),
+        };
+        // Even under a pause, because only this look may show it: a successor knows nothing of past jobs.
+        if matches!(standing, Standing::Stopped | Standing::ConfigError) {
+            self.state.owed = None;
+        }
+        if let (Standing::Stopped, Ok(unit)) = (&standing, &look.unit) {
+            self.state.unwanted = unit.invocation_id.clone();
+        }
+        if let Ok(unit) = &look.unit
+            && standing == Standing::InTransition
+            && is_stopped_by_other(unit)
+        {
+            self.state.unwanted = unit.invocation_id.clone();
+        }
+        match self.hands_off(look, &standing) {
+            Some((Standby::Stopped, detail)) => self.stopped_by_human(detail),
+            Some((Standby::ConfigError, detail)) => self.config_error(look, detail),
+            Some((Standby::InTransition, detail)) => {
+                self.crashed(look);
+                self.stand_by(Standby::InTransition, detail);
+            }
+            Some((reason, detail)) => self.stand_by(reason, detail),
+            None => match standing {
+                Standing::Up { incarnation, since } => self.up(look, incarnation, since),
+                Standing::GivenUp => self.given_up(look),
+                Standing::StoppingForUs => {
+                    self.know_stop_job(look);
+                    self.stopping();
+                }
+                Standing::DownForUs if self.state.rolls_back() => self.down_for_rollback(look),
+                Standing::DownForUs => self.down(look),
+                // Each of these is a reason to keep hands off, so they do not get here.
+                Standing::NoUnit
+                | Standing::Stopped
+                | Standing::ConfigError
+                | Standing::InTransition => {
+                    self.stand_by(Standby::InTransition, Line::default());
+                }
+            },
+        }
+    }
+
+    /// What the unit's state means.
+    /// A run that exits 78 while it is stopped is not owed a start: rule 7 goes before rule 8.
+    /// One that is owed because of a rollback is owed to such a run.
+    /// A unit that systemd gave up on stays failed when a human stops it, so that has to be remembered.
+    fn standing(&self, unit: &UnitFacts) -> Standing {
+        let unowed = || unit::standing(unit, None);
+        match unit::standing(unit, self.state.owed.as_ref()) {
+            Standing::DownForUs
+                if unowed() == Standing::ConfigError && !self.state.rolls_back() =>
+            {
+                Standing::ConfigError
+            }
+            Standing::GivenUp if self.is_unwanted(unit) => Standing::Stopped,
+            standing => standing,
+        }
+    }
+
+    pub(super) fn is_unwanted(&self, unit: &UnitFacts) -> bool {
+        unit.invocation_id.is_some() && unit.invocation_id == self.state.unwanted
+    }
+
+    /// Why nothing may be done now, if so: rules 3 and 7.
+    fn hands_off(&self, look: &Look, standing: &Standing) -> Option<(Standby, Line)> {
+        if let Some(pause) = &look.pause {
+            return Some((Standby::Paused, pause.reason.clone()));
+        }
+        match standing {
+            Standing::NoUnit => Some((Standby::NoUnit, Line::default())),
+            Standing::Stopped => Some((Standby::Stopped, Line::default())),
+            Standing::ConfigError => Some(refused(look, &self.state.rollback)),
+            Standing::InTransition => Some((Standby::InTransition, transition(look))),
+            // The start that is owed waits for the end of the update, which takes the code away meanwhile.
+            // A tracer that appears between stop and start does not leave the gateway down.
+            Standing::DownForUs if self.state.rolls_back() => updating(look)
+                .or_else(|| debugged(look))
+                .or_else(|| taken(look)),
+            Standing::StoppingForUs | Standing::DownForUs => updating(look),
+            Standing::Up { .. } | Standing::GivenUp => updating(look).or_else(|| debugged(look)),
+        }
+    }
+
+    /// The user manager cannot be asked: nothing can be done, but a healthy gateway can still be vouched for.
+    fn without_bus(&mut self, look: &Look, why: &Line) {
+        if let Some(pause) = &look.pause {
+            return self.stand_by(Standby::Paused, pause.reason.clone());
+        }
+        match &look.health {
+            Health::Healthy(took) if self.state.owed.is_none() => self.healthy(look, *took),
+            Health::Healthy(_) | Health::Failing(_) | Health::Unsure(_) | Health::NotProbed => {
+                self.stand_by(Standby::NoBus, why.clone());
+            }
+        }
+    }
+
+    /// systemd no longer restarts the unit, which is worth knowing beside what the probes say.
+    fn given_up(&mut self, look: &Look) {
+        let (Health::Failing(failure), Ok(unit)) = (&look.health, &look.unit) else {
+            return self.judge(look);
+        };
+        let reason = format!("{}, systemd gave up: {}", failure.reason, unit.result);
+        let failure = Failure {
+            reason: Line::new(&reason),
+            ..failure.clone()
+        };
+        self.judge(&Look {
+            health: Health::Failing(failure),
+            ..look.clone()
+        });
+    }
+
+    fn up(&mut self, look: &Look, incarnation: Incarnation, since: Monotonic) {
+        if self.state.gateway.incarnation.as_ref() != Some(&incarnation) {
+            self.new_incarnation(incarnation, since);
+        }
+        if self.state.owed.is_some() {
+            self.up_while_owed(look);
+        } else {
+            self.judge(look);
+        }
+    }
+
+    /// The run that Gatehound set out to stop is still up.
+    fn up_while_owed(&mut self, look: &Look) {
+        let stopping = self.know_stop_job(look);
+        let accepted = self
+            .state
+            .owed
+            .as_ref()
+            .is_some_and(|owed| owed.stop_job.is_some());
+        match &self.state.phase {
+            _ if stopping => self.stopping(),
+            Phase::Restarting(_) if accepted => {
+                self.state.owed = None;
+                self.hold(Line::new("somebody cancelled the stop of the gateway"));
+            }
+            Phase::Restarting(_) => self.judge(look),
+            Phase::Doubting(_) if !accepted => {
+                // A predecessor died before it asked for the stop, so its rung is still to be taken.
+                let ladder = &mut self.state.ladder;
+                ladder.used = ladder.used.saturating_sub(1);
+                self.state.owed = None;
+                self.judge(look);
+            }
+            Phase::Starting { .. }
+            | Phase::Vouching { .. }
+            | Phase::Doubting(_)
+            | Phase::BackingOff { .. }
+            | Phase::Holding { .. }
+            | Phase::StandingBy { .. } => {
+                self.state.owed = None;
+                self.judge(look);
+            }
+        }
+    }
+
+    /// Notes the number of Gatehound's own stop job; says whether there is one.
+    ///
+    /// A predecessor may have died before it wrote the number down,
+    /// and without it the job's end looks like a stop by somebody else.
+    fn know_stop_job(&mut self, look: &Look) -> bool {
+        let job = look.unit.as_ref().ok().and_then(|unit| unit.job.as_ref());
+        if let (Some(owed), Some(job)) = (&mut self.state.owed, job) {
+            owed.stop_job = Some(job.id);
+        }
+        job.is_some()
+    }
+
+    fn new_incarnation(&mut self, incarnation: Incarnation, since: Monotonic) {
+        let first = self.state.gateway.incarnation.is_none();
+        let since = since.min(self.now);
+        // A gateway that has been up for longer than any start takes is not starting.
+        let old = self.settings.patience.starting < self.now.since(since);
+        if let Some(incident) = &mut self.state.incident {
+            incident.started_by_other = incident.started.as_ref() != Some(&incarnation);
+        }
+        self.state.degraded = None;
+        self.state.gateway = Gateway {
+            incarnation: Some(incarnation.clone()),
+            since,
+            served: old,
+            stopped: false,
+        };
+        // A run that nobody looked at before a suspend has its patience from the suspend on, like any other.
+        self.state.phase = Phase::Starting {
+            since: since.max(self.state.awake_since),
+            progress: self.now,
+        };
+        if !first {
+            self.record(Record::NewIncarnation { incarnation });
+        }
+    }
+
+    /// A new run of the gateway has begun since Gatehound stopped it.
+    fn settled(&mut self, run: Option<Incarnation>) {
+        self.state.owed = None;
+        if let Phase::Restarting(step) = self.state.phase {
+            if let (Step::Starting { .. }, Some(incident)) = (step, &mut self.state.incident) {
+                incident.restarts = incident.restarts.saturating_add(1);
+                incident.started = run;
+            }
+            self.state.phase = Phase::Starting {
+                since: self.now,
+                progress: self.now,
+            };
+        }
+    }
+
+    /// Where systemd is about to restart a run that failed before it was healthy, an incident is open:
+    /// every such run has its patience anew, so that nobody would be told of a gateway that never starts.
+    fn crashed(&mut self, look: &Look) {
+        let Ok(unit) = &look.unit else { return };
+        let by_itself = unit::is_restarted_by_itself(unit)
+            && self.state.owed.is_none()
+            && look.update.is_none()
+            && !look.debugged
+            && !self.is_unwanted(unit);
+        if !by_itself || !self.has_not_served(unit) {
+            return;
+        }
+        let reason = format!(
+            "a run ended before it was healthy: {} {}",
+            unit.result, unit.exec_main_status
+        );
+        let failure = Failure {
+            probe: Probe::Port,
+            reason: Line::new(&reason),
+            stall: Stall::Gone,
+        };
+        // What the next run is given, as any start is.
+        self.open_incident(look, &failure, self.settings.patience.starting);
+        if let Some(incident) = &mut self.state.incident {
+            incident.crashed = true;
+        }
+    }
+
+    /// Whether this run, which is over, was never healthy as far as anybody looked.
+    fn has_not_served(&self, unit: &UnitFacts) -> bool {
+        let gateway = &self.state.gateway;
+        if gateway.incarnation == unit.invocation_id {
+            return !gateway.served;
+        }
+        // One that came and went between two looks at a unit on its way up.
+        match self.state.phase {
+            Phase::StandingBy {
+                reason: Standby::InTransition,
+                since,
+                ..
+            } => since < unit.active_since,
+            Phase::Starting { .. }
+            | Phase::Vouching { .. }
+            | Phase::Doubting(_)
+            | Phase::BackingOff { .. }
+            | Phase::Restarting(_)
+            | Phase::Holding { .. }
+            | Phase::StandingBy { .. } => false,
+        }
+    }
+
+    pub(super) fn stand_by(&mut self, reason: Standby, detail: Line) {
+        let same = matches!(self.state.phase, Phase::StandingBy { reason: before, .. } if before == reason);
+        if same {
+            if let Phase::StandingBy { detail: before, .. } = &mut self.state.phase {
+                *before = detail;
+            }
+        } else {
+            self.record(Record::StandingBy {
+                reason,
+                detail: detail.clone(),
+            });
+            self.state.phase = Phase::StandingBy {
+                reason,
+                detail,
+                since: self.now,
+            };
+        }
+        let pace = match reason {
+            Standby::InTransition | Standby::NoBus => self.settings.patience.interval,
+            Standby::Paused
+            | Standby::Stopped
+            | Standby::NoUnit
+            | Standby::Updating
+            | Standby::ConfigError
+            | Standby::OtherGateway
+            | Standby::Debugged => self.settings.interval,
+        };
+        self.again_in(pace.min(self.settings.interval));
+    }
+
+    /// A human stopped the gateway: nothing is owed any more, and the next start is a new beginning.
+    fn stopped_by_human(&mut self, detail: Line) {
+        self.state.owed = None;
+        self.state.ladder = Ladder::default();
+        if let Some(incident) = self.state.incident.take() {
+            let downtime = self.now.since(incident.since);
+            self.close(
+                &incident,
+                Record::Recovered {
+                    ended: Ended::StoppedByHuman,
+                    downtime,
+                },
+            );
+        }
+        self.stand_by(Standby::Stopped, detail);
+    }
+}
+
+fn updating(look: &Look) -> Option<(Standby, Line)> {
+    let update = look.update.clone()?;
+    Some((Standby::Updating, update))
+}
+
+fn debugged(look: &Look) -> Option<(Standby, Line)> {
+    let tracer = Line::new("it does not answer, and a tracer is attached to it");
+    look.debugged.then_some((Standby::Debugged, tracer))
+}
+
+/// Somebody else has the port that a start after a rollback would need.
+fn taken(look: &Look) -> Option<(Standby, Line)> {
+    let seen = matches!(look.health, Health::Healthy(_) | Health::Failing(_));
+    let detail =
+        Line::new("another process has the port; the rolled back gateway starts when it is free");
+    (seen && !is_port_free(look)).then_some((Standby::OtherGateway, detail))
+}
+
+/// Whether somebody else's job takes the unit down.
+fn is_stopped_by_other(unit: &UnitFacts) -> bool {
+    unit.active_state == "deactivating" && unit.job.as_ref().is_some_and(|job| !job.ours)
+}
+
+/// Exit status 78 does not always mean a wrong configuration: it is also how a gateway makes way for another one.
+fn refused(look: &Look, rollback: &Option<Rollback>) -> (Standby, Line) {
+    if matches!(look.health, Health::Healthy(_)) {
+        let detail = Line::new("another gateway serves the port");
+        return (Standby::OtherGateway, detail);
+    }
+    (Standby::ConfigError, refusal(look, rollback))
+}
+
+fn transition(look: &Look) -> Line {
+    look.unit.as_ref().map_or_else(Line::clone, |unit| {
+        Line::new(&format!("{} ({})", unit.active_state, unit.sub_state))
+    })
+}

@@ -1,0 +1,1263 @@
+//! What the policy does beside the ten rules: patience, the ladder, holding, standing by, and when it looks.
+
+use std::time::Duration;
+
+use crate::policy::{
+    Action, Event, Signal,
+    grace::next_round,
+    step,
+    tests::world::{Active, Fault, Mood, World, broken, failure, secs, vouching, world},
+};
+use crate::{
+    policy::{
+        facts::{Incarnation, Monotonic, Stall},
+        state::{BITE_AFTER, Bite, Phase, Standby, State, Step},
+    },
+    settings::{Rearm, Settings},
+    text::words::{Names, span},
+};
+
+/// Seconds from the first failing round until the phase is left for the ladder.
+fn patience_with(stall: Stall) -> u64 {
+    let mut world = broken(stall);
+    let first = world.now;
+    world.run_until("backing-off");
+    world.now.since(first).as_secs()
+}
+
+// Patience.
+
+#[test]
+fn each_stall_is_given_its_own_patience() {
+    for (stall, expected) in [
+        (Stall::Stopped, 0),
+        (Stall::Gone, 10),
+        (Stall::Blocked, 30),
+        (Stall::Busy, 180),
+        (Stall::Answering, 30),
+    ] {
+        assert_eq!(patience_with(stall), expected, "{stall:?}");
+    }
+}
+
+#[test]
+fn the_time_the_first_failing_probe_took_counts() {
+    let mut world = vouching();
+    world.look_takes = secs(5);
+    world.breaks(Stall::Blocked);
+    world.round();
+    let Phase::Doubting(doubt) = &world.state.phase else {
+        panic!("doubting");
+    };
+    let left = doubt
+        .waited
+        .left(Stall::Blocked, &world.settings.patience)
+        .expect("patience is left");
+    assert_eq!(left, secs(25));
+}
+
+#[test]
+fn a_gateway_that_is_looked_at_while_failing_is_looked_at_every_five_seconds() {
+    let mut world = broken(Stall::Busy);
+    for _ in 0..10 {
+        assert_eq!(world.state.next.since(world.now), secs(5));
+        world.round();
+    }
+}
+
+#[test]
+fn the_patience_of_one_stall_is_not_used_up_by_another() {
+    let mut world = broken(Stall::Busy);
+    world.run_for(secs(170));
+    world.breaks(Stall::Blocked);
+    world.run_for(secs(20));
+    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.texts("failing-otherwise").len(), 1);
+    world.run_for(secs(10));
+    assert_eq!(world.phase(), "backing-off");
+}
+
+#[test]
+fn trouble_of_our_own_uses_up_no_patience() {
+    let mut world = broken(Stall::Blocked);
+    world.run_for(secs(10));
+    world.mood = Mood::Unsure;
+    world.run_for(secs(600));
+    world.breaks(Stall::Blocked);
+    world.run_for(secs(15));
+    assert_eq!(world.phase(), "doubting");
+}
+
+#[test]
+fn trouble_of_our_own_neither_restarts_nor_forgives() {
+    let mut world = broken(Stall::Blocked);
+    world.run_for(secs(20));
+    world.mood = Mood::Unsure;
+    world.run_for(secs(600));
+    world.breaks(Stall::Blocked);
+    // Five of the thirty seconds are left over from before, less the look the doubt began with.
+    world.run_for(secs(20));
+    assert_ne!(world.phase(), "doubting");
+}
+
+#[test]
+fn trouble_of_our_own_is_said_once_and_opens_no_incident() {
+    let mut world = vouching();
+    world.mood = Mood::Unsure;
+    world.run_for(secs(600));
+    assert_eq!(world.texts("cannot-tell").len(), 1);
+    assert_eq!(world.state.incident, None);
+    world.mends();
+    world.run_for(secs(10));
+    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.texts("recovered").len(), 0);
+}
+
+#[test]
+fn trouble_of_our_own_holds_a_rung_back() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.mood = Mood::Unsure;
+    world.run_for(secs(600));
+    assert_eq!(world.deeds(), []);
+    world.breaks(Stall::Blocked);
+    world.run_for(secs(10));
+    assert_eq!(world.count(&Action::Stop), 1);
+}
+
+// Starting.
+
+fn starting(progress: Option<bool>) -> World {
+    let mut world = world();
+    world.breaks(Stall::Gone);
+    world.progress = progress;
+    world
+}
+
+#[test]
+fn a_start_with_progress_is_given_ten_minutes() {
+    for progress in [Some(true), None] {
+        let mut world = starting(progress);
+        world.run_for(secs(599));
+        assert_eq!(world.phase(), "starting");
+        world.run_for(secs(5));
+        assert_eq!(world.phase(), "backing-off");
+    }
+}
+
+#[test]
+fn a_start_without_progress_and_without_port_is_given_a_minute() {
+    let mut world = starting(Some(false));
+    world.run_for(secs(59));
+    assert_eq!(world.phase(), "starting");
+    world.run_for(secs(5));
+    assert_eq!(world.phase(), "backing-off");
+}
+
+#[test]
+fn a_start_that_has_its_port_needs_no_progress() {
+    let mut world = world();
+    world.breaks(Stall::Blocked);
+    world.progress = Some(false);
+    world.run_for(secs(599));
+    assert_eq!(world.phase(), "starting");
+}
+
+#[test]
+fn progress_now_and_then_is_progress() {
+    let mut world = starting(Some(false));
+    for _ in 0..9 {
+        world.progress = Some(false);
+        world.run_for(secs(55));
+        world.progress = Some(true);
+        world.run_for(secs(5));
+    }
+    assert_eq!(world.phase(), "starting");
+}
+
+#[test]
+fn trouble_of_our_own_does_not_count_as_a_start_without_progress() {
+    let mut world = starting(Some(false));
+    world.run_for(secs(20));
+    world.mood = Mood::Unsure;
+    world.run_for(secs(120));
+    world.breaks(Stall::Gone);
+    world.run_for(secs(10));
+    assert_eq!(world.phase(), "starting");
+}
+
+#[test]
+fn a_gateway_up_for_longer_than_a_start_takes_counts_as_served_at_the_first_look() {
+    let mut world = world();
+    world.now = world.now + secs(601);
+    world.state.next = world.now;
+    world.watchdog_starts();
+    world.breaks(Stall::Blocked);
+    world.round();
+    assert_eq!(world.phase(), "doubting");
+}
+
+#[test]
+fn a_gateway_up_for_less_than_a_start_takes_is_starting_at_the_first_look() {
+    let mut world = world();
+    world.now = world.now + secs(500);
+    world.state.next = world.now;
+    world.watchdog_starts();
+    world.breaks(Stall::Blocked);
+    world.run_for(secs(95));
+    assert_eq!(world.phase(), "starting");
+    world.run_until("backing-off");
+    assert!(world.now.since(Monotonic(1_500_000_000)) <= secs(105));
+}
+
+#[test]
+fn a_restarted_gateway_has_its_startup_patience_before_the_next_rung() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Start);
+    world.run_for(secs(590));
+    assert_eq!(world.phase(), "starting");
+    world.run_for(secs(20));
+    assert_eq!(world.phase(), "backing-off");
+}
+
+#[test]
+fn a_crash_is_left_to_systemd() {
+    let mut world = vouching();
+    world.exits(134);
+    world.run_for(secs(90));
+    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.run, 2);
+    assert_eq!(world.deeds(), []);
+}
+
+/// A healthy gateway crashes, and every run after it crashes this long after its start.
+fn crashes_before_it_is_healthy(lives: u64) -> World {
+    let mut world = vouching();
+    world.breaks(Stall::Gone);
+    world.exits(134);
+    let end = world.now + secs(110);
+    while world.now < end {
+        while world.active != Active::Up {
+            world.run_for(secs(1));
+        }
+        world.run_for(secs(lives));
+        world.exits(1);
+    }
+    assert_eq!(world.deeds(), []);
+    world
+}
+
+#[test]
+fn crashes_before_health_open_one_incident_however_many_and_are_left_to_systemd() {
+    // The longer-lived runs are seen up, the shorter-lived ones are not.
+    for lives in [1, 4, 12] {
+        let world = crashes_before_it_is_healthy(lives);
+        let texts = world.texts("failing");
+        assert_eq!(texts.len(), 1, "{lives}: {texts:?}");
+        assert!(
+            texts[0].contains("a run ended before it was healthy: exit-code 1"),
+            "{texts:?}"
+        );
+        assert_eq!(world.texts("backing-off").len(), 0, "{lives}");
+    }
+}
+
+#[test]
+fn an_incident_of_crashes_ends_when_a_run_is_healthy() {
+    let mut world = crashes_before_it_is_healthy(4);
+    let began = world.state.incident.clone().expect("an incident").since;
+    world.mends();
+    world.run_until("vouching");
+    assert_eq!(world.state.incident, None);
+    let [recovered] = &world.texts("recovered")[..] else {
+        panic!("one end");
+    };
+    let downtime = span(world.now.since(began));
+    assert!(recovered.contains(&downtime), "{recovered}, {downtime}");
+}
+
+#[test]
+fn crashes_after_health_open_no_incident() {
+    let mut world = vouching();
+    for _ in 0..5 {
+        world.exits(1);
+        world.run_for(secs(60));
+        assert_eq!(world.phase(), "vouching");
+    }
+    assert_eq!(world.texts("failing").len(), 0);
+}
+
+#[test]
+fn a_start_that_somebody_else_ended_opens_no_incident() {
+    let restarts: fn(&mut World) = World::human_restarts;
+    let updates: fn(&mut World) = |world| {
+        world.updating = true;
+        world.exits(1);
+    };
+    let pauses: fn(&mut World) = |world| {
+        world.paused = true;
+        world.exits(1);
+    };
+    for ends in [restarts, updates, pauses] {
+        let mut world = starting(None);
+        world.run_for(secs(22));
+        ends(&mut world);
+        world.run_for(secs(60));
+        assert_eq!(world.texts("failing").len(), 0);
+    }
+}
+
+#[test]
+fn what_is_done_after_crashes_before_health_is_the_same_whether_or_not_they_are_told() {
+    /// The policy, to which every unit on its way up looks like one that somebody starts.
+    fn blind(
+        settings: &Settings,
+        state: State,
+        mut event: Event,
+        now: Monotonic,
+    ) -> (State, Vec<Action>) {
+        if let Event::Looked(look) = &mut event
+            && let Ok(unit) = &mut look.unit
+        {
+            unit.sub_state = "start".into();
+        }
+        step(settings, state, event, now)
+    }
+    let done = |step| {
+        let mut world = starting(None);
+        world.step = step;
+        for _ in 0..3 {
+            world.run_for(secs(22));
+            world.exits(1);
+        }
+        world.run_for(secs(3600));
+        world.mends();
+        world.run_for(secs(3600));
+        let told = world.texts("failing").concat().contains("before it was");
+        world
+            .log
+            .retain(|(_, action)| !matches!(action, Action::Record(_)));
+        (told, world.log)
+    };
+    let (told, seen) = done(step);
+    let (untold, unseen) = done(blind);
+    assert!(told && !untold);
+    assert_eq!(seen, unseen);
+}
+
+#[test]
+fn a_hung_start_after_crashes_has_the_patience_of_any_start() {
+    let mut world = starting(None);
+    world.run_for(secs(22));
+    world.exits(1);
+    world.run_for(secs(5));
+    assert!(world.state.incident.is_some());
+    let up = world.now;
+    world.run_until("backing-off");
+    let waited = world.now.since(up);
+    assert!(secs(595) <= waited && waited <= secs(610), "{waited:?}");
+}
+
+#[test]
+fn a_unit_systemd_gave_up_on_is_not_starting() {
+    let mut world = starting(None);
+    world.round();
+    world.start_limit_hit(0);
+    let gone = world.now;
+    world.run_until_does(&Action::Start);
+    assert!(world.now.since(gone) < secs(60));
+}
+
+#[test]
+fn a_unit_systemd_gave_up_on_is_started_even_if_its_last_runs_were_not_seen() {
+    let mut world = vouching();
+    world.start_limit_hit(9);
+    world.round();
+    world.run_until_does(&Action::Start);
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Stop), 0);
+    assert_eq!(world.count(&Action::Start), 1);
+    assert!(world.texts("recovered")[0].ends_with("restarted once"));
+}
+
+// The ladder.
+
+#[test]
+fn the_ladder_waits_five_ten_and_twenty_seconds() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    let taken = world.texts("backing-off");
+    let delays: Vec<&str> = taken
+        .iter()
+        .filter_map(|text| text.split(" unless").next())
+        .collect();
+    assert_eq!(
+        delays,
+        [
+            "rung 1 of 3: restart in 5 s",
+            "rung 2 of 3: restart in 10 s",
+            "rung 3 of 3: restart in 20 s"
+        ]
+    );
+    assert_eq!(world.count(&Action::Stop), 3);
+    assert_eq!(world.count(&Action::Start), 3);
+    assert!(world.texts("holding")[0].contains("the ladder is used up"));
+}
+
+#[test]
+fn each_rung_waits_its_delay() {
+    let mut world = broken(Stall::Gone);
+    for delay in [5, 10, 20] {
+        world.run_until("backing-off");
+        let begun = world.now;
+        world.run_until_does(&Action::Stop);
+        assert_eq!(world.now.since(begun), secs(delay));
+    }
+}
+
+#[test]
+fn failures_closer_together_than_debounce_use_one_rung() {
+    let mut world = vouching();
+    world.settings.patience.stopped = secs(0);
+    world.settings.patience.starting_idle = secs(1);
+    world.settings.patience.starting = secs(1);
+    world.breaks(Stall::Stopped);
+    world.run_until("backing-off");
+    world.run_until_does(&Action::Start);
+    world.run_until("backing-off");
+    let Phase::BackingOff { rung, .. } = world.state.phase else {
+        panic!("backing off");
+    };
+    assert_eq!(rung, 1);
+    world.run_until("holding");
+    assert_eq!(world.state.ladder.used, 3);
+}
+
+#[test]
+fn a_rung_counts_once_however_often_its_stop_is_refused() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.faults = vec![Fault::Refused; 5];
+    world.run_until("vouching");
+    assert_eq!(world.state.ladder.used, 1);
+    assert_eq!(world.count(&Action::Stop), 6);
+}
+
+#[test]
+fn a_hung_gateway_gets_ten_seconds_to_stop_and_one_that_runs_thirty() {
+    for (stall, expected) in [
+        (Stall::Stopped, 10),
+        (Stall::Blocked, 10),
+        (Stall::Busy, 10),
+        (Stall::Gone, 30),
+        (Stall::Answering, 30),
+    ] {
+        let mut world = broken(stall);
+        world.ignores_sigterm = true;
+        world.run_until_does(&Action::Stop);
+        let asked = world.now;
+        world.run_until_does(&Action::Kill);
+        assert_eq!(world.now.since(asked), secs(expected), "{stall:?}");
+    }
+}
+
+#[test]
+fn the_start_follows_the_end_of_the_stop_at_once() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until_does(&Action::Stop);
+    let asked = world.now;
+    world.run_until_does(&Action::Start);
+    // The toy gateway takes a second to end.
+    assert!(world.now.since(asked) <= secs(1) + secs(1) / 5);
+}
+
+#[test]
+fn a_cancelled_stop_holds_and_says_so() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until_does(&Action::Stop);
+    world.cancel_stop();
+    world.run_for(secs(5));
+    assert_eq!(world.phase(), "holding");
+    assert!(world.texts("holding")[0].contains("cancelled"));
+    assert_eq!(world.state.owed, None);
+}
+
+#[test]
+fn a_stop_that_is_always_refused_holds_and_says_so() {
+    let mut world = broken(Stall::Blocked);
+    world.faults = vec![Fault::Refused; 50];
+    world.run_until("holding");
+    assert!(world.texts("holding")[0].contains("systemd does not stop the gateway"));
+    assert_eq!(world.active, Active::Up);
+    assert_eq!(world.state.owed, None);
+}
+
+#[test]
+fn a_refused_start_is_tried_again_at_a_growing_pace() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.faults = vec![Fault::Refused; 200];
+    world.run_for(secs(600));
+    let starts = world.count(&Action::Start);
+    assert!((15..60).contains(&starts), "{starts} starts in ten minutes");
+    world.faults.clear();
+    world.run_until("vouching");
+}
+
+#[test]
+fn a_start_that_leaves_the_unit_down_is_tried_again_at_a_growing_pace() {
+    // An unmet condition in the unit file: the job ends well and nothing runs.
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.unmet_condition = true;
+    world.run_until_does(&Action::Start);
+    world.run_for(secs(600));
+    let starts = world.count(&Action::Start);
+    assert!((15..60).contains(&starts), "{starts} starts in ten minutes");
+    world.unmet_condition = false;
+    world.run_until("vouching");
+}
+
+#[test]
+fn a_start_that_is_queued_is_waited_for() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.start_is_queued = true;
+    world.run_until_does(&Action::Start);
+    world.run_for(secs(60));
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn a_refused_kill_is_tried_again() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.ignores_sigterm = true;
+    world.run_until_does(&Action::Stop);
+    world.faults = vec![Fault::Refused; 3];
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Kill), 4);
+    assert_eq!(world.state.forced.len(), 1);
+    assert_eq!(world.texts("holding").len(), 0);
+}
+
+#[test]
+fn a_refused_sweep_does_not_keep_the_gateway_down() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Stop);
+    world.faults = vec![Fault::Refused];
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn a_start_that_takes_its_time_is_still_gatehounds_restart() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.start_takes = secs(20);
+    world.run_until("vouching");
+    assert!(world.texts("recovered")[0].ends_with("restarted once"));
+}
+
+// The sweep.
+
+#[test]
+fn a_sweep_is_term_and_kill_twice_and_then_the_ladder_holds() {
+    let mut world = broken(Stall::Gone);
+    world.leftovers = u8::MAX;
+    world.run_until("holding");
+    assert_eq!(
+        world.deeds()[1..],
+        [Signal::Term, Signal::Kill, Signal::Term, Signal::Kill].map(Action::Sweep)
+    );
+    assert!(world.state.owed.is_some());
+}
+
+#[test]
+fn what_does_not_end_is_named_once_and_the_start_follows_when_it_has_ended() {
+    let mut world = broken(Stall::Gone);
+    world.leftovers = u8::MAX;
+    world.run_until("holding");
+    let held = world.texts("holding");
+    assert!(held[0].contains("pid "), "{held:?}");
+    let before = world.deeds().len();
+    world.run_for(secs(600));
+    assert_eq!(world.phase(), "holding");
+    assert_eq!(world.texts("holding"), held);
+    let since = world.deeds().split_off(before);
+    assert!(
+        since
+            .iter()
+            .all(|deed| *deed == Action::Sweep(Signal::Term)),
+        "{since:?}"
+    );
+    world.mends();
+    world.leftovers = 0;
+    world.run_for(world.settings.interval + secs(5));
+    assert_eq!(world.phase(), "vouching");
+}
+
+#[test]
+fn a_sweep_that_leaves_nobody_is_not_repeated() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Start);
+    assert_eq!(
+        world.deeds(),
+        [Action::Stop, Action::Sweep(Signal::Term), Action::Start]
+    );
+}
+
+#[test]
+fn processes_that_sigkill_does_not_end_hold_until_they_have_ended() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.ignores_sigterm = true;
+    world.ignores_sigkill = true;
+    world.run_until("holding");
+    assert!(world.texts("holding")[0].contains("SIGKILL does not end"));
+    // systemd's own limit ends it in the end, and the start is still owed.
+    world.run_until("vouching");
+    assert_eq!(world.run, 2);
+}
+
+// Strangers.
+
+#[test]
+fn a_stranger_on_the_port_is_named_and_holds_before_anything_is_stopped() {
+    let mut world = broken(Stall::Gone);
+    world.stranger = true;
+    world.run_until("holding");
+    assert_eq!(world.deeds(), []);
+    assert_eq!(world.texts("backing-off").len(), 0);
+    assert!(world.texts("holding")[0].contains("pid 9 (sshd) of user 1001"));
+}
+
+#[test]
+fn a_stranger_that_appears_during_backoff_holds() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("backing-off");
+    world.stranger = true;
+    world.run_until("holding");
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn a_stranger_found_by_the_sweep_holds_until_it_is_gone_and_then_the_start_follows() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Stop);
+    world.stranger = true;
+    world.run_until("holding");
+    world.run_for(secs(600));
+    assert_eq!(world.count(&Action::Start), 0);
+    assert_eq!(world.texts("holding").len(), 1);
+    world.stranger = false;
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn where_the_gateway_listened_is_known_while_it_is_down() {
+    let mut world = broken(Stall::Blocked);
+    let sees = |world: &mut World, addresses: &str| {
+        let mut look = world.look();
+        look.listens = addresses.into();
+        world.happens(Event::Looked(Box::new(look)));
+    };
+    sees(&mut world, "127.0.0.1 192.0.2.1");
+    world.run_until_does(&Action::Stop);
+    // Somebody of the same user takes the port meanwhile.
+    assert_ne!(world.active, Active::Up);
+    sees(&mut world, "127.0.0.9");
+    world.succeed();
+    assert_eq!(world.state.addresses.as_str(), "127.0.0.1 192.0.2.1");
+}
+
+// Holding.
+
+#[test]
+fn the_watchdog_bites_once_soon_after_the_ladder_is_used_up() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    let held = world.now;
+    assert_eq!(
+        world.log.last().map(|(_, last)| last),
+        Some(&Action::Lease(BITE_AFTER))
+    );
+    assert_eq!(BITE_AFTER, secs(2));
+    world.run_for(secs(2));
+    assert_eq!(world.bites, 1);
+    assert_eq!(world.now.since(held), secs(2));
+    world.run_for(secs(600));
+    assert_eq!(world.bites, 1);
+    assert_eq!(world.phase(), "holding");
+}
+
+#[test]
+fn nothing_is_sent_while_the_watchdog_is_left_to_bite() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    let before = world.log.len();
+    // systemd that runs no watchdog over Gatehound never bites.
+    world.without_watchdog();
+    world.run_for(secs(600));
+    assert_eq!(world.log.len(), before);
+}
+
+#[test]
+fn the_watchdog_does_not_bite_a_second_time_in_the_same_incident() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    world.run_for(secs(3600 * 12));
+    assert!(2 < world.texts("holding").len());
+    assert_eq!(world.bites, 1);
+}
+
+#[test]
+fn the_watchdog_bites_again_in_another_incident() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    world.run_for(secs(60));
+    world.human_starts();
+    world.mends();
+    world.human_restarts();
+    world.run_until("vouching");
+    world.breaks(Stall::Gone);
+    world.run_until("holding");
+    world.run_for(secs(60));
+    assert_eq!(world.bites, 2);
+}
+
+#[test]
+fn a_gateway_that_recovers_while_holding_is_vouched_for() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    world.run_for(secs(60));
+    world.mends();
+    world.run_for(secs(31));
+    assert_eq!(world.phase(), "vouching");
+}
+
+#[test]
+fn the_ladder_is_tried_again_after_rearm() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    let held = world.now;
+    world.log.clear();
+    world.run_until_does(&Action::Stop);
+    let rest = world.now.since(held);
+    assert!(
+        secs(15 * 60) < rest && rest < secs(16 * 60 + 10),
+        "{rest:?}"
+    );
+    assert_eq!(world.texts("rearmed").len(), 1);
+    assert!(world.texts("backing-off")[0].starts_with("rung 1 of 3"));
+}
+
+#[test]
+fn the_ladder_is_never_tried_again_when_rearm_is_never() {
+    let mut world = broken(Stall::Gone);
+    world.settings.rearm = Rearm::Never;
+    world.run_until("holding");
+    world.log.clear();
+    world.run_for(secs(86_400));
+    assert_eq!(world.deeds(), []);
+    assert!(
+        world
+            .status()
+            .ends_with("mend it, then run gatehound reset")
+    );
+}
+
+#[test]
+fn a_reset_tries_the_ladder_again_from_its_first_rung() {
+    let mut world = broken(Stall::Gone);
+    world.settings.rearm = Rearm::Never;
+    world.run_until("holding");
+    world.run_for(secs(600));
+    world.log.clear();
+    world.happens(Event::Reset);
+    assert_eq!(world.phase(), "doubting");
+    world.run_until_does(&Action::Stop);
+    assert!(world.texts("backing-off")[0].starts_with("rung 1 of 3"));
+}
+
+#[test]
+fn a_reset_does_not_disturb_a_healthy_gateway_or_a_restart_under_way() {
+    let mut world = vouching();
+    world.happens(Event::Reset);
+    assert_eq!(world.phase(), "vouching");
+
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Stop);
+    world.happens(Event::Reset);
+    assert_eq!(world.phase(), "restarting");
+    world.run_until("vouching");
+    assert_eq!(world.run, 2);
+}
+
+#[test]
+fn a_reset_while_a_start_is_owed_does_not_lose_it() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.leftovers = 5;
+    world.run_until("holding");
+    world.leftovers = 0;
+    world.happens(Event::Reset);
+    world.run_until("vouching");
+    assert_eq!(world.run, 2);
+}
+
+// Recovery.
+
+#[test]
+fn a_gateway_that_recovers_in_doubt_is_vouched_for_and_nothing_was_done() {
+    let mut world = broken(Stall::Busy);
+    world.run_for(secs(100));
+    world.mends();
+    world.run_for(secs(5));
+    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.deeds(), []);
+    assert!(world.texts("recovered")[0].contains("by itself"));
+}
+
+#[test]
+fn a_restart_that_helped_is_said_with_the_downtime() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until("vouching");
+    assert!(
+        world.texts("recovered")[0].starts_with("gateway healthy again after 1"),
+        "{:?}",
+        world.texts("recovered")
+    );
+    assert!(world.texts("recovered")[0].ends_with("restarted once"));
+}
+
+#[test]
+fn every_record_of_an_incident_carries_its_id() {
+    let mut world = vouching();
+    world.breaks(Stall::Gone);
+    world.round();
+    let id = world
+        .state
+        .incident
+        .as_ref()
+        .map(|incident| incident.id.clone())
+        .expect("an incident is open");
+    world.fresh = Mood::Healthy;
+    world.run_until("restarting");
+    let during = world.state.clone();
+    world.run_until("vouching");
+    for record in world.records() {
+        let fields = record.entry(&during, Names::default()).fields;
+        assert!(
+            fields.contains(&("GATEHOUND_INCIDENT", id.clone())),
+            "{record:?}"
+        );
+    }
+    assert_eq!(
+        world.events(),
+        [
+            "failing",
+            "backing-off",
+            "stopping",
+            "starting",
+            "new-incarnation",
+            "recovered"
+        ]
+    );
+}
+
+#[test]
+fn what_is_told_in_the_step_that_ends_an_incident_carries_its_id() {
+    let mut world = broken(Stall::Blocked);
+    let id = world.state.incident.as_ref().map(|open| open.id.clone());
+    // Killed and started anew between two looks.
+    world.run += 1;
+    world.since = world.now;
+    world.mends();
+    world.round();
+    assert_eq!(world.events(), ["failing", "new-incarnation", "recovered"]);
+    for record in world.records().iter().skip(1) {
+        // As the daemon makes it out: with the state after the step.
+        let fields = record.entry(&world.state, Names::default()).fields;
+        let told = fields
+            .iter()
+            .find(|(name, _)| *name == "GATEHOUND_INCIDENT");
+        assert_eq!(told.map(|(_, id)| id), id.as_ref(), "{record:?}");
+    }
+}
+
+#[test]
+fn an_incident_is_named_by_the_run_that_the_look_saw_else_by_the_boot() {
+    let id = |run: Option<&str>, seed: Option<u64>| {
+        let mut world = world();
+        world.state.seed = seed;
+        world.start_limit_hit(0);
+        let mut look = world.look();
+        if let Ok(unit) = &mut look.unit {
+            unit.invocation_id = run.map(|run| Incarnation(run.to_owned()));
+        }
+        world.happens(Event::Looked(Box::new(look)));
+        world.state.incident.expect("an incident").id
+    };
+    assert!(id(Some("c0ffee0012345678"), Some(7)).starts_with("c0ffee00-"));
+    assert!(id(None, Some(0xbeef_0000_1234_5678)).starts_with("beef0000-"));
+    assert!(id(None, Some(0xbeef)).starts_with("00000000-"));
+}
+
+// Standing by.
+
+#[test]
+fn a_restart_that_was_never_begun_is_not_said_to_have_helped() {
+    let mut world = broken(Stall::Blocked);
+    world.faults = vec![Fault::Refused];
+    world.run_until_does(&Action::Stop);
+    world.mends();
+    world.run_until("vouching");
+    assert!(world.texts("recovered")[0].contains("by itself"));
+}
+
+#[test]
+fn a_start_that_ran_out_of_patience_is_not_said_to_be_given_more() {
+    let mut world = starting(Some(false));
+    world.run_until("backing-off");
+    assert!(world.texts("failing")[0].ends_with("0 s given before a restart"));
+}
+
+#[test]
+fn each_reason_to_stand_by_is_named_and_left_when_it_is_gone() {
+    type Change = fn(&mut World, bool);
+    let reasons: [(Standby, Change); 5] = [
+        (Standby::Paused, |world, on| world.paused = on),
+        (Standby::Updating, |world, on| world.updating = on),
+        (Standby::Debugged, |world, on| world.debugged = on),
+        (Standby::NoUnit, |world, on| world.no_unit = on),
+        (Standby::InTransition, |world, on| {
+            world.active = if on {
+                Active::Activating {
+                    until: Monotonic(u64::MAX),
+                }
+            } else {
+                Active::Up
+            };
+        }),
+    ];
+    for (reason, change) in reasons {
+        for stall in [None, Some(Stall::Stopped)] {
+            let mut world = stall.map_or_else(vouching, broken);
+            change(&mut world, true);
+            world.run_for(secs(600));
+            assert_eq!(world.standby(), Some(reason));
+            assert_eq!(world.deeds(), []);
+            assert_eq!(world.texts("standing-by").len(), 1);
+            assert!(
+                world
+                    .status()
+                    .starts_with(&format!("standing-by: {}", reason.name())),
+                "{}",
+                world.status()
+            );
+            world.mends();
+            change(&mut world, false);
+            world.run_for(secs(31));
+            assert_eq!(world.phase(), "vouching", "{reason:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failing_gateway_without_a_bus_is_stood_by() {
+    let mut world = broken(Stall::Stopped);
+    world.no_bus = true;
+    world.run_for(secs(600));
+    assert_eq!(world.standby(), Some(Standby::NoBus));
+    assert_eq!(world.deeds(), []);
+    world.no_bus = false;
+    world.run_until_does(&Action::Stop);
+}
+
+#[test]
+fn a_healthy_gateway_without_a_bus_is_vouched_for() {
+    let mut world = vouching();
+    world.no_bus = true;
+    world.run_for(secs(600));
+    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.vouches(), 20);
+}
+
+#[test]
+fn a_gateway_stopped_by_gatehound_without_a_bus_is_stood_by_and_then_started() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Stop);
+    world.no_bus = true;
+    world.run_for(secs(600));
+    assert_eq!(world.standby(), Some(Standby::NoBus));
+    world.no_bus = false;
+    world.run_until("vouching");
+    assert_eq!(world.run, 2);
+}
+
+#[test]
+fn a_pause_is_named_as_the_reason_even_without_a_bus() {
+    let mut world = vouching();
+    world.no_bus = true;
+    world.paused = true;
+    world.run_for(secs(60));
+    assert_eq!(world.standby(), Some(Standby::Paused));
+}
+
+#[test]
+fn an_incident_that_a_human_ended_by_stopping_the_gateway_is_closed() {
+    let mut world = broken(Stall::Busy);
+    world.human_stops();
+    world.run_for(secs(60));
+    assert_eq!(world.state.incident, None);
+    assert!(world.texts("recovered")[0].starts_with("gateway stopped by a human after failing"));
+}
+
+#[test]
+fn a_pause_restarts_the_patience() {
+    let mut world = broken(Stall::Blocked);
+    world.run_for(secs(25));
+    world.paused = true;
+    world.run_for(secs(60));
+    world.paused = false;
+    world.run_until("doubting");
+    world.run_for(secs(25));
+    assert_eq!(world.phase(), "doubting");
+}
+
+// A successor.
+
+#[test]
+fn a_successor_of_a_holding_gatehound_holds_under_a_lease() {
+    let mut world = broken(Stall::Gone);
+    world.run_until("holding");
+    world.succeed();
+    assert!(matches!(
+        world.state.phase,
+        Phase::Holding {
+            bite: Bite::Done,
+            ..
+        }
+    ));
+    assert!(world.state.incident.as_ref().is_some_and(|it| it.bitten));
+    world.run_for(secs(600));
+    assert_eq!(world.bites, 0);
+}
+
+#[test]
+fn a_successor_gives_a_failing_gateway_its_whole_patience_again() {
+    let mut world = broken(Stall::Blocked);
+    world.run_for(secs(25));
+    world.succeed();
+    world.run_for(secs(25));
+    assert_eq!(world.phase(), "doubting");
+    world.run_for(secs(5));
+    assert_eq!(world.phase(), "backing-off");
+}
+
+#[test]
+fn a_successor_goes_on_with_the_ladder_where_it_was() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Start);
+    world.succeed();
+    world.run_until("backing-off");
+    assert!(world.status().contains("rung 2 of 3"), "{}", world.status());
+}
+
+#[test]
+fn the_loop_does_not_probe_a_gateway_it_has_asked_to_stop() {
+    let mut world = broken(Stall::Blocked);
+    world.ignores_sigterm = true;
+    world.run_until_does(&Action::Stop);
+    assert!(!world.state.wants_probes());
+    assert!(matches!(world.restart_step(), Some(Step::Stopping { .. })));
+}
+
+#[test]
+fn a_stop_that_systemd_did_not_take_is_decided_with_probes() {
+    let mut world = broken(Stall::Blocked);
+    world.faults = vec![Fault::Refused];
+    world.run_until_does(&Action::Stop);
+    assert!(world.state.wants_probes());
+}
+
+#[test]
+fn status_says_what_the_design_promises() {
+    let mut world = vouching();
+    world.settings = Settings {
+        settle: secs(3600 * 24),
+        ..world.settings
+    };
+    world.run_for(secs(4 * 3600 + 12 * 60));
+    assert_eq!(
+        world.status(),
+        "vouching: gateway healthy, /health 3 ms, up 4 h 12 min"
+    );
+
+    let mut world = broken(Stall::Blocked);
+    world.state.ladder.used = 1;
+    world.run_until("backing-off");
+    let Phase::BackingOff { until, .. } = world.state.phase else {
+        panic!("backing off");
+    };
+    assert_eq!(until.since(world.now), secs(10));
+    // The incident began 18 s earlier than this doubt, on the rung before.
+    if let Some(incident) = &mut world.state.incident {
+        incident.since.0 -= 18_000_000;
+    }
+    assert_eq!(
+        world.status(),
+        "backing-off: rung 2 of 3, blocked for 48 s, restart in 10 s"
+    );
+    assert_eq!(
+        world.state.incident.as_ref().map(|it| &it.failure),
+        Some(&failure(Stall::Blocked))
+    );
+}
+
+// What is told of a gateway beside its health.
+
+#[test]
+fn evidence_is_kept_before_anything_is_destroyed() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.run_until_does(&Action::Stop);
+    let at = |action| world.log.iter().position(|(_, done)| *done == action);
+    assert!(at(Action::KeepEvidence) < at(Action::Stop));
+    assert_eq!(world.count(&Action::KeepEvidence), 1);
+}
+
+#[test]
+fn the_look_that_ends_a_backoff_takes_evidence() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    let World {
+        state, settings, ..
+    } = &world;
+    let stall = state.wants_evidence(settings, world.now);
+    assert_eq!(stall, Some(Stall::Blocked));
+    let patient = vouching();
+    let now = patient.now;
+    assert_eq!(patient.state.wants_evidence(settings, now), None);
+}
+
+#[test]
+fn a_gateway_that_was_never_restarted_is_not_asked_whether_all_of_it_works() {
+    let mut world = vouching();
+    world.degraded = Some("channels: telegram".into());
+    for _ in 0..5 {
+        world.round();
+    }
+    assert_eq!(world.count(&Action::AskReadiness), 0);
+}
+
+#[test]
+fn a_gateway_that_came_back_degraded_is_said_to_be_and_never_restarted_for_it() {
+    let mut world = broken(Stall::Blocked);
+    world.degraded = Some("channels: telegram".into());
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Start);
+    world.run_until("vouching");
+    for _ in 0..50 {
+        world.round();
+    }
+    let said = "degraded: channels: telegram";
+    assert!(world.status().ends_with(said), "{}", world.status());
+    assert_eq!(world.texts("degraded").len(), 1);
+    assert_eq!(world.count(&Action::Stop), 1);
+
+    world.degraded = None;
+    world.round();
+    assert!(!world.status().contains("degraded"), "{}", world.status());
+    assert_eq!(world.texts("no-longer-degraded").len(), 1);
+}
+
+#[test]
+fn a_unit_systemd_gave_up_on_is_said_to_be() {
+    let mut world = vouching();
+    world.start_limit_hit(9);
+    world.run_until("backing-off");
+    let said = &world.texts("failing")[0];
+    assert!(said.contains("systemd gave up: start-limit-hit"), "{said}");
+}
+
+// Where in the interval rounds fall.
+
+/// The seconds after boot of the first healthy rounds of a Gatehound with this seed.
+fn healthy_rounds(seed: Option<u64>, rounds: usize) -> Vec<Duration> {
+    let mut world = world();
+    world.state.seed = seed;
+    let round = |_| {
+        world.round();
+        world.now.since(Monotonic::default())
+    };
+    (0..rounds).map(round).collect()
+}
+
+#[test]
+fn gatehounds_that_begin_together_part_with_the_second_round() {
+    let seeds = (0..100_u64).map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let all: Vec<Vec<Duration>> = seeds.map(|seed| healthy_rounds(Some(seed), 4)).collect();
+    assert!(all.iter().all(|rounds| rounds[0] == all[0][0]));
+    let busiest = |round: usize| {
+        let second = |rounds: &Vec<Duration>| rounds[round].as_secs();
+        let begins = all.iter().map(second);
+        let with = |begin| all.iter().filter(|rounds| second(rounds) == begin).count();
+        begins.map(with).max().expect("a hundred")
+    };
+    assert_eq!(busiest(0), 100);
+    for round in 1..4 {
+        assert!(busiest(round) <= 10, "{}", busiest(round));
+    }
+}
+
+#[test]
+fn a_seed_makes_one_wait_shorter_and_none_longer() {
+    let interval = Settings::default().interval;
+    for seed in [0, 1, 999_999, 29_999_999, 30_000_000, u64::MAX] {
+        let rounds = healthy_rounds(Some(seed), 5);
+        let waits: Vec<Duration> = rounds.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(waits[0] <= interval, "{seed}: {waits:?}");
+        assert!(
+            waits[1..].iter().all(|wait| *wait == interval),
+            "{seed}: {waits:?}"
+        );
+    }
+    let unseeded = healthy_rounds(None, 3);
+    assert!(unseeded.windows(2).all(|two| two[1] - two[0] == interval));
+}
+
+#[test]
+fn a_round_at_an_odd_moment_does_not_move_the_later_ones() {
+    let mut world = world();
+    world.state.seed = Some(7_000_000);
+    world.round();
+    world.round();
+    let chosen = world.now;
+    world.now = world.now + secs(11);
+    world.state.next = world.now;
+    world.round();
+    world.round();
+    assert_eq!(world.now, chosen + world.settings.interval);
+}
+
+#[test]
+fn soon_after_boot_and_with_any_interval_the_next_round_is_within_the_interval() {
+    for interval in [1, 99_999, 100_000, 30_000_000, 31_557_600_000_000] {
+        for (now, seed) in [(0, 0), (0, u64::MAX), (1, 29_000_000), (u64::MAX - 5, 3)] {
+            let (began, interval) = (Monotonic(now), Duration::from_micros(interval));
+            let wait = next_round(began, interval, Some(seed)).since(began);
+            assert!(wait <= interval, "{interval:?} {now} {seed}: {wait:?}");
+            let is_next = began < next_round(began, interval, Some(seed)) || u64::MAX - 5 == now;
+            assert!(is_next, "{interval:?} {now} {seed}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! One form for all worlds that no history can tell apart, so that an exploration of them ends.
+//!
+//! Times are counted from now and cut off where no deadline reaches, runs and jobs are numbered anew,
+//! and what is only ever told to people is left out.
+//! A canonical world is a world: the exploration goes on with it, so nothing can be left out that matters unnoticed.
+
+use std::{
+    collections::{BTreeSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    time::Duration,
+};
+
+use crate::policy::tests::world::{Active, Witness, World, failure, incarnation, secs};
+use crate::{
+    policy::{
+        facts::{Incarnation, Monotonic, Stall},
+        state::{Doubt, Phase, State, Step, Waited},
+    },
+    settings::{Rearm, Settings},
+};
+
+/// The moment that every canonical world is at, as the one it began at.
+const NOW: Monotonic = Monotonic(1_000_000_000);
+
+/// The start of an incident; any moment will do.
+const ONCE: Monotonic = Monotonic(1);
+
+/// Starts tried beyond which the pause before the next no longer grows.
+const TRIES: u32 = 8;
+
+/// How the numbers of one world are written in its canonical form.
+struct Form<'a> {
+    settings: &'a Settings,
+    now: Monotonic,
+    /// Runs that somebody remembers, oldest first.
+    runs: Vec<u32>,
+    job: Option<u32>,
+}
+
+impl World {
+    /// Brings the world into its canonical form, and gives the number of it.
+    pub(super) fn canonical(&mut self) -> u64 {
+        self.log.clear();
+        self.bites = 0;
+        let form = Form {
+            settings: &self.settings.clone(),
+            now: self.now,
+            runs: self.runs().into_iter().collect(),
+            job: self.job.as_ref().map(|job| job.id),
+        };
+        form.state(&mut self.state);
+        for saved in &mut self.saved {
+            form.state(saved);
+            *saved = saved.durable();
+        }
+        form.witness(&mut self.witness);
+        self.run = form.run(self.run);
+        self.jobs = 1;
+        if let Some(job) = &mut self.job {
+            job.id = 1;
+        }
+        let old = self.settings.patience.starting + secs(1);
+        self.since = form.past(self.since, old);
+        match &mut self.active {
+            Active::Activating { until } | Active::Deactivating { until } => {
+                *until = form.ahead(*until);
+            }
+            Active::Up | Active::Down | Active::Failed => {}
+        }
+        self.deadline = self.deadline.map(|deadline| form.ahead(deadline));
+        self.now = NOW;
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn runs(&self) -> BTreeSet<u32> {
+        let Witness {
+            begun,
+            stopped,
+            seen,
+            forced_run,
+            restoring,
+            restored,
+            ..
+        } = &self.witness;
+        let seen = [begun, stopped, seen, forced_run, restoring, restored].map(|run| *run);
+        let mut runs: BTreeSet<u32> = seen.into_iter().flatten().collect();
+        runs.insert(self.run);
+        for state in self.saved.iter().chain([&self.state]) {
+            let owed = state
+                .owed
+                .as_ref()
+                .and_then(|owed| owed.incarnation.as_ref());
+            let incident = state.incident.as_ref();
+            let named = [
+                state.gateway.incarnation.as_ref(),
+                state.unwanted.as_ref(),
+                incident.and_then(|incident| incident.started.as_ref()),
+                state.rollback.as_ref().and_then(|last| last.run.as_ref()),
+                owed,
+            ];
+            runs.extend(named.into_iter().flatten().map(number));
+        }
+        runs
+    }
+}
+
+fn number(incarnation: &Incarnation) -> u32 {
+    incarnation
+        .0
+        .trim_start_matches("run")
+        .parse()
+        .expect("a run of this world")
+}
+
+impl Form<'_> {
+    fn past(&self, moment: Monotonic, horizon: Duration) -> Monotonic {
+        let ago = self.now.since(moment).min(horizon);
+        let ago = u64::try_from(ago.as_micros()).expect("a short time");
+        Monotonic(NOW.0 - ago)
+    }
+
+    fn ahead(&self, moment: Monotonic) -> Monotonic {
+        NOW + moment.since(self.now)
+    }
+
+    fn run(&self, run: u32) -> u32 {
+        let index = self.runs.iter().position(|known| *known == run);
+        u32::try_from(index.expect("a run that was collected")).expect("few runs") + 1
+    }
+
+    fn incarnation(&self, name: &mut Option<Incarnation>) {
+        if let Some(name) = name {
+            *name = incarnation(self.run(number(name)));
+        }
+    }
+
+    fn witness(&self, witness: &mut Witness) {
+        let patience = &self.settings.patience;
+        let longest = patience.busy.max(patience.starting) + self.settings.backoff[0];
+        for run in [
+            &mut witness.begun,
+            &mut witness.stopped,
+            &mut witness.seen,
+            &mut witness.forced_run,
+            &mut witness.restoring,
+            &mut witness.restored,
+        ] {
+            *run = run.map(|run| self.run(run));
+        }
+        let since = |moment: &mut Option<Monotonic>, horizon| {
+            *moment = moment.map(|moment| self.past(moment, horizon));
+        };
+        since(&mut witness.failing_since, self.settings.backoff[0]);
+        since(&mut witness.healthy_since, self.settings.settle);
+        since(&mut witness.known_since, self.settings.settle);
+        witness.awake_since = self.past(witness.awake_since, longest);
+        witness.settles_until = witness.settles_until.map(|until| self.ahead(until));
+        let window = self.settings.forced_stops.window;
+        witness.forced.retain(|at| self.now.since(*at) < window);
+        for at in &mut witness.forced {
+            *at = self.past(*at, window);
+        }
+    }
+
+    fn state(&self, state: &mut State) {
+        self.phase(&mut state.phase);
+        self.incarnation(&mut state.gateway.incarnation);
+        self.incarnation(&mut state.unwanted);
+        state.gateway.since = NOW;
+        state.ladder.taken = self.past(state.ladder.taken, self.settings.debounce);
+        for at in &mut state.forced {
+            *at = self.past(*at, self.settings.forced_stops.window);
+        }
+        if let Some(incident) = &mut state.incident {
+            incident.id = String::new();
+            incident.since = ONCE;
+            incident.failure = failure(Stall::Gone);
+            incident.restarts = incident.restarts.min(1);
+            incident.crashed = false;
+            self.incarnation(&mut incident.started);
+        }
+        if let Some(rollback) = &mut state.rollback {
+            self.incarnation(&mut rollback.run);
+        }
+        if let Some(owed) = &mut state.owed {
+            self.incarnation(&mut owed.incarnation);
+            owed.stop_job = owed.stop_job.map(|id| u32::from(Some(id) == self.job));
+        }
+        state.awake_since = self.past(state.awake_since, self.settings.patience.starting);
+        state.next = self.ahead(state.next);
+        if state.settles_until != Monotonic::default() {
+            state.settles_until = self.ahead(state.settles_until);
+        }
+    }
+
+    fn phase(&self, phase: &mut Phase) {
+        let patience = &self.settings.patience;
+        match phase {
+            Phase::Starting { since, progress } => {
+                *since = self.past(*since, patience.starting);
+                *progress = self.past(*progress, patience.starting_idle);
+            }
+            Phase::Vouching { since, .. } => *since = self.past(*since, self.settings.settle),
+            Phase::Doubting(doubt) => self.doubt(doubt),
+            Phase::BackingOff { until, .. } => *until = self.ahead(*until),
+            Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
+                *until = self.ahead(*until);
+            }
+            Phase::Restarting(Step::Starting { tries }) => *tries = (*tries).min(TRIES),
+            Phase::Restarting(Step::Sweeping { .. }) => {}
+            Phase::Holding { since, .. } => {
+                let rearm = match self.settings.rearm {
+                    Rearm::After(rest) => rest,
+                    Rearm::Never => Duration::ZERO,
+                };
+                *since = self.past(*since, rearm);
+            }
+            Phase::StandingBy { since, .. } => *since = NOW,
+        }
+    }
+
+    fn doubt(&self, doubt: &mut Doubt) {
+        let patience = &self.settings.patience;
+        doubt.since = NOW;
+        doubt.last = doubt.last.map(|last| self.past(last, secs(900)));
+        let waited = doubt.waited;
+        doubt.waited = Waited::default();
+        for stall in [
+            Stall::Gone,
+            Stall::Stopped,
+            Stall::Blocked,
+            Stall::Busy,
+            Stall::Answering,
+        ] {
+            let left = waited.left(stall, patience).unwrap_or_default();
+            doubt.waited.add(stall, patience.of(stall) - left);
+        }
+    }
+}
+
+/// All of a world but what is the same throughout an exploration; a new field does not compile until it is here.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let Self {
+            settings: _,
+            step: _,
+            restored: _,
+            state,
+            saved,
+            saves_kept: _,
+            now: _,
+            log: _,
+            left,
+            active,
+            mood,
+            fresh,
+            run,
+            since,
+            ended,
+            job,
+            jobs: _,
+            unclaimed,
+            restart_after_stop,
+            start_takes,
+            stop_takes,
+            timeout_stop: _,
+            crash_pause: _,
+            ignores_sigterm,
+            ignores_sigkill,
+            leftovers,
+            unmet_condition,
+            start_is_queued,
+            other_serves,
+            content,
+            refuses_all,
+            untouched,
+            rejected,
+            degraded,
+            foreign_job,
+            paused,
+            updating,
+            debugged,
+            stranger,
+            progress,
+            no_bus,
+            no_unit,
+            look_takes,
+            faults,
+            human_stop_before_action,
+            human_edit_before_action,
+            watchdog,
+            deadline,
+            bites: _,
+            tick: _,
+            looks_at_once,
+            witness,
+        } = self;
+        (
+            state, saved, left, active, mood, fresh, run, since, ended, job,
+        )
+            .hash(to);
+        (unclaimed, restart_after_stop, start_takes, stop_takes).hash(to);
+        (ignores_sigterm, ignores_sigkill, leftovers, unmet_condition).hash(to);
+        (start_is_queued, other_serves, degraded, foreign_job, paused).hash(to);
+        (updating, debugged, stranger, progress, no_bus, no_unit).hash(to);
+        (
+            content,
+            refuses_all,
+            untouched,
+            rejected,
+            human_edit_before_action,
+        )
+            .hash(to);
+        (look_takes, faults, human_stop_before_action).hash(to);
+        (watchdog, deadline, looks_at_once, witness).hash(to);
+    }
+}

@@ -1,0 +1,629 @@
+//! Every history of the toy world up to a bound, with every rule held in every state.
+//!
+//! A happening is anything that misbehaves, wants something or breaks; a round is Gatehound's own doing and free.
+//! All worlds that differ are visited once, those with fewer happenings first,
+//! so that what is printed of a violation is a history of the fewest happenings that lead there.
+//! In each, what has to become of it is followed to its end: a gateway that stays broken is acted on,
+//! one that is healthy is vouched for, and one that Gatehound took down comes back.
+
+use std::{
+    any::Any,
+    collections::HashSet,
+    fmt::{self, Display, Formatter, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use crate::policy::tests::{
+    happening::Happening as H,
+    world::{Active, Fault, Mood, RestoredFn, StepFn, World, secs, world},
+};
+use crate::{
+    policy::{
+        facts::{Monotonic, Stall},
+        state::{Phase, State},
+    },
+    settings::{Rearm, Rollback, Settings},
+};
+
+/// Times of a few ticks each, all different where that matters, so that the worlds are few and every deadline is met.
+fn settings() -> Settings {
+    let mut settings = Settings {
+        interval: secs(2),
+        backoff: vec![secs(1), secs(2)],
+        debounce: secs(4),
+        rearm: Rearm::After(secs(5)),
+        settle: secs(4),
+        ..Settings::default()
+    };
+    settings.patience.interval = secs(1);
+    settings.patience.gone = secs(1);
+    settings.patience.blocked = secs(2);
+    settings.patience.busy = secs(3);
+    settings.patience.answering = secs(2);
+    settings.patience.starting = secs(4);
+    settings.patience.starting_idle = secs(2);
+    settings.stop_timeout.hung = secs(2);
+    settings.stop_timeout.draining = secs(3);
+    settings.forced_stops.window = secs(30);
+    settings
+}
+
+/// What may happen in an exploration, and where it begins.
+pub(super) struct Place {
+    name: &'static str,
+    /// Happenings after which nothing more befalls the world; none goes on until there is nothing new.
+    pub(super) happenings: Option<usize>,
+    saves_kept: usize,
+    rollback: Rollback,
+    alphabet: Vec<H>,
+}
+
+/// How a policy under test is put together.
+#[derive(Clone, Copy)]
+pub(super) struct Policy {
+    pub(super) step: StepFn,
+    pub(super) restored: RestoredFn,
+}
+
+/// The policy as it is.
+pub(super) const HONEST: Policy = Policy {
+    step: super::super::step,
+    restored: State::restored,
+};
+
+/// What an exploration has seen.
+#[derive(Debug)]
+pub(super) struct Report {
+    name: &'static str,
+    happenings: usize,
+    closed: bool,
+    states: usize,
+    transitions: usize,
+    took: Duration,
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let bound = if self.closed {
+            "any number of happenings (closed)".to_owned()
+        } else {
+            format!("up to {} happenings", self.happenings)
+        };
+        write!(
+            f,
+            "{}: {bound}, {} states, {} transitions, 10 rules and {} outcomes, {:.1} s",
+            self.name,
+            self.states,
+            self.transitions,
+            OUTCOMES.len(),
+            self.took.as_secs_f64()
+        )
+    }
+}
+
+/// A rule that does not hold, and how to get there.
+#[derive(Debug)]
+pub(super) struct Violation {
+    pub(super) what: String,
+    history: String,
+}
+
+impl Display for Violation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.what, self.history)
+    }
+}
+
+/// How a world came to be: from which, and by which happening, a round if none.
+struct Origin {
+    from: u32,
+    by: Option<u8>,
+}
+
+struct Explorer<'a> {
+    place: &'a Place,
+    policy: Policy,
+    origins: Vec<Origin>,
+    visited: HashSet<u64>,
+    /// Worlds from which each outcome is known to come.
+    known: [HashSet<u64>; OUTCOMES.len()],
+    transitions: usize,
+}
+
+/// Explores; fails with a history of the fewest happenings that break a rule.
+pub(super) fn explore(place: &Place, policy: Policy) -> Result<Report, Violation> {
+    let began = Instant::now();
+    let mut explorer = Explorer {
+        place,
+        policy,
+        origins: Vec::new(),
+        visited: HashSet::new(),
+        known: Default::default(),
+        transitions: 0,
+    };
+    let mut layer = Layer::new();
+    let beginning = explorer.beginning();
+    explorer.arrive(beginning, Origin { from: 0, by: None }, &mut layer)?;
+    let (mut happenings, mut new) = (0, true);
+    while new && place.happenings.is_none_or(|bound| happenings < bound) {
+        let before = explorer.origins.len();
+        happenings += 1;
+        layer = explorer.befall(layer, place.happenings == Some(happenings))?;
+        new = before < explorer.origins.len();
+    }
+    Ok(Report {
+        name: place.name,
+        happenings,
+        closed: !new,
+        states: explorer.origins.len(),
+        transitions: explorer.transitions,
+        took: began.elapsed(),
+    })
+}
+
+/// Rounds that are told of a world that does not come to its outcome.
+const TOLD: usize = 40;
+
+type Layer = Vec<(u32, World)>;
+
+impl Explorer<'_> {
+    fn beginning(&self) -> World {
+        let mut world = world();
+        world.settings = settings();
+        world.settings.rollback = self.place.rollback;
+        world.step = self.policy.step;
+        world.restored = self.policy.restored;
+        world.saves_kept = self.place.saves_kept;
+        world.tick = secs(1);
+        world.stop_takes = secs(2);
+        world.crash_pause = secs(2);
+        world.timeout_stop = secs(12);
+        world
+    }
+
+    /// Lets everything happen, one thing at a time, to all worlds of a layer;
+    /// after the last one the worlds are not kept, because nothing more befalls them.
+    fn befall(&mut self, layer: Layer, last: bool) -> Result<Layer, Violation> {
+        let mut next = Layer::new();
+        for (from, world) in layer {
+            for by in 0..self.place.alphabet.len() {
+                let by = Some(u8::try_from(by).expect("few happenings"));
+                let world = self.moved(&world, from, by)?;
+                self.arrive(world, Origin { from, by }, &mut next)?;
+                if last {
+                    next.clear();
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    /// The world after a round or a happening.
+    fn moved(&mut self, world: &World, from: u32, by: Option<u8>) -> Result<World, Violation> {
+        self.transitions += 1;
+        let mut world = world.clone();
+        let happening = by.map(|by| self.place.alphabet[usize::from(by)].clone());
+        let moved = catch_unwind(AssertUnwindSafe(|| {
+            match happening {
+                Some(happening) => happening.befalls(&mut world),
+                None => world.round(),
+            }
+            world
+        }));
+        moved.map_err(|panic| self.violation(said(panic), &Origin { from, by }, None))
+    }
+
+    /// Adds a world, and all that come of it by rounds alone, where they are new.
+    fn arrive(&mut self, world: World, origin: Origin, layer: &mut Layer) -> Result<(), Violation> {
+        let mut next = Some((world, origin));
+        while let Some((mut world, origin)) = next.take() {
+            if !self.visited.insert(world.canonical()) {
+                break;
+            }
+            for (index, outcome) in OUTCOMES.iter().enumerate() {
+                if let Err(what) = self.follow(&world, index, outcome) {
+                    return Err(self.violation(what, &origin, Some(outcome)));
+                }
+            }
+            let id = u32::try_from(self.origins.len()).expect("fewer worlds than memory holds");
+            self.origins.push(origin);
+            if !world.left {
+                let origin = Origin { from: id, by: None };
+                next = Some((self.moved(&world, id, None)?, origin));
+            }
+            layer.push((id, world));
+        }
+        Ok(())
+    }
+
+    /// Follows a world in which nothing more happens until the outcome is there, or the world comes back to where it was.
+    fn follow(&mut self, world: &World, index: usize, outcome: &Outcome) -> Result<(), String> {
+        let mut world = world.clone();
+        if world.left || !(outcome.due)(&world) {
+            return Ok(());
+        }
+        (outcome.given)(&mut world);
+        let known = &mut self.known[index];
+        let mut path = Vec::new();
+        loop {
+            let number = world.canonical();
+            if known.contains(&number) {
+                break;
+            }
+            if path.contains(&number) {
+                return Err(format!("{}: never, but {:?}", outcome.name, world.state));
+            }
+            path.push(number);
+            self.transitions += 1;
+            let moved = catch_unwind(AssertUnwindSafe(|| world.round()));
+            moved.map_err(said)?;
+            if world.left || (outcome.there)(&world) {
+                break;
+            }
+        }
+        known.extend(path);
+        Ok(())
+    }
+
+    /// Goes the way to a violation once more, to tell it.
+    fn violation(&self, what: String, last: &Origin, outcome: Option<&Outcome>) -> Violation {
+        let mut way = vec![last.by];
+        let mut at = last.from;
+        while at != 0 {
+            let origin = &self.origins[at as usize];
+            way.push(origin.by);
+            at = origin.from;
+        }
+        let known = way.len();
+        let mut world = self.beginning();
+        let mut history = String::new();
+        let way = way.into_iter().rev();
+        let on = outcome.map_or(0, |_| TOLD);
+        for (index, by) in way.map(Some).chain((0..on).map(|_| None)).enumerate() {
+            if index == known {
+                outcome
+                    .into_iter()
+                    .for_each(|outcome| (outcome.given)(&mut world));
+            }
+            let happening = by.flatten().map(|by| &self.place.alphabet[usize::from(by)]);
+            let before = world.now;
+            let done = catch_unwind(AssertUnwindSafe(|| match happening {
+                Some(happening) => happening.clone().befalls(&mut world),
+                None => world.round(),
+            }));
+            let what = happening.map_or_else(|| "round".to_owned(), |one| format!("{one:?}"));
+            tell(&mut history, &what, before, &mut world);
+            if done.is_err() {
+                break;
+            }
+        }
+        Violation { what, history }
+    }
+}
+
+fn tell(history: &mut String, what: &str, before: Monotonic, world: &mut World) {
+    let at = world.now.since(Monotonic(1_000_000_000));
+    let _ = write!(
+        history,
+        "  {at:>5?} (+{:?}) {what}: {:?}",
+        world.now.since(before),
+        world.active
+    );
+    let _ = writeln!(history, ", {} {:?}", world.phase(), world.deeds());
+    world.log.clear();
+}
+
+fn said(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
+}
+
+/// What has to become of a world in which nothing more happens.
+struct Outcome {
+    name: &'static str,
+    /// Whether it has to.
+    due: fn(&World) -> bool,
+    /// How the world stays from then on.
+    given: fn(&mut World),
+    there: fn(&World) -> bool,
+}
+
+const OUTCOMES: [Outcome; 4] = [
+    Outcome {
+        name: "liveness: a gateway that stays broken is acted on",
+        due: |world| world.wanted() && world.active == Active::Up,
+        given: |world| {
+            world.peace();
+            if !matches!(world.mood, Mood::Failing(_)) {
+                world.mood = Mood::Failing(Stall::Blocked);
+            }
+            world.fresh = world.mood;
+        },
+        there: |world| !world.deeds().is_empty(),
+    },
+    Outcome {
+        name: "liveness: a healthy gateway is vouched for",
+        due: World::healthy_and_undisturbed,
+        given: |world| {
+            world.peace();
+            world.mood = Mood::Healthy;
+        },
+        there: |world| 0 < world.vouches(),
+    },
+    Outcome {
+        name: "rule 7: where it is asked for, what is refused is rolled back",
+        due: World::rollback_is_due,
+        given: |world| {
+            let content = world.content;
+            world.peace();
+            world.content = content;
+        },
+        there: |world| world.content == 0,
+    },
+    Outcome {
+        name: "rule 8: a gateway that nobody wants down is up in the end",
+        due: World::wanted,
+        given: World::peace,
+        there: |world| {
+            let up = world.active == Active::Up && world.state.owed.is_none();
+            up && matches!(world.state.phase, Phase::Vouching { .. })
+        },
+    },
+];
+
+const BROKEN: H = H::Mood(Mood::Failing(Stall::Blocked));
+const BREAKS_AGAIN: H = H::Fresh(Mood::Failing(Stall::Blocked));
+const MENDED: H = H::Mood(Mood::Healthy);
+const MENDS_NEXT: H = H::Fresh(Mood::Healthy);
+
+/// How the gateway and systemd behave by themselves.
+pub(super) fn gateway() -> Place {
+    let failing = |stall| H::Mood(Mood::Failing(stall));
+    Place {
+        name: "gateway",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            MENDED,
+            failing(Stall::Gone),
+            failing(Stall::Stopped),
+            BROKEN,
+            failing(Stall::Busy),
+            failing(Stall::Answering),
+            H::Mood(Mood::Unsure),
+            MENDS_NEXT,
+            BREAKS_AGAIN,
+            H::Progress(Some(false)),
+            H::Exits(1),
+            H::Exits(78),
+            H::StartLimit(1),
+        ],
+    }
+}
+
+/// What humans do to a gateway that breaks now and then.
+pub(super) fn human() -> Place {
+    Place {
+        name: "human",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            BROKEN,
+            MENDED,
+            BREAKS_AGAIN,
+            MENDS_NEXT,
+            H::HumanStops,
+            H::HumanStarts,
+            H::HumanRestarts,
+            H::HumanStopsBeforeAction,
+            H::StopCancelled,
+            H::Paused(true),
+            H::Paused(false),
+            H::Reset,
+        ],
+    }
+}
+
+/// What happens to Gatehound itself and to what it does.
+pub(super) fn gatehound() -> Place {
+    Place {
+        name: "gatehound",
+        happenings: None,
+        saves_kept: 3,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            BROKEN,
+            MENDED,
+            BREAKS_AGAIN,
+            MENDS_NEXT,
+            H::Killed(0),
+            H::Killed(1),
+            H::Killed(2),
+            H::Faults(vec![Fault::Refused]),
+            H::Faults(vec![Fault::KilledBefore]),
+            H::Faults(vec![Fault::KilledAfter]),
+            H::WrongSettings(6),
+            H::Leave,
+        ],
+    }
+}
+
+/// A gateway that has to be forced, and the clock.
+pub(super) fn forced() -> Place {
+    Place {
+        name: "forced",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            BROKEN,
+            MENDED,
+            BREAKS_AGAIN,
+            MENDS_NEXT,
+            H::IgnoresSigterm(true),
+            H::IgnoresSigterm(false),
+            H::Resumed,
+            H::Killed(0),
+        ],
+    }
+}
+
+/// What stands in the way.
+pub(super) fn obstacles() -> Place {
+    Place {
+        name: "obstacles",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            BROKEN,
+            MENDED,
+            BREAKS_AGAIN,
+            H::NoBus(true),
+            H::NoBus(false),
+            H::Updating(true),
+            H::Updating(false),
+            H::Debugged(true),
+            H::Debugged(false),
+            H::Stranger(true),
+            H::Stranger(false),
+            H::WrongSettings(6),
+            H::Resumed,
+        ],
+    }
+}
+
+/// Everything at once.
+fn everything() -> Place {
+    let mut alphabet = Vec::new();
+    for place in [gateway(), human(), gatehound(), forced(), obstacles()] {
+        for happening in place.alphabet {
+            if !alphabet.contains(&happening) {
+                alphabet.push(happening);
+            }
+        }
+    }
+    alphabet.extend([
+        H::Fresh(Mood::Unsure),
+        H::Progress(None),
+        H::Exits(134),
+        H::StartLimit(0),
+        H::NoUnit(true),
+        H::NoUnit(false),
+        H::OtherServes(true),
+        H::OtherServes(false),
+        H::IgnoresSigkill(true),
+        H::IgnoresSigkill(false),
+        H::UnmetCondition(true),
+        H::Leftovers(1),
+        H::Leftovers(3),
+        H::Leftovers(5),
+        H::StartTakes(2),
+        H::LookTakes(1),
+        H::TimePasses,
+    ]);
+    Place {
+        name: "everything",
+        happenings: None,
+        saves_kept: 3,
+        rollback: Rollback::Off,
+        alphabet,
+    }
+}
+
+/// A gateway that refuses what somebody wrote into its configuration, and everybody who may be at work meanwhile.
+pub(super) fn rollback() -> Place {
+    Place {
+        name: "rollback",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Auto,
+        alphabet: vec![
+            H::Edits(0),
+            H::Edits(1),
+            H::EditsAndRestarts(1),
+            H::EditsAndRestarts(2),
+            H::HumanEditsBeforeAction,
+            H::RefusesAll(true),
+            H::Exits(78),
+            H::HumanStops,
+            H::HumanStarts,
+            H::HumanRestarts,
+            H::HumanStopsBeforeAction,
+            H::Paused(true),
+            H::Paused(false),
+            H::Updating(true),
+            H::Stranger(true),
+            H::OtherServes(true),
+            H::OtherServes(false),
+            H::Debugged(true),
+            H::Killed(0),
+            H::Faults(vec![Fault::Refused]),
+            H::Faults(vec![Fault::KilledBefore]),
+            H::Faults(vec![Fault::KilledAfter]),
+            H::Reset,
+            H::Leave,
+        ],
+    }
+}
+
+/// The same where nobody asked for it.
+pub(super) fn no_rollback() -> Place {
+    Place {
+        name: "no rollback",
+        rollback: Rollback::Off,
+        ..rollback()
+    }
+}
+
+/// Holds every rule in every world of a place, up to the bound that `EXPLORE_DEPTH` gives instead of 3:
+/// `EXPLORE_DEPTH=4 cargo test --release --lib no_history -- --nocapture --test-threads=1` goes deeper.
+#[track_caller]
+fn holds(mut place: Place, less: usize) {
+    let depth = std::env::var("EXPLORE_DEPTH").map_or(3, |depth| depth.parse().expect("a number"));
+    place.happenings = Some(usize::saturating_sub(depth, less));
+    match explore(&place, HONEST) {
+        Ok(report) => println!("{report}"),
+        Err(violation) => panic!("{violation}"),
+    }
+}
+
+#[test]
+fn no_history_of_a_gateway_that_misbehaves_breaks_a_rule() {
+    holds(gateway(), 0);
+}
+
+#[test]
+fn no_history_of_humans_at_work_breaks_a_rule() {
+    holds(human(), 0);
+}
+
+#[test]
+fn no_history_of_gatehound_being_killed_and_refused_breaks_a_rule() {
+    holds(gatehound(), 1);
+}
+
+#[test]
+fn no_history_of_forced_stops_and_suspends_breaks_a_rule() {
+    holds(forced(), 0);
+}
+
+#[test]
+fn no_history_of_updates_debuggers_and_strangers_breaks_a_rule() {
+    holds(obstacles(), 0);
+}
+
+#[test]
+fn no_history_of_configurations_that_are_refused_breaks_a_rule() {
+    holds(rollback(), 0);
+    holds(no_rollback(), 1);
+}
+
+#[test]
+fn no_history_of_everything_at_once_breaks_a_rule() {
+    holds(everything(), 2);
+}

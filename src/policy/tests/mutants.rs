@@ -1,0 +1,592 @@
+//! Policies that are broken on purpose, one rule each, to see that the exploration would notice.
+//!
+//! Each is the real policy behind a border that changes what goes in or comes out.
+
+use std::time::Duration;
+
+use crate::policy::{
+    Action, Done, Event, Signal, step,
+    tests::{
+        explore::{
+            HONEST, Place, Policy, explore, forced, gatehound, gateway, human, no_rollback,
+            obstacles, rollback,
+        },
+        world::{RestoredFn, StepFn},
+    },
+};
+use crate::{
+    policy::{
+        facts::{Config, Health, Look, Monotonic, Stall, UnitFacts},
+        state::{Ladder, Phase, State},
+    },
+    settings::{Rollback, Settings},
+};
+
+/// The same event with the look changed.
+fn seen(event: Event, change: impl FnOnce(&mut Look)) -> Event {
+    match event {
+        Event::Looked(mut look) => {
+            change(&mut look);
+            Event::Looked(look)
+        }
+        other => other,
+    }
+}
+
+/// The same event with what the manager says of the unit changed.
+fn shown(event: Event, change: impl FnOnce(&mut UnitFacts)) -> Event {
+    seen(event, |look| {
+        if let Ok(unit) = &mut look.unit {
+            change(unit);
+        }
+    })
+}
+
+/// The same event with what is seen of a configuration that is refused changed.
+fn configured(event: Event, change: impl FnOnce(&mut Config)) -> Event {
+    seen(event, |look| {
+        if let Some(config) = &mut look.config {
+            change(config);
+        }
+    })
+}
+
+/// The same event with the look at a gateway that refuses its configuration changed.
+fn refusing(event: Event, change: impl FnOnce(&mut Look)) -> Event {
+    seen(event, |look| {
+        let refused =
+            |unit: &UnitFacts| unit.active_state == "failed" && unit.exec_main_status == 78;
+        if look.unit.as_ref().is_ok_and(refused) {
+            change(look);
+        }
+    })
+}
+
+/// Its name, what it does, where that shows, and the rule that it breaks.
+type Mutant = (&'static str, StepFn, fn() -> Place, &'static str);
+
+/// Policies of which a single step is wrong.
+const ROUGH: [Mutant; 34] = [
+    (
+        "vouches while it doubts",
+        |settings, state, event, now| {
+            let (mut state, mut actions) = step(settings, state, event, now);
+            if matches!(state.phase, Phase::Doubting(_)) {
+                actions.retain(|action| !matches!(action, Action::Lease(_)));
+                actions.push(Action::Vouch { restore: true });
+                state.leased = false;
+            }
+            (state, actions)
+        },
+        gateway,
+        "rule 1",
+    ),
+    (
+        "leases for ever",
+        |settings, state, event, now| {
+            let (state, mut actions) = step(settings, state, event, now);
+            for action in &mut actions {
+                if let Action::Lease(lease) = action {
+                    *lease = Duration::MAX;
+                }
+            }
+            (state, actions)
+        },
+        gateway,
+        "rule 2",
+    ),
+    (
+        "leases never",
+        |settings, state, event, now| {
+            let (state, mut actions) = step(settings, state, event, now);
+            actions.retain(|action| !matches!(action, Action::Lease(_)));
+            (state, actions)
+        },
+        gateway,
+        "rule 2",
+    ),
+    (
+        "does not restore WatchdogSec",
+        |settings, state, event, now| {
+            let (state, mut actions) = step(settings, state, event, now);
+            for action in &mut actions {
+                if let Action::Vouch { restore } = action {
+                    *restore = false;
+                }
+            }
+            (state, actions)
+        },
+        gateway,
+        "rule 2",
+    ),
+    (
+        "acts while paused",
+        |settings, state, event, now| {
+            let event = seen(event, |look| {
+                if matches!(look.health, Health::Failing(_)) {
+                    look.pause = None;
+                }
+            });
+            step(settings, state, event, now)
+        },
+        human,
+        "rule 3",
+    ),
+    (
+        "acts during a transition",
+        |settings, state, event, now| {
+            let event = shown(event, |unit| {
+                if unit.active_state == "activating" {
+                    unit.active_state = "active".into();
+                }
+            });
+            step(settings, state, event, now)
+        },
+        gateway,
+        "rule 3",
+    ),
+    (
+        "acts during an update",
+        |settings, state, event, now| {
+            let event = seen(event, |look| look.update = None);
+            step(settings, state, event, now)
+        },
+        obstacles,
+        "rule 3",
+    ),
+    (
+        "acts on a gateway that is debugged",
+        |settings, state, event, now| {
+            let event = seen(event, |look| look.debugged = false);
+            step(settings, state, event, now)
+        },
+        obstacles,
+        "rule 3",
+    ),
+    (
+        "takes a stopped gateway for one that systemd gave up on",
+        |settings, state, event, now| {
+            let event = shown(event, |unit| {
+                if unit.active_state == "inactive" {
+                    unit.active_state = "failed".into();
+                    unit.result = "start-limit-hit".into();
+                }
+            });
+            step(
+                settings,
+                State {
+                    unwanted: None,
+                    ..state
+                },
+                event,
+                now,
+            )
+        },
+        human,
+        "rule 8",
+    ),
+    (
+        "skips the second look",
+        |settings, state, event, now| {
+            let (state, actions) = step(settings, state, event.clone(), now);
+            let Phase::BackingOff { until, .. } = state.phase else {
+                return (state, actions);
+            };
+            let (mut state, actions) = step(settings, state, event, until);
+            state.next = now;
+            (state, actions)
+        },
+        gateway,
+        "rule 4",
+    ),
+    (
+        "stops a gateway that has recovered",
+        |settings, state, event, now| {
+            let event = match state.phase {
+                Phase::BackingOff { ref failure, .. } => seen(event, |look| {
+                    look.health = Health::Failing(failure.clone());
+                }),
+                _ => event,
+            };
+            step(settings, state, event, now)
+        },
+        gateway,
+        "rule 4",
+    ),
+    (
+        "kills as soon as the stop is queued",
+        |settings, state, event, now| {
+            let queued = matches!(event, Event::Done(Done::Stop(Ok(_))));
+            let (state, mut actions) = step(settings, state, event, now);
+            if queued {
+                actions.push(Action::Kill);
+            }
+            (state, actions)
+        },
+        gateway,
+        "rule 4",
+    ),
+    (
+        "stops and sweeps at once",
+        |settings, state, event, now| {
+            let (state, mut actions) = step(settings, state, event, now);
+            if actions.contains(&Action::Start) {
+                actions.insert(0, Action::Sweep(Signal::Term));
+            }
+            (state, actions)
+        },
+        gateway,
+        "rule 4",
+    ),
+    (
+        "stops a run twice",
+        |settings, state, event, now| {
+            let (mut state, actions) = step(settings, state, event, now);
+            state.gateway.stopped = false;
+            (state, actions)
+        },
+        human,
+        "rule 5",
+    ),
+    (
+        "forgets the budget of forced stops",
+        |settings, state, event, now| {
+            let (mut state, actions) = step(settings, state, event, now);
+            state.forced.clear();
+            (state, actions)
+        },
+        forced,
+        "rule 6",
+    ),
+    (
+        "answers exit status 78 with a start",
+        |settings, state, event, now| {
+            let event = shown(event, |unit| {
+                if unit.exec_main_status == 78 {
+                    unit.exec_main_status = 1;
+                    unit.result = "start-limit-hit".into();
+                }
+            });
+            step(settings, state, event, now)
+        },
+        gateway,
+        "rule 7",
+    ),
+    (
+        "ignores a stop by somebody else",
+        |settings, mut state, event, now| {
+            if let Some(owed) = &mut state.owed {
+                owed.foreign_job = false;
+            }
+            let event = seen(event, |look| look.foreign_job = false);
+            step(settings, state, event, now)
+        },
+        human,
+        "rule 8",
+    ),
+    (
+        "leaves at once when told to",
+        |settings, state, event, now| {
+            let told = event == Event::Leave;
+            let (state, mut actions) = step(settings, state, event, now);
+            if told && !actions.contains(&Action::Leave) {
+                actions.push(Action::Leave);
+            }
+            (state, actions)
+        },
+        gatehound,
+        "rule 8",
+    ),
+    (
+        "leaves a start to nobody when its settings are wrong",
+        |settings, mut state, event, now| {
+            state.settles_until = Monotonic::default();
+            step(settings, state, event, now)
+        },
+        obstacles,
+        "rule 8",
+    ),
+    (
+        "forgets the start",
+        |settings, state, event, now| {
+            let (state, mut actions) = step(settings, state, event, now);
+            actions.retain(|action| *action != Action::Start);
+            (state, actions)
+        },
+        gateway,
+        "rule 8",
+    ),
+    (
+        "settles at the first vouch",
+        |settings, state, event, now| {
+            let (mut state, actions) = step(settings, state, event, now);
+            if matches!(state.phase, Phase::Vouching { .. }) {
+                state.ladder = Ladder::default();
+            }
+            (state, actions)
+        },
+        gateway,
+        "rule 9",
+    ),
+    (
+        "settles too soon",
+        |settings, state, event, now| {
+            let settings = Settings {
+                settle: settings.settle / 2,
+                ..settings.clone()
+            };
+            step(&settings, state, event, now)
+        },
+        gateway,
+        "rule 9",
+    ),
+    (
+        "settles never",
+        |settings, state, event, now| {
+            let settings = Settings {
+                settle: Duration::MAX,
+                ..settings.clone()
+            };
+            step(&settings, state, event, now)
+        },
+        gateway,
+        "rule 9",
+    ),
+    (
+        "sleeps through a suspend",
+        |settings, state, event, now| {
+            let before = state.clone();
+            let resumed = event == Event::Resumed;
+            let (mut state, actions) = step(settings, state, event, now);
+            if resumed {
+                state.phase = before.phase;
+                state.awake_since = before.awake_since;
+            }
+            (state, actions)
+        },
+        obstacles,
+        "rule 10",
+    ),
+    (
+        "rolls back unasked",
+        |settings, state, event, now| {
+            let settings = Settings {
+                rollback: Rollback::Auto,
+                ..settings.clone()
+            };
+            step(&settings, state, event, now)
+        },
+        no_rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back what a human has just written",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                configured(event, |config| config.untouched = true),
+                now,
+            )
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back the same twice",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                configured(event, |config| config.was_rejected = false),
+                now,
+            )
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back again without a healthy run",
+        |settings, mut state, event, now| {
+            if let Some(last) = &mut state.rollback {
+                last.served = true;
+            }
+            step(settings, state, event, now)
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "starts before it has rolled back",
+        |settings, state, event, now| {
+            let (mut state, actions) = step(settings, state, event, now);
+            if let Some(last) = state.rollback.as_mut().filter(|last| last.kept.is_none()) {
+                last.kept = Some("nowhere".into());
+            }
+            (state, actions)
+        },
+        rollback,
+        "rule 7",
+    ),
+    (
+        "rolls back although another gateway makes it refuse",
+        |settings, state, event, now| {
+            let event = refusing(event, |look| {
+                look.stranger = None;
+                look.health = super::world::failing(Stall::Gone);
+            });
+            step(settings, state, event, now)
+        },
+        rollback,
+        "rule 4",
+    ),
+    (
+        "rolls back while paused",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                refusing(event, |look| look.pause = None),
+                now,
+            )
+        },
+        rollback,
+        "rule 3",
+    ),
+    (
+        "rolls back during an update",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                refusing(event, |look| look.update = None),
+                now,
+            )
+        },
+        rollback,
+        "rule 3",
+    ),
+    (
+        "rolls back while debugged",
+        |settings, state, event, now| {
+            step(
+                settings,
+                state,
+                refusing(event, |look| look.debugged = false),
+                now,
+            )
+        },
+        rollback,
+        "rule 3",
+    ),
+    (
+        "forgets the start after a rollback",
+        |settings, state, event, now| {
+            let done = matches!(event, Event::Done(Done::Restored(_)));
+            let (mut state, actions) = step(settings, state, event, now);
+            if done {
+                state.owed = None;
+            }
+            (state, actions)
+        },
+        rollback,
+        "rule 8",
+    ),
+];
+
+/// Policies of which no single step is wrong.
+const IDLE: [(&str, StepFn, &str); 3] = [
+    (
+        "never vouches",
+        |settings, state, event, now| {
+            let event = seen(event, |look| {
+                if matches!(look.health, Health::Healthy(_)) {
+                    look.health = Health::Unsure("dazed".into());
+                }
+            });
+            step(settings, state, event, now)
+        },
+        "liveness: a healthy gateway is vouched for",
+    ),
+    (
+        "never acts",
+        |settings, state, event, now| {
+            let event = seen(event, |look| {
+                if matches!(look.health, Health::Failing(_)) {
+                    look.health = Health::Unsure("dazed".into());
+                }
+            });
+            step(settings, state, event, now)
+        },
+        "liveness: a gateway that stays broken is acted on",
+    ),
+    (
+        "is never out of patience",
+        |settings, mut state, event, now| {
+            if let Phase::Doubting(doubt) = &mut state.phase {
+                *doubt = crate::policy::state::Doubt::new(now);
+            }
+            step(settings, state, event, now)
+        },
+        "liveness: a gateway that stays broken is acted on",
+    ),
+];
+
+/// Successors that make something else of the state file.
+const FORGETFUL: [(&str, RestoredFn, &str); 3] = [
+    ("begins anew", |_, _| State::default(), "rule 8"),
+    (
+        "forgets what is owed",
+        |state, now| State {
+            owed: None,
+            ..state.restored(now)
+        },
+        "rule 8",
+    ),
+    (
+        "goes on with the rung",
+        |state, now| {
+            let phase = state.phase.clone();
+            let mut state = state.restored(now);
+            if matches!(phase, Phase::BackingOff { .. }) {
+                state.phase = phase;
+            }
+            state
+        },
+        "rule 4",
+    ),
+];
+
+/// Holds that the policy is caught, and by that rule.
+#[track_caller]
+fn caught(name: &str, policy: Policy, mut place: Place, by: &str) {
+    place.happenings = Some(3);
+    match explore(&place, policy) {
+        Err(violation) => {
+            assert!(violation.what.starts_with(by), "{name}: {violation}");
+            println!("{name}: caught by {}", violation.what);
+        }
+        Ok(report) => panic!("{name} is not caught: {report}"),
+    }
+}
+
+#[test]
+fn a_policy_that_breaks_a_rule_is_caught_by_that_rule() {
+    for (name, step, place, by) in ROUGH {
+        caught(name, Policy { step, ..HONEST }, place(), &format!("{by}:"));
+    }
+}
+
+#[test]
+fn a_policy_that_does_nothing_is_caught() {
+    for (name, step, by) in IDLE {
+        caught(name, Policy { step, ..HONEST }, gateway(), by);
+    }
+}
+
+#[test]
+fn a_successor_that_forgets_is_caught() {
+    for (name, restored, by) in FORGETFUL {
+        caught(name, Policy { restored, ..HONEST }, gatehound(), by);
+    }
+}

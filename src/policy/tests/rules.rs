@@ -1,0 +1,1163 @@
+//! The ten rules of the design, each held by the tests that carry its number.
+
+use crate::policy::{
+    Action, Done, Event, NotRestored, Signal, step,
+    tests::world::{Active, Fault, Mood, World, broken, secs, vouching, world},
+};
+use crate::{
+    policy::{
+        facts::{Job, Look, Stall},
+        record::{Ended, Record},
+        state::{Bite, Phase, Standby, Step},
+    },
+    settings::Rollback,
+};
+
+/// A look at the world as it is, changed by hand.
+fn sees(world: &mut World, change: impl FnOnce(&mut Look)) {
+    let mut look = world.look();
+    change(&mut look);
+    world.happens(Event::Looked(Box::new(look)));
+}
+
+// Rule 1: `WATCHDOG=1` only right after a round in which all three probes passed.
+
+#[test]
+fn rule_1_a_healthy_round_is_vouched_for() {
+    let mut world = world();
+    world.round();
+    assert_eq!(world.vouches(), 1);
+    world.run_for(secs(300));
+    assert_eq!(world.vouches(), 11);
+}
+
+#[test]
+fn rule_1_nothing_is_vouched_for_from_the_first_failing_round_to_recovery() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("restarting");
+    assert_eq!(world.vouches(), 0);
+    world.fresh = Mood::Healthy;
+    world.run_until("vouching");
+    assert_eq!(world.vouches(), 1);
+}
+
+#[test]
+fn rule_1_trouble_of_our_own_is_not_vouched_for() {
+    let mut world = vouching();
+    world.mood = Mood::Unsure;
+    world.run_for(secs(600));
+    assert_eq!(world.vouches(), 0);
+    assert_eq!(world.phase(), "doubting");
+}
+
+// Rule 2: a lease is finite, names what it waits for, and the first vouch after it restores WatchdogSec.
+
+#[test]
+fn rule_2_the_first_vouch_after_a_lease_restores_the_units_own_watchdog() {
+    let mut world = vouching();
+    world.run_for(secs(60));
+    assert_eq!(world.count(&Action::Vouch { restore: true }), 0);
+    world.mood = Mood::Failing(Stall::Busy);
+    world.run_for(secs(40));
+    world.mends();
+    world.run_for(secs(60));
+    assert_eq!(world.count(&Action::Vouch { restore: true }), 1);
+    assert!(1 < world.vouches());
+}
+
+#[test]
+fn rule_2_a_successor_restores_the_units_own_watchdog() {
+    let mut world = vouching();
+    world.succeed();
+    world.round();
+    assert_eq!(world.count(&Action::Vouch { restore: true }), 1);
+}
+
+#[test]
+fn rule_2_a_loop_that_wedges_under_a_lease_is_ended_by_systemd() {
+    // The toy systemd fails a test in which the watchdog bites; this is that it would.
+    let mut world = broken(Stall::Busy);
+    world.run_until("doubting");
+    let wedged = world.state.next;
+    let mut leases = world.log.iter().filter_map(|(at, done)| match done {
+        Action::Lease(lease) => Some(*at + *lease),
+        _ => None,
+    });
+    let bite = leases.next_back().expect("doubting is under a lease");
+    assert!(wedged < bite && bite.since(wedged) < secs(300));
+}
+
+// Rule 3: nothing is done while paused, stopped by a human, in a transition, or during an update.
+
+#[track_caller]
+fn does_nothing_for_an_hour(mut world: World, reason: Standby) -> World {
+    world.run_for(secs(3600));
+    assert_eq!(world.deeds(), []);
+    assert_eq!(world.standby(), Some(reason));
+    world
+}
+
+#[test]
+fn rule_3_nothing_is_done_while_paused() {
+    let mut world = broken(Stall::Stopped);
+    world.paused = true;
+    does_nothing_for_an_hour(world, Standby::Paused);
+}
+
+#[test]
+fn rule_3_nothing_is_done_to_a_unit_that_a_human_stopped() {
+    let mut world = vouching();
+    world.human_stops();
+    let mut world = does_nothing_for_an_hour(world, Standby::Stopped);
+    world.human_starts();
+    world.run_for(secs(60));
+    assert_eq!(world.phase(), "vouching");
+}
+
+#[test]
+fn rule_3_nothing_is_done_during_a_start_a_stop_or_a_reload() {
+    for state in ["activating", "deactivating", "reloading"] {
+        let mut world = broken(Stall::Gone);
+        for _ in 0..100 {
+            sees(&mut world, |look| {
+                look.unit.as_mut().expect("there is a bus").active_state = state.into();
+            });
+            world.run_for(secs(0));
+            assert_eq!(world.standby(), Some(Standby::InTransition), "{state}");
+        }
+        assert_eq!(world.deeds(), []);
+    }
+}
+
+#[test]
+fn rule_3_nothing_is_done_while_somebody_elses_job_is_queued() {
+    let mut world = broken(Stall::Stopped);
+    sees(&mut world, |look| {
+        look.unit.as_mut().expect("there is a bus").job = Some(Job { id: 9, ours: false });
+    });
+    assert_eq!(world.standby(), Some(Standby::InTransition));
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_3_nothing_is_done_during_an_update() {
+    let mut world = broken(Stall::Gone);
+    world.updating = true;
+    let mut world = does_nothing_for_an_hour(world, Standby::Updating);
+    world.updating = false;
+    world.run_until_does(&Action::Stop);
+}
+
+#[test]
+fn rule_3_an_update_between_stop_and_start_is_waited_out_and_then_the_start_follows() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Stop);
+    world.updating = true;
+    world.run_for(secs(600));
+    assert_eq!(world.deeds(), [Action::Stop]);
+    assert_eq!(world.standby(), Some(Standby::Updating));
+    world.updating = false;
+    world.mends();
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn rule_3_a_pause_between_stop_and_start_is_obeyed_and_then_the_start_follows() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Stop);
+    world.paused = true;
+    world.run_for(secs(3600));
+    assert_eq!(world.deeds(), [Action::Stop]);
+    world.paused = false;
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+// Rule 4: intent, pause and probes are looked at again immediately before each irreversible step.
+
+#[test]
+fn rule_4_a_gateway_that_recovers_during_backoff_is_left_alone() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.mends();
+    world.run_until("vouching");
+    assert_eq!(world.deeds(), []);
+    let ended = world.records().into_iter().find_map(|record| match record {
+        Record::Of { record, .. } => Some(*record),
+        _ => None,
+    });
+    assert!(matches!(
+        ended,
+        Some(Record::Recovered {
+            ended: Ended::ByItself,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn rule_4_the_look_that_ends_the_backoff_is_a_new_one() {
+    let mut world = broken(Stall::Stopped);
+    world.run_until("backing-off");
+    world.mends();
+    let Phase::BackingOff { until, .. } = world.state.phase else {
+        panic!("backing off");
+    };
+    while world.state.next < until {
+        let next = world.state.next;
+        world.run_for(next.since(world.now) / 2);
+        world.breaks(Stall::Stopped);
+        world.round();
+    }
+    world.mends();
+    world.round();
+    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_4_a_pause_or_an_update_during_backoff_is_obeyed() {
+    for (pauses, reason) in [(true, Standby::Paused), (false, Standby::Updating)] {
+        let mut world = broken(Stall::Blocked);
+        world.run_until("backing-off");
+        world.paused = pauses;
+        world.updating = !pauses;
+        does_nothing_for_an_hour(world, reason);
+    }
+}
+
+#[test]
+fn rule_4_a_gateway_that_recovers_while_the_stop_is_refused_is_left_alone() {
+    let mut world = broken(Stall::Blocked);
+    world.faults = vec![Fault::Refused];
+    world.run_until_does(&Action::Stop);
+    world.mends();
+    world.run_for(secs(60));
+    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.state.owed, None);
+    assert_eq!(world.deeds(), [Action::Stop]);
+}
+
+#[test]
+fn rule_4_each_step_of_a_restart_follows_a_look_of_its_own() {
+    // The world fails a step that answers anything else; this is that the steps are there.
+    let mut world = broken(Stall::Blocked);
+    world.ignores_sigterm = true;
+    world.fresh = Mood::Healthy;
+    world.run_until("vouching");
+    assert_eq!(
+        world.deeds(),
+        [
+            Action::Stop,
+            Action::Kill,
+            Action::Sweep(Signal::Term),
+            Action::Start
+        ]
+    );
+}
+
+// Rule 5: one incarnation is restarted at most once; counters do not outlive the cause they counted.
+
+#[test]
+fn rule_4_a_successor_goes_on_with_no_rung_that_nobody_watched() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.succeed();
+    world.run_for(secs(29));
+    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_4_a_stop_that_died_with_gatehound_is_decided_anew() {
+    let mut world = broken(Stall::Blocked);
+    world.faults = vec![Fault::KilledBefore];
+    world.run_until_does(&Action::Stop);
+    world.mends();
+    world.look_takes = secs(0);
+    let mut healthy = world.clone();
+    healthy.round();
+    assert_eq!(healthy.phase(), "vouching");
+    world.breaks(Stall::Blocked);
+    world.run_for(secs(29));
+    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.count(&Action::Stop), 1);
+    // Nothing was stopped, so the rung is still to be taken.
+    assert_eq!(world.state.ladder.used, 0);
+    world.run_until_does(&Action::Stop);
+    assert_eq!(world.state.ladder.used, 1);
+}
+
+#[test]
+fn rule_5_a_run_whose_stop_was_cancelled_is_not_stopped_again() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until_does(&Action::Stop);
+    world.cancel_stop();
+    world.run_until("holding");
+    world.run_for(secs(3600));
+    assert!(!world.texts("rearmed").is_empty());
+    assert!(
+        world.texts("holding")[1].contains("already stopped once"),
+        "{:?}",
+        world.texts("holding")
+    );
+    assert_eq!(world.count(&Action::Stop), 1);
+}
+
+#[test]
+fn rule_5_a_human_who_resets_means_a_run_whose_stop_was_cancelled_as_well() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until_does(&Action::Stop);
+    // A reset while the stop is under way comes before whoever cancels it.
+    world.happens(Event::Reset);
+    world.cancel_stop();
+    world.run_until("holding");
+    assert_eq!(world.count(&Action::Stop), 1);
+    world.happens(Event::Reset);
+    world.run_until("restarting");
+    assert_eq!(world.count(&Action::Stop), 2);
+}
+
+#[test]
+fn rule_5_patience_does_not_outlive_the_run_it_was_used_on() {
+    let mut world = vouching();
+    world.mood = Mood::Failing(Stall::Busy);
+    world.run_until("doubting");
+    world.run_for(secs(170));
+    world.fresh = Mood::Failing(Stall::Busy);
+    world.human_restarts();
+    world.run_for(secs(170));
+    assert_eq!(world.deeds(), []);
+    assert_eq!(world.phase(), "starting");
+}
+
+#[test]
+fn rule_5_patience_does_not_outlive_a_healthy_round() {
+    let mut world = vouching();
+    for _ in 0..20 {
+        world.mood = Mood::Failing(Stall::Blocked);
+        world.run_until("doubting");
+        world.run_for(secs(25));
+        world.mends();
+        world.run_for(secs(31));
+        assert_eq!(world.phase(), "vouching");
+    }
+    assert_eq!(world.deeds(), []);
+}
+
+// Rule 6: at most two forced stops in any five minutes.
+
+fn hung() -> World {
+    let mut world = broken(Stall::Stopped);
+    world.ignores_sigterm = true;
+    world.settings.patience.starting_idle = secs(10);
+    world.settings.patience.starting = secs(10);
+    world.settings.settle = secs(5);
+    world
+}
+
+/// A gateway that hangs as soon as it is up and settled, so that the ladder never is what stops Gatehound.
+fn hang_again_and_again(world: &mut World, times: usize) {
+    for _ in 0..times {
+        let kills = world.count(&Action::Kill);
+        world.run_until_does(&Action::Kill);
+        assert_eq!(world.count(&Action::Kill), kills + 1);
+        world.fresh = Mood::Healthy;
+        world.run_until("vouching");
+        world.run_for(secs(40));
+        world.mood = Mood::Failing(Stall::Stopped);
+    }
+}
+
+#[test]
+fn rule_6_the_third_forced_stop_waits_for_the_window() {
+    let mut world = hung();
+    hang_again_and_again(&mut world, 5);
+    let kills = world.times(&Action::Kill, world.log[0].0);
+    assert!(kills[1] - kills[0] < 120, "{kills:?}");
+    assert!(300 <= kills[2] - kills[0], "{kills:?}");
+    assert!(300 <= kills[4] - kills[2], "{kills:?}");
+}
+
+#[test]
+fn rule_6_the_budget_survives_gatehound() {
+    let mut world = hung();
+    hang_again_and_again(&mut world, 2);
+    world.succeed();
+    world.run_until_does(&Action::Kill);
+    let kills = world.times(&Action::Kill, world.log[0].0);
+    assert!(300 <= kills[2] - kills[0], "{kills:?}");
+}
+
+#[test]
+fn rule_6_the_backoff_says_how_long_the_budget_makes_it_wait() {
+    let mut world = hung();
+    hang_again_and_again(&mut world, 2);
+    world.run_until("backing-off");
+    let Phase::BackingOff { until, .. } = world.state.phase else {
+        panic!("backing off");
+    };
+    assert!(secs(100) < until.since(world.now));
+}
+
+#[test]
+fn rule_6_a_sweep_with_sigkill_is_a_forced_stop_and_one_rung_counts_once() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.leftovers = 2;
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Sweep(Signal::Kill)), 1);
+    assert_eq!(world.state.forced.len(), 1);
+
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.ignores_sigterm = true;
+    world.leftovers = 4;
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Kill), 1);
+    assert_eq!(world.count(&Action::Sweep(Signal::Kill)), 2);
+    assert_eq!(world.state.forced.len(), 1);
+}
+
+#[test]
+fn rule_6_a_gateway_that_systemd_itself_had_to_kill_counts() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.ignores_sigterm = true;
+    // Longer than the unit's own TimeoutStopSec, so that systemd is first.
+    world.settings.stop_timeout.hung = secs(400);
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Kill), 0);
+    assert_eq!(world.state.forced.len(), 1);
+}
+
+#[test]
+fn rule_6_a_stop_that_ended_by_itself_is_not_forced() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Stop), 1);
+    assert_eq!(world.state.forced, []);
+}
+
+// Rule 7: exit status 78 is never answered with a restart.
+
+#[test]
+fn rule_7_a_gateway_that_exits_78_is_left_down() {
+    let mut world = vouching();
+    world.exits(78);
+    let world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert!(world.status().contains("exit status 78"));
+}
+
+#[test]
+fn rule_7_another_gateway_that_serves_the_port_is_named() {
+    let mut world = vouching();
+    world.exits(78);
+    world.other_serves = true;
+    let world = does_nothing_for_an_hour(world, Standby::OtherGateway);
+    assert!(world.status().contains("another gateway serves the port"));
+}
+
+#[test]
+fn rule_7_a_run_that_gatehound_started_and_that_exits_78_is_left_down() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until_does(&Action::Start);
+    world.exits(78);
+    world.log.clear();
+    does_nothing_for_an_hour(world, Standby::ConfigError);
+}
+
+#[test]
+fn rule_7_a_run_that_exits_78_while_it_is_stopped_is_left_down() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until_does(&Action::Stop);
+    world.active = Active::Up;
+    world.exits(78);
+    world.log.clear();
+    let mut world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert_eq!(world.state.owed, None);
+    world.mends();
+    world.human_starts();
+    world.run_for(secs(60));
+    assert_eq!(world.phase(), "vouching");
+}
+
+#[test]
+fn rule_7_a_start_limit_reached_by_exits_78_is_left_down() {
+    let mut world = vouching();
+    world.start_limit_hit(0);
+    sees(&mut world, |look| {
+        look.unit.as_mut().expect("there is a bus").exec_main_status = 78;
+    });
+    assert_eq!(world.standby(), Some(Standby::ConfigError));
+}
+
+/// A gateway that was healthy, and refuses what a human wrote since; where that is asked for, it is to be rolled back.
+fn refused() -> World {
+    let mut world = vouching();
+    world.settings.rollback = Rollback::Auto;
+    world.human_edits(1);
+    world.exits(78);
+    world
+}
+
+fn restore(judged: &str) -> Action {
+    Action::Restore {
+        generation: 1,
+        rejected: "1".into(),
+        judged: judged.into(),
+    }
+}
+
+#[test]
+fn rule_7_what_is_refused_is_rolled_back_once() {
+    let mut world = refused();
+    world.run_until_does(&Action::Start);
+    world.run_until("vouching");
+    assert_eq!(world.deeds(), [restore("1"), Action::Start]);
+    assert_eq!(
+        world.events(),
+        [
+            "standing-by",
+            "rolled-back",
+            "starting",
+            "new-incarnation",
+            "healthy"
+        ]
+    );
+    // The same content again, after a healthy run.
+    world.human_edits(1);
+    world.exits(78);
+    world.log.clear();
+    let world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert_eq!(world.content, 1);
+}
+
+#[test]
+fn rule_7_what_was_rolled_back_to_and_is_refused_as_well_is_left_down() {
+    let mut world = refused();
+    world.refuses_all = true;
+    world.run_until_does(&Action::Start);
+    world.log.clear();
+    let mut world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert!(
+        world.status().contains(
+            "generation 1, which was rolled back to, is refused as well; what was refused before is in /state/config/2.json"
+        ),
+        "{}",
+        world.status()
+    );
+    // Nor is another one rolled back that a human tries, before one of them was healthy.
+    world.human_edits(2);
+    world.human_starts();
+    does_nothing_for_an_hour(world, Standby::ConfigError);
+}
+
+#[test]
+fn rule_7_a_rollback_that_gatehound_died_over_counts_whatever_a_human_writes_next() {
+    let mut world = refused();
+    world.faults = vec![Fault::KilledAfter];
+    world.run_until_does(&restore("1"));
+    assert_eq!(world.content, 0);
+    world.human_edit_before_action = true;
+    world.run_until_does(&restore("0"));
+    // What the human wrote is refused as well, and no run was healthy between the two.
+    world.human_restarts();
+    world.log.clear();
+    let world = does_nothing_for_an_hour(world, Standby::ConfigError);
+    assert_eq!(world.content, 2);
+}
+
+#[test]
+fn rule_7_nothing_is_rolled_back_while_there_is_a_reason_to_keep_hands_off() {
+    let hindrances: [fn(&mut World); 7] = [
+        |world| world.settings.rollback = Rollback::Off,
+        |world| world.paused = true,
+        |world| world.updating = true,
+        |world| world.debugged = true,
+        |world| world.stranger = true,
+        |world| world.other_serves = true,
+        |world| world.untouched = false,
+    ];
+    for hinder in hindrances {
+        let mut world = refused();
+        hinder(&mut world);
+        world.run_for(secs(3600));
+        assert_eq!((world.deeds(), world.content), (vec![], 1));
+        assert_eq!(world.phase(), "standing-by");
+    }
+}
+
+#[test]
+fn rule_7_a_status_that_is_not_78_is_never_a_reason_to_roll_back() {
+    let mut world = refused();
+    sees(&mut world, |look| {
+        let unit = look.unit.as_mut().unwrap();
+        // What the unit excludes from restarts is stood by for as well.
+        unit.exec_main_status = 79;
+        unit.restart_prevent_exit_status = vec![78, 79];
+    });
+    assert_eq!(world.standby(), Some(Standby::ConfigError));
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_3_a_run_that_exits_78_while_a_human_stops_it_is_not_rolled_back() {
+    let mut world = vouching();
+    world.settings.rollback = Rollback::Auto;
+    world.human_edits(1);
+    world.stop_takes = secs(60);
+    world.human_stops();
+    world.round();
+    assert_eq!(world.standby(), Some(Standby::InTransition));
+    (world.active, world.job) = (Active::Failed, None);
+    (world.ended, world.untouched) = (("exit-code", 1, 78), true);
+    world.run_for(secs(3600));
+    assert_eq!((world.deeds(), world.content), (vec![], 1));
+}
+
+#[test]
+fn rule_7_another_gateway_that_is_healthy_does_not_make_up_for_one_that_was_rolled_back() {
+    let mut world = refused();
+    world.refuses_all = true;
+    world.run_until_does(&Action::Start);
+    world.run_until("standing-by");
+    world.ended = ("start-limit-hit", 1, 1);
+    world.other_serves = true;
+    world.run_until("vouching");
+    assert!(!world.state.rollback.as_ref().unwrap().served);
+}
+
+#[test]
+fn rule_4_the_port_is_looked_at_again_between_a_rollback_and_its_start() {
+    let mut world = refused();
+    world.run_until_does(&restore("1"));
+    world.other_serves = true;
+    world.run_for(secs(600));
+    assert_eq!(world.standby(), Some(Standby::OtherGateway));
+    assert_eq!(world.count(&Action::Start), 0);
+    // The start is owed all the while.
+    world.other_serves = false;
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn rule_8_a_humans_stop_between_a_rollback_and_its_start_is_final() {
+    let mut world = refused();
+    world.run_until_does(&restore("1"));
+    world.human_stops();
+    let world = {
+        world.log.clear();
+        world.run_for(secs(3600));
+        world
+    };
+    assert_eq!(world.standby(), Some(Standby::ConfigError));
+    assert_eq!((world.deeds(), world.state.owed), (vec![], None));
+}
+
+#[test]
+fn rule_8_a_successor_finishes_a_rollback_that_was_begun() {
+    for fault in [Fault::KilledBefore, Fault::KilledAfter] {
+        let mut world = refused();
+        world.faults = vec![fault];
+        world.run_until_does(&Action::Start);
+        world.run_until("vouching");
+        let judged = if fault == Fault::KilledBefore {
+            "1"
+        } else {
+            "0"
+        };
+        assert_eq!(
+            world.deeds(),
+            [restore("1"), restore(judged), Action::Start]
+        );
+        assert_eq!((world.content, world.witness.rollbacks), (0, 0));
+    }
+}
+
+#[test]
+fn rule_8_a_rollback_that_was_done_is_followed_by_its_start_even_by_a_gatehound_that_leaves() {
+    let mut world = refused();
+    world.run_until_does(&restore("1"));
+    world.settings.rollback = Rollback::Off;
+    world.happens(Event::Leave);
+    world.run_for(secs(60));
+    assert!(world.left);
+    assert_eq!(world.count(&Action::Start), 1);
+}
+
+#[test]
+fn a_rollback_that_the_disk_cannot_do_is_told_once_and_not_tried_again() {
+    let mut world = refused();
+    world.faults = vec![Fault::Refused];
+    world.run_for(secs(3600));
+    assert_eq!(world.deeds(), [restore("1")]);
+    assert_eq!(world.texts("not-rolled-back").len(), 1);
+    assert_eq!(world.standby(), Some(Standby::ConfigError));
+}
+
+#[test]
+fn a_disk_that_is_late_with_a_rollback_is_asked_again_in_the_next_round() {
+    let mut world = refused();
+    let look = Event::Looked(Box::new(world.look()));
+    let (state, actions) = step(&world.settings, world.state.clone(), look, world.now);
+    assert!(actions.contains(&restore("1")));
+    let late = Event::Done(Done::Restored(Err(NotRestored::Late)));
+    let (state, actions) = step(&world.settings, state, late, world.now);
+    assert_eq!(state.next, world.now + world.settings.interval);
+    assert!(matches!(actions[..], [Action::Lease(_)]), "{actions:?}");
+    world.state = state;
+    world.run_until("vouching");
+    assert_eq!(world.deeds(), [restore("1"), Action::Start]);
+}
+
+// Rule 8: what Gatehound stopped it starts again, unless a human stopped it meanwhile.
+
+#[test]
+fn rule_8_a_successor_starts_what_its_predecessor_stopped() {
+    for fault in [Fault::KilledBefore, Fault::KilledAfter] {
+        // Killed at the stop, at the sweep, at the start.
+        for at in 0..3 {
+            let mut world = broken(Stall::Blocked);
+            world.fresh = Mood::Healthy;
+            world.run_until("backing-off");
+            for _ in 0..at {
+                let deeds = world.deeds().len();
+                while world.deeds().len() == deeds {
+                    world.round();
+                }
+            }
+            world.faults = vec![fault];
+            world.run_until("vouching");
+            assert_eq!(world.run, 2, "{fault:?} at {at}");
+            assert_eq!(world.faults, []);
+        }
+    }
+}
+
+#[test]
+fn rule_8_a_successor_that_comes_late_still_starts_the_gateway() {
+    for fault in [Fault::KilledBefore, Fault::KilledAfter] {
+        let mut world = broken(Stall::Blocked);
+        world.fresh = Mood::Healthy;
+        world.faults = vec![fault];
+        world.run_until_does(&Action::Stop);
+        world.round_later(secs(60));
+        world.run_until("vouching");
+        assert_eq!(world.run, 2, "{fault:?}");
+        assert_eq!(world.count(&Action::Kill), 0, "{fault:?}");
+        assert_eq!(
+            world.events().iter().filter(|e| **e == "holding").count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn rule_8_a_successor_repeats_a_kill_that_may_not_have_been_sent() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.ignores_sigterm = true;
+    world.run_until_does(&Action::Stop);
+    world.faults = vec![Fault::KilledBefore];
+    world.run_until_does(&Action::Kill);
+    assert!(matches!(world.active, Active::Deactivating { .. }));
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Kill), 2);
+    assert_eq!(world.state.forced.len(), 1);
+}
+
+#[test]
+fn rule_8_a_humans_stop_is_not_taken_for_one_that_was_refused() {
+    let mut world = broken(Stall::Blocked);
+    world.ignores_sigterm = true;
+    world.human_stop_before_action = true;
+    world.faults = vec![Fault::Refused];
+    world.run_until_does(&Action::Stop);
+    world.log.clear();
+    world.run_for(secs(20));
+    assert_eq!(world.standby(), Some(Standby::InTransition));
+    does_nothing_for_an_hour(world, Standby::Stopped);
+}
+
+#[test]
+fn rule_8_a_humans_stop_during_backoff_is_final() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.human_stops();
+    does_nothing_for_an_hour(world, Standby::Stopped);
+}
+
+#[test]
+fn rule_8_a_humans_stop_between_stop_and_start_is_final() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.human_stops();
+    world.log.clear();
+    let world = does_nothing_for_an_hour(world, Standby::Stopped);
+    assert_eq!(world.state.owed, None);
+    assert_eq!(world.state.incident, None);
+}
+
+#[test]
+fn rule_8_a_humans_stop_while_owed_and_paused_is_final_even_for_a_successor() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Stop);
+    world.paused = true;
+    world.run_for(secs(60));
+    assert!(world.state.owed.is_some());
+    world.human_stops();
+    world.run_for(secs(60));
+    world.succeed();
+    world.paused = false;
+    world.log.clear();
+    does_nothing_for_an_hour(world, Standby::Stopped);
+}
+
+#[test]
+fn rule_8_a_humans_stop_of_a_unit_systemd_gave_up_on_is_remembered() {
+    let mut world = vouching();
+    world.start_limit_hit(0);
+    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.human_stops();
+    world.log.clear();
+    let mut world = does_nothing_for_an_hour(world, Standby::Stopped);
+    world.human_starts();
+    world.run_for(secs(60));
+    assert_eq!(world.phase(), "vouching");
+    world.start_limit_hit(0);
+    world.run_until_does(&Action::Start);
+}
+
+#[test]
+fn rule_8_a_humans_start_settles_what_is_owed() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Stop);
+    world.fresh = Mood::Healthy;
+    world.human_starts();
+    world.run_until("vouching");
+    assert_eq!(world.count(&Action::Start), 0);
+    assert_eq!(world.state.owed, None);
+    assert!(world.texts("recovered")[0].ends_with("restarted by systemd or a human"));
+}
+
+#[test]
+fn rule_8_gatehound_that_is_told_to_stop_finishes_the_start_first() {
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Stop);
+    world.happens(Event::Leave);
+    assert!(!world.left);
+    world.run_for(secs(60));
+    assert!(world.left);
+    assert_eq!(world.run, 2);
+    assert_eq!(world.log.last().map(|(_, last)| last), Some(&Action::Leave));
+}
+
+#[test]
+fn rule_8_gatehound_that_owes_nothing_leaves_at_once() {
+    for stall in [Stall::Gone, Stall::Busy] {
+        let mut world = broken(stall);
+        for phase in ["doubting", "backing-off"] {
+            world.run_until(phase);
+            let mut leaving = world.clone();
+            leaving.happens(Event::Leave);
+            assert!(leaving.left, "{phase}");
+        }
+    }
+}
+
+#[test]
+fn rule_8_gatehound_does_not_stay_for_a_stop_or_a_start_that_is_refused() {
+    let mut world = broken(Stall::Gone);
+    world.faults = vec![Fault::Refused];
+    world.run_until_does(&Action::Stop);
+    world.happens(Event::Leave);
+    world.run_for(secs(5));
+    assert!(world.left);
+    assert_eq!(world.active, Active::Up);
+
+    let mut world = broken(Stall::Gone);
+    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.happens(Event::Leave);
+    world.faults = vec![Fault::Refused];
+    world.run_for(secs(5));
+    assert!(world.left);
+    assert!(world.state.owed.is_some(), "its successor owes the start");
+}
+
+/// A gateway that Gatehound is stopping, and that would be healthy again.
+fn stopped_by_gatehound() -> World {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Stop);
+    world
+}
+
+/// Whatever it stands at, a Gatehound whose settings are wrong starts the gateway and leaves.
+#[track_caller]
+fn settled_with_wrong_settings(world: World) -> World {
+    settled_once(world, |_| {})
+}
+
+#[track_caller]
+fn settled_once(mut world: World, obstacle_ends: impl FnOnce(&mut World)) -> World {
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(60));
+    obstacle_ends(&mut world);
+    world.run_for(secs(60));
+    assert!(world.left, "{:?}", world.state);
+    assert_eq!((world.active, world.run), (Active::Up, 2));
+    world
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_leave_a_stop_without_a_number_unanswered() {
+    let mut world = broken(Stall::Gone);
+    world.fresh = Mood::Healthy;
+    world.stop_takes = secs(5);
+    world.run_until("backing-off");
+    let look = loop {
+        world.now = world.state.next;
+        let look = Event::Looked(Box::new(world.look()));
+        let (_, actions) = step(
+            &world.settings,
+            world.state.clone(),
+            look.clone(),
+            world.now,
+        );
+        if actions.contains(&Action::Stop) {
+            break look;
+        }
+        world.happens(look);
+    };
+    // Killed between the request and the write of its number, as `Fault::KilledAfter` does it.
+    let (state, _) = step(
+        &world.settings,
+        world.state.clone(),
+        look.clone(),
+        world.now,
+    );
+    world.faults = vec![Fault::KilledAfter];
+    world.happens(look);
+    assert_eq!(world.state.phase.name(), "doubting");
+    assert!(state.owed.is_some_and(|owed| owed.stop_job.is_none()));
+    settled_with_wrong_settings(world);
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_leave_a_start_that_was_tried_once_at_that() {
+    let mut world = stopped_by_gatehound();
+    world.unmet_condition = true;
+    world.run_until_does(&Action::Start);
+    world.run_for(secs(3));
+    let tried = |world: &World| matches!(world.restart_step(), Some(Step::Starting { tries: 1.. }));
+    assert!(tried(&world));
+    world.unmet_condition = false;
+    settled_with_wrong_settings(world);
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_end_a_hold_with_the_gateway_down() {
+    let mut world = stopped_by_gatehound();
+    world.stranger = true;
+    world.run_until("holding");
+    settled_once(world, |world| world.stranger = false);
+
+    let mut world = stopped_by_gatehound();
+    world.leftovers = 60;
+    world.run_until("holding");
+    settled_once(world, |world| world.leftovers = 0);
+}
+
+#[test]
+fn rule_8_wrong_settings_do_not_end_a_wait_with_the_gateway_down() {
+    let obstacles: [fn(&mut World, bool); 3] = [
+        |world, on| world.paused = on,
+        |world, on| world.updating = on,
+        |world, on| world.no_bus = on,
+    ];
+    for obstacle in obstacles {
+        // One that is over when the successor comes, and one that it sees end.
+        for seen in [false, true] {
+            let mut world = stopped_by_gatehound();
+            obstacle(&mut world, true);
+            world.run_until("standing-by");
+            obstacle(&mut world, seen);
+            settled_once(world, |world| obstacle(world, false));
+        }
+    }
+}
+
+#[test]
+fn rule_8_wrong_settings_start_nothing_that_a_human_stopped() {
+    let mut world = stopped_by_gatehound();
+    world.paused = true;
+    world.run_until("standing-by");
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(60));
+    assert!(!world.left, "the pause may end");
+    world.human_stops();
+    world.run_for(secs(60));
+    assert!(world.left);
+    assert_eq!(world.count(&Action::Start), 0);
+}
+
+#[test]
+fn a_gatehound_with_wrong_settings_stays_for_no_longer_than_it_may() {
+    let mut world = stopped_by_gatehound();
+    world.paused = true;
+    world.run_until("standing-by");
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(2399));
+    assert!(!world.left);
+    world.run_for(secs(60));
+    assert!(world.left);
+    assert!(world.state.owed.is_some(), "its successor owes the start");
+}
+
+#[test]
+fn a_gatehound_with_wrong_settings_leaves_when_told_to() {
+    let mut world = stopped_by_gatehound();
+    world.paused = true;
+    world.run_until("standing-by");
+    world.succeed_with_wrong_settings(secs(2400));
+    world.run_for(secs(60));
+    world.happens(Event::Leave);
+    assert!(world.left);
+}
+
+// Rule 9: the ladder goes back to its first rung only after the gateway stayed healthy for `settle`.
+
+#[track_caller]
+fn next_rung_after_healthy_for(healthy: u64, expected: usize) {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Start);
+    world.run_until("vouching");
+    world.run_for(secs(healthy));
+    world.mood = Mood::Failing(Stall::Blocked);
+    world.run_until("backing-off");
+    let Phase::BackingOff { rung, .. } = world.state.phase else {
+        panic!("backing off");
+    };
+    assert_eq!(rung, expected, "after {healthy} s");
+}
+
+#[test]
+fn rule_9_the_ladder_goes_back_only_after_five_healthy_minutes() {
+    next_rung_after_healthy_for(30, 2);
+    next_rung_after_healthy_for(270, 2);
+    next_rung_after_healthy_for(300, 1);
+}
+
+#[test]
+fn rule_9_health_that_was_interrupted_does_not_add_up() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Start);
+    for _ in 0..10 {
+        world.run_until("vouching");
+        world.run_for(secs(200));
+        world.mood = Mood::Failing(Stall::Busy);
+        world.run_until("doubting");
+        world.mends();
+    }
+    assert_eq!(world.state.ladder.used, 1);
+    assert_eq!(world.texts("settled").len(), 0);
+}
+
+#[test]
+fn rule_9_a_restart_by_somebody_else_does_not_take_the_ladder_back() {
+    let mut world = broken(Stall::Blocked);
+    world.fresh = Mood::Healthy;
+    world.run_until_does(&Action::Start);
+    world.run_until("vouching");
+    world.human_restarts();
+    world.run_for(secs(60));
+    assert_eq!(world.state.ladder.used, 1);
+}
+
+// Rule 10: time is monotonic; a suspend restarts every patience window.
+
+#[test]
+fn rule_10_a_suspend_restarts_the_patience_of_a_doubt() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("doubting");
+    for _ in 0..20 {
+        world.run_for(secs(25));
+        world.happens(Event::Resumed);
+        assert_eq!(world.phase(), "doubting");
+    }
+    world.run_until("backing-off");
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_10_a_suspend_restarts_the_patience_of_a_start() {
+    let mut world = world();
+    world.mood = Mood::Failing(Stall::Gone);
+    world.progress = Some(false);
+    for _ in 0..30 {
+        world.run_for(secs(50));
+        world.happens(Event::Resumed);
+    }
+    assert_eq!(world.phase(), "starting");
+    world.run_until("backing-off");
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_10_a_suspend_restarts_the_patience_of_a_start_that_was_not_seen_before_it() {
+    let mut world = world();
+    world.now = world.now + secs(599);
+    world.state.next = world.now;
+    world.watchdog_starts();
+    world.breaks(Stall::Blocked);
+    world.happens(Event::Resumed);
+    world.run_for(secs(590));
+    assert_eq!(world.phase(), "starting");
+}
+
+#[test]
+fn rule_10_a_suspend_during_backoff_goes_back_to_doubting() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("backing-off");
+    world.happens(Event::Resumed);
+    world.run_for(secs(25));
+    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.deeds(), []);
+}
+
+#[test]
+fn rule_10_a_suspend_during_a_stop_gives_the_stop_its_time_again() {
+    let mut world = broken(Stall::Blocked);
+    world.ignores_sigterm = true;
+    world.run_until_does(&Action::Stop);
+    world.run_for(secs(9));
+    world.happens(Event::Resumed);
+    world.run_for(secs(9));
+    assert_eq!(world.count(&Action::Kill), 0);
+    assert!(matches!(world.restart_step(), Some(Step::Stopping { .. })));
+    world.run_for(secs(2));
+    assert_eq!(world.count(&Action::Kill), 1);
+}
+
+#[test]
+fn rule_10_a_suspend_does_not_wake_a_watchdog_that_is_left_to_bite() {
+    let mut world = broken(Stall::Blocked);
+    world.run_until("holding");
+    let leases = world.log.len();
+    world.happens(Event::Resumed);
+    assert!(matches!(
+        world.state.phase,
+        Phase::Holding {
+            bite: Bite::Due,
+            ..
+        }
+    ));
+    assert_eq!(world.log.len(), leases + 1, "nothing but the record");
+}

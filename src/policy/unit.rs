@@ -1,0 +1,327 @@
+//! What the unit's facts mean: whether a human stopped it, systemd is at work on it, or it runs.
+//!
+//! Owns that one judgement; knows nothing of probes, phases or time.
+
+use crate::policy::{
+    facts::{Incarnation, Monotonic, UnitFacts},
+    state::Owed,
+};
+
+/// EX_CONFIG of sysexits(3): how the gateway says that a restart cannot help.
+pub(super) const EX_CONFIG: i32 = 78;
+
+/// CLD_EXITED of wait(2): the main process exited by itself, so the status is an exit status.
+const CLD_EXITED: i32 = 1;
+
+/// What the gateway unit's state means for the watchdog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// There is no such unit, or it cannot be loaded.
+    NoUnit,
+    /// It is down because somebody wants it down.
+    Stopped,
+    /// It is down because its configuration is refused; a restart cannot help.
+    ConfigError,
+    /// It is down and systemd has given up on it.
+    GivenUp,
+    /// systemd is at work on it and bounds that itself.
+    InTransition,
+    /// It is on its way down because Gatehound asked for that.
+    StoppingForUs,
+    /// It is down because Gatehound stopped it; a start is owed.
+    DownForUs,
+    /// It runs.
+    Up {
+        /// This run.
+        incarnation: Incarnation,
+        /// When it became active.
+        since: Monotonic,
+    },
+}
+
+/// Judges the unit.
+pub(super) fn standing(unit: &UnitFacts, owed: Option<&Owed>) -> Standing {
+    let foreign_job = owed.is_some_and(|owed| owed.foreign_job);
+    if unit.load_state != "loaded" {
+        return Standing::NoUnit;
+    }
+    let foreign_pending = unit
+        .job
+        .as_ref()
+        .is_some_and(|job| !is_ours(job.id, job.ours, owed));
+    match unit.active_state.as_str() {
+        "active" if foreign_pending => Standing::InTransition,
+        "active" => Standing::Up {
+            incarnation: unit.invocation_id.clone().unwrap_or_default(),
+            since: unit.active_since,
+        },
+        "deactivating" if owed.is_some() && !foreign_pending && !foreign_job => {
+            Standing::StoppingForUs
+        }
+        "inactive" | "failed" if foreign_pending => Standing::InTransition,
+        // The unit staying down after a job that is not ours is how a stop by a human
+        // of a unit that was already down shows: rule 8.
+        "inactive" | "failed" if owed.is_some() && foreign_job => Standing::Stopped,
+        "inactive" | "failed" if owed.is_some() => Standing::DownForUs,
+        "inactive" => Standing::Stopped,
+        "failed" => failed(unit),
+        // activating, deactivating, reloading, and whatever a later systemd may add:
+        // hands off is the careful reading of a state we do not know.
+        _ => Standing::InTransition,
+    }
+}
+
+fn is_ours(id: u32, ours: bool, owed: Option<&Owed>) -> bool {
+    ours || owed.is_some_and(|owed| owed.stop_job == Some(id))
+}
+
+/// Whether the last run ended with the exit status that says that its configuration is refused, and no other.
+pub(super) fn refused_its_config(unit: &UnitFacts) -> bool {
+    let exited = unit.exec_main_code == CLD_EXITED && unit.exec_main_status == EX_CONFIG;
+    unit.active_state == "failed" && exited
+}
+
+/// Whether its last run failed and systemd is about to start the next, which it does after no stop that anybody asked for.
+pub(super) fn is_restarted_by_itself(unit: &UnitFacts) -> bool {
+    // Since systemd 254 the last moment of it is `auto-restart-queued`.
+    unit.sub_state.starts_with("auto-restart") && unit.result != "success"
+}
+
+/// A unit that failed without Gatehound's doing.
+fn failed(unit: &UnitFacts) -> Standing {
+    let exited = unit.exec_main_code == CLD_EXITED;
+    // A status the unit itself excludes from restarts says the same as 78: restarting cannot help.
+    let prevented = unit.exec_main_status == EX_CONFIG
+        || unit
+            .restart_prevent_exit_status
+            .contains(&unit.exec_main_status);
+    if exited && prevented {
+        return Standing::ConfigError;
+    }
+    let aborted = matches!(unit.result.as_str(), "signal" | "core-dump");
+    // The table of systemd.service(5), Restart=.
+    let restarts_by_itself = match unit.restart.as_str() {
+        "always" | "on-failure" => true,
+        "on-abnormal" => aborted || matches!(unit.result.as_str(), "timeout" | "watchdog"),
+        "on-abort" => aborted,
+        _ => false,
+    };
+    // `Result` keeps how the last run failed, and says `start-limit-hit` only after runs that succeeded.
+    // A unit that was down already and failed afterwards is one whose start was refused (systemd 252).
+    let start_refused =
+        unit.result == "start-limit-hit" || unit.inactive_since < unit.state_changed;
+    if start_refused || !restarts_by_itself {
+        return Standing::GivenUp;
+    }
+    // systemd would have restarted it, had nobody asked it to stop:
+    // a stop that ended badly is still a stop somebody wanted.
+    Standing::Stopped
+}
+
+/// Whether a run other than the one Gatehound stopped has begun since.
+pub(super) fn started_since(unit: &UnitFacts, owed: &Owed) -> bool {
+    match (&unit.invocation_id, &owed.incarnation) {
+        (Some(now), Some(then)) => now != then,
+        // It had never run when it was to be started.
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::facts::Job;
+
+    fn unit(active_state: &str) -> UnitFacts {
+        UnitFacts {
+            load_state: "loaded".into(),
+            active_state: active_state.into(),
+            result: "success".into(),
+            restart: "always".into(),
+            invocation_id: Some(Incarnation("a".into())),
+            ..UnitFacts::default()
+        }
+    }
+
+    fn owed() -> Owed {
+        Owed {
+            incarnation: Some(Incarnation("a".into())),
+            stop_job: Some(7),
+            ..Owed::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(unit: &UnitFacts, owed: Option<&Owed>, expected: Standing) {
+        assert_eq!(standing(unit, owed), expected);
+    }
+
+    #[test]
+    fn an_inactive_unit_was_stopped_by_a_human_unless_we_stopped_it() {
+        check(&unit("inactive"), None, Standing::Stopped);
+        check(&unit("inactive"), Some(&owed()), Standing::DownForUs);
+        check(&unit("failed"), Some(&owed()), Standing::DownForUs);
+    }
+
+    #[test]
+    fn only_a_run_that_failed_and_that_systemd_restarts_has_crashed() {
+        for (sub_state, result, crashed) in [
+            ("auto-restart", "exit-code", true),
+            ("auto-restart-queued", "signal", true),
+            // An exit that is no failure may be how somebody has it restarted.
+            ("auto-restart", "success", false),
+            ("start-pre", "exit-code", false),
+            ("stop-sigterm", "exit-code", false),
+        ] {
+            let unit = UnitFacts {
+                sub_state: sub_state.into(),
+                result: result.into(),
+                ..unit("activating")
+            };
+            assert_eq!(is_restarted_by_itself(&unit), crashed, "{sub_state}");
+        }
+    }
+
+    #[test]
+    fn rule_8_a_foreign_job_on_the_unit_we_stopped_is_a_humans_stop() {
+        let foreign = Owed {
+            foreign_job: true,
+            ..owed()
+        };
+        check(&unit("inactive"), Some(&foreign), Standing::Stopped);
+        check(&unit("failed"), Some(&foreign), Standing::Stopped);
+    }
+
+    #[test]
+    fn rule_3_states_that_systemd_bounds_itself_are_transitions() {
+        for state in [
+            "activating",
+            "deactivating",
+            "reloading",
+            "maintenance",
+            "refreshing",
+            "",
+        ] {
+            check(&unit(state), None, Standing::InTransition);
+        }
+    }
+
+    #[test]
+    fn rule_3_a_pending_job_of_somebody_else_is_a_transition() {
+        for state in ["active", "inactive", "failed", "deactivating"] {
+            let unit = UnitFacts {
+                job: Some(Job { id: 9, ours: false }),
+                ..unit(state)
+            };
+            check(&unit, None, Standing::InTransition);
+            check(&unit, Some(&owed()), Standing::InTransition);
+        }
+    }
+
+    #[test]
+    fn our_own_stop_is_known_by_its_job_even_to_a_successor() {
+        let ours = UnitFacts {
+            job: Some(Job { id: 9, ours: true }),
+            ..unit("deactivating")
+        };
+        check(&ours, Some(&owed()), Standing::StoppingForUs);
+        let predecessors = UnitFacts {
+            job: Some(Job { id: 7, ours: false }),
+            ..unit("deactivating")
+        };
+        check(&predecessors, Some(&owed()), Standing::StoppingForUs);
+    }
+
+    #[test]
+    fn rule_8_a_job_is_not_ours_because_our_own_has_no_number() {
+        let theirs = UnitFacts {
+            job: Some(Job { id: 7, ours: false }),
+            ..unit("deactivating")
+        };
+        let refused = Owed {
+            stop_job: None,
+            ..owed()
+        };
+        check(&theirs, Some(&refused), Standing::InTransition);
+    }
+
+    #[test]
+    fn rule_7_exit_78_is_a_configuration_error_and_signal_78_is_not() {
+        let exit = UnitFacts {
+            result: "exit-code".into(),
+            exec_main_code: 1,
+            exec_main_status: 78,
+            ..unit("failed")
+        };
+        check(&exit, None, Standing::ConfigError);
+        let other = UnitFacts {
+            exec_main_code: 2,
+            ..exit
+        };
+        check(&other, None, Standing::Stopped);
+    }
+
+    #[test]
+    fn a_unit_that_systemd_gave_up_on_is_told_from_one_whose_stop_ended_badly() {
+        let limit = UnitFacts {
+            result: "start-limit-hit".into(),
+            ..unit("failed")
+        };
+        check(&limit, None, Standing::GivenUp);
+        let after_a_failure = UnitFacts {
+            result: "exit-code".into(),
+            inactive_since: Monotonic(7),
+            state_changed: Monotonic(8),
+            ..unit("failed")
+        };
+        check(&after_a_failure, None, Standing::GivenUp);
+        let never = UnitFacts {
+            restart: "no".into(),
+            result: "signal".into(),
+            ..unit("failed")
+        };
+        check(&never, None, Standing::GivenUp);
+        let excluded = UnitFacts {
+            restart: "on-abnormal".into(),
+            result: "exit-code".into(),
+            exec_main_code: 1,
+            exec_main_status: 1,
+            ..unit("failed")
+        };
+        check(&excluded, None, Standing::GivenUp);
+        let stop_timed_out = UnitFacts {
+            result: "timeout".into(),
+            inactive_since: Monotonic(7),
+            state_changed: Monotonic(7),
+            ..unit("failed")
+        };
+        check(&stop_timed_out, None, Standing::Stopped);
+    }
+
+    #[test]
+    fn a_unit_that_cannot_be_loaded_is_no_unit() {
+        for load_state in ["not-found", "masked", "bad-setting", "error"] {
+            let unit = UnitFacts {
+                load_state: load_state.into(),
+                ..unit("inactive")
+            };
+            check(&unit, None, Standing::NoUnit);
+        }
+    }
+
+    #[test]
+    fn a_run_after_the_one_we_stopped_settles_what_is_owed() {
+        assert!(!started_since(&unit("inactive"), &owed()));
+        let next = UnitFacts {
+            invocation_id: Some(Incarnation("b".into())),
+            ..unit("failed")
+        };
+        assert!(started_since(&next, &owed()));
+        let unloaded = UnitFacts {
+            invocation_id: None,
+            ..unit("inactive")
+        };
+        assert!(!started_since(&unloaded, &owed()));
+    }
+}

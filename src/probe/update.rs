@@ -1,0 +1,215 @@
+//! Whether the gateway is being updated: while its program is taken away, a restart cannot help.
+//!
+//! Owns what counts as a sign of an update and for how long one is believed, and which version is installed.
+//! The manager is asked elsewhere; only the files of ExecStart are looked at here.
+
+use std::{
+    fs, io,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::Value;
+
+use crate::{
+    os::files::{Links, read_limited},
+    policy::facts::Monotonic,
+    probe::openclaw_json::MAX_FILE,
+    text::line::Line,
+};
+
+/// Names of the transient units in which OpenClaw runs its updates, as a pattern for the user manager.
+pub const SCOPES: &str = "openclaw-update-*.scope";
+
+/// A file written less than this ago may have been written together with others that are still to come.
+///
+/// npm and its like give files the time of their unpacking (measured, npm: the package's own times are dropped).
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// For how long an update is believed: a scope that never ends, or a package that was removed, is none.
+pub const LONGEST: Duration = Duration::from_secs(30 * 60);
+
+/// The first sign of an update: one of `scopes` (active units that match [`SCOPES`]),
+/// or the program or script of `exec_start` missing or just written.
+///
+/// Without a sign there is none: a file that cannot be looked at, or is dated in the future, proves nothing.
+pub fn look(exec_start: &[String], scopes: &[String], now: SystemTime) -> Option<Line> {
+    if let Some(scope) = scopes.first() {
+        return Some(Line::new(&format!("{scope} is active")));
+    }
+    let (program, arguments) = exec_start.split_first()?;
+    [script(arguments), Some(program.as_str())]
+        .into_iter()
+        .flatten()
+        .find_map(|file| sign(Path::new(file), now))
+}
+
+/// The JavaScript file that the program is to run, if it is one that runs any.
+fn script(arguments: &[String]) -> Option<&str> {
+    let is_script = |argument: &&String| {
+        let name = argument.as_str();
+        !name.starts_with('-')
+            && [".js", ".mjs", ".cjs"]
+                .iter()
+                .any(|end| name.ends_with(end))
+    };
+    arguments.iter().find(is_script).map(String::as_str)
+}
+
+/// The version of the package whose script these arguments of ExecStart run.
+///
+/// What runs may be older, where it was not restarted since an update.
+pub fn installed_version(exec_start: &[String]) -> Option<Line> {
+    let script = Path::new(script(exec_start)?);
+    let folder = script.parent().filter(|folder| folder.is_absolute())?;
+    let package = match folder.ends_with("dist") {
+        true => folder.parent()?,
+        false => folder,
+    };
+    let text = read_limited(&package.join("package.json"), MAX_FILE, Links::Follow).ok()??;
+    let package: Value = serde_json::from_slice(&text.bytes).ok()?;
+    package.get("version")?.as_str().map(Line::new)
+}
+
+/// What a file says of an update, through a link such as npm makes for a command.
+fn sign(file: &Path, now: SystemTime) -> Option<Line> {
+    // A relative path is resolved by the manager's search path or the unit's WorkingDirectory;
+    // from here it would be another file.
+    if !file.is_absolute() {
+        return None;
+    }
+    let path = file.display();
+    match fs::metadata(file) {
+        Ok(metadata) => {
+            let age = now.duration_since(metadata.modified().ok()?).ok()?;
+            let text = format!("written {} s ago: {path}", age.as_secs());
+            (age < YOUNG).then(|| Line::new(&text))
+        }
+        Err(error) if is_absent(&error) => Some(Line::new(&format!("missing: {path}"))),
+        Err(_) => None,
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// What is to be made of the signs of an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// There is none.
+    None,
+    /// It goes on; the sign.
+    InProgress(Line),
+    /// It has gone on for longer than [`LONGEST`] and no longer counts; why.
+    Overdue(Line),
+}
+
+/// Remembers since when an update has been seen.
+///
+/// By CLOCK_MONOTONIC, because an update sleeps while the machine does.
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    since: Option<Monotonic>,
+}
+
+impl Bound {
+    /// Judges what a round saw; `None` ends an update, and signs that follow each other are one.
+    ///
+    /// A round that did not look because the gateway is healthy says `None` too:
+    /// an update that leaves the gateway healthy keeps nobody from anything.
+    pub fn judge(&mut self, sign: Option<Line>, now: Monotonic) -> Update {
+        let Some(sign) = sign else {
+            self.since = None;
+            return Update::None;
+        };
+        let since = *self.since.get_or_insert(now);
+        if now.since(since) < LONGEST {
+            return Update::InProgress(sign);
+        }
+        let minutes = LONGEST.as_secs() / 60;
+        Update::Overdue(Line::new(&format!(
+            "an update for more than {minutes} min is none, going on as without it; {sign}"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn sign() -> Option<Line> {
+        Some("openclaw-update-1.scope is active".into())
+    }
+
+    /// Each step: minutes since boot, whether there is a sign, and what is made of it.
+    #[track_caller]
+    fn check(steps: &[(u32, bool, &str)]) {
+        let mut bound = Bound::default();
+        for (minutes, seen, expected) in steps {
+            let now = Monotonic(0) + *minutes * MINUTE;
+            let judged = match bound.judge(sign().filter(|_| *seen), now) {
+                Update::None => "none",
+                Update::InProgress(_) => "in progress",
+                Update::Overdue(_) => "overdue",
+            };
+            assert_eq!(judged, *expected, "after {minutes} min");
+        }
+    }
+
+    #[test]
+    fn an_update_is_believed_for_half_an_hour() {
+        check(&[
+            (100, false, "none"),
+            (101, true, "in progress"),
+            (130, true, "in progress"),
+            (131, true, "overdue"),
+            (500, true, "overdue"),
+        ]);
+    }
+
+    #[test]
+    fn the_next_update_has_its_own_half_hour() {
+        check(&[
+            (0, true, "in progress"),
+            (30, true, "overdue"),
+            (31, false, "none"),
+            (32, true, "in progress"),
+            (61, true, "in progress"),
+            (62, true, "overdue"),
+        ]);
+    }
+
+    #[test]
+    fn an_overdue_update_says_what_was_seen_and_what_comes_next() {
+        let mut bound = Bound::default();
+        bound.judge(sign(), Monotonic(0));
+        let expected = "an update for more than 30 min is none, going on as without it; \
+             openclaw-update-1.scope is active";
+        let overdue = Update::Overdue(expected.into());
+        assert_eq!(bound.judge(sign(), Monotonic(0) + LONGEST), overdue);
+    }
+
+    #[track_caller]
+    fn check_script(arguments: &str, expected: Option<&str>) {
+        let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+        assert_eq!(script(&arguments), expected);
+    }
+
+    #[test]
+    fn the_script_is_the_first_argument_that_names_one() {
+        check_script(
+            "--max-old-space-size=8192 /p/dist/index.js gateway",
+            Some("/p/dist/index.js"),
+        );
+        check_script("/p/openclaw.mjs gateway", Some("/p/openclaw.mjs"));
+        check_script("/p/entry.cjs /p/other.js", Some("/p/entry.cjs"));
+        check_script("--import=/p/hook.mjs /p/index.js", Some("/p/index.js"));
+        check_script("gateway --port 18789 /p/package.json", None);
+    }
+}

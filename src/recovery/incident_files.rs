@@ -1,0 +1,212 @@
+//! The incident folder: what was seen before each restart, one file for each restart of an incident.
+//!
+//! Owns the names, the number of files that are kept, and that a disk that hangs holds up no restart.
+//! Knows nothing of what is in the files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc::channel,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+use crate::os::own_files::{cannot, ensure_private_dir, remove_unfinished, write_atomic};
+use crate::{
+    os::files::{Links, read_limited},
+    text::line::Line,
+};
+
+/// How many files are kept: months of incidents, at a few kilobytes each.
+pub const KEPT: usize = 50;
+
+/// The largest file that is read back; ours are a few kilobytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The longest id of an incident.
+const MAX_ID: usize = 64;
+
+/// The incident folder in the state folder.
+pub fn folder(state: &Path) -> PathBuf {
+    state.join("incidents")
+}
+
+/// Writes the evidence of one restart, `<incident>-<restart>.json`, over what is there before, and removes the oldest
+/// files beyond [`KEPT`].
+///
+/// Waits for the disk for `budget` at most; what is late may still come to be written.
+///
+/// # Errors
+///
+/// The id is none of ours, the evidence is no JSON, or the disk is full, read-only or late.
+/// Also when the file is written but an old one cannot be removed.
+pub fn save<T: Serialize>(
+    state: &Path,
+    incident: &str,
+    restart: u32,
+    evidence: &T,
+    budget: Duration,
+) -> Result<PathBuf, Line> {
+    if !is_id(incident) {
+        let reason = format!("{incident:?} is not the id of an incident; its evidence is not kept");
+        return Err(Line::new(&reason));
+    }
+    let mut bytes = serde_json::to_vec_pretty(evidence)
+        .map_err(|e| Line::new(&format!("cannot write the evidence as JSON: {e}")))?;
+    bytes.push(b'\n');
+    let state = state.to_owned();
+    let name = format!("{incident}-{restart}.json");
+    within(budget, "evidence", move || write(&state, &name, &bytes))?
+}
+
+/// The evidence of one incident, by its files, in the order of the restarts; none if none was kept.
+///
+/// A file that cannot be read or understood comes with the reason.
+pub fn read(state: &Path, incident: &str) -> Vec<(PathBuf, Result<serde_json::Value, Line>)> {
+    let mut files: Vec<(u32, PathBuf)> = ours(&folder(state))
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(_, path)| {
+            let (id, restart) = parts(path.file_name()?.to_str()?)?;
+            let restart = (id == incident).then_some(restart)?;
+            Some((restart, path))
+        })
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|(_, path)| {
+            let content = content(&path);
+            (path, content)
+        })
+        .collect()
+}
+
+fn content(path: &Path) -> Result<serde_json::Value, Line> {
+    let contents = read_limited(path, MAX_FILE, Links::Refuse)?;
+    let bytes = contents.ok_or("it is gone")?.bytes;
+    serde_json::from_slice(&bytes).map_err(|e| Line::new(&format!("it makes no sense: {e}")))
+}
+
+/// Does the work in a thread of its own, and leaves that behind when it is late.
+pub(crate) fn within<T: Send + 'static>(
+    budget: Duration,
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Line> {
+    let (sender, receiver) = channel();
+    thread::Builder::new()
+        .name(what.to_owned())
+        .spawn(move || sender.send(work()))
+        .map_err(|e| Line::new(&format!("cannot start a thread to write {what}: {e}")))?;
+    receiver.recv_timeout(budget).map_err(|_| {
+        let budget = humantime::format_duration(budget);
+        Line::new(&format!(
+            "the {what} is not written within {budget}; going on without"
+        ))
+    })
+}
+
+fn write(state: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Line> {
+    let folder = folder(state);
+    ensure_private_dir(state)?;
+    ensure_private_dir(&folder)?;
+    // First, because it makes room on a full disk.
+    let pruned = prune(&folder, name);
+    let path = folder.join(name);
+    write_atomic(&path, bytes)?;
+    pruned.map(|()| path)
+}
+
+/// Leaves room for one more file, by removing those of ours that were written first or not to their end.
+fn prune(folder: &Path, name: &str) -> Result<(), Line> {
+    remove_unfinished(folder, |name| parts(name).is_some());
+    let mut ours = ours(folder).map_err(|e| cannot("list", folder, &e))?;
+    ours.retain(|(_, path)| *path != folder.join(name));
+    ours.sort();
+    let surplus = (ours.len() + 1).saturating_sub(KEPT);
+    for (_, path) in ours.iter().take(surplus) {
+        fs::remove_file(path).map_err(|e| cannot("remove", path, &e))?;
+    }
+    Ok(())
+}
+
+/// Our files, by their names, each with the time it was written.
+///
+/// Whatever else lies in the folder, somebody put there, and it stays.
+fn ours(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
+    let mut ours = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_ours = entry.file_name().to_str().and_then(parts).is_some();
+        // Of the entry itself, not of what it may link to.
+        let metadata = entry.metadata()?;
+        if is_ours && metadata.is_file() {
+            ours.push((metadata.modified()?, entry.path()));
+        }
+    }
+    Ok(ours)
+}
+
+/// The incident and the restart that one of our names tells.
+fn parts(name: &str) -> Option<(&str, u32)> {
+    let (incident, restart) = name.strip_suffix(".json")?.rsplit_once('-')?;
+    is_id(incident).then_some((incident, restart.parse().ok()?))
+}
+
+/// Whether this can be the id of an incident: it may come from a state file, and it becomes the name of a file.
+fn is_id(text: &str) -> bool {
+    let is_ours = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-');
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(is_ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_lead_out_of_the_folder() {
+        for id in ["c0ffee00-123", "0", "-", &"f".repeat(MAX_ID)] {
+            assert!(is_id(id), "{id}");
+        }
+        for id in ["", ".", "..", "a/b", "/etc", "A", "g", "a\n", "a\0", "é"] {
+            assert!(!is_id(id), "{id:?}");
+        }
+        assert!(!is_id(&"f".repeat(MAX_ID + 1)));
+    }
+
+    #[test]
+    fn only_a_name_that_is_made_here_is_ours() {
+        for name in ["c0ffee00-123-1.json", "0-10.json"] {
+            assert!(parts(name).is_some(), "{name}");
+        }
+        for name in [
+            "c0ffee00.json",
+            "c0ffee00-.json",
+            "-1.json",
+            "notes-1.json",
+            "c0ffee00-1-x.json",
+            "c0ffee00-1-1.json.bak",
+            ".c0ffee00-1-1.json.77.new",
+            "",
+        ] {
+            assert_eq!(parts(name), None);
+        }
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_not_waited_for() {
+        let (sender, receiver) = channel::<()>();
+        let late = within(Duration::from_millis(10), "evidence", move || {
+            receiver.recv()
+        });
+        assert_eq!(
+            late.unwrap_err().as_str(),
+            "the evidence is not written within 10ms; going on without"
+        );
+        drop(sender);
+        assert_eq!(within(Duration::from_secs(60), "evidence", || 7), Ok(7));
+    }
+}

@@ -1,0 +1,335 @@
+//! `gatehound config list`, `diff` and `restore`: the kept generations of the gateway's openclaw.json.
+
+use crate::cli::console::say;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use anyhow::{anyhow, bail};
+use serde_json::Value;
+
+use crate::{
+    cli::{
+        console::{ask, manager},
+        show::{Cell, Tone, row},
+    },
+    snapshots::diff,
+};
+use crate::{
+    os::{folders, wall_clock},
+    policy::NotRestored,
+    probe::{
+        gateway::{self, Finder},
+        openclaw_files::Place,
+        openclaw_json,
+    },
+    settings::layers::{self, Sources},
+    snapshots::store::{self, Generation, KeptFile, Kind, Store},
+    text::line::Line,
+};
+
+/// What a command needs to know of the gateway and of what was kept.
+struct Kept {
+    store: Store,
+    generations: Vec<Generation>,
+    /// Why those that are there and not among them are not.
+    wrong: Vec<Line>,
+    place: Place,
+    unit: String,
+    /// The option that names the profile, for commands.
+    profile: String,
+    keep: usize,
+}
+
+impl Kept {
+    fn load(sources: &Sources) -> anyhow::Result<Self> {
+        let profile = sources.profile.as_deref();
+        let settings = match layers::load(sources) {
+            Ok(loaded) => loaded.settings,
+            // Whoever needs the configuration back does not need the rest of the settings for it.
+            Err(wrong) => {
+                let settings = layers::which_gateway(sources)?;
+                let unit = gateway::unit_name(&settings, profile);
+                let _ = writeln!(
+                    io::stderr(),
+                    "gatehound: {wrong}; going on with the unit {unit}"
+                );
+                settings
+            }
+        };
+        let state = folders::state(&sources.variables, profile).map_err(error)?;
+        let store = Store::new(&state);
+        let (generations, wrong) = store.list().map_err(error)?;
+        let unit = gateway::unit_name(&settings, profile);
+        let facts = manager()
+            .ok()
+            .and_then(|mut manager| manager.unit(&unit).ok());
+        let found = Finder::new(&sources.variables).find(&settings, &unit, facts.as_ref());
+        // Without the user manager the place is where it was when it was last known.
+        let last = generations.last().filter(|_| facts.is_none());
+        let last = last.and_then(|last| last.files.first());
+        let place = last.map_or_else(
+            || found.place(),
+            |file| {
+                Some(Place {
+                    path: file.path.clone(),
+                    include_roots: found.include_roots.clone(),
+                })
+            },
+        );
+        Ok(Self {
+            store,
+            generations,
+            wrong,
+            place: place.ok_or_else(|| {
+                anyhow!("no openclaw.json: HOME holds no absolute path; set HOME")
+            })?,
+            unit,
+            profile: folders::profile_option(profile),
+            keep: settings.config.keep,
+        })
+    }
+
+    /// Tells which generations are passed over.
+    ///
+    /// # Errors
+    ///
+    /// All that are there.
+    fn warn(&self) -> anyhow::Result<()> {
+        if let ([], [first, ..]) = (&*self.generations, &*self.wrong) {
+            bail!(
+                "no generation can be used: {first}; nothing is done, the next healthy run of the gateway keeps one"
+            );
+        }
+        for line in &self.wrong {
+            let _ = writeln!(io::stderr(), "gatehound: {line}; passed over");
+        }
+        Ok(())
+    }
+
+    fn choose(&self, number: Option<u32>) -> anyhow::Result<Generation> {
+        let profile = &self.profile;
+        if let Some(number) = number {
+            let chosen = self.store.get(number).map_err(|why| {
+                anyhow!(
+                    "cannot use generation {number}: {why}; nothing is done, gatehound config list{profile} shows the others"
+                )
+            })?;
+            return chosen.ok_or_else(|| {
+                anyhow!(
+                    "there is no generation {number}; gatehound config list{profile} shows those there are"
+                )
+            });
+        }
+        self.warn()?;
+        let mut newest = self.generations.iter().rev();
+        match newest.find(|one| one.kind == Kind::Proven) {
+            Some(chosen) => Ok(chosen.clone()),
+            None if !self.generations.is_empty() => bail!(
+                "no generation was proven good yet; give a number, gatehound config list{profile} shows those there are"
+            ),
+            None => bail!(
+                "no generation is kept yet; the first one is when gatehound run finds the gateway healthy"
+            ),
+        }
+    }
+
+    fn there(&self, chosen: &Generation) -> anyhow::Result<Vec<KeptFile>> {
+        let there = store::there(&self.place, chosen).map_err(|why| {
+            anyhow!(
+                "{why}; nothing is done: make it a file that this user can read, or move it away"
+            )
+        })?;
+        Ok(there.into_iter().map(KeptFile::from).collect())
+    }
+}
+
+fn error(line: Line) -> anyhow::Error {
+    anyhow!("{line}")
+}
+
+/// Prints the generations, oldest first.
+pub(crate) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
+    let kept = Kept::load(sources)?;
+    kept.warn()?;
+    if kept.generations.is_empty() {
+        say!("no generation of {} is kept yet", kept.place.path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let current = store::current(&kept.place)
+        .ok()
+        .map(|files| store::hash(&files));
+    print_row(["", "kept", "", "gateway", "sha-256", "run", ""]);
+    for one in &kept.generations {
+        let hash: String = one.hash.chars().take(12).collect();
+        let run = Line::new(one.run.as_deref().unwrap_or("-"));
+        let is_current = current.as_ref() == Some(&one.hash);
+        print_row([
+            &one.number.to_string(),
+            &wall_clock::local(one.kept),
+            one.kind.name(),
+            one.version.as_ref().map_or("-", Line::as_str),
+            &hash,
+            run.as_str(),
+            if is_current { "current" } else { "" },
+        ]);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_row([number, kept, kind, version, hash, run, current]: [&str; 7]) {
+    row(&[
+        Cell::right(number, 4),
+        Cell::left(kept, 19),
+        Cell::left(kind, 8),
+        Cell::left(version, 12),
+        Cell::left(hash, 12),
+        Cell::left(run, 32),
+        Cell::new(current).tone(Tone::Good),
+    ]);
+}
+
+/// Prints what differs from a generation to what is there now.
+pub(crate) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<ExitCode> {
+    let kept = Kept::load(sources)?;
+    let chosen = kept.choose(number)?;
+    let there = kept.there(&chosen)?;
+    let mut same = true;
+    for file in &chosen.files {
+        let now = there.iter().find(|now| now.path == file.path);
+        same &= now.map(|now| now.content.bytes()) == Some(file.content.bytes());
+        diff_file(file, now)?;
+    }
+    for file in there
+        .iter()
+        .filter(|now| chosen.files.iter().all(|old| old.path != now.path))
+    {
+        same = false;
+        say!(
+            "{}: not in generation {}",
+            file.path.display(),
+            chosen.number
+        );
+    }
+    if same {
+        say!("the configuration is that of generation {}", chosen.number);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn diff_file(old: &KeptFile, now: Option<&KeptFile>) -> anyhow::Result<()> {
+    let path = Line::new(&old.path.display().to_string());
+    let Some(now) = now else {
+        say!("{path}: gone");
+        return Ok(());
+    };
+    if old.content == now.content {
+        return Ok(());
+    }
+    // What is wrong is not quoted: it may be a secret.
+    let value = |file: &KeptFile| openclaw_json::value(file.content.bytes()).ok();
+    match (value(old), value(now)) {
+        (Some(old), Some(now)) => print_lines(&path, &old, &now),
+        (_, None) => say!("{path}: is not JSON5 now, so its keys cannot be compared"),
+        (None, _) => say!("{path}: was not JSON5 then, so its keys cannot be compared"),
+    }
+    Ok(())
+}
+
+fn print_lines(path: &Line, old: &Value, now: &Value) {
+    let lines = diff::diff(old, now);
+    if lines.is_empty() {
+        say!("{path}: says the same, written otherwise");
+        return;
+    }
+    say!("{path}:");
+    for line in lines {
+        let gone = line.as_str().starts_with('-');
+        let tone = if gone { Tone::Bad } else { Tone::Good };
+        row(&[Cell::new(line.as_str()).tone(tone)]);
+    }
+}
+
+/// Puts a generation back.
+pub(crate) fn restore(
+    sources: &Sources,
+    number: Option<u32>,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    let kept = Kept::load(sources)?;
+    let chosen = kept.choose(number)?;
+    let was = chosen.files.first().map(|file| &file.path);
+    if was != Some(&kept.place.path) {
+        let was = was
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
+        bail!(
+            "generation {} is of {was}, and the gateway reads {}; nothing is restored",
+            chosen.number,
+            kept.place.path.display()
+        );
+    }
+    let there = kept.there(&chosen)?;
+    let is_there = |file: &KeptFile| there.contains(file);
+    if chosen.files.iter().all(is_there) {
+        say!(
+            "the configuration is that of generation {} already",
+            chosen.number
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !yes && !agreed(&chosen, &kept.place)? {
+        bail!("nothing is restored");
+    }
+    let changed = || {
+        anyhow!(
+            "somebody wrote to {} meanwhile; nothing is restored: look with gatehound config diff{}, then restore again",
+            kept.place.path.display(),
+            kept.profile
+        )
+    };
+    // Somebody may have written while the question waited.
+    if kept.there(&chosen)? != there {
+        return Err(changed());
+    }
+    if !there.is_empty() {
+        let replaced = kept
+            .store
+            .keep(
+                Kind::Replaced,
+                None,
+                || None,
+                there.clone(),
+                wall_clock::now(),
+                kept.keep,
+            )
+            .map_err(error)?;
+        if let Some(replaced) = replaced {
+            say!("kept what was there as generation {}", replaced.number);
+        }
+    }
+    store::restore(&chosen, &kept.place, &there).map_err(|why| match why {
+        NotRestored::Failed(why) => error(why),
+        NotRestored::Changed | NotRestored::Late => changed(),
+    })?;
+    say!(
+        "restored generation {} of {}",
+        chosen.number,
+        kept.place.path.display()
+    );
+    say!("a gateway that is down is started with:");
+    say!("  systemctl --user reset-failed {}", kept.unit);
+    say!("  systemctl --user start {}", kept.unit);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks, where there is somebody to ask.
+fn agreed(chosen: &Generation, place: &Place) -> anyhow::Result<bool> {
+    let kept = wall_clock::local(chosen.kept);
+    let path = place.path.display();
+    let question = format!("Replace {path} by generation {} of {kept}?", chosen.number);
+    ask(&question).ok_or_else(|| {
+        anyhow!("nobody is there to ask whether {path} is to be replaced; give --yes")
+    })
+}

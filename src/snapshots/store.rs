@@ -1,0 +1,1283 @@
+//! Generations of the gateway's configuration: what was proven good, and what a restore replaced.
+//!
+//! Owns the folder they are kept in and how a configuration is put back; each generation is one file that is replaced whole.
+//! Knows nothing of what a configuration means, and never uses a name that OpenClaw keeps copies under.
+
+use std::{
+    fs::{self, DirBuilder, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::os::own_files::{cannot, ensure_private_dir, install, remove_unfinished, write_atomic};
+use crate::{
+    os::{
+        fault,
+        files::{Links, read_limited},
+        folders,
+    },
+    policy::{NotRestored, facts::Config},
+    probe::openclaw_files::{self, ConfigFile, Place},
+    text::line::Line,
+};
+
+/// The largest generation that is read back: all of a configuration, escaped as JSON.
+const MAX_FILE: u64 = 32 * 1024 * 1024;
+
+/// How often, and how far apart, it is tried to be the only one who writes generations: for ten seconds,
+/// because whoever does so may be asking the gateway for its version.
+const LOCK_TRIES: u32 = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why a configuration is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A gateway was started with it and was healthy.
+    Proven,
+    /// A human's restore put another one in its place.
+    Replaced,
+    /// The gateway refused it, and it was rolled back.
+    Rejected,
+}
+
+impl Kind {
+    /// The word for it, as in `gatehound config list`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Replaced => "replaced",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// One kept configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generation {
+    /// Its number; of those that were proven good, the highest was so last.
+    pub number: u32,
+    /// Why it is kept.
+    pub kind: Kind,
+    /// When it was kept, since the Unix epoch.
+    pub kept: Duration,
+    /// The run of the gateway that proved it good, by its InvocationID.
+    pub run: Option<String>,
+    /// The gateway's version that proved it good, where that said which it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Line>,
+    /// SHA-256 of all files, in hexadecimal.
+    pub hash: String,
+    /// The files, openclaw.json first.
+    pub files: Vec<KeptFile>,
+}
+
+/// One file of a kept configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptFile {
+    /// Where the gateway reads it.
+    pub path: PathBuf,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// Text where it is some; what a restore replaces may be anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// UTF-8.
+    Text(String),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl From<ConfigFile> for KeptFile {
+    fn from(file: ConfigFile) -> Self {
+        let text = String::from_utf8(file.bytes);
+        Self {
+            path: file.path,
+            content: text.map_or_else(|e| Content::Bytes(e.into_bytes()), Content::Text),
+        }
+    }
+}
+
+/// The command that restores the generation that was proven good last.
+pub fn restore_command(profile: Option<&str>) -> Line {
+    let profile = folders::profile_option(profile);
+    Line::new(&format!("gatehound config restore --yes{profile}"))
+}
+
+/// The kept generations of one gateway.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The generations below Gatehound's state folder.
+    pub fn new(state: &Path) -> Self {
+        Self {
+            folder: state.join("config"),
+        }
+    }
+
+    /// All generations, oldest first; with a reason for each file of ours that cannot be read or makes no sense.
+    ///
+    /// # Errors
+    ///
+    /// The folder is there and cannot be read.
+    pub fn list(&self) -> Result<(Vec<Generation>, Vec<Line>), Line> {
+        let (mut kept, mut wrong) = (Vec::new(), Vec::new());
+        for (number, path) in self.numbers()? {
+            match load(&path, number) {
+                Ok(generation) => kept.push(generation),
+                Err(why) => wrong.push(why),
+            }
+        }
+        Ok((kept, wrong))
+    }
+
+    /// The generation of this number, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or makes no sense.
+    pub fn get(&self, number: u32) -> Result<Option<Generation>, Line> {
+        let is_it = |(there, _): &(u32, PathBuf)| *there == number;
+        let found = self.numbers()?.into_iter().find(is_it);
+        found.map(|(_, path)| load(&path, number)).transpose()
+    }
+
+    /// The generation that was proven good last.
+    pub fn last_proven(&self) -> Option<Generation> {
+        let (kept, _) = self.list().ok()?;
+        kept.into_iter().rfind(|one| one.kind == Kind::Proven)
+    }
+
+    /// Keeps a configuration, unless one with the same content is kept already; the new generation, if there is one.
+    ///
+    /// `version` says which gateway proved it good, and is asked only if it is kept.
+    /// A content that is proven good again after another takes a new number and gives up its old one.
+    ///
+    /// # Errors
+    ///
+    /// The disk is full or read-only, or an old generation cannot be removed.
+    pub fn keep(
+        &self,
+        kind: Kind,
+        run: Option<String>,
+        version: impl FnOnce() -> Option<Line>,
+        files: Vec<KeptFile>,
+        kept: Duration,
+        keep: usize,
+    ) -> Result<Option<Generation>, Line> {
+        let hash = hash(&files);
+        if let Some(state) = self.folder.parent() {
+            ensure_private_dir(state)?;
+        }
+        ensure_private_dir(&self.folder)?;
+        let _lock = self.lock()?;
+        let (all, _) = self.list()?;
+        let is_last =
+            |one: &Generation| all.iter().rfind(|any| any.kind == Kind::Proven) == Some(one);
+        let same = all.iter().filter(|one| one.hash == hash);
+        let known = same.clone().any(|one| match kind {
+            Kind::Proven => is_last(one),
+            Kind::Replaced => true,
+            Kind::Rejected => one.kind == Kind::Rejected,
+        });
+        if known {
+            return Ok(None);
+        }
+        // What was proven good once stays so, even if the gateway of today refuses it.
+        let superseded = same.filter(|one| kind == Kind::Proven || one.kind == Kind::Replaced);
+        let superseded: Vec<u32> = superseded.map(|one| one.number).collect();
+        remove_unfinished(&self.folder, |name| number(name).is_some());
+        // A file that makes no sense keeps its number: it is not ours to write over.
+        let last = self.numbers()?.last().map_or(0, |(number, _)| *number);
+        let number = last.checked_add(1).ok_or_else(|| {
+            let highest = self.path(last);
+            Line::new(&format!(
+                "{} has the highest number there is, so nothing can be kept; move it away",
+                highest.display()
+            ))
+        })?;
+        let generation = Generation {
+            number,
+            kind,
+            kept,
+            run,
+            version: version(),
+            hash,
+            files,
+        };
+        let bytes = serde_json::to_vec(&generation)
+            .map_err(|e| Line::new(&format!("cannot write a generation as JSON: {e}")))?;
+        write_atomic(&self.path(generation.number), &bytes)?;
+        let old: Vec<u32> = all
+            .iter()
+            .filter(|one| one.kind == kind)
+            .map(|one| one.number)
+            .filter(|number| !superseded.contains(number))
+            .collect();
+        let surplus = (old.len() + 1).saturating_sub(keep);
+        for number in superseded.into_iter().chain(old.into_iter().take(surplus)) {
+            let path = self.path(number);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(cannot("remove", &path, &e));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(Some(generation))
+    }
+
+    /// Keeps others from adding and removing generations until it is dropped, other threads of this process included.
+    ///
+    /// Where the file system has no such lock it goes on without: what is kept is worth more.
+    fn lock(&self) -> Result<File, Line> {
+        let folder = File::open(&self.folder).map_err(|e| cannot("open", &self.folder, &e))?;
+        for _ in 0..LOCK_TRIES {
+            match folder.try_lock() {
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Ok(()) | Err(TryLockError::Error(_)) => return Ok(folder),
+            }
+        }
+        Err(Line::new(&format!(
+            "another gatehound is at work in {} and does not end; nothing is kept, try again when it has",
+            self.folder.display()
+        )))
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("{number}.json"))
+    }
+
+    /// Our files by their numbers, lowest first; whatever else lies in the folder, somebody put there, and it stays.
+    ///
+    /// A part of them would let one more be written over another.
+    fn numbers(&self) -> Result<Vec<(u32, PathBuf)>, Line> {
+        let unreadable = |error| {
+            let why = cannot("read", &self.folder, &error);
+            Line::new(&format!(
+                "{why}; what is kept there is not known: make it a folder that this user can read"
+            ))
+        };
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+            entries => entries.map_err(unreadable)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(unreadable)?;
+            if let Some(number) = entry.file_name().to_str().and_then(number) {
+                found.push((number, entry.path()));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn number(name: &str) -> Option<u32> {
+    let number: u32 = name.strip_suffix(".json")?.parse().ok()?;
+    (format!("{number}.json") == name).then_some(number)
+}
+
+fn load(path: &Path, number: u32) -> Result<Generation, Line> {
+    let wrong = |why: &str| Line::new(&format!("{}: {why}", path.display()));
+    let contents = read_limited(path, MAX_FILE, Links::Refuse)
+        .map_err(|why| wrong(why.as_str()))?
+        .ok_or_else(|| wrong("it is gone"))?;
+    // The reason stays out of it, because it may quote what is secret.
+    let generation: Generation =
+        serde_json::from_slice(&contents.bytes).map_err(|_| wrong("not a generation"))?;
+    let is_whole = generation.number == number && generation.hash == hash(&generation.files);
+    let is_placed =
+        !generation.files.is_empty() && generation.files.iter().all(|file| file.path.is_absolute());
+    if is_whole && is_placed {
+        Ok(generation)
+    } else {
+        Err(wrong("its content is not what was kept"))
+    }
+}
+
+/// One hash over all files with their paths.
+pub fn hash(files: &[KeptFile]) -> String {
+    let mut hash = Sha256::new();
+    for file in files {
+        for part in [
+            file.path.as_os_str().as_encoded_bytes(),
+            file.content.bytes(),
+        ] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The configuration as it is now; none where it cannot be read as one.
+pub fn current(place: &Place) -> Result<Vec<KeptFile>, Line> {
+    let files = openclaw_files::read(place)?;
+    Ok(files.into_iter().map(KeptFile::from).collect())
+}
+
+/// All of a configuration that is there now, and of what a generation would write over; whatever is in it.
+///
+/// # Errors
+///
+/// A file is there and cannot be read.
+pub fn there(place: &Place, generation: &Generation) -> Result<Vec<ConfigFile>, Line> {
+    let mut there = openclaw_files::read(place).unwrap_or_default();
+    let written = generation.files.iter().map(|file| &file.path);
+    for path in std::iter::once(&place.path).chain(written) {
+        if there.iter().all(|file| file.path != *path)
+            && let Some(file) = openclaw_files::read_one(path)?
+        {
+            there.push(file);
+        }
+    }
+    Ok(there)
+}
+
+/// Everything that a configuration is judged by, as it is at one moment.
+struct Seen {
+    /// The generation that was proven good last.
+    last: Generation,
+    /// What is there now.
+    there: Vec<KeptFile>,
+    /// When any of it was written last, since the Unix epoch.
+    changed: Duration,
+    /// What was rolled back last.
+    rejected: Option<Generation>,
+}
+
+impl Seen {
+    /// None where nothing was proven good, or at another place: what was kept of that is put back where nobody reads it.
+    fn look(store: &Store, place: &Place) -> Option<Result<Self, (u32, Line)>> {
+        let (mut kept, _) = store.list().ok()?;
+        let last = kept.iter().rposition(|one| one.kind == Kind::Proven)?;
+        let last = kept.remove(last);
+        if last.files.first()?.path != place.path {
+            return None;
+        }
+        let there = match there(place, &last) {
+            Ok(there) => there,
+            Err(why) => return Some(Err((last.number, why))),
+        };
+        Some(Ok(Self {
+            changed: there
+                .iter()
+                .map(|file| file.changed)
+                .max()
+                .unwrap_or_default(),
+            there: there.into_iter().map(KeptFile::from).collect(),
+            rejected: kept.into_iter().rfind(|one| one.kind == Kind::Rejected),
+            last,
+        }))
+    }
+
+    fn is_proven(&self) -> bool {
+        self.last.files.iter().all(|file| self.there.contains(file))
+    }
+
+    /// The hash of what is there; none without an openclaw.json: whoever removed it meant to.
+    fn content(&self) -> Option<String> {
+        let path = &self.last.files.first()?.path;
+        self.there.iter().find(|file| file.path == *path)?;
+        Some(hash(&self.there))
+    }
+
+    /// Whether the rollback of what was rejected wrote some of its files and not all.
+    fn half_done(&self) -> bool {
+        let Some(rejected) = &self.rejected else {
+            return false;
+        };
+        let of = |files: &[KeptFile], path: &Path| {
+            let file = files.iter().find(|file| file.path == path);
+            file.map(|file| file.content.clone())
+        };
+        let mut written = self.last.files.iter().map(|file| {
+            let now = of(&self.there, &file.path);
+            let is_written = now.as_ref() == Some(&file.content);
+            (is_written, now == of(&rejected.files, &file.path))
+        });
+        let of_both = written.clone().all(|(new, old)| new || old);
+        of_both && !self.is_proven() && written.any(|(new, old)| new && !old)
+    }
+}
+
+/// The comparison that is on its way, if one is.
+#[derive(Debug, Default)]
+pub struct Comparing(Option<Receiver<Option<Config>>>);
+
+impl Comparing {
+    /// The configuration held against the one that was proven good last, `ended` being when the last run of the gateway did;
+    /// none where there is no such one, or that cannot be told within `budget`.
+    ///
+    /// One that took longer is waited for before there is another, and what it says then is of a moment that is over.
+    pub fn compare(
+        &mut self,
+        store: Store,
+        place: Place,
+        ended: Duration,
+        budget: Duration,
+    ) -> Option<Config> {
+        if let Some(late) = &self.0
+            && late.try_recv() == Err(TryRecvError::Empty)
+        {
+            return None;
+        }
+        let (sender, receiver) = channel();
+        thread::Builder::new()
+            .name("config".to_owned())
+            .spawn(move || sender.send(compared(&store, &place, ended)))
+            .ok()?;
+        let config = receiver.recv_timeout(budget);
+        let is_late = config == Err(RecvTimeoutError::Timeout);
+        self.0 = is_late.then_some(receiver);
+        config.ok().flatten()
+    }
+}
+
+fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
+    let seen = match Seen::look(store, place)? {
+        Ok(seen) => seen,
+        Err((generation, _)) => {
+            return Some(Config {
+                generation,
+                content: None,
+                is_proven: false,
+                untouched: false,
+                half_done: false,
+                was_rejected: false,
+            });
+        }
+    };
+    let content = seen.content();
+    let (kept, _) = store.list().ok()?;
+    let is_content =
+        |one: &Generation| one.kind == Kind::Rejected && content.as_ref() == Some(&one.hash);
+    Some(Config {
+        generation: seen.last.number,
+        is_proven: seen.is_proven(),
+        // Whoever wrote within a tick of the end is at work: that rolls back less.
+        untouched: seen.changed + openclaw_files::tick() < ended,
+        half_done: seen.half_done(),
+        was_rejected: kept.iter().any(is_content),
+        content,
+    })
+}
+
+/// What is to be rolled back.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Where the configuration is.
+    pub place: Place,
+    /// The generation that takes its place.
+    pub generation: u32,
+    /// The hash of what the gateway refused.
+    pub rejected: String,
+    /// The hash of what was there when this was decided; over nothing else is anything written.
+    pub judged: String,
+    /// The run that refused it.
+    pub run: Option<String>,
+    /// The time, since the Unix epoch.
+    pub now: Duration,
+    /// How many of the configurations that were rolled back are kept.
+    pub keep: usize,
+}
+
+/// Rolls a configuration back in a thread of its own; what became of it, with the file that what was refused is kept in,
+/// comes through the channel.
+///
+/// # Errors
+///
+/// No thread can be started.
+pub fn roll_back_in_thread(
+    store: Store,
+    order: Order,
+) -> Result<Receiver<Result<Line, NotRestored>>, Line> {
+    let (sender, receiver) = channel();
+    thread::Builder::new()
+        .name("config".to_owned())
+        .spawn(move || sender.send(roll_back(&store, order)))
+        .map_err(|e| Line::new(&format!("cannot start a thread to roll it back: {e}")))?;
+    Ok(receiver)
+}
+
+/// Keeps what was refused, and puts the generation that was proven good last in its place, if it is still what was judged.
+///
+/// Where that is done already it only says so, so that whoever was killed meanwhile has it done once more.
+///
+/// # Errors
+///
+/// As [`NotRestored`] says; what was there is there, or kept, in any case.
+pub fn roll_back(store: &Store, order: Order) -> Result<Line, NotRestored> {
+    let seen = match Seen::look(store, &order.place) {
+        Some(seen) => seen.map_err(|(_, why)| NotRestored::Failed(why))?,
+        None => return Err(NotRestored::Changed),
+    };
+    if seen.last.number != order.generation {
+        return Err(NotRestored::Changed);
+    }
+    if seen.content().as_ref() != Some(&order.judged) {
+        return Err(NotRestored::Changed);
+    }
+    let known = |store: &Store| {
+        let (kept, _) = store.list().ok()?;
+        let is_it = |one: &Generation| one.kind == Kind::Rejected && one.hash == order.rejected;
+        kept.into_iter().rfind(is_it).map(|one| one.number)
+    };
+    let number = match known(store) {
+        Some(number) => number,
+        // Somebody else put it back, or part of it, and nothing was replaced by us.
+        None if order.judged != order.rejected => return Err(NotRestored::Changed),
+        None => {
+            let there = seen.there.clone();
+            let kept = store
+                .keep(
+                    Kind::Rejected,
+                    order.run,
+                    || None,
+                    there,
+                    order.now,
+                    order.keep,
+                )
+                .map_err(NotRestored::Failed)?;
+            kept.map(|kept| kept.number)
+                .ok_or_else(|| NotRestored::Failed("what was refused is not kept".into()))?
+        }
+    };
+    fault::point("rejected kept");
+    restore(&seen.last, &order.place, &seen.there)?;
+    fault::point("restored");
+    Ok(Line::new(&store.path(number).display().to_string()))
+}
+
+/// What proves a configuration good: a run of the gateway that is healthy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The run, by its InvocationID.
+    pub run: String,
+    /// When it was started, since the Unix epoch.
+    pub started: Duration,
+    /// Where its configuration is.
+    pub place: Place,
+}
+
+/// Keeps the configuration that a healthy gateway was started with, in a thread of its own that nobody waits for, and that
+/// asks the gateway for its version if it keeps anything;
+/// what became of it comes through the channel.
+///
+/// # Errors
+///
+/// No thread can be started.
+pub fn keep_proven(
+    store: Store,
+    proof: Proof,
+    version: impl FnOnce() -> Option<Line> + Send + 'static,
+    kept: Duration,
+    keep: usize,
+) -> Result<Receiver<Result<Option<Generation>, Line>>, Line> {
+    let (sender, receiver) = channel();
+    thread::Builder::new()
+        .name("config".to_owned())
+        .spawn(move || sender.send(proven(&store, proof, version, kept, keep)))
+        .map_err(|e| {
+            Line::new(&format!(
+                "cannot start a thread to keep the configuration: {e}"
+            ))
+        })?;
+    Ok(receiver)
+}
+
+/// As [`keep_proven`], at once.
+///
+/// # Errors
+///
+/// The configuration cannot be read or kept.
+pub fn proven(
+    store: &Store,
+    proof: Proof,
+    version: impl FnOnce() -> Option<Line>,
+    kept: Duration,
+    keep: usize,
+) -> Result<Option<Generation>, Line> {
+    // A gateway may live on its defaults and its environment alone.
+    let path = &proof.place.path;
+    if fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let files = openclaw_files::read(&proof.place)?;
+    // Whoever wrote to it since, this run was not started with it; the next one may be.
+    if files.iter().any(|file| proof.started <= file.changed) {
+        return Ok(None);
+    }
+    let files = files.into_iter().map(KeptFile::from).collect();
+    store.keep(Kind::Proven, Some(proof.run), version, files, kept, keep)
+}
+
+/// Puts the files of a generation where they were, each at once, openclaw.json last, over files that hold what they were
+/// judged by and over no others.
+/// A link stays one and its target is written; a file that is there keeps its mode, and a folder that is gone is made anew.
+///
+/// # Errors
+///
+/// Somebody wrote to a file meanwhile, a file or its folder is read-only, or the disk is full; nothing is changed then, or
+/// what was changed is put back.
+pub fn restore(
+    generation: &Generation,
+    place: &Place,
+    judged: &[KeptFile],
+) -> Result<(), NotRestored> {
+    let targets: Vec<_> = generation
+        .files
+        .iter()
+        .rev()
+        .map(|file| Ok((target(&file.path, place)?, file)))
+        .collect::<Result<_, Line>>()
+        .map_err(NotRestored::Failed)?;
+    let mut before: Vec<(&Path, Option<Vec<u8>>, u32)> = Vec::new();
+    for ((path, mode), file) in &targets {
+        let put = put_one(path, *mode, file, judged);
+        match put {
+            Ok(None) => {}
+            Ok(Some(old)) => before.push((path, old, *mode)),
+            Err(why) => {
+                for (path, old, mode) in before {
+                    let _ = match old {
+                        Some(old) => install(path, &old, mode),
+                        None => fs::remove_file(path).map_err(|e| cannot("remove", path, &e)),
+                    };
+                }
+                return Err(why);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes one file, unless it holds that already; what it held before, if it was written.
+#[expect(clippy::option_option, reason = "there may have been no file")]
+fn put_one(
+    path: &Path,
+    mode: u32,
+    file: &KeptFile,
+    judged: &[KeptFile],
+) -> Result<Option<Option<Vec<u8>>>, NotRestored> {
+    let failed =
+        |why: Line| NotRestored::Failed(Line::new(&format!("{why}; what was there stays")));
+    let old = openclaw_files::read_one(path).map_err(failed)?;
+    let old = old.map(|old| old.bytes);
+    let then = judged.iter().find(|then| then.path == file.path);
+    if then.map(|then| then.content.bytes()) != old.as_deref() {
+        return Err(NotRestored::Changed);
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if let Some(own) = path.file_name() {
+        // Whoever was killed over it meanwhile.
+        remove_unfinished(folder, |name| own == name);
+    }
+    if old.as_deref() == Some(file.content.bytes()) {
+        return Ok(None);
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| failed(cannot("create", folder, &e)))?;
+    install(path, file.content.bytes(), mode).map_err(failed)?;
+    Ok(Some(old))
+}
+
+/// The file that is to be written, and its mode; refused where a human or a tool made it read-only.
+///
+/// A folder that is gone is made anew where the gateway would read files from it, and nowhere else.
+fn target(path: &Path, place: &Place) -> Result<(PathBuf, u32), Line> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let wanted = path.parent().unwrap_or(Path::new("/"));
+    let there = wanted.ancestors().find(|folder| folder.exists());
+    let folder = there.unwrap_or(Path::new("/"));
+    if folder != wanted && !openclaw_files::may_hold(place, folder) {
+        return Err(Line::new(&format!(
+            "there is no folder {}; nothing is restored: make it, with mode 0700, and restore again",
+            wanted.display()
+        )));
+    }
+    let file_mode = fs::metadata(&path)
+        .ok()
+        .map(|metadata| metadata.mode() & 0o777);
+    let folder_mode = fs::metadata(folder)
+        .map_err(|e| cannot("look at", folder, &e))?
+        .mode();
+    for (what, mode) in [(path.as_path(), file_mode), (folder, Some(folder_mode))] {
+        let is_open = nix::unistd::eaccess(what, nix::unistd::AccessFlags::W_OK).is_ok();
+        if mode.is_some_and(|mode| mode & 0o200 == 0 || !is_open) {
+            return Err(Line::new(&format!(
+                "{} is read-only; nothing is restored: chmod u+w it, or mend it where it is made",
+                what.display()
+            )));
+        }
+    }
+    Ok((path, file_mode.unwrap_or(0o600)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
+    const NOW: Duration = Duration::from_secs(1_700_000_000);
+
+    struct Rig(tempfile::TempDir);
+
+    impl Rig {
+        fn new(text: &str) -> Self {
+            let rig = Self(tempfile::tempdir().unwrap());
+            fs::create_dir(rig.0.path().join("openclaw")).unwrap();
+            rig.write(text);
+            rig
+        }
+        fn config(&self) -> PathBuf {
+            self.0.path().join("openclaw/openclaw.json")
+        }
+        fn write(&self, text: &str) {
+            fs::write(self.config(), text).unwrap();
+        }
+        fn store(&self) -> Store {
+            Store::new(&self.0.path().join("state"))
+        }
+        fn place(&self) -> Place {
+            Place {
+                path: self.config(),
+                include_roots: Vec::new(),
+            }
+        }
+        /// A healthy run that was started after all that was written.
+        fn prove(&self) -> Result<Option<Generation>, Line> {
+            self.prove_started(Duration::from_secs(u64::MAX))
+        }
+        fn prove_started(&self, started: Duration) -> Result<Option<Generation>, Line> {
+            let proof = Proof {
+                run: "c0ffee".to_owned(),
+                started,
+                place: self.place(),
+            };
+            proven(&self.store(), proof, || Some("2026.9.6".into()), NOW, 3)
+        }
+        /// A restore over whatever is there.
+        fn restore(&self, generation: &Generation) -> Result<(), NotRestored> {
+            let there = there(&self.place(), generation).unwrap();
+            let judged: Vec<_> = there.into_iter().map(KeptFile::from).collect();
+            restore(generation, &self.place(), &judged)
+        }
+        fn numbers(&self) -> Vec<u32> {
+            self.store()
+                .list()
+                .unwrap()
+                .0
+                .iter()
+                .map(|one| one.number)
+                .collect()
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_generation_is_never_written_over_by_one_more() {
+        let rig = Rig::new("{a: 1}");
+        rig.prove().unwrap().unwrap();
+        let highest = rig.0.path().join("state/config/4294967295.json");
+        fs::write(&highest, "precious").unwrap();
+        rig.write("{a: 2}");
+        let refused = rig.prove().unwrap_err();
+        assert!(refused.as_str().contains("move it away"), "{refused}");
+        assert_eq!(fs::read_to_string(highest).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_told() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        assert_eq!(store.list(), Ok((Vec::new(), Vec::new())));
+        fs::write(state.path().join("config"), "no folder").unwrap();
+        let wrong = store.list().unwrap_err();
+        assert!(wrong.as_str().contains("Not a directory"), "{wrong}");
+    }
+
+    #[test]
+    fn a_content_is_kept_once_private_and_read_back_whole() {
+        let rig = Rig::new("{a: 1}");
+        let kept = rig.prove().unwrap().unwrap();
+        assert_eq!((kept.number, kept.kind), (1, Kind::Proven));
+        assert_eq!(rig.store().last_proven().unwrap(), kept);
+        assert_eq!(rig.prove(), Ok(None));
+        let folder = rig.0.path().join("state/config");
+        assert_eq!(
+            (mode(&folder), mode(&folder.join("1.json"))),
+            (0o700, 0o600)
+        );
+    }
+
+    #[test]
+    fn what_was_written_after_the_start_is_not_proven() {
+        let rig = Rig::new("{a: 1}");
+        let changed = openclaw_files::read_one(&rig.config())
+            .unwrap()
+            .unwrap()
+            .changed;
+        assert_eq!(rig.prove_started(changed), Ok(None));
+        assert!(
+            rig.prove_started(changed + Duration::from_micros(1))
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_gateway_without_a_configuration_has_none_to_keep() {
+        let rig = Rig::new("{a: 1}");
+        fs::remove_file(rig.config()).unwrap();
+        assert_eq!(rig.prove(), Ok(None));
+        std::os::unix::fs::symlink("nowhere", rig.config()).unwrap();
+        rig.prove().unwrap_err();
+    }
+
+    #[test]
+    fn a_content_that_is_proven_again_is_the_last_one_again() {
+        let rig = Rig::new("{a: 1}");
+        for text in ["{a: 1}", "{a: 2}", "{a: 1}"] {
+            rig.write(text);
+            rig.prove().unwrap().unwrap();
+        }
+        assert_eq!(rig.numbers(), [2, 3]);
+    }
+
+    #[test]
+    fn a_content_that_is_proven_again_drives_out_no_other() {
+        let rig = Rig::new("{}");
+        for text in ["{a: 1}", "{a: 2}", "{a: 3}", "{a: 2}"] {
+            rig.write(text);
+            rig.prove().unwrap().unwrap();
+        }
+        assert_eq!(rig.numbers(), [1, 3, 4]);
+    }
+
+    #[test]
+    fn whoever_keeps_one_at_the_same_time_takes_another_number() {
+        const WRITERS: u32 = 8;
+        let rig = Rig::new("{}");
+        let store = rig.store();
+        let start = std::sync::Barrier::new(WRITERS as usize);
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let (start, store, path) = (&start, &store, rig.config());
+                scope.spawn(move || {
+                    let content = Content::Text(format!("{{a: {writer}}}"));
+                    let files = vec![KeptFile { path, content }];
+                    start.wait();
+                    let kept = store.keep(Kind::Replaced, None, || None, files, NOW, 10);
+                    kept.unwrap().unwrap();
+                });
+            }
+        });
+        assert_eq!(rig.numbers(), (1..=WRITERS).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_oldest_go_and_what_was_replaced_drives_out_nothing_proven() {
+        let rig = Rig::new("{}");
+        for i in 0..5 {
+            rig.write(&format!("{{a: {i}}}"));
+            rig.prove().unwrap().unwrap();
+        }
+        assert_eq!(rig.numbers(), [3, 4, 5]);
+        for i in 5..10 {
+            rig.write(&format!("{{a: {i}}}"));
+            let files = current(&rig.place()).unwrap();
+            rig.store()
+                .keep(Kind::Replaced, None, || None, files, NOW, 3)
+                .unwrap()
+                .unwrap();
+        }
+        assert_eq!(rig.numbers(), [3, 4, 5, 8, 9, 10]);
+    }
+
+    #[test]
+    fn a_generation_that_makes_no_sense_is_passed_over_and_told_without_its_content() {
+        let rig = Rig::new("{a: 'hunter2'}");
+        rig.prove().unwrap().unwrap();
+        let folder = rig.0.path().join("state/config");
+        let text = fs::read_to_string(folder.join("1.json")).unwrap();
+        fs::write(folder.join("2.json"), text.replace("hunter2", "hunter3")).unwrap();
+        fs::write(folder.join("3.json"), text.split_at(text.len() / 2).0).unwrap();
+        fs::write(folder.join(".4.json.1.new"), "half").unwrap();
+        fs::write(folder.join("notes"), "x").unwrap();
+        let (kept, wrong) = rig.store().list().unwrap();
+        assert_eq!((kept.len(), wrong.len()), (1, 2));
+        assert!(
+            wrong.iter().all(|line| !line.as_str().contains("hunter")),
+            "{wrong:?}"
+        );
+        rig.write("{a: 2}");
+        assert_eq!(rig.prove().unwrap().unwrap().number, 4);
+        assert!(!folder.join(".4.json.1.new").exists() && folder.join("notes").exists());
+    }
+
+    #[test]
+    fn a_configuration_differs_from_the_last_proven_one_of_its_place_alone() {
+        const LONG: Duration = Duration::from_secs(60);
+        let rig = Rig::new("{a: 1}");
+        let differs = |place| {
+            let config = Comparing::default().compare(rig.store(), place, Duration::ZERO, LONG)?;
+            (!config.is_proven).then_some(config.generation)
+        };
+        assert_eq!(differs(rig.place()), None);
+        rig.prove().unwrap().unwrap();
+        assert_eq!(differs(rig.place()), None);
+        for broken in ["{a: 2}", "{"] {
+            rig.write(broken);
+            assert_eq!(differs(rig.place()), Some(1));
+        }
+        let elsewhere = rig.config().with_file_name("other.json");
+        let include_roots = Vec::new();
+        assert_eq!(
+            differs(Place {
+                path: elsewhere,
+                include_roots
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn while_a_comparison_hangs_no_other_is_begun() {
+        const LONG: Duration = Duration::from_secs(60);
+        let rig = Rig::new("{a: 1}");
+        rig.prove().unwrap().unwrap();
+        let (hanging, receiver) = channel();
+        let mut comparing = Comparing(Some(receiver));
+        let mut compare = || comparing.compare(rig.store(), rig.place(), Duration::ZERO, LONG);
+        assert_eq!(compare(), None);
+        // What it says at last is of a moment that is over.
+        hanging.send(None).unwrap();
+        assert_eq!(compare().unwrap().generation, 1);
+        drop(hanging);
+        assert_eq!(compare().unwrap().generation, 1);
+    }
+
+    #[test]
+    fn a_generation_that_was_kept_before_versions_were_is_read() {
+        let rig = Rig::new("{a: 1}");
+        let kept = rig.prove().unwrap().unwrap();
+        assert_eq!(kept.version, Some("2026.9.6".into()));
+        let path = rig.0.path().join("state/config/1.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let older = text.replace(r#""version":"2026.9.6","#, "");
+        assert_ne!(older, text);
+        fs::write(&path, older).unwrap();
+        assert_eq!(
+            rig.store().last_proven(),
+            Some(Generation {
+                version: None,
+                ..kept
+            })
+        );
+    }
+
+    /// What a look would say of a run that ended after all that was written.
+    fn seen(rig: &Rig) -> Config {
+        compared(&rig.store(), &rig.place(), Duration::from_secs(u64::MAX)).unwrap()
+    }
+
+    fn order(rig: &Rig, rejected: &Config) -> Order {
+        Order {
+            place: rig.place(),
+            generation: rejected.generation,
+            rejected: rejected.content.clone().unwrap(),
+            judged: seen(rig).content.unwrap(),
+            run: Some("c0ffee".to_owned()),
+            now: NOW,
+            keep: 3,
+        }
+    }
+
+    /// Two files, each as it was proven good and as it is refused, and what is seen of the latter.
+    fn refused() -> (Rig, PathBuf, Config) {
+        let rig = Rig::new("{$include: 'b.json'}");
+        let included = rig.config().with_file_name("b.json");
+        fs::write(&included, "{b: 1}").unwrap();
+        rig.prove().unwrap().unwrap();
+        fs::write(&included, "{b: 2}").unwrap();
+        rig.write("{$include: 'b.json', broken");
+        let config = seen(&rig);
+        assert!(config.untouched && !config.is_proven && !config.was_rejected);
+        (rig, included, config)
+    }
+
+    #[test]
+    fn a_rollback_keeps_what_was_refused_with_all_its_files() {
+        let (rig, included, config) = refused();
+        let kept = roll_back(&rig.store(), order(&rig, &config)).unwrap();
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 1}");
+        assert_eq!(fs::read(rig.config()).unwrap(), b"{$include: 'b.json'}");
+        let path = Path::new(kept.as_str());
+        assert_eq!(
+            (path.file_name().unwrap(), mode(path)),
+            ("2.json".as_ref(), 0o600)
+        );
+        let (all, wrong) = rig.store().list().unwrap();
+        assert_eq!(wrong, []);
+        assert_eq!(all[1].kind, Kind::Rejected);
+        let texts: Vec<_> = all[1]
+            .files
+            .iter()
+            .map(|file| file.content.bytes())
+            .collect();
+        assert_eq!(texts, [&b"{$include: 'b.json', broken"[..], b"{b: 2}"]);
+        assert!(seen(&rig).is_proven);
+        // Whoever was killed before it heard of it asks once more.
+        let again = roll_back(&rig.store(), order(&rig, &config));
+        assert_eq!(again, Ok(kept));
+        // The same content is not rolled back again, even after a human has restored it.
+        fs::write(&included, "{b: 2}").unwrap();
+        rig.write("{$include: 'b.json', broken");
+        assert!(seen(&rig).was_rejected);
+    }
+
+    #[test]
+    fn what_was_proven_good_once_stays_so_when_it_is_refused_later() {
+        let rig = Rig::new("{a: 1}");
+        rig.prove().unwrap().unwrap();
+        rig.write("{a: 2}");
+        rig.prove().unwrap().unwrap();
+        rig.write("{a: 1}");
+        roll_back(&rig.store(), order(&rig, &seen(&rig))).unwrap();
+        let (all, _) = rig.store().list().unwrap();
+        let kinds: Vec<_> = all.iter().map(|one| one.kind).collect();
+        assert_eq!(kinds, [Kind::Proven, Kind::Proven, Kind::Rejected]);
+        assert_eq!(fs::read(rig.config()).unwrap(), b"{a: 2}");
+    }
+
+    #[test]
+    fn a_folder_of_included_files_that_was_removed_is_rolled_back_too() {
+        let rig = Rig::new("{$include: 'parts/b.json'}");
+        let parts = rig.config().with_file_name("parts");
+        fs::create_dir(&parts).unwrap();
+        fs::write(parts.join("b.json"), "{b: 1}").unwrap();
+        rig.prove().unwrap().unwrap();
+        fs::remove_dir_all(&parts).unwrap();
+        roll_back(&rig.store(), order(&rig, &seen(&rig))).unwrap();
+        assert_eq!(fs::read(parts.join("b.json")).unwrap(), b"{b: 1}");
+        assert_eq!(mode(&parts), 0o700);
+    }
+
+    #[test]
+    fn no_folder_is_made_where_the_gateway_would_read_nothing() {
+        let rig = Rig::new("{}");
+        let root = rig.0.path().join("shared");
+        let place = Place {
+            include_roots: vec![root.clone()],
+            ..rig.place()
+        };
+        let mut kept = rig.prove().unwrap().unwrap();
+        let path = root.join("parts/b.json");
+        let content = Content::Text("{b: 1}".to_owned());
+        kept.files.push(KeptFile { path, content });
+        let refused = restore(&kept, &place, &kept.files[..1]).unwrap_err();
+        assert!(matches!(refused, NotRestored::Failed(_)), "{refused:?}");
+        assert!(!root.exists());
+        fs::create_dir(&root).unwrap();
+        restore(&kept, &place, &kept.files[..1]).unwrap();
+        assert_eq!(fs::read(root.join("parts/b.json")).unwrap(), b"{b: 1}");
+    }
+
+    #[test]
+    fn nothing_is_rolled_back_that_is_no_longer_what_was_judged() {
+        let (rig, included, config) = refused();
+        let judged = order(&rig, &config);
+        fs::write(&included, "{b: 3}").unwrap();
+        assert_eq!(roll_back(&rig.store(), judged), Err(NotRestored::Changed));
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 3}");
+        assert_eq!(rig.numbers(), [1]);
+    }
+
+    #[test]
+    fn what_changes_while_it_is_rolled_back_stays_as_it_is_and_the_rest_is_put_back() {
+        let (rig, included, _) = refused();
+        let (all, _) = rig.store().list().unwrap();
+        let there = there(&rig.place(), &all[0]).unwrap();
+        let judged: Vec<KeptFile> = there.into_iter().map(KeptFile::from).collect();
+        rig.write("{a human was here}");
+        assert_eq!(
+            restore(&all[0], &rig.place(), &judged),
+            Err(NotRestored::Changed)
+        );
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+        assert_eq!(fs::read(rig.config()).unwrap(), b"{a human was here}");
+    }
+
+    #[test]
+    fn a_rollback_that_was_killed_between_two_files_is_gone_on_with() {
+        let (rig, included, config) = refused();
+        assert!(!config.half_done);
+        roll_back(&rig.store(), order(&rig, &config)).unwrap();
+        rig.write("{$include: 'b.json', broken");
+        let name = format!(".openclaw.json.{}.new", std::process::id() + 1);
+        let unfinished = included.with_file_name(name);
+        fs::write(&unfinished, "half").unwrap();
+        let half = seen(&rig);
+        assert!(half.half_done && half.content != config.content);
+        roll_back(&rig.store(), order(&rig, &config)).unwrap();
+        assert!(seen(&rig).is_proven);
+        assert!(!unfinished.exists());
+        assert_eq!(rig.numbers(), [1, 2]);
+        // A human who mends one of the files is no rollback that was killed.
+        fs::write(&included, "{b: 4}").unwrap();
+        assert!(!seen(&rig).half_done);
+    }
+
+    #[test]
+    fn a_write_after_the_run_ended_is_a_human_at_work() {
+        let (rig, included, _) = refused();
+        let changed = openclaw_files::read_one(&included)
+            .unwrap()
+            .unwrap()
+            .changed;
+        let untouched = |ended| {
+            compared(&rig.store(), &rig.place(), ended)
+                .unwrap()
+                .untouched
+        };
+        assert!(!untouched(changed));
+        let both = openclaw_files::read_one(&rig.config())
+            .unwrap()
+            .unwrap()
+            .changed;
+        // The time of a file is the one of the kernel's last tick, so the write may have been a tick later.
+        let latest = changed.max(both) + openclaw_files::tick();
+        assert!(!untouched(latest));
+        assert!(untouched(latest + Duration::from_micros(1)));
+    }
+
+    #[test]
+    fn a_configuration_that_is_gone_or_cannot_be_read_has_no_content_to_be_judged_by() {
+        let (rig, included, _) = refused();
+        fs::remove_file(rig.config()).unwrap();
+        assert_eq!(seen(&rig).content, None);
+        rig.write("{$include: 'b.json', broken");
+        fs::remove_file(&included).unwrap();
+        fs::create_dir(&included).unwrap();
+        assert_eq!(seen(&rig).content, None);
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_nothing_is_lost_and_what_was_refused_is_kept_or_stays() {
+        let (rig, included, config) = refused();
+        fs::set_permissions(rig.config(), Permissions::from_mode(0o400)).unwrap();
+        let why = roll_back(&rig.store(), order(&rig, &config)).unwrap_err();
+        let NotRestored::Failed(why) = why else {
+            panic!("{why:?}");
+        };
+        assert!(
+            why.as_str()
+                .contains("is read-only; nothing is restored: chmod u+w"),
+            "{why}"
+        );
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+        // Where what was refused cannot be kept, it is not touched at all.
+        let (rig, included, config) = refused();
+        let folder = rig.0.path().join("state/config");
+        fs::rename(&folder, rig.0.path().join("there")).unwrap();
+        symlink(rig.0.path().join("there"), &folder).unwrap();
+        let why = roll_back(&rig.store(), order(&rig, &config)).unwrap_err();
+        assert!(matches!(why, NotRestored::Failed(_)), "{why:?}");
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+    }
+
+    #[test]
+    fn a_restore_writes_behind_a_link_and_keeps_the_mode() {
+        let rig = Rig::new("{a: 1}");
+        let target = rig.0.path().join("dotfile");
+        fs::rename(rig.config(), &target).unwrap();
+        symlink(&target, rig.config()).unwrap();
+        let kept = rig.prove().unwrap().unwrap();
+        fs::write(&target, "{a: 2}").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o640)).unwrap();
+        rig.restore(&kept).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"{a: 1}");
+        assert_eq!(mode(&target), 0o640);
+        assert!(fs::symlink_metadata(rig.config()).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_read_only_file_or_folder_is_refused_and_nothing_is_changed() {
+        let rig = Rig::new("{$include: 'b.json'}");
+        let included = rig.config().with_file_name("b.json");
+        fs::write(&included, "{b: 1}").unwrap();
+        let kept = rig.prove().unwrap().unwrap();
+        fs::write(&included, "{b: 2}").unwrap();
+        rig.write("{a: 2}");
+        let folder = rig.config().parent().unwrap().to_owned();
+        for (path, closed, open) in [(&rig.config(), 0o400, 0o600), (&folder, 0o500, 0o700)] {
+            fs::set_permissions(path, Permissions::from_mode(closed)).unwrap();
+            let why = rig.restore(&kept).unwrap_err();
+            let NotRestored::Failed(why) = why else {
+                panic!("{why:?}");
+            };
+            assert!(
+                why.as_str().contains("is read-only; nothing is restored"),
+                "{why}"
+            );
+            assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+            fs::set_permissions(path, Permissions::from_mode(open)).unwrap();
+        }
+        rig.restore(&kept).unwrap();
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 1}");
+    }
+
+    #[test]
+    fn a_restore_that_fails_halfway_puts_back_what_it_wrote() {
+        let rig = Rig::new("{$include: 'b.json'}");
+        let included = rig.config().with_file_name("b.json");
+        fs::write(&included, "{b: 1}").unwrap();
+        let mut kept = rig.prove().unwrap().unwrap();
+        fs::write(&included, "{b: 2}").unwrap();
+        // The name of its temporary file is longer than a file system takes.
+        let long = rig.config().with_file_name("x".repeat(250));
+        kept.files[0].path = long;
+        rig.restore(&kept).unwrap_err();
+        assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
+    }
+}

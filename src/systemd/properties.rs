@@ -1,0 +1,191 @@
+//! From a unit's D-Bus properties to [`UnitFacts`].
+//!
+//! Owns which properties are read and how much foreign text is kept of them.
+//! It asks nobody.
+
+use std::time::Duration;
+
+use zbus::{DeserializeDict, OwnedObjectPath, Type};
+
+use crate::policy::facts::{Incarnation, Job, Monotonic, UnitFacts};
+
+/// All text of one look together, in bytes; a unit's environment is a few hundred.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// A command line: path, arguments, whether failure is ignored, and seven facts about its last run.
+type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
+
+/// The properties of the interface `Unit` that are looked at.
+///
+/// All others are skipped, and any of these may be missing.
+#[derive(Default, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+pub struct UnitProperties {
+    load_state: Option<String>,
+    active_state: Option<String>,
+    sub_state: Option<String>,
+    #[zbus(rename = "InvocationID")]
+    invocation_id: Option<Vec<u8>>,
+    active_enter_timestamp: Option<u64>,
+    active_enter_timestamp_monotonic: Option<u64>,
+    inactive_enter_timestamp_monotonic: Option<u64>,
+    state_change_timestamp_monotonic: Option<u64>,
+    job: Option<(u32, OwnedObjectPath)>,
+    fragment_path: Option<String>,
+}
+
+/// The properties of the interface `Service` that are looked at, likewise.
+#[derive(Default, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+pub struct ServiceProperties {
+    result: Option<String>,
+    exec_main_status: Option<i32>,
+    exec_main_code: Option<i32>,
+    #[zbus(rename = "MainPID")]
+    main_pid: Option<u32>,
+    exec_main_exit_timestamp: Option<u64>,
+    control_group: Option<String>,
+    exec_start: Option<Vec<Command>>,
+    environment: Option<Vec<String>>,
+    restart: Option<String>,
+    /// Exit statuses, then signals.
+    restart_prevent_exit_status: Option<(Vec<i32>, Vec<i32>)>,
+}
+
+/// The properties of the interface `Service` that name its credentials, likewise.
+#[derive(Default, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+pub struct CredentialProperties {
+    load_credential: Option<Vec<(String, String)>>,
+    load_credential_encrypted: Option<Vec<(String, String)>>,
+    set_credential: Option<Vec<(String, Vec<u8>)>>,
+    set_credential_encrypted: Option<Vec<(String, Vec<u8>)>>,
+}
+
+impl CredentialProperties {
+    /// The name of each, with the file it is loaded from; what is set in the unit itself is from none.
+    pub fn all(self) -> Vec<(String, String)> {
+        let loaded = [self.load_credential, self.load_credential_encrypted];
+        let set = [self.set_credential, self.set_credential_encrypted];
+        let set = set.into_iter().flatten().flatten();
+        let set = set.map(|(name, _)| (name, String::new()));
+        loaded.into_iter().flatten().flatten().chain(set).collect()
+    }
+}
+
+impl UnitProperties {
+    /// Whether it runs and nothing is about to change that.
+    pub fn is_settled(&self) -> bool {
+        self.active_state.as_deref() == Some("active")
+            && self.sub_state.as_deref() == Some("running")
+            && self.job().is_none()
+    }
+
+    /// The number of the unit's job, if it has one.
+    pub fn job(&self) -> Option<u32> {
+        let (id, _) = self.job.as_ref()?;
+        Some(*id).filter(|id| *id != 0)
+    }
+}
+
+/// Puts together what was seen; `job` is the one of [`UnitProperties::job`].
+pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>) -> UnitFacts {
+    let mut text = TextBudget(MAX_TEXT);
+    let command = service.exec_start.unwrap_or_default().into_iter().next();
+    UnitFacts {
+        load_state: text.cut(unit.load_state.clone()),
+        active_state: text.cut(unit.active_state.clone()),
+        sub_state: text.cut(unit.sub_state.clone()),
+        result: text.cut(service.result),
+        exec_main_status: service.exec_main_status.unwrap_or_default(),
+        exec_main_code: service.exec_main_code.unwrap_or_default(),
+        invocation_id: incarnation(unit.invocation_id.as_deref().unwrap_or_default()),
+        main_pid: service.main_pid.unwrap_or_default(),
+        active_since: Monotonic(unit.active_enter_timestamp_monotonic.unwrap_or_default()),
+        active_since_wall: Duration::from_micros(unit.active_enter_timestamp.unwrap_or_default()),
+        exited_wall: Duration::from_micros(service.exec_main_exit_timestamp.unwrap_or_default()),
+        inactive_since: Monotonic(unit.inactive_enter_timestamp_monotonic.unwrap_or_default()),
+        state_changed: Monotonic(unit.state_change_timestamp_monotonic.unwrap_or_default()),
+        control_group: text.cut(service.control_group),
+        restart: text.cut(service.restart),
+        fragment_path: text.cut(unit.fragment_path.clone()),
+        exec_start: text.whole(command.map(|command| command.1).unwrap_or_default()),
+        environment: text.whole(service.environment.unwrap_or_default()),
+        restart_prevent_exit_status: service.restart_prevent_exit_status.unwrap_or_default().0,
+        job,
+    }
+}
+
+/// Bounds a list of texts by itself.
+pub fn bounded(texts: Vec<String>) -> Vec<String> {
+    TextBudget(MAX_TEXT).whole(texts)
+}
+
+/// The InvocationID as systemctl spells it; a unit that never ran has none.
+fn incarnation(id: &[u8]) -> Option<Incarnation> {
+    let ran = id.len() == 16 && id.iter().any(|byte| *byte != 0);
+    ran.then(|| Incarnation(id.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// How many bytes of foreign text may still be kept.
+struct TextBudget(usize);
+
+impl TextBudget {
+    /// As much of a text as fits.
+    fn cut(&mut self, text: Option<String>) -> String {
+        let mut text = text.unwrap_or_default();
+        while self.0 < text.len() {
+            text.pop();
+        }
+        self.0 -= text.len();
+        text
+    }
+
+    /// As many texts as fit, none of them cut: half an assignment would be a wrong one.
+    fn whole(&mut self, texts: Vec<String>) -> Vec<String> {
+        let fits = |text: &String| match self.0.checked_sub(text.len()) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        };
+        texts.into_iter().take_while(fits).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_properties_are_empty_facts() {
+        let facts = facts(
+            &UnitProperties::default(),
+            ServiceProperties::default(),
+            None,
+        );
+        assert_eq!(facts, UnitFacts::default());
+    }
+
+    #[test]
+    fn a_unit_that_never_ran_has_no_incarnation() {
+        assert_eq!(incarnation(&[]), None);
+        assert_eq!(incarnation(&[0; 16]), None);
+        assert_eq!(incarnation(&[7; 15]), None);
+        assert_eq!(incarnation(&[0xe4; 16]), Some(Incarnation("e4".repeat(16))));
+    }
+
+    #[test]
+    fn text_is_cut_at_the_budget_and_between_characters() {
+        let mut text = TextBudget(6);
+        assert_eq!(text.cut(Some("äöüß".to_owned())), "äöü");
+        assert_eq!(text.cut(Some("x".to_owned())), "");
+    }
+
+    #[test]
+    fn an_assignment_is_kept_whole_or_not_at_all() {
+        let texts = ["A=1", "B=12345", "C=1"].map(str::to_owned).to_vec();
+        assert_eq!(TextBudget(8).whole(texts), ["A=1"]);
+    }
+}

@@ -1,0 +1,6 @@
+//! What is written and read: printable lines, spans and failures in words, templates, what is taken for a secret.
+
+pub mod line;
+pub mod secrets;
+pub mod template;
+pub mod words;
