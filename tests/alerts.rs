@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Far more than anything here takes, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const UNIT: &str = "openclaw-gateway.service";
 
@@ -127,7 +127,7 @@ impl Home {
     }
 
     /// One whose webhook is at an address.
-    fn told_at(address: SocketAddr, preset: &str, further: &str) -> Self {
+    fn notified_at(address: SocketAddr, preset: &str, further: &str) -> Self {
         Self::with(&format!(
             "[alert.webhook]\nurl = \"http://{address}/hook/s3cr3t-topic\"\npreset = \"{preset}\"\n{further}"
         ))
@@ -148,7 +148,7 @@ impl Home {
             reason: text.into(),
             ..Alert::test(UNIT)
         };
-        queue::queue(&self.state(), &alert, PATIENCE).unwrap();
+        queue::queue(&self.state(), &alert, TIMEOUT).unwrap();
     }
 
     fn waiting(&self) -> Vec<PathBuf> {
@@ -196,12 +196,12 @@ fn host() -> String {
 /// What one alert with a foul text becomes under a preset.
 fn posted(preset: &str, further: &str) -> Request {
     let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::told_at(address, preset, further);
+    let home = Home::notified_at(address, preset, further);
     home.queue(Kind::NeedsHuman, FOUL);
     let said = home.alert("send", 0);
     assert!(said.contains("status 200 taken\n"), "{said}");
     assert_eq!(home.waiting(), Vec::<PathBuf>::new());
-    let request = requests.recv_timeout(PATIENCE).unwrap();
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
     assert!(
         request
             .header
@@ -293,7 +293,7 @@ fn what_a_command_is_given_is_no_setting_if_it_asks_gatehound() {
 #[test]
 fn what_is_not_taken_waits_and_goes_first_when_it_is() {
     let (address, requests) = receiver(&["503 No", "200 OK"]);
-    let home = Home::told_at(address, "ntfy", "");
+    let home = Home::notified_at(address, "ntfy", "");
     home.queue(Kind::Down, "first");
     home.queue(Kind::Back, "second");
     let said = home.alert("send", 1);
@@ -303,17 +303,17 @@ fn what_is_not_taken_waits_and_goes_first_when_it_is() {
     );
     assert_eq!(home.waiting().len(), 2);
     // The channel is away, and is not tried with the second one.
-    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "first");
     home.alert("send", 0);
-    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
-    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "second");
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "first");
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "second");
     assert_eq!(home.waiting(), Vec::<PathBuf>::new());
 }
 
 #[test]
 fn a_channel_that_took_an_alert_is_not_told_again_for_another_that_did_not() {
     let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::told_at(address, "ntfy", "[alert]\ncommand = [\"/bin/false\"]");
+    let home = Home::notified_at(address, "ntfy", "[alert]\ncommand = [\"/bin/false\"]");
     home.queue(Kind::Down, "first");
     let said = home.alert("send", 1);
     assert!(
@@ -322,7 +322,7 @@ fn a_channel_that_took_an_alert_is_not_told_again_for_another_that_did_not() {
     );
     home.alert("send", 1);
     assert_eq!(home.waiting().len(), 1);
-    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "first");
     requests
         .try_recv()
         .err()
@@ -333,21 +333,21 @@ fn a_channel_that_took_an_alert_is_not_told_again_for_another_that_did_not() {
 fn a_receiver_that_hangs_is_left_at_its_limit_and_costs_it_once() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let home = Home::told_at(address, "ntfy", "[alert]\ntimeout = \"1s\"");
+    let home = Home::notified_at(address, "ntfy", "[alert]\ntimeout = \"1s\"");
     for _ in 0..60 {
         home.queue(Kind::Down, "down");
     }
     let begin = Instant::now();
     let said = home.alert("send", 1);
     assert!(said.contains("no answer within 1s"), "{said}");
-    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < TIMEOUT, "{:?}", begin.elapsed());
     assert_eq!(home.waiting().len(), 60);
 }
 
 #[test]
 fn what_is_older_than_a_day_is_dropped_and_so_is_what_makes_no_sense() {
     let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::told_at(address, "ntfy", "");
+    let home = Home::notified_at(address, "ntfy", "");
     home.queue(Kind::Down, "young");
     let young = home.waiting().remove(0);
     let (mut queued, _) = queue::read(&young).unwrap().unwrap();
@@ -373,16 +373,16 @@ fn what_is_older_than_a_day_is_dropped_and_so_is_what_makes_no_sense() {
         said.contains(&format!("{senseless}: not an alert")),
         "{said}"
     );
-    let late = requests.recv_timeout(PATIENCE).unwrap().body;
+    let late = requests.recv_timeout(TIMEOUT).unwrap().body;
     assert_eq!(late, "late (told 1 h late)");
-    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "young");
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "young");
     assert_eq!(home.waiting(), Vec::<PathBuf>::new());
 }
 
 #[test]
 fn a_test_tells_what_each_side_answered() {
     let (address, requests) = receiver(&["200 OK", "404 Not Found", "302 Found"]);
-    let home = Home::told_at(
+    let home = Home::notified_at(
         address,
         "ntfy",
         "[alert]\ncommand = [\"/bin/echo\", \"heard\"]",
@@ -396,7 +396,7 @@ fn a_test_tells_what_each_side_answered() {
         said.contains("delivered  command: exit status 0 heard"),
         "{said}"
     );
-    let request = requests.recv_timeout(PATIENCE).unwrap();
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(
         request.body,
         format!("{UNIT}: this is a test, alerts arrive")
@@ -417,7 +417,7 @@ fn a_test_tells_what_each_side_answered() {
 #[test]
 fn an_alert_that_cannot_be_read_is_named_and_waits_for_a_day_and_the_others_go_on() {
     let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::told_at(address, "ntfy", "");
+    let home = Home::notified_at(address, "ntfy", "");
     home.queue(Kind::Down, "first");
     let first = home.waiting().remove(0);
     // What a mode keeps from everybody else, root can read.
@@ -440,11 +440,11 @@ fn an_alert_that_cannot_be_read_is_named_and_waits_for_a_day_and_the_others_go_o
     ] {
         assert!(said.contains(&part), "{said}");
     }
-    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "second");
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "second");
     assert_eq!(home.waiting(), std::slice::from_ref(&first));
     fs::rename(&aside, &first).unwrap();
     home.alert("send", 0);
-    assert_eq!(requests.recv_timeout(PATIENCE).unwrap().body, "first");
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "first");
     assert_eq!(home.waiting(), Vec::<PathBuf>::new());
 }
 
@@ -461,7 +461,7 @@ fn a_ping_asks_for_its_url_and_says_nothing_while_it_is_taken() {
     let home = pinging(address);
     for _ in 0..2 {
         assert_eq!(home.alert("ping", 0), "");
-        let request = requests.recv_timeout(PATIENCE).unwrap();
+        let request = requests.recv_timeout(TIMEOUT).unwrap();
         let begin = "GET /ping/s3cr3t-uuid HTTP/1.1\r\n";
         assert!(request.header.starts_with(begin), "{}", request.header);
     }
@@ -490,7 +490,7 @@ fn a_ping_that_hangs_is_left_at_its_limit() {
     let begin = Instant::now();
     let said = home.alert("ping", 0);
     assert!(said.contains("no answer within 1s"), "{said}");
-    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < TIMEOUT, "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -521,7 +521,7 @@ fn a_pings_url_from_a_credential_is_used_and_never_told() {
     fs::write(home.0.path().join("ping-url"), url).unwrap();
     let mut command = home.command("ping");
     said_by(command.env("CREDENTIALS_DIRECTORY", home.0.path()), 0);
-    let request = requests.recv_timeout(PATIENCE).unwrap();
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
     assert!(request.header.starts_with("GET /s3cr3t-uuid "));
 }
 
@@ -555,7 +555,7 @@ fn a_url_from_a_credential_is_used_and_never_told() {
     send(&format!("http://{address}/s3cr3t-topic\n"), 0);
     assert!(
         requests
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .unwrap()
             .header
             .starts_with("POST /s3cr3t-topic ")

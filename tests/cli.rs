@@ -32,7 +32,7 @@ const NEED_MANAGER: [&[&str]; 6] = [
 ];
 
 /// Commands that need the settings to be right.
-const NEED_SETTINGS: [&[&str]; 3] = [&["config", "check"], &["check"], &["run"]];
+const NEED_SETTINGS: [&[&str]; 3] = [&["settings", "check"], &["check"], &["run"]];
 
 /// A home of its own with no user manager in reach.
 struct Home(TempDir);
@@ -162,7 +162,7 @@ fn wrong_usage_ends_with_2() {
         &[][..],
         &["no-such-command"],
         &["run", "--no-such-option"],
-        &["config"],
+        &["settings"],
         &["pause", "--for", "3"],
         &["pause", "--for"],
         &["--profile", "a/b", "status"],
@@ -186,8 +186,8 @@ fn wrong_arguments_are_told_in_one_line_with_what_would_be_right() {
             "\"statu\": no command of gatehound, perhaps status; see gatehound --help",
         ),
         (
-            &["--profile", "check", "config", "restroe"],
-            "\"restroe\": no command of gatehound config, perhaps restore; see gatehound config --help",
+            &["--profile", "check", "snapshot", "restroe"],
+            "\"restroe\": no command of gatehound snapshot, perhaps restore; see gatehound snapshot --help",
         ),
         (
             &["--foo"],
@@ -210,9 +210,9 @@ fn wrong_arguments_are_told_in_one_line_with_what_would_be_right() {
             "\"EVIL\": no command of gatehound; see gatehound --help",
         ),
         (
-            &["config", "diff", "abc"],
-            "GENERATION \"abc\": not the number of a generation; write one such as 7; \
-             see gatehound config diff --help",
+            &["snapshot", "diff", "abc"],
+            "SNAPSHOT \"abc\": not the number of a snapshot; write one such as 7; \
+             see gatehound snapshot diff --help",
         ),
         (
             &["pause", "--for", "abc"],
@@ -255,8 +255,8 @@ fn help_and_version_are_printed_and_end_with_0() {
         (&["pause", "--help"], "--for <SPAN>"),
         (&["help"], "Usage: gatehound"),
         (
-            &["help", "config", "restore"],
-            "Usage: gatehound config restore",
+            &["help", "snapshot", "restore"],
+            "Usage: gatehound snapshot restore",
         ),
         (
             &["--version"],
@@ -328,7 +328,10 @@ fn an_unknown_key_is_refused_with_those_that_are_known() {
 
 #[test]
 fn a_file_that_is_no_toml_is_refused_with_line_and_column() {
-    check_refused("settle = \"1s\"\ninterval = \"30s\n", &["line 2, column "]);
+    check_refused(
+        "reset_after = \"1s\"\ninterval = \"30s\n",
+        &["line 2, column "],
+    );
 }
 
 #[test]
@@ -349,7 +352,7 @@ fn a_config_file_that_cannot_be_read_is_refused() {
 fn a_wrong_variable_or_override_is_refused_by_its_name() {
     let home = Home::new();
     let variable = home
-        .gatehound(&["config", "check"])
+        .gatehound(&["settings", "check"])
         .env("GATEHOUND_GATEWAY__PORT", "0")
         .output();
     let message = failed(&variable.unwrap(), 78);
@@ -358,14 +361,14 @@ fn a_wrong_variable_or_override_is_refused_by_its_name() {
         "{message}"
     );
     let message = failed(
-        &home.run(&["--set", "interval=soon", "config", "check"]),
+        &home.run(&["--set", "interval=soon", "settings", "check"]),
         78,
     );
     assert!(
         message.starts_with("--set: interval = \"soon\":"),
         "{message}"
     );
-    let message = failed(&home.run(&["--set", "interval", "config", "check"]), 78);
+    let message = failed(&home.run(&["--set", "interval", "settings", "check"]), 78);
     assert!(message.contains("--set interval=30s"), "{message}");
 }
 
@@ -373,7 +376,7 @@ fn a_wrong_variable_or_override_is_refused_by_its_name() {
 fn an_interval_above_half_of_the_watchdog_is_refused() {
     let home = Home::with_config("interval = \"46s\"\n");
     // Without a unit to ask, the shipped one counts.
-    let message = failed(&home.run(&["config", "check"]), 78);
+    let message = failed(&home.run(&["settings", "check"]), 78);
     assert!(
         message.contains("interval = \"46s\": must not be longer than half of WatchdogSec=1m 30s"),
         "{message}"
@@ -391,8 +394,8 @@ fn an_interval_above_half_of_the_watchdog_is_refused() {
 
 #[test]
 fn config_check_says_that_the_settings_are_right() {
-    let home = Home::with_config("settle = \"1min\"\n");
-    let output = home.run(&["config", "check"]);
+    let home = Home::with_config("reset_after = \"1min\"\n");
+    let output = home.run(&["settings", "check"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(stdout(&output), "the settings are right\n");
 }
@@ -401,7 +404,7 @@ fn config_check_says_that_the_settings_are_right() {
 fn config_check_warns_about_a_file_that_everybody_can_change() {
     let home = Home::with_config("");
     fs::set_permissions(home.config(), fs::Permissions::from_mode(0o666)).unwrap();
-    let output = home.run(&["config", "check"]);
+    let output = home.run(&["settings", "check"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(stdout(&output).starts_with("warning: "), "{output:?}");
     assert!(stdout(&output).contains("chmod o-w"), "{output:?}");
@@ -409,7 +412,7 @@ fn config_check_warns_about_a_file_that_everybody_can_change() {
 
 #[test]
 fn config_show_prints_every_value_with_its_origin() {
-    let home = Home::with_config("settle = \"1min\"\n[pause]\ndefault = \"1h\"\n");
+    let home = Home::with_config("reset_after = \"1min\"\n[pause]\ndefault = \"1h\"\n");
     fs::write(
         home.config().with_file_name("work.toml"),
         "debounce = \"9s\"\n",
@@ -421,7 +424,7 @@ fn config_show_prints_every_value_with_its_origin() {
             "work",
             "--set",
             "interval=20s",
-            "config",
+            "settings",
             "show",
         ])
         .env("GATEHOUND_PROBE__HTTP_TIMEOUT", "3s")
@@ -436,7 +439,7 @@ fn config_show_prints_every_value_with_its_origin() {
     let config = home.config().display().to_string();
     let profile = config.replace("config.toml", "work.toml");
     for expected in [
-        ["settle", "\"1m\"", &config],
+        ["reset_after", "\"1m\"", &config],
         ["pause.default", "\"1h\"", &config],
         ["debounce", "\"9s\"", &profile],
         [
@@ -587,8 +590,8 @@ fn what_is_told_to_be_done_next_is_told_with_the_profile() {
         let told = stdout(&run) + &String::from_utf8_lossy(&run.stderr);
         assert!(told.contains(part), "{told}");
     };
-    let list = "gatehound config list --profile work shows";
-    told(&["config", "diff", "7"], list);
+    let list = "gatehound snapshot list --profile work shows";
+    told(&["snapshot", "diff", "7"], list);
     let flag = home.0.path().join("flag");
     fs::create_dir(&flag).unwrap();
     let set = format!("pause.flag_file={}", flag.display());
@@ -760,15 +763,15 @@ fn whatever_a_path_or_an_answer_is_made_of_the_terminal_gets_clean_lines() {
         &["check", "--json"],
         &["--set", &set, "check"],
         &["--set", &set, "check", "--json"],
-        &["config", "show"],
+        &["settings", "show"],
         &[
             "--set",
             "interval=a\u{1b}[31m\u{202e}b\nc",
-            "config",
+            "settings",
             "show",
         ],
-        &["--set", "a\u{1b}[31m\u{202e}b\nc=1", "config", "show"],
-        &["--set", "pause.flag_file=/a\u{202e}b", "config", "show"],
+        &["--set", "a\u{1b}[31m\u{202e}b\nc=1", "settings", "show"],
+        &["--set", "pause.flag_file=/a\u{202e}b", "settings", "show"],
         &["status"],
         &["install"],
         &["resume"],
@@ -793,7 +796,7 @@ fn whatever_a_path_or_an_answer_is_made_of_the_terminal_gets_clean_lines() {
     )
     .unwrap();
     let refused = home
-        .gatehound(&["config", "check"])
+        .gatehound(&["settings", "check"])
         .env("XDG_CONFIG_HOME", &foul)
         .output()
         .unwrap();
@@ -949,7 +952,7 @@ fn output_that_cannot_be_written_is_a_failure_and_a_reader_that_left_is_none() {
     let home = Home::new();
     let healthy = format!("gateway.port={}", gateway("{\"ok\": true}"));
     for (arguments, status) in [
-        (&["config", "show"][..], 1),
+        (&["settings", "show"][..], 1),
         // 1 would be a gateway that fails.
         (&["check", "--set", &healthy], 2),
         (&["--help"], 1),
@@ -968,7 +971,7 @@ fn output_that_cannot_be_written_is_a_failure_and_a_reader_that_left_is_none() {
     }
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut command = home.gatehound(&["config", "show"]);
+    let mut command = home.gatehound(&["settings", "show"]);
     let output = command.stdout(writer).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
@@ -979,7 +982,7 @@ fn every_profile_that_the_option_takes_is_one_that_the_settings_take() {
     let home = Home::new();
     for name in ["_x", "-x", ".x", "a/b"] {
         let argument = format!("--profile={name}");
-        let output = home.run(&[&argument, "config", "show"]);
+        let output = home.run(&[&argument, "settings", "show"]);
         assert_eq!(output.status.code(), Some(2), "{name}: {output:?}");
     }
 }
@@ -1077,7 +1080,7 @@ fn an_incident_that_was_open_when_the_time_began_is_told_from_its_beginning() {
         assert_eq!(past["probe"], "http", "{json}");
         assert_eq!(past["outcome"], "under-way", "{json}");
         let seconds = |value: &serde_json::Value| value.as_f64().unwrap();
-        // From the failing round to the last record there is nothing that says otherwise.
+        // From the failing check to the last record there is nothing that says otherwise.
         assert!(10.0 < seconds(&past["down_seconds"]), "{json}");
         assert!(seconds(&json["watched_seconds"]) < seconds(&past["down_seconds"]));
     }
@@ -1202,7 +1205,7 @@ fn a_flag_file_is_one_finding_whatever_it_is_with_the_command_that_removes_it() 
     let home = Home::new();
     let flag = home.0.path().join("maintenance");
     let shown = flag.display();
-    let found = |what: &str, mend: String| {
+    let found = |what: &str, fix: String| {
         let set = format!("pause.flag_file={}", flag.display());
         let output = home.run(&["--set", &set, "doctor", "--json"]);
         let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -1213,7 +1216,7 @@ fn a_flag_file_is_one_finding_whatever_it_is_with_the_command_that_removes_it() 
         };
         assert_eq!(one["about"], "pause", "{one}");
         assert!(one["what"].as_str().unwrap().contains(what), "{one}");
-        assert_eq!(one["mend"], mend, "{one}");
+        assert_eq!(one["fix"], fix, "{one}");
     };
     fs::write(&flag, "").unwrap();
     found("paused: flag file ", format!("rm {shown}"));
@@ -1258,13 +1261,13 @@ fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
     }
 }
 
-/// A home with an openclaw.json and one generation of it that was proven good.
-fn with_generation(text: &str) -> (Home, PathBuf) {
-    with_generation_of(&[("openclaw.json", text)])
+/// A home with an openclaw.json and one snapshot of it that was known good.
+fn with_snapshot(text: &str) -> (Home, PathBuf) {
+    with_snapshot_of(&[("openclaw.json", text)])
 }
 
-/// As [`with_generation`], with included files behind openclaw.json.
-fn with_generation_of(files: &[(&str, &str)]) -> (Home, PathBuf) {
+/// As [`with_snapshot`], with included files behind openclaw.json.
+fn with_snapshot_of(files: &[(&str, &str)]) -> (Home, PathBuf) {
     use gatehound::{probe::openclaw_files::Place, snapshots::store};
     let home = Home::new();
     let folder = home.0.path().join(".openclaw");
@@ -1285,7 +1288,7 @@ fn with_generation_of(files: &[(&str, &str)]) -> (Home, PathBuf) {
     };
     let now = std::time::Duration::from_secs(1_700_000_000);
     let version = || Some("2026.9.6".into());
-    let kept = store::proven(&store, proof, version, now, 10);
+    let kept = store::known_good(&store, proof, version, now, 10);
     kept.unwrap().unwrap();
     (home, config)
 }
@@ -1294,44 +1297,47 @@ const GOOD: &str = "{gateway: {port: 18789, auth: {token: 'hunter2'}}, x: 'sk-ab
 const BAD: &str = "{gateway: {port: 18790, auth: {token: 'hunter3'}}, x: 'sk-abcDEF9876543210'}";
 
 #[test]
-fn generations_are_listed_with_the_one_that_is_current() {
+fn snapshots_are_listed_with_the_one_that_is_current() {
     let home = Home::new();
-    let none = home.run(&["config", "list"]);
+    let none = home.run(&["snapshot", "list"]);
     assert!(stdout(&none).contains("is kept yet"), "{none:?}");
     failed_saying(
-        &home.run(&["config", "diff"]),
+        &home.run(&["snapshot", "diff"]),
         1,
-        &["no generation is kept yet"],
+        &["no snapshot is kept yet"],
     );
-    let (home, config) = with_generation(GOOD);
-    let listed = stdout(&home.run(&["config", "list"]));
+    let (home, config) = with_snapshot(GOOD);
+    let listed = stdout(&home.run(&["snapshot", "list"]));
     assert!(
-        listed.contains("proven") && listed.contains("c0ffee"),
+        listed.contains("known good") && listed.contains("c0ffee"),
         "{listed}"
     );
     assert!(listed.contains("  current\n"), "{listed}");
-    assert!(listed.contains("  proven    2026.9.6      "), "{listed}");
-    let generation = home.0.path().join(".local/state/gatehound/config/1.json");
-    let text = fs::read_to_string(&generation).unwrap();
-    fs::write(&generation, text.replace(r#""version":"2026.9.6","#, "")).unwrap();
-    let older = stdout(&home.run(&["config", "list"]));
-    assert!(older.contains("  proven    -             "), "{older}");
+    assert!(listed.contains("  known good  2026.9.6      "), "{listed}");
+    let snapshot = home
+        .0
+        .path()
+        .join(".local/state/gatehound/snapshots/1.json");
+    let text = fs::read_to_string(&snapshot).unwrap();
+    fs::write(&snapshot, text.replace(r#""version":"2026.9.6","#, "")).unwrap();
+    let older = stdout(&home.run(&["snapshot", "list"]));
+    assert!(older.contains("  known good  -             "), "{older}");
     fs::write(config, BAD).unwrap();
-    assert!(!stdout(&home.run(&["config", "list"])).contains("current"));
+    assert!(!stdout(&home.run(&["snapshot", "list"])).contains("current"));
     failed_saying(
-        &home.run(&["config", "diff", "7"]),
+        &home.run(&["snapshot", "diff", "7"]),
         1,
-        &["there is no generation 7"],
+        &["there is no snapshot 7"],
     );
 }
 
 #[test]
 fn a_diff_shows_what_differs_and_no_secret() {
-    let (home, config) = with_generation(GOOD);
-    let same = stdout(&home.run(&["config", "diff"]));
-    assert_eq!(same, "the configuration is that of generation 1\n");
+    let (home, config) = with_snapshot(GOOD);
+    let same = stdout(&home.run(&["snapshot", "diff"]));
+    assert_eq!(same, "the configuration is that of snapshot 1\n");
     fs::write(&config, BAD).unwrap();
-    let shown = stdout(&home.run(&["config", "diff", "1"]));
+    let shown = stdout(&home.run(&["snapshot", "diff", "1"]));
     let expected = [
         "- gateway.auth.token = (hidden)",
         "+ gateway.auth.token = (hidden)",
@@ -1342,21 +1348,21 @@ fn a_diff_shows_what_differs_and_no_secret() {
     ];
     assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), expected);
     fs::write(&config, "{gateway: {auth: {token: hunter3").unwrap();
-    let shown = home.run(&["config", "diff"]);
+    let shown = home.run(&["snapshot", "diff"]);
     assert!(stdout(&shown).contains("is not JSON5 now"), "{shown:?}");
     assert!(!format!("{shown:?}").contains("hunter"), "{shown:?}");
 }
 
 #[test]
 fn a_restore_needs_a_yes_keeps_what_it_replaces_and_says_how_to_start() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::write(&config, b"\xff{ hunter3").unwrap();
-    failed_saying(&home.run(&["config", "restore"]), 1, &["give --yes"]);
+    failed_saying(&home.run(&["snapshot", "restore"]), 1, &["give --yes"]);
     assert_eq!(fs::read(&config).unwrap(), b"\xff{ hunter3");
-    let said = stdout(&home.run(&["config", "restore", "--yes"]));
+    let said = stdout(&home.run(&["snapshot", "restore", "--yes"]));
     for part in [
-        "kept what was there as generation 2",
-        "restored generation 1",
+        "kept what was there as snapshot 2",
+        "restored snapshot 1",
         "systemctl --user reset-failed openclaw-gateway.service",
         "systemctl --user start openclaw-gateway.service",
     ] {
@@ -1364,18 +1370,18 @@ fn a_restore_needs_a_yes_keeps_what_it_replaces_and_says_how_to_start() {
     }
     assert!(!said.contains("hunter"), "{said}");
     assert_eq!(fs::read_to_string(&config).unwrap(), GOOD);
-    let again = stdout(&home.run(&["config", "restore", "--yes"]));
-    assert!(again.contains("generation 1 already"), "{again}");
-    home.run(&["config", "restore", "2", "--yes"]);
+    let again = stdout(&home.run(&["snapshot", "restore", "--yes"]));
+    assert!(again.contains("snapshot 1 already"), "{again}");
+    home.run(&["snapshot", "restore", "2", "--yes"]);
     assert_eq!(fs::read(&config).unwrap(), b"\xff{ hunter3");
 }
 
 #[test]
 fn a_read_only_configuration_is_not_restored() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::write(&config, BAD).unwrap();
     fs::set_permissions(&config, fs::Permissions::from_mode(0o400)).unwrap();
-    let output = home.run(&["config", "restore", "--yes"]);
+    let output = home.run(&["snapshot", "restore", "--yes"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -1388,7 +1394,7 @@ fn a_read_only_configuration_is_not_restored() {
 
 #[test]
 fn at_a_terminal_a_restore_asks_and_only_a_yes_is_one() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::write(&config, BAD).unwrap();
     for (typed, status, expected) in [
         ("\n", 1, BAD),
@@ -1396,7 +1402,7 @@ fn at_a_terminal_a_restore_asks_and_only_a_yes_is_one() {
         ("\u{4}", 1, BAD),
         ("Yes\n", 0, GOOD),
     ] {
-        let (code, shown) = at_terminal(home.gatehound(&["config", "restore"]), typed);
+        let (code, shown) = at_terminal(home.gatehound(&["snapshot", "restore"]), typed);
         assert_eq!(code, Some(status), "{typed:?}: {shown}");
         assert!(shown.contains("? [y/N] "), "{shown}");
         assert_eq!(fs::read_to_string(&config).unwrap(), expected, "{typed:?}");
@@ -1405,17 +1411,17 @@ fn at_a_terminal_a_restore_asks_and_only_a_yes_is_one() {
 
 #[test]
 fn what_is_written_while_a_restore_asks_is_left_as_it_is() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::write(&config, BAD).unwrap();
-    let restore = home.gatehound(&["config", "restore"]);
-    let write = || fs::write(&config, "{mended: true}").unwrap();
+    let restore = home.gatehound(&["snapshot", "restore"]);
+    let write = || fs::write(&config, "{fixed: true}").unwrap();
     let (code, shown) = at_terminal_after(restore, "? [y/N] ", write, "y\n");
     assert_eq!(code, Some(1), "{shown}");
-    for part in ["meanwhile; nothing is restored", "gatehound config diff"] {
+    for part in ["meanwhile; nothing is restored", "gatehound snapshot diff"] {
         assert!(shown.contains(part), "{shown}");
     }
-    assert_eq!(fs::read_to_string(&config).unwrap(), "{mended: true}");
-    let list = stdout(&home.run(&["config", "list"]));
+    assert_eq!(fs::read_to_string(&config).unwrap(), "{fixed: true}");
+    let list = stdout(&home.run(&["snapshot", "list"]));
     assert!(!list.contains("replaced"), "{list}");
 }
 
@@ -1423,11 +1429,11 @@ fn what_is_written_while_a_restore_asks_is_left_as_it_is() {
 fn a_folder_of_included_files_that_is_gone_is_made_anew() {
     let main = "{$include: 'parts/deep/more.json'}";
     let (home, config) =
-        with_generation_of(&[("openclaw.json", main), ("parts/deep/more.json", "{a: 1}")]);
+        with_snapshot_of(&[("openclaw.json", main), ("parts/deep/more.json", "{a: 1}")]);
     let parts = config.with_file_name("parts");
     fs::remove_dir_all(&parts).unwrap();
-    let said = stdout(&home.run(&["config", "restore", "--yes"]));
-    assert!(said.contains("restored generation 1"), "{said}");
+    let said = stdout(&home.run(&["snapshot", "restore", "--yes"]));
+    assert!(said.contains("restored snapshot 1"), "{said}");
     let more = parts.join("deep/more.json");
     assert_eq!(fs::read_to_string(&more).unwrap(), "{a: 1}");
     for folder in [&parts, &parts.join("deep")] {
@@ -1438,10 +1444,10 @@ fn a_folder_of_included_files_that_is_gone_is_made_anew() {
 
 #[test]
 fn a_restore_makes_no_folder_but_below_the_configurations_own() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::remove_dir_all(config.parent().unwrap()).unwrap();
     failed_saying(
-        &home.run(&["config", "restore", "--yes"]),
+        &home.run(&["snapshot", "restore", "--yes"]),
         1,
         &[
             "there is no folder ",
@@ -1453,47 +1459,46 @@ fn a_restore_makes_no_folder_but_below_the_configurations_own() {
 }
 
 #[test]
-fn a_generation_that_makes_no_sense_is_not_said_to_be_missing() {
-    let (home, config) = with_generation(GOOD);
+fn a_snapshot_that_makes_no_sense_is_not_said_to_be_missing() {
+    let (home, config) = with_snapshot(GOOD);
     fs::write(&config, BAD).unwrap();
-    let generation = home.0.path().join(".local/state/gatehound/config/1.json");
-    fs::write(&generation, "{").unwrap();
+    let snapshot = home
+        .0
+        .path()
+        .join(".local/state/gatehound/snapshots/1.json");
+    fs::write(&snapshot, "{").unwrap();
     for arguments in [
-        &["config", "diff", "1"][..],
-        &["config", "restore", "1", "--yes"],
+        &["snapshot", "diff", "1"][..],
+        &["snapshot", "restore", "1", "--yes"],
     ] {
         failed_saying(
             &home.run(arguments),
             1,
             &[
-                "cannot use generation 1",
-                "/config/1.json: not a generation",
-                "gatehound config list",
+                "cannot use snapshot 1",
+                "/snapshots/1.json: not a snapshot",
+                "gatehound snapshot list",
             ],
         );
     }
     assert_eq!(fs::read_to_string(&config).unwrap(), BAD);
-    let list = home.run(&["config", "list"]);
-    failed_saying(&list, 1, &["not a generation", "no generation can be used"]);
-    let restore = home.run(&["config", "restore", "--yes"]);
-    failed_saying(
-        &restore,
-        1,
-        &["not a generation", "no generation can be used"],
-    );
+    let list = home.run(&["snapshot", "list"]);
+    failed_saying(&list, 1, &["not a snapshot", "no snapshot can be used"]);
+    let restore = home.run(&["snapshot", "restore", "--yes"]);
+    failed_saying(&restore, 1, &["not a snapshot", "no snapshot can be used"]);
 }
 
 #[test]
-fn generations_that_cannot_be_looked_at_are_not_said_to_be_none() {
-    let (home, _) = with_generation(GOOD);
-    let folder = home.0.path().join(".local/state/gatehound/config");
+fn snapshots_that_cannot_be_looked_at_are_not_said_to_be_none() {
+    let (home, _) = with_snapshot(GOOD);
+    let folder = home.0.path().join(".local/state/gatehound/snapshots");
     fs::remove_dir_all(&folder).unwrap();
     fs::write(&folder, "no folder").unwrap();
     for arguments in [
-        &["config", "list"][..],
-        &["config", "diff"],
-        &["config", "diff", "1"],
-        &["config", "restore", "--yes"],
+        &["snapshot", "list"][..],
+        &["snapshot", "diff"],
+        &["snapshot", "diff", "1"],
+        &["snapshot", "restore", "--yes"],
     ] {
         let said = ["cannot read ", "Not a directory", "is not known: make it"];
         failed_saying(&home.run(arguments), 1, &said);
@@ -1502,10 +1507,10 @@ fn generations_that_cannot_be_looked_at_are_not_said_to_be_none() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_told_with_what_to_do_about_it() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::remove_file(&config).unwrap();
     fs::create_dir(&config).unwrap();
-    for arguments in [&["config", "diff"][..], &["config", "restore", "--yes"]] {
+    for arguments in [&["snapshot", "diff"][..], &["snapshot", "restore", "--yes"]] {
         let message = failed(&home.run(arguments), 1);
         for part in [
             "openclaw.json: not a regular file",
@@ -1519,14 +1524,14 @@ fn a_file_that_cannot_be_read_is_told_with_what_to_do_about_it() {
 
 #[test]
 fn a_configuration_is_restored_whatever_else_is_wrong_with_the_settings() {
-    for wrong in ["interval = 7\n", "interval = \n", "[config]\nkeep = 0\n"] {
-        let (home, config) = with_generation(GOOD);
+    for wrong in ["interval = 7\n", "interval = \n", "[snapshots]\nkeep = 0\n"] {
+        let (home, config) = with_snapshot(GOOD);
         fs::write(home.config(), wrong).unwrap();
         fs::write(&config, BAD).unwrap();
         for arguments in [
-            &["config", "list"][..],
-            &["config", "diff"],
-            &["config", "restore", "--yes"],
+            &["snapshot", "list"][..],
+            &["snapshot", "diff"],
+            &["snapshot", "restore", "--yes"],
         ] {
             let output = home.run(arguments);
             assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -1543,11 +1548,11 @@ fn a_configuration_is_restored_whatever_else_is_wrong_with_the_settings() {
 
 #[test]
 fn what_a_restore_needs_of_the_settings_is_used_or_refused() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::write(&config, BAD).unwrap();
     let restore = |text: &str| {
         fs::write(home.config(), text).unwrap();
-        home.run(&["config", "restore", "--yes"])
+        home.run(&["snapshot", "restore", "--yes"])
     };
     for wrong in ["5", "\"no unit\""] {
         let text = format!("interval = 7\n[gateway]\nunit = {wrong}\n");
@@ -1593,7 +1598,7 @@ fn only_a_terminal_that_takes_colour_gets_it() {
 
 #[test]
 fn every_command_that_tells_good_from_bad_colours_it_at_a_terminal() {
-    let (home, config) = with_generation(GOOD);
+    let (home, config) = with_snapshot(GOOD);
     fs::write(&config, BAD).unwrap();
     let port = gateway(r#"{"ok":true}"#);
     let set = format!("gateway.port={port}");
@@ -1602,7 +1607,7 @@ fn every_command_that_tells_good_from_bad_colours_it_at_a_terminal() {
         command.env("TERM", "xterm");
         at_terminal(command, "").1
     };
-    let diff = at_xterm(&["config", "diff"]);
+    let diff = at_xterm(&["snapshot", "diff"]);
     assert!(
         diff.contains("\u{1b}[1m\u{1b}[31m- gateway.port = 18789\u{1b}[0m"),
         "{diff:?}"
@@ -1671,7 +1676,7 @@ fn columns_stay_aligned_whatever_is_in_them() {
     let home = Home::with_config(
         "[pause]\nflag_file = \"/tmp/保守作業中のファイルです、触らないでください\"\n",
     );
-    let shown = stdout(&home.run(&["config", "show"]));
+    let shown = stdout(&home.run(&["settings", "show"]));
     let columns: Vec<usize> = shown
         .lines()
         .map(|line| {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use gatehound::settings::{
-    Rearm, Settings,
+    RetryAfter, Settings,
     layers::{Loaded, Sources, load, show},
 };
 use proptest::prelude::*;
@@ -81,42 +81,42 @@ fn each_source_goes_over_the_one_before_and_is_named() {
     let (dir, mut sources) = sources(
         r#"
         interval = "1s"
-        settle = "1s"
+        reset_after = "1s"
         debounce = "1s"
-        rearm = "1s"
+        retry_after = "1s"
         "#,
     );
     let profile = dir.path().join("work.toml");
     fs::write(
         &profile,
-        "settle = '2s'\ndebounce = '2s'\nrearm = '2s'\n[probe]\nhttp_timeout = '2s'\n",
+        "reset_after = '2s'\ndebounce = '2s'\nretry_after = '2s'\n[probe]\nhttp_timeout = '2s'\n",
     )
     .unwrap();
     sources.profile = Some("work".to_owned());
     variable(&mut sources, "GATEHOUND_DEBOUNCE", "3s");
-    variable(&mut sources, "GATEHOUND_REARM", "3s");
+    variable(&mut sources, "GATEHOUND_RETRY_AFTER", "3s");
     variable(&mut sources, "GATEHOUND_PROBE__HEALTH_TIMEOUT", "3s");
-    sources.overrides = vec!["rearm=never".to_owned()];
+    sources.overrides = vec!["retry_after=never".to_owned()];
 
     let loaded = load(&sources).unwrap();
 
     let seconds = Duration::from_secs;
     assert_eq!(loaded.settings.interval, seconds(1));
-    assert_eq!(loaded.settings.settle, seconds(2));
+    assert_eq!(loaded.settings.reset_after, seconds(2));
     assert_eq!(loaded.settings.debounce, seconds(3));
-    assert_eq!(loaded.settings.rearm, Rearm::Never);
+    assert_eq!(loaded.settings.retry_after, RetryAfter::Never);
     assert_eq!(loaded.settings.probe.http_timeout, seconds(2));
     assert_eq!(loaded.settings.probe.health_timeout, seconds(3));
     let config = dir.path().join("config.toml");
     assert_eq!(Path::new(loaded.origin("interval")), config);
-    assert_eq!(Path::new(loaded.origin("settle")), profile);
+    assert_eq!(Path::new(loaded.origin("reset_after")), profile);
     assert_eq!(Path::new(loaded.origin("probe.http_timeout")), profile);
     assert_eq!(loaded.origin("debounce"), "GATEHOUND_DEBOUNCE");
     assert_eq!(
         loaded.origin("probe.health_timeout"),
         "GATEHOUND_PROBE__HEALTH_TIMEOUT"
     );
-    assert_eq!(loaded.origin("rearm"), "--set");
+    assert_eq!(loaded.origin("retry_after"), "--set");
     assert_eq!(loaded.origin("backoff"), "default");
 }
 
@@ -168,7 +168,7 @@ fn a_value_of_the_wrong_type_is_named_with_what_would_be_right() {
         &format!(r#"interval = "fast": {span}"#),
     );
     check_refused("interval = 30", &format!("interval = 30: {span}"));
-    check_refused("settle = true", &format!("settle = true: {span}"));
+    check_refused("reset_after = true", &format!("reset_after = true: {span}"));
     check_refused(
         "[probe]\nhttp_timeout = []",
         &format!("probe.http_timeout = []: {span}"),
@@ -194,8 +194,8 @@ fn a_value_of_the_wrong_type_is_named_with_what_would_be_right() {
         r#"backoff = ["5s","soon"]: not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
     );
     check_refused(
-        "rearm = 'soon'",
-        r#"rearm = "soon": neither a time span nor "never"; write one such as "15min""#,
+        "retry_after = 'soon'",
+        r#"retry_after = "soon": neither a time span nor "never"; write one such as "15min""#,
     );
     check_refused(
         "[forced_stops]\nlimit = -1",
@@ -222,8 +222,8 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
         r#"rollback = "on": not a way to deal with a refused configuration; write "off" or "auto""#,
     );
     check_refused(
-        "[config]\nkeep = 0",
-        "config.keep = 0: must be from 1 to 1000",
+        "[snapshots]\nkeep = 0",
+        "snapshots.keep = 0: must be from 1 to 1000",
     );
     check_refused(
         "[pause]\nflag_file = 'flag'",
@@ -235,8 +235,8 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
 fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused(
         "intervall = '30s'",
-        "intervall: unknown key; known are backoff, debounce, interval, rearm, rollback, settle, alert, alert.ping, \
-         alert.webhook, config, forced_stops, gateway, metrics, patience, pause, probe, stop_timeout",
+        "intervall: unknown key; known are backoff, debounce, interval, reset_after, retry_after, rollback, alert, alert.ping, \
+         alert.webhook, forced_stops, gateway, grace, metrics, pause, probe, snapshots, stop_timeout",
     );
     check_refused(
         "[probe]\ntimeout = '5s'",
@@ -284,7 +284,7 @@ fn an_override_without_a_value_is_refused() {
 
 #[test]
 fn a_syntax_error_has_line_and_column() {
-    let (dir, sources) = sources("interval = \"30s\"\nsettle = \"5min\n");
+    let (dir, sources) = sources("interval = \"30s\"\nreset_after = \"5min\n");
     let error = load(&sources).unwrap_err().to_string();
     let prefix = format!(
         "{}: line 2, column ",
@@ -374,14 +374,14 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.port"), ("1", file));
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
-    assert_eq!(line("rearm"), (r#""15m""#, "default"));
+    assert_eq!(line("retry_after"), (r#""15m""#, "default"));
     assert_eq!(shown.len(), 41);
 }
 
 #[test]
 fn what_is_shown_can_be_read_back() {
     let shown = show(&loaded(
-        "rearm = 'never'\nbackoff = ['90s', '1h 1ms']\n[gateway]\naddress = '::1'\nunit = 'a.service'\n",
+        "retry_after = 'never'\nbackoff = ['90s', '1h 1ms']\n[gateway]\naddress = '::1'\nunit = 'a.service'\n",
     ));
     let config: String = shown
         .iter()
@@ -502,7 +502,7 @@ fn toml_like() -> impl Strategy<Value = String> {
     let key = prop_oneof![
         Just("interval".to_owned()),
         Just("backoff".to_owned()),
-        Just("rearm".to_owned()),
+        Just("retry_after".to_owned()),
         Just("gateway.port".to_owned()),
         Just("gateway.unit".to_owned()),
         Just("probe".to_owned()),

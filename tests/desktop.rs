@@ -32,7 +32,7 @@ use tempfile::TempDir;
 use zbus::{Connection, OwnedVariant, connection::Builder, interface};
 
 /// Far more than anything here takes, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const UNIT: &str = "openclaw-gateway.service";
 
@@ -89,7 +89,7 @@ impl Session {
             text: text.into(),
             ..Alert::test(UNIT)
         };
-        queue::queue(&self.state(), &alert, PATIENCE).unwrap();
+        queue::queue(&self.state(), &alert, TIMEOUT).unwrap();
     }
 
     fn waiting(&self) -> usize {
@@ -220,7 +220,7 @@ impl Desktop {
     }
 
     fn next(&self) -> Shown {
-        self.shown.recv_timeout(PATIENCE).expect("a notification")
+        self.shown.recv_timeout(TIMEOUT).expect("a notification")
     }
 }
 

@@ -473,19 +473,19 @@ fn every_field_of_the_evidence_is_in_gatehound_service_8_and_no_other() {
     assert_eq!(listed, fields);
 }
 
-/// The metrics of a healthy round, which has all of them.
+/// The metrics of a healthy check, which has all of them.
 fn page_of_metrics() -> String {
     let (state, health) = (State::default(), Health::Healthy(Duration::ZERO));
     let sample = Sample {
         state: &state,
         health: &health,
         counts: Counts::default(),
-        rungs: 3,
+        attempts: 3,
         unit: "openclaw-gateway.service",
         profile: None,
         uid: 1000,
         round: Duration::ZERO,
-        vouch: Some(Duration::ZERO),
+        ping: Some(Duration::ZERO),
     };
     sample.render()
 }

@@ -25,7 +25,7 @@ use std::{
 use gatehound::{
     journal::journalctl,
     os::{cgroup, listeners, processes},
-    policy::facts::{Incarnation, Stall},
+    policy::facts::{Invocation, Stall},
     recovery::{
         evidence::{self, BUDGET, Evidence, Places, Process, Subject},
         incident_files,
@@ -57,7 +57,7 @@ fn program(dir: &Path, script: &str) -> PathBuf {
 }
 
 fn last_lines(program: &Path, budget: Duration) -> Result<Vec<Line>, Line> {
-    let run = Incarnation(RUN.to_owned());
+    let run = Invocation(RUN.to_owned());
     journalctl::last_lines(program, "gateway.service", &run, 20, budget)
 }
 
@@ -171,7 +171,7 @@ mod places {
     pub(super) struct Cat(Child);
 
     impl Cat {
-        pub(super) fn holding(socket: impl Into<OwnedFd>) -> Self {
+        pub(super) fn gave_up(socket: impl Into<OwnedFd>) -> Self {
             let mut child = Command::new("cat")
                 .arg("-")
                 .env("SECRET", "hunter2")
@@ -285,7 +285,7 @@ mod places {
         Subject {
             stall: Stall::Blocked,
             unit: "gateway.service".to_owned(),
-            incarnation: Some(Incarnation(RUN.to_owned())),
+            invocation: Some(Invocation(RUN.to_owned())),
             control_group: "/unit".to_owned(),
             main_pid,
             port,
@@ -385,7 +385,7 @@ fn from_nothing_comes_nothing_but_the_names_of_what_is_missing() {
     let nothing = tempfile::tempdir().unwrap();
     let places = fake_places(nothing.path(), nothing.path());
     let nobody = Subject {
-        incarnation: None,
+        invocation: None,
         ..subject(0, 80)
     };
     let found = evidence::collect(&places, &nobody, AMPLE);
@@ -461,7 +461,7 @@ fn listener() -> (TcpListener, SocketAddr) {
 fn of_a_child_that_listens(connections: usize) -> (Cat, Evidence) {
     let _alone = alone();
     let (socket, address) = listener();
-    let cat = Cat::holding(socket);
+    let cat = Cat::gave_up(socket);
     let _clients: Vec<TcpStream> = (0..connections)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
@@ -504,7 +504,7 @@ fn without_a_listener_the_main_process_is_looked_at() {
     let (socket, address) = listener();
     let (unrelated, _) = listener();
     drop(socket);
-    let cat = Cat::holding(unrelated);
+    let cat = Cat::gave_up(unrelated);
     let found = evidence::collect(&real_places(), &subject(cat.pid(), address.port()), AMPLE);
     assert_eq!(found.process.unwrap().pid, cat.pid());
     assert_eq!(found.listeners, []);
@@ -592,8 +592,8 @@ mod cgroups {
 mod kept {
     use super::*;
 
-    fn save(state: &Path, incident: &str, rung: u32) -> Result<PathBuf, Line> {
-        incident_files::save(state, incident, rung, &["seen"], AMPLE)
+    fn save(state: &Path, incident: &str, attempt: u32) -> Result<PathBuf, Line> {
+        incident_files::save(state, incident, attempt, &["seen"], AMPLE)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -617,7 +617,7 @@ mod kept {
     }
 
     #[test]
-    fn each_rung_has_a_file_for_its_user_alone() {
+    fn each_attempt_has_a_file_for_its_user_alone() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state/gatehound");
         let path = save(&state, "c0ffee00-1", 1).unwrap();

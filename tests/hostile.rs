@@ -69,7 +69,7 @@ fn nearly(name: &str) -> impl Strategy<Value = Vec<u8>> {
 
 /// Tries a property with its corpus, with bytes near to it, and with any bytes.
 #[track_caller]
-fn holds(name: &str) {
+fn gives_up(name: &str) {
     let (_, property) = ALL.iter().find(|(known, _)| *known == name).unwrap();
     corpus(name).iter().for_each(|input| property(input));
     proptest!(config(), |(input in prop_oneof![
@@ -80,72 +80,72 @@ fn holds(name: &str) {
 
 #[test]
 fn the_cgroup_files_say_only_what_can_be() {
-    holds("cgroup_files");
+    gives_up("cgroup_files");
 }
 
 #[test]
 fn nothing_but_the_old_watchdog_leaves_any_crontab() {
-    holds("crontab");
+    gives_up("crontab");
 }
 
 #[test]
 fn the_units_words_name_a_port_and_a_path() {
-    holds("gateway");
+    gives_up("gateway");
 }
 
 #[test]
 fn any_answer_of_the_gateway_is_the_gateways_to_answer_for() {
-    holds("http");
+    gives_up("http");
 }
 
 #[test]
 fn any_records_add_up_to_a_history() {
-    holds("journal_records");
+    gives_up("journal_records");
 }
 
 #[test]
 fn any_text_becomes_one_clean_line() {
-    holds("line");
+    gives_up("line");
 }
 
 #[test]
-fn any_openclaw_json_is_read_or_doubted() {
-    holds("openclaw_json");
+fn any_openclaw_json_is_read_or_failed() {
+    gives_up("openclaw_json");
 }
 
 #[test]
 fn any_pause_ends() {
-    holds("pause_file");
+    gives_up("pause_file");
 }
 
 #[test]
 fn any_process_is_described_in_clean_words() {
-    holds("proc_files");
+    gives_up("proc_files");
 }
 
 #[test]
 fn any_settings_are_refused_in_one_line_or_can_be_gone_by() {
-    holds("settings");
+    gives_up("settings");
 }
 
 #[test]
 fn any_span_is_refused_in_one_line_or_can_be_gone_by() {
-    holds("spans");
+    gives_up("spans");
 }
 
 #[test]
 fn any_state_that_is_taken_lets_a_hung_gateway_be_restarted() {
-    holds("state_file");
+    gives_up("state_file");
 }
 
 #[test]
 fn only_sockets_in_listen_count_in_any_table() {
-    holds("tcp_tables");
+    gives_up("tcp_tables");
 }
 
 #[test]
 fn any_answer_about_the_unit_is_survived() {
-    holds("unit_properties");
+    gives_up("unit_properties");
 }
 
 /// A megabyte of these bytes over and over; a fuzzer rarely gets that far.

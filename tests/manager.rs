@@ -28,7 +28,7 @@ use std::{
 };
 
 use gatehound::{
-    policy::facts::{Incarnation, Job, Monotonic, UnitFacts},
+    policy::facts::{Invocation, Job, Monotonic, UnitFacts},
     systemd::{ForeignJob, ManagerError, UserManager},
     text::line::Line,
 };
@@ -483,7 +483,7 @@ fn a_unit_is_seen_with_what_is_there_and_bounded() {
         load_state: "loaded".to_owned(),
         active_state: "active".to_owned(),
         sub_state: "running".to_owned(),
-        invocation_id: Some(Incarnation("ab".repeat(16))),
+        invocation_id: Some(Invocation("ab".repeat(16))),
         main_pid: 77,
         active_since: Monotonic(42),
         state_changed: Monotonic(42),

@@ -228,7 +228,7 @@ fn keeping_open(answers: usize) -> (SocketAddr, mpsc::Receiver<(usize, String)>)
 }
 
 #[test]
-fn a_round_is_one_connection_and_the_next_round_another() {
+fn a_check_is_one_connection_and_the_next_check_another() {
     let (address, requests) = keeping_open(2);
     let client = Client::new(plain(address));
     for round in 0..3 {
@@ -573,7 +573,7 @@ fn tls_where_plain_http_is_expected_is_our_own_trouble_and_said_plainly() {
         http(answering_tls(ok(LIVE)), AMPLE),
         health(answering_tls(ok(LIVE)), AMPLE),
     ] {
-        let Outcome::Unsure(reason) = outcome else {
+        let Outcome::Unknown(reason) = outcome else {
             panic!("{outcome:?}")
         };
         let start = "the port speaks TLS, gateway.tls says it does not";
@@ -595,7 +595,7 @@ fn plain_http_where_tls_is_expected_is_our_own_trouble_and_said_plainly() {
             Client::new(tls(address)).http(AMPLE),
             Client::new(tls(address)).health(AMPLE),
         ] {
-            let Outcome::Unsure(reason) = outcome else {
+            let Outcome::Unknown(reason) = outcome else {
                 panic!("{outcome:?}")
             };
             let start = "the port speaks plain HTTP, gateway.tls says TLS";
@@ -717,7 +717,7 @@ fn running_out_of_descriptors_is_our_own_trouble() {
         let port = listening(Path::new("/proc"), address.port());
         setrlimit(Resource::Nofile, limit).unwrap();
         for outcome in outcomes {
-            assert!(matches!(outcome, Outcome::Unsure(_)), "{outcome:?}");
+            assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
         }
         assert!(port.is_err(), "{port:?}");
         return;
@@ -735,7 +735,7 @@ fn an_address_without_a_route_is_our_own_trouble() {
     // TCP has no broadcast, so this one is unreachable on every machine.
     let address = "255.255.255.255:18789".parse().unwrap();
     for outcome in [http(address, AMPLE), health(address, AMPLE)] {
-        assert!(matches!(outcome, Outcome::Unsure(_)), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sweep against real processes and sockets: who is signalled, and above all who is not.
+//! The cleanup against real processes and sockets: who is signalled, and above all who is not.
 //!
 //! Every process is a `cat` that inherits a socket as its standard error,
 //! so none of these tests depends on a program that opens one.
@@ -27,8 +27,8 @@ use std::{
 
 use gatehound::{
     os::processes,
-    policy::facts::Incarnation,
-    recovery::cleanup::{Claim, Holder, Signal, Swept, Territory, survey, sweep},
+    policy::facts::Invocation,
+    recovery::cleanup::{Claim, CleanedUp, Holder, Signal, Territory, cleanup, survey},
 };
 use nix::{
     sys::signal::{
@@ -55,11 +55,11 @@ fn territory(port: u16) -> Territory<'static> {
     Territory {
         proc: Path::new("/proc"),
         cgroups: None,
-        unit: "gatehound-sweep-test.service",
+        unit: "gatehound-cleanup-test.service",
         port,
         addresses: &[],
         control_group: "",
-        incarnation: None,
+        invocation: None,
         uid: geteuid().as_raw(),
         own_cgroup: "",
     }
@@ -81,7 +81,7 @@ fn listener() -> (TcpListener, SocketAddr) {
 struct Cat(Child);
 
 impl Cat {
-    fn holding(socket: impl Into<OwnedFd>) -> Self {
+    fn gave_up(socket: impl Into<OwnedFd>) -> Self {
         Self::spawn(Command::new("cat").stderr(Stdio::from(socket.into())))
     }
 
@@ -132,8 +132,8 @@ impl Drop for Cat {
 }
 
 /// Who was signalled, by pid.
-fn signalled(swept: &Swept) -> Vec<(u32, Claim)> {
-    let signalled = swept.signalled.iter();
+fn signalled(cleaned_up: &CleanedUp) -> Vec<(u32, Claim)> {
+    let signalled = cleaned_up.signalled.iter();
     let mut signalled: Vec<_> = signalled
         .map(|(process, claim)| (process.pid, *claim))
         .collect();
@@ -149,21 +149,21 @@ fn sorted(cats: &[Cat], claim: Claim) -> Vec<(u32, Claim)> {
 }
 
 #[track_caller]
-fn check_nothing_in_the_way(swept: &Swept) {
-    assert_eq!(swept.left, []);
-    assert_eq!(swept.foreign, []);
-    assert_eq!(swept.unsignalled, []);
+fn check_nothing_in_the_way(cleaned_up: &CleanedUp) {
+    assert_eq!(cleaned_up.left, []);
+    assert_eq!(cleaned_up.foreign, []);
+    assert_eq!(cleaned_up.unsignalled, []);
 }
 
 #[test]
 fn a_holder_of_the_port_is_ended_by_sigterm() {
     let _alone = alone();
     let (listener, address) = listener();
-    let holder = Cat::holding(listener);
+    let holder = Cat::gave_up(listener);
     let start = Instant::now();
-    let swept = sweep(&territory(address.port()), Signal::Term, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
-    check_nothing_in_the_way(&swept);
+    let cleaned_up = cleanup(&territory(address.port()), Signal::Term, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
+    check_nothing_in_the_way(&cleaned_up);
     // It returned when the holder had ended, not when the grace was over.
     assert!(start.elapsed() < AMPLE);
     TcpListener::bind(address).unwrap();
@@ -181,14 +181,14 @@ fn a_holder_that_ignores_sigterm_is_left_by_it_and_ended_by_sigkill() {
     );
     let territory = territory(address.port());
     let start = Instant::now();
-    let swept = sweep(&territory, Signal::Term, SHORT).unwrap();
+    let cleaned_up = cleanup(&territory, Signal::Term, SHORT).unwrap();
     assert!(SHORT <= start.elapsed() + Duration::from_millis(1));
-    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
-    assert_eq!(swept.left, swept.signalled);
+    assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
+    assert_eq!(cleaned_up.left, cleaned_up.signalled);
 
-    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
-    check_nothing_in_the_way(&swept);
+    let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
+    check_nothing_in_the_way(&cleaned_up);
     holder.was_ended_by(SIGKILL);
 }
 
@@ -196,15 +196,15 @@ fn a_holder_that_ignores_sigterm_is_left_by_it_and_ended_by_sigkill() {
 fn every_owner_of_a_forked_listener_is_ended() {
     let _alone = alone();
     let (listener, address) = listener();
-    let parent = Cat::holding(listener.try_clone().unwrap());
-    let child = Cat::holding(listener);
-    let swept = sweep(&territory(address.port()), Signal::Term, AMPLE).unwrap();
-    let mut pids: Vec<u32> = signalled(&swept).iter().map(|(pid, _)| *pid).collect();
+    let parent = Cat::gave_up(listener.try_clone().unwrap());
+    let child = Cat::gave_up(listener);
+    let cleaned_up = cleanup(&territory(address.port()), Signal::Term, AMPLE).unwrap();
+    let mut pids: Vec<u32> = signalled(&cleaned_up).iter().map(|(pid, _)| *pid).collect();
     pids.sort_unstable();
     let mut expected = [parent.pid(), child.pid()];
     expected.sort_unstable();
     assert_eq!(pids, expected);
-    check_nothing_in_the_way(&swept);
+    check_nothing_in_the_way(&cleaned_up);
     parent.was_ended_by(SIGTERM);
     child.was_ended_by(SIGTERM);
 }
@@ -227,10 +227,10 @@ fn every_one_of_several_sockets_on_the_port_loses_its_holder() {
     let first = listener_beside_others(0);
     let address = first.local_addr().unwrap();
     let second = listener_beside_others(address.port());
-    let holders = [first, second].map(Cat::holding);
-    let swept = sweep(&territory(address.port()), Signal::Term, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), sorted(&holders, Claim::HoldsPort));
-    check_nothing_in_the_way(&swept);
+    let holders = [first, second].map(Cat::gave_up);
+    let cleaned_up = cleanup(&territory(address.port()), Signal::Term, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), sorted(&holders, Claim::HoldsPort));
+    check_nothing_in_the_way(&cleaned_up);
     TcpListener::bind(address).unwrap();
     for holder in holders {
         holder.was_ended_by(SIGTERM);
@@ -238,7 +238,7 @@ fn every_one_of_several_sockets_on_the_port_loses_its_holder() {
 }
 
 #[test]
-fn a_stranger_among_several_holders_is_named_and_survives() {
+fn a_port_holder_among_several_holders_is_named_and_survives() {
     let _alone = alone();
     let first = listener_beside_others(0);
     let port = first.local_addr().unwrap().port();
@@ -247,23 +247,26 @@ fn a_stranger_among_several_holders_is_named_and_survives() {
         listener_beside_others(port),
         listener_beside_others(port),
     ];
-    let [stranger, holders @ ..] = sockets.map(Cat::holding);
-    let proc = fake_proc(&stranger, "/app.slice/other.service");
+    let [port_holder, holders @ ..] = sockets.map(Cat::gave_up);
+    let proc = fake_proc(&port_holder, "/app.slice/other.service");
     for holder in &holders {
         show(&proc, holder, "/app.slice/other.service");
     }
-    let status = proc.path().join(stranger.pid().to_string()).join("status");
+    let status = proc
+        .path()
+        .join(port_holder.pid().to_string())
+        .join("status");
     fs::remove_file(&status).unwrap();
     fs::write(status, "Uid:\t4000000\t4000000\t4000000\t4000000\n").unwrap();
     let territory = Territory {
         proc: proc.path(),
         ..territory(port)
     };
-    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), sorted(&holders, Claim::HoldsPort));
-    assert_eq!(swept.left, []);
-    let named: Vec<String> = swept.foreign.iter().map(Holder::to_string).collect();
-    let pid = stranger.pid();
+    let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), sorted(&holders, Claim::HoldsPort));
+    assert_eq!(cleaned_up.left, []);
+    let named: Vec<String> = cleaned_up.foreign.iter().map(Holder::to_string).collect();
+    let pid = port_holder.pid();
     assert_eq!(
         named,
         [format!(
@@ -273,26 +276,26 @@ fn a_stranger_among_several_holders_is_named_and_survives() {
     for holder in holders {
         holder.was_ended_by(SIGKILL);
     }
-    stranger.survived();
+    port_holder.survived();
 }
 
 #[test]
 fn a_stopped_holder_outlasts_sigterm_and_is_ended_by_sigkill() {
     let _alone = alone();
     let (listener, address) = listener();
-    let holder = Cat::holding(listener);
+    let holder = Cat::gave_up(listener);
     let pid = Pid::from_raw(i32::try_from(holder.pid()).unwrap());
     signal::kill(pid, SIGSTOP).unwrap();
     // Until it has stopped, the kernel may take a later SIGTERM first.
     let stopped = nix::sys::wait::WaitPidFlag::WSTOPPED | nix::sys::wait::WaitPidFlag::WNOWAIT;
     nix::sys::wait::waitid(nix::sys::wait::Id::Pid(pid), stopped).unwrap();
     let territory = territory(address.port());
-    let swept = sweep(&territory, Signal::Term, SHORT).unwrap();
-    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
-    assert_eq!(swept.left, swept.signalled);
+    let cleaned_up = cleanup(&territory, Signal::Term, SHORT).unwrap();
+    assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
+    assert_eq!(cleaned_up.left, cleaned_up.signalled);
 
-    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
-    check_nothing_in_the_way(&swept);
+    let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
+    check_nothing_in_the_way(&cleaned_up);
     holder.was_ended_by(SIGKILL);
 }
 
@@ -311,10 +314,10 @@ fn a_holder_that_forks_when_it_is_told_to_end_is_ended_by_the_next_pass() {
             .stderr(Stdio::from(OwnedFd::from(listener))),
     );
     let territory = territory(address.port());
-    let swept = sweep(&territory, Signal::Term, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
-    assert_eq!(swept.left.len(), 1, "{swept:?}");
-    let fork = swept.left[0].0.pid;
+    let cleaned_up = cleanup(&territory, Signal::Term, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
+    assert_eq!(cleaned_up.left.len(), 1, "{cleaned_up:?}");
+    let fork = cleaned_up.left[0].0.pid;
     assert_ne!(fork, holder.pid());
     holder
         .0
@@ -324,9 +327,9 @@ fn a_holder_that_forks_when_it_is_told_to_end_is_ended_by_the_next_pass() {
         .read_exact(&mut [0])
         .unwrap();
 
-    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), [(fork, Claim::HoldsPort)]);
-    check_nothing_in_the_way(&swept);
+    let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), [(fork, Claim::HoldsPort)]);
+    check_nothing_in_the_way(&cleaned_up);
     TcpListener::bind(address).unwrap();
 }
 
@@ -334,14 +337,14 @@ fn a_holder_that_forks_when_it_is_told_to_end_is_ended_by_the_next_pass() {
 fn a_client_of_the_port_survives() {
     let _alone = alone();
     let (listener, address) = listener();
-    let client = Cat::holding(TcpStream::connect(address).unwrap());
+    let client = Cat::gave_up(TcpStream::connect(address).unwrap());
     // The gateway's end of the connection is no listener either.
     let (accepted, _) = listener.accept().unwrap();
-    let server_end = Cat::holding(accepted);
-    let holder = Cat::holding(listener);
-    let swept = sweep(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
-    check_nothing_in_the_way(&swept);
+    let server_end = Cat::gave_up(accepted);
+    let holder = Cat::gave_up(listener);
+    let cleaned_up = cleanup(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
+    check_nothing_in_the_way(&cleaned_up);
     client.survived();
     server_end.survived();
 }
@@ -349,22 +352,22 @@ fn a_client_of_the_port_survives() {
 #[test]
 fn a_process_with_the_gateways_name_survives() {
     let _alone = alone();
-    let name = "node openclaw-gateway gatehound-sweep-test.service";
+    let name = "node openclaw-gateway gatehound-cleanup-test.service";
     let named = Cat::spawn(Command::new("cat").arg0(name));
     let seen = processes::process(Path::new("/proc"), named.pid()).unwrap();
     assert_eq!(seen.command.as_str(), name);
     let (listener, address) = listener();
-    let holder = Cat::holding(listener);
-    let swept = sweep(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
-    assert_eq!(signalled(&swept), [(holder.pid(), Claim::HoldsPort)]);
+    let holder = Cat::gave_up(listener);
+    let cleaned_up = cleanup(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
+    assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
     named.survived();
 }
 
 #[test]
-fn a_marked_leftover_is_swept_without_holding_the_port() {
+fn a_marked_leftover_is_cleaned_up_without_holding_the_port() {
     let _alone = alone();
-    let unit = "gatehound-sweep-marked.service";
-    let own = Incarnation(RUN.to_owned());
+    let unit = "gatehound-cleanup-marked.service";
+    let own = Invocation(RUN.to_owned());
     let mark = ("OPENCLAW_SYSTEMD_UNIT", unit);
     let plain = Cat::marked(&[mark]);
     let of_this_run = Cat::marked(&[mark, ("INVOCATION_ID", RUN)]);
@@ -373,16 +376,16 @@ fn a_marked_leftover_is_swept_without_holding_the_port() {
     let of_another_unit = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", "openclaw-node.service")]);
     let territory = Territory {
         unit,
-        incarnation: Some(&own),
+        invocation: Some(&own),
         ..territory(1)
     };
-    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
-    let mut pids = signalled(&swept);
+    let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
+    let mut pids = signalled(&cleaned_up);
     pids.sort_unstable_by_key(|(pid, _)| *pid);
     let mut expected = [plain.pid(), of_this_run.pid()].map(|pid| (pid, Claim::Marked));
     expected.sort_unstable_by_key(|(pid, _)| *pid);
     assert_eq!(pids, expected);
-    check_nothing_in_the_way(&swept);
+    check_nothing_in_the_way(&cleaned_up);
     plain.was_ended_by(SIGKILL);
     of_this_run.was_ended_by(SIGKILL);
     of_another.survived();
@@ -392,7 +395,7 @@ fn a_marked_leftover_is_swept_without_holding_the_port() {
 #[test]
 fn without_a_known_run_a_marked_service_survives() {
     let _alone = alone();
-    let unit = "gatehound-sweep-unknown-run.service";
+    let unit = "gatehound-cleanup-unknown-run.service";
     let service = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", unit), ("INVOCATION_ID", RUN)]);
     let territory = Territory {
         unit,
@@ -406,10 +409,10 @@ fn without_a_known_run_a_marked_service_survives() {
 fn gatehound_never_ends_itself_and_says_that_it_holds_the_port() {
     let _alone = alone();
     let (_listener, address) = listener();
-    let swept = sweep(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
-    assert_eq!(swept.signalled, []);
-    assert_eq!(swept.left, []);
-    let pids: Vec<Option<u32>> = swept
+    let cleaned_up = cleanup(&territory(address.port()), Signal::Kill, AMPLE).unwrap();
+    assert_eq!(cleaned_up.signalled, []);
+    assert_eq!(cleaned_up.left, []);
+    let pids: Vec<Option<u32>> = cleaned_up
         .foreign
         .iter()
         .map(|holder| holder.process.as_ref().map(|process| process.pid))
@@ -421,17 +424,17 @@ fn gatehound_never_ends_itself_and_says_that_it_holds_the_port() {
 fn another_users_holder_is_named_and_survives() {
     let _alone = alone();
     let (listener, address) = listener();
-    let holder = Cat::holding(listener);
+    let holder = Cat::gave_up(listener);
     // From the point of view of the next user, this one is another.
     let territory = Territory {
         uid: geteuid().as_raw() + 1,
         ..territory(address.port())
     };
-    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
-    assert_eq!(swept.signalled, []);
-    assert_eq!(swept.left, []);
-    assert_eq!(swept.foreign.len(), 1);
-    let foreign = &swept.foreign[0];
+    let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(cleaned_up.signalled, []);
+    assert_eq!(cleaned_up.left, []);
+    assert_eq!(cleaned_up.foreign.len(), 1);
+    let foreign = &cleaned_up.foreign[0];
     assert_eq!(foreign.process.as_ref().unwrap().pid, holder.pid());
     assert_eq!(foreign.uid, geteuid().as_raw());
     let text = foreign.to_string();
@@ -453,7 +456,7 @@ fn another_users_holder_is_in_the_way_only_at_an_address_that_the_gateway_needs(
         Some((listener, port))
     });
     let (listener, port) = beside.unwrap();
-    let holder = Cat::holding(listener);
+    let holder = Cat::gave_up(listener);
     let named = |needed: &[&str], uid: u32| {
         let addresses: Vec<IpAddr> = needed.iter().map(|it| it.parse().unwrap()).collect();
         let territory = Territory {
@@ -469,7 +472,7 @@ fn another_users_holder_is_in_the_way_only_at_an_address_that_the_gateway_needs(
     for needed in [&["127.0.0.1", "127.0.0.2"][..], &["0.0.0.0"], &["::"], &[]] {
         assert_eq!(named(needed, uid + 1), (0, 1), "{needed:?}");
     }
-    // Who may be signalled is swept wherever it listens.
+    // Who may be signalled is cleaned up wherever it listens.
     assert_eq!(named(&["127.0.0.1"], uid), (1, 0));
     holder.survived();
 }
@@ -491,23 +494,23 @@ fn an_unseen_holder_at_an_address_that_the_gateway_does_not_need_is_not_in_the_w
 fn the_processes_of_gatehounds_own_unit_survive() {
     let _alone = alone();
     let (listener, address) = listener();
-    let holder = Cat::holding(listener);
+    let holder = Cat::gave_up(listener);
     let proc = fake_proc(&holder, "/app.slice/gatehound.service");
     let territory = Territory {
         proc: proc.path(),
         own_cgroup: "/app.slice/gatehound.service",
         ..territory(address.port())
     };
-    let swept = sweep(&territory, Signal::Kill, AMPLE).unwrap();
-    assert_eq!(swept.signalled, []);
-    assert_eq!(swept.foreign.len(), 1);
+    let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
+    assert_eq!(cleaned_up.signalled, []);
+    assert_eq!(cleaned_up.foreign.len(), 1);
     holder.survived();
 }
 
 #[test]
-fn a_leftover_in_the_units_cgroup_or_below_is_swept() {
+fn a_leftover_in_the_units_cgroup_or_below_is_cleaned_up() {
     let _alone = alone();
-    let unit = "gatehound-sweep-cgroup.service";
+    let unit = "gatehound-cleanup-cgroup.service";
     let control_group = format!("/app.slice/{unit}");
     for cgroup in [control_group.clone(), format!("{control_group}/payload")] {
         let leftover = Cat::marked(&[]);
@@ -520,8 +523,8 @@ fn a_leftover_in_the_units_cgroup_or_below_is_swept() {
         };
         let found = survey(&territory).unwrap();
         assert_eq!(found.ours.len(), 1, "{cgroup}");
-        let swept = sweep(&territory, Signal::Kill, SHORT).unwrap();
-        assert_eq!(signalled(&swept), [(leftover.pid(), Claim::InCgroup)]);
+        let cleaned_up = cleanup(&territory, Signal::Kill, SHORT).unwrap();
+        assert_eq!(signalled(&cleaned_up), [(leftover.pid(), Claim::InCgroup)]);
         leftover.was_ended_by(SIGKILL);
     }
 }
@@ -529,7 +532,7 @@ fn a_leftover_in_the_units_cgroup_or_below_is_swept() {
 #[test]
 fn a_process_in_a_cgroup_of_a_like_name_survives() {
     let _alone = alone();
-    let unit = "gatehound-sweep-like.service";
+    let unit = "gatehound-cleanup-like.service";
     let neighbour = Cat::marked(&[]);
     let proc = fake_proc(&neighbour, &format!("/app.slice/{unit}-2"));
     let whole_slice = Territory {
@@ -544,8 +547,8 @@ fn a_process_in_a_cgroup_of_a_like_name_survives() {
         ..whole_slice
     };
     for territory in [whole_slice, own] {
-        let swept = sweep(&territory, Signal::Kill, SHORT).unwrap();
-        assert_eq!(swept.signalled, []);
+        let cleaned_up = cleanup(&territory, Signal::Kill, SHORT).unwrap();
+        assert_eq!(cleaned_up.signalled, []);
     }
     neighbour.survived();
 }
@@ -634,7 +637,7 @@ fn a_holder_that_cannot_be_seen_is_named_while_connections_to_it_come_and_go() {
 #[test]
 fn a_table_that_cannot_be_read_is_an_error_and_nobody_is_signalled() {
     let _alone = alone();
-    let unit = "gatehound-sweep-unreadable.service";
+    let unit = "gatehound-cleanup-unreadable.service";
     let marked = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", unit)]);
     let proc = fake_proc(&marked, "/");
     fs::remove_file(proc.path().join("net")).unwrap();
@@ -643,7 +646,7 @@ fn a_table_that_cannot_be_read_is_an_error_and_nobody_is_signalled() {
         unit,
         ..territory(18789)
     };
-    let error = sweep(&territory, Signal::Kill, AMPLE).unwrap_err();
+    let error = cleanup(&territory, Signal::Kill, AMPLE).unwrap_err();
     assert!(error.as_str().contains("cannot read "), "{error}");
     marked.survived();
 }
@@ -652,15 +655,15 @@ fn a_table_that_cannot_be_read_is_an_error_and_nobody_is_signalled() {
 fn nothing_in_the_way_is_found_at_once() {
     let _alone = alone();
     let start = Instant::now();
-    let swept = sweep(&territory(1), Signal::Term, AMPLE).unwrap();
-    assert_eq!(swept, Swept::default());
+    let cleaned_up = cleanup(&territory(1), Signal::Term, AMPLE).unwrap();
+    assert_eq!(cleaned_up, CleanedUp::default());
     assert!(start.elapsed() < AMPLE);
 }
 
 #[test]
 fn a_zombie_is_not_in_the_way() {
     let _alone = alone();
-    let unit = "gatehound-sweep-zombie.service";
+    let unit = "gatehound-cleanup-zombie.service";
     let marked = Cat::marked(&[("OPENCLAW_SYSTEMD_UNIT", unit)]);
     let proc = fake_proc(&marked, &format!("/app.slice/{unit}"));
     let control_group = format!("/app.slice/{unit}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::text::line::Line;
 use crate::{
     policy::{
-        facts::{Incarnation, Monotonic},
+        facts::{Invocation, Monotonic},
         state::{Phase, Standby, State},
     },
     settings::{AlertSettings, Preset, Webhook},
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// The gateway is failing, and the ladder has begun.
+    /// The gateway is failing, and the attempts has begun.
     Down,
     /// Nothing but a human brings the gateway back.
     NeedsHuman,
@@ -104,7 +104,7 @@ pub struct Told {
     /// When the pause began that was told.
     pub pause: Option<Monotonic>,
     /// The run whose configuration was rolled back, if that was told.
-    pub rollback: Option<Incarnation>,
+    pub rollback: Option<Invocation>,
 }
 
 /// A trouble that was told.
@@ -120,7 +120,7 @@ pub struct Trouble {
     last: Monotonic,
 }
 
-/// The alert that is due after a round, if one is, and what is told then.
+/// The alert that is due after a check, if one is, and what is told then.
 pub fn due(
     settings: &AlertSettings,
     mut told: Told,
@@ -141,7 +141,7 @@ pub fn due(
             let reason = Line::new(&words(failure));
             trouble(settings, &mut told, state, now, reason, None)
         }
-        Phase::Holding { reason, .. } => trouble(
+        Phase::GaveUp { reason, .. } => trouble(
             settings,
             &mut told,
             state,
@@ -157,10 +157,10 @@ pub fn due(
             let reason = Line::new(&format!("it refuses its configuration: {detail}"));
             trouble(settings, &mut told, state, now, reason, Some(profile))
         }
-        Phase::Starting { .. } | Phase::Doubting(_) | Phase::Restarting(_) => {
+        Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
             reminder(settings, &mut told, state, now)
         }
-        Phase::Vouching { .. } => told.trouble.take().map(|trouble| {
+        Phase::Healthy { .. } => told.trouble.take().map(|trouble| {
             let downtime = span(now.since(trouble.since));
             let text = format!("healthy again after {downtime}");
             (Kind::Back, text, Line::default())
@@ -178,7 +178,7 @@ pub fn due(
             told.trouble = None;
             None
         }
-        // Each run that systemd starts has its patience anew, so that no rung may ever be taken.
+        // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
         Phase::StandingBy {
             reason: Standby::InTransition,
             ..
@@ -226,9 +226,9 @@ fn rolled_back(told: &mut Told, state: &State, profile: &str, now: Monotonic) ->
         last: now,
     });
     let text = format!(
-        "it refused its configuration, and generation {}, which worked before, was put in its place; \
-         what it refused is kept in {}, see gatehound config diff{profile}",
-        last.generation,
+        "it refused its configuration, and snapshot {}, which worked before, was put in its place; \
+         what it refused is kept in {}, see gatehound snapshot diff{profile}",
+        last.snapshot,
         last.kept.as_ref()?
     );
     let reason = Line::new("it refused its configuration");
@@ -524,7 +524,7 @@ mod tests {
     use crate::{
         policy::{
             facts::{Failure, Probe, Stall},
-            state::{Bite, Doubt, Incident, Rollback, Step},
+            state::{Bite, GraceUsed, Incident, Rollback, Step},
         },
         text::template::is_template,
     };
@@ -566,28 +566,28 @@ mod tests {
         }
     }
 
-    fn doubting() -> Phase {
-        Phase::Doubting(Doubt::new(at(1)))
+    fn failing() -> Phase {
+        Phase::Failing(GraceUsed::new(at(1)))
     }
 
     fn backing_off() -> Phase {
         Phase::BackingOff {
-            rung: 1,
+            attempt: 1,
             until: at(2),
             failure: failure(),
         }
     }
 
-    fn holding() -> Phase {
-        Phase::Holding {
+    fn gave_up() -> Phase {
+        Phase::GaveUp {
             since: at(3),
-            reason: "the ladder is used up".into(),
+            reason: "the attempts are used up".into(),
             bite: Bite::Done,
         }
     }
 
-    fn vouching() -> Phase {
-        Phase::Vouching {
+    fn healthy() -> Phase {
+        Phase::Healthy {
             since: at(9),
             took: Duration::ZERO,
         }
@@ -601,13 +601,13 @@ mod tests {
         }
     }
 
-    /// The kinds of alert that rounds lead to: the minute, the incident and the phase of each.
+    /// The kinds of alert that checks lead to: the minute, the incident and the phase of each.
     #[track_caller]
-    fn check(rounds: Vec<(u64, Option<&str>, Phase)>, expected: &[(u64, Kind)]) {
+    fn check(checks: Vec<(u64, Option<&str>, Phase)>, expected: &[(u64, Kind)]) {
         let settings = AlertSettings::default();
         let mut told = Told::default();
         let mut found = Vec::new();
-        for (minute, id, phase) in rounds {
+        for (minute, id, phase) in checks {
             let state = with(id, phase);
             let (next, alert) = due(&settings, told, &state, WORK, at(minute));
             // As a successor reads it back.
@@ -618,13 +618,13 @@ mod tests {
     }
 
     #[test]
-    fn a_short_doubt_is_told_to_nobody() {
+    fn a_short_failing_is_told_to_nobody() {
         let one = Some("a");
         check(
             vec![
-                (1, one, doubting()),
-                (2, one, doubting()),
-                (3, None, vouching()),
+                (1, one, failing()),
+                (2, one, failing()),
+                (3, None, healthy()),
             ],
             &[],
         );
@@ -635,13 +635,13 @@ mod tests {
         let one = Some("a");
         check(
             vec![
-                (1, one, doubting()),
+                (1, one, failing()),
                 (2, one, backing_off()),
                 (3, one, backing_off()),
-                (4, one, doubting()),
+                (4, one, failing()),
                 (5, one, backing_off()),
-                (6, None, vouching()),
-                (7, None, vouching()),
+                (6, None, healthy()),
+                (7, None, healthy()),
             ],
             &[(2, Kind::Down), (6, Kind::Back)],
         );
@@ -660,21 +660,21 @@ mod tests {
         assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Down));
         let (told, alert) = due(&settings, told, &state, WORK, at(3));
         assert_eq!(alert, None);
-        let (_, alert) = due(&settings, told, &with(None, vouching()), WORK, at(4));
+        let (_, alert) = due(&settings, told, &with(None, healthy()), WORK, at(4));
         assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Back));
     }
 
     #[test]
-    fn a_human_is_asked_for_once_in_an_incident_however_often_the_ladder_is_tried() {
+    fn a_human_is_asked_for_once_in_an_incident_however_often_the_attempts_is_tried() {
         let one = Some("a");
         check(
             vec![
                 (2, one, backing_off()),
-                (3, one, holding()),
-                (18, one, doubting()),
+                (3, one, gave_up()),
+                (18, one, failing()),
                 (19, one, backing_off()),
-                (20, one, holding()),
-                (30, None, vouching()),
+                (20, one, gave_up()),
+                (30, None, healthy()),
             ],
             &[(2, Kind::Down), (3, Kind::NeedsHuman), (30, Kind::Back)],
         );
@@ -685,13 +685,13 @@ mod tests {
         let one = Some("a");
         check(
             vec![
-                (2, one, holding()),
-                (61, one, holding()),
-                (62, one, holding()),
-                (63, one, doubting()),
+                (2, one, gave_up()),
+                (61, one, gave_up()),
+                (62, one, gave_up()),
+                (63, one, failing()),
                 (121, one, standing_by(Standby::Paused, at(120))),
-                (123, one, doubting()),
-                (140, one, holding()),
+                (123, one, failing()),
+                (140, one, gave_up()),
             ],
             &[
                 (2, Kind::NeedsHuman),
@@ -708,7 +708,7 @@ mod tests {
             vec![
                 (1, None, refused()),
                 (2, None, refused()),
-                (3, None, vouching()),
+                (3, None, healthy()),
             ],
             &[(1, Kind::NeedsHuman), (3, Kind::Back)],
         );
@@ -718,7 +718,7 @@ mod tests {
                 (1, Some("a"), backing_off()),
                 (2, Some("a"), refused()),
                 (3, None, refused()),
-                (4, None, vouching()),
+                (4, None, healthy()),
             ],
             &[(1, Kind::Down), (2, Kind::NeedsHuman), (4, Kind::Back)],
         );
@@ -731,7 +731,7 @@ mod tests {
                 (1, Some("a"), backing_off()),
                 (2, None, standing_by(Standby::Stopped, at(2))),
                 (90, None, standing_by(Standby::Stopped, at(2))),
-                (91, None, vouching()),
+                (91, None, healthy()),
             ],
             &[(1, Kind::Down)],
         );
@@ -742,16 +742,16 @@ mod tests {
         let settings = AlertSettings::default();
         let rolled_back = |phase| State {
             rollback: Some(Rollback {
-                run: Some(Incarnation("a".into())),
-                generation: 3,
-                kept: Some("/state/config/4.json".into()),
+                run: Some(Invocation("a".into())),
+                snapshot: 3,
+                kept: Some("/state/snapshots/4.json".into()),
                 ..Rollback::default()
             }),
             ..with(None, phase)
         };
         let starting = rolled_back(Phase::Restarting(Step::Starting { tries: 0 }));
         for (then, kind) in [
-            (vouching(), Kind::Back),
+            (healthy(), Kind::Back),
             (standing_by(Standby::ConfigError, at(2)), Kind::NeedsHuman),
         ] {
             let (told, alert) = due(&settings, Told::default(), &starting, WORK, at(1));
@@ -759,7 +759,7 @@ mod tests {
             assert_eq!(alert.kind, Kind::RolledBack);
             let text = alert.text.as_str();
             assert!(
-                text.contains("generation 3") && text.contains("/state/config/4.json"),
+                text.contains("snapshot 3") && text.contains("/state/snapshots/4.json"),
                 "{text}"
             );
             let (told, alert) = due(&settings, told, &starting, WORK, at(2));
@@ -776,10 +776,10 @@ mod tests {
     #[test]
     fn a_rollback_that_served_before_alerts_were_asked_for_is_no_news() {
         let settings = AlertSettings::default();
-        let mut state = with(None, vouching());
+        let mut state = with(None, healthy());
         state.rollback = Some(Rollback {
-            run: Some(Incarnation("a".into())),
-            kept: Some("/state/config/4.json".into()),
+            run: Some(Invocation("a".into())),
+            kept: Some("/state/snapshots/4.json".into()),
             served: true,
             ..Rollback::default()
         });
@@ -793,7 +793,7 @@ mod tests {
         check(
             vec![
                 (1, Some("a"), backing_off()),
-                (2, None, vouching()),
+                (2, None, healthy()),
                 (3, Some("b"), backing_off()),
             ],
             &[(1, Kind::Down), (2, Kind::Back), (3, Kind::Down)],
@@ -855,7 +855,7 @@ mod tests {
             "openclaw-gateway.service: down, health: no answer within 10 s (blocked); it is about to be restarted"
         );
         assert_eq!(down.incident.as_str(), "a");
-        let (_, back) = due(&settings, told, &with(None, vouching()), WORK, at(3));
+        let (_, back) = due(&settings, told, &with(None, healthy()), WORK, at(3));
         let back = back.unwrap();
         assert_eq!(
             back.text.as_str(),

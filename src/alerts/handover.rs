@@ -1,6 +1,6 @@
 //! The daemon's part in alerts and pings: it puts alerts into the queue, and has systemd start what delivers them.
 //!
-//! Owns when those units are started, and that neither a dead disk nor a silent bus delays a round by more than a second.
+//! Owns when those units are started, and that neither a dead disk nor a silent bus delays a check by more than a second.
 //! Which alert is due is `alerts::alert`'s business; nothing is delivered here.
 
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
@@ -19,7 +19,7 @@ use crate::{
 /// When the queue is looked at again after the unit was started: an alert may have come while it was just ending.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// A round comes early or late by what its probes take; a ping due within this part of its interval goes with it.
+/// A check comes early or late by what its probes take; a ping due within this part of its interval goes with it.
 const EARLY: u32 = 10;
 
 /// Alerts on their way out of the daemon.
@@ -50,14 +50,14 @@ struct Ping {
     complained: bool,
 }
 
-/// What a round has to tell of.
-pub(crate) struct Round<'a> {
+/// What a check has to tell of.
+pub(crate) struct Check<'a> {
     /// The policy's memory after it.
     pub(crate) state: &'a State,
     /// What the commands in a text are given.
     pub(crate) names: Names<'a>,
     /// Whether systemd was told that all probes passed.
-    pub(crate) vouched: bool,
+    pub(crate) pinged: bool,
     /// When it ended.
     pub(crate) now: Monotonic,
 }
@@ -90,8 +90,8 @@ impl Alerts {
         }
     }
 
-    /// After a round: has told what is due. Returns what went wrong, to be told once.
-    pub(crate) fn after(&mut self, settings: &AlertSettings, round: &Round<'_>) -> Option<Line> {
+    /// After a check: has told what is due. Returns what went wrong, to be told once.
+    pub(crate) fn after(&mut self, settings: &AlertSettings, round: &Check<'_>) -> Option<Line> {
         let busy = if settings.is_on() {
             self.tell(settings, round)
         } else {
@@ -99,13 +99,13 @@ impl Alerts {
         };
         match busy {
             ControlFlow::Break(wrong) => wrong,
-            // Only in a round that waited for nothing else, so that both together take no longer than one.
+            // Only in a check that waited for nothing else, so that both together take no longer than one.
             ControlFlow::Continue(()) => self.ping.after(&settings.ping, round),
         }
     }
 
     /// Queues the alert that is due and has it delivered; breaks off where disk or bus were waited for.
-    fn tell(&mut self, settings: &AlertSettings, round: &Round<'_>) -> ControlFlow<Option<Line>> {
+    fn tell(&mut self, settings: &AlertSettings, round: &Check<'_>) -> ControlFlow<Option<Line>> {
         let now = round.now;
         let folder = match &self.state_folder {
             Ok(folder) => folder.clone(),
@@ -119,7 +119,7 @@ impl Alerts {
         };
         let told = std::mem::take(&mut self.told);
         let (told, alert) = due(settings, told, round.state, round.names, now);
-        // Told even if the disk takes it not: whoever tries in each round waits for a dead disk in each.
+        // Told even if the disk takes it not: whoever tries in each check waits for a dead disk in each.
         self.told = told;
         if let Some(alert) = alert {
             if let Err(why) = queue::queue(&folder, &alert, ALERT_LIMIT) {
@@ -150,7 +150,7 @@ impl Alerts {
         })
     }
 
-    fn start(&mut self, round: &Round<'_>) -> Option<Line> {
+    fn start(&mut self, round: &Check<'_>) -> Option<Line> {
         self.look_at = Some(round.now + AGAIN);
         match start(&self.unit) {
             Ok(()) => {
@@ -175,12 +175,12 @@ impl Alerts {
 }
 
 impl Ping {
-    /// Has the sign of life sent, if this round is one and it is time for it.
-    fn after(&mut self, settings: &PingSettings, round: &Round<'_>) -> Option<Line> {
-        if !settings.is_on() || !round.vouched || !self.is_due(settings.interval, round.now) {
+    /// Has the sign of life sent, if this check is one and it is time for it.
+    fn after(&mut self, settings: &PingSettings, round: &Check<'_>) -> Option<Line> {
+        if !settings.is_on() || !round.pinged || !self.is_due(settings.interval, round.now) {
             return None;
         }
-        // Also if it fails: whoever tries in each round waits for a silent bus in each.
+        // Also if it fails: whoever tries in each check waits for a silent bus in each.
         self.last = Some(round.now);
         let why = match start(&self.unit) {
             Ok(()) => {
@@ -231,13 +231,13 @@ mod tests {
         // Not yet due, so that no manager is asked for.
         alerts.ping.last = Some(Monotonic(0));
         let state = State::default();
-        let round = Round {
+        let round = Check {
             state: &state,
             names: Names {
                 unit: "openclaw-gateway.service",
                 profile: "",
             },
-            vouched: true,
+            pinged: true,
             now: Monotonic(1),
         };
         let complaint = alerts.after(&settings, &round).unwrap();
@@ -255,14 +255,14 @@ mod tests {
         (alerts, settings)
     }
 
-    fn round(state: &State, now: Monotonic) -> Round<'_> {
-        Round {
+    fn round(state: &State, now: Monotonic) -> Check<'_> {
+        Check {
             state,
             names: Names {
                 unit: "openclaw-gateway.service",
                 profile: "",
             },
-            vouched: false,
+            pinged: false,
             now,
         }
     }
@@ -272,9 +272,9 @@ mod tests {
         // Nobody can make a folder there, and a queue that is not there is an empty one.
         let (mut alerts, settings) = with_state("/proc/gatehound");
         let down = State {
-            phase: Phase::Holding {
+            phase: Phase::GaveUp {
                 since: Monotonic(0),
-                reason: "the ladder is used up".into(),
+                reason: "the attempts are used up".into(),
                 bite: Bite::Done,
             },
             ..State::default()
@@ -323,7 +323,7 @@ mod tests {
         assert!(ping.is_due(minute, at(5)));
         ping.last = Some(at(5));
         assert!(!ping.is_due(minute, at(30_005)));
-        assert!(ping.is_due(minute, at(59_900)), "a round that is early");
+        assert!(ping.is_due(minute, at(59_900)), "a check that is early");
         assert!(ping.is_due(minute, at(90_000)));
     }
 }

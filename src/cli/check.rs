@@ -38,7 +38,7 @@ pub(crate) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     Ok(match seen.look.health {
         Health::Healthy(_) => ExitCode::SUCCESS,
         Health::Failing(_) => ExitCode::from(1),
-        Health::Unsure(_) | Health::NotProbed => ExitCode::from(2),
+        Health::Unknown(_) | Health::NotProbed => ExitCode::from(2),
     })
 }
 
@@ -69,8 +69,8 @@ fn verdict(health: &Health) -> (&'static str, String) {
                 failure.stall.name()
             ),
         ),
-        Health::Unsure(why) => ("unsure", why.to_string()),
-        Health::NotProbed => ("unsure", "not probed".to_owned()),
+        Health::Unknown(why) => ("unknown", why.to_string()),
+        Health::NotProbed => ("unknown", "not probed".to_owned()),
     }
 }
 
@@ -91,7 +91,7 @@ fn print_lines(unit: &str, seen: &Seen) {
     let tone = match &seen.look.health {
         Health::Healthy(_) => Tone::Good,
         Health::Failing(_) => Tone::Bad,
-        Health::Unsure(_) | Health::NotProbed => Tone::Warning,
+        Health::Unknown(_) | Health::NotProbed => Tone::Warning,
     };
     line(&[
         (Tone::Plain, "gateway  "),
@@ -99,9 +99,9 @@ fn print_lines(unit: &str, seen: &Seen) {
         (Tone::Plain, &format!(", {detail}")),
     ]);
     say!("unit     {unit}: {}", unit_state(seen));
-    match (seen.address, &seen.look.stranger) {
+    match (seen.address, &seen.look.port_holder) {
         (Some(address), _) => say!("port     {} on {address}{}", seen.found.port, tls(seen)),
-        (None, Some(stranger)) => say!("port     {}, held by {stranger}", seen.found.port),
+        (None, Some(port_holder)) => say!("port     {}, held by {port_holder}", seen.found.port),
         (None, None) => say!("port     {}, nothing listens", seen.found.port),
     }
     if let Some(doubt) = &seen.found.doubt {
@@ -127,7 +127,7 @@ fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
             Some(&failure.reason),
             Some(failure.stall),
         ),
-        Health::Unsure(why) => (None, Some(why), None),
+        Health::Unknown(why) => (None, Some(why), None),
         Health::Healthy(_) | Health::NotProbed => (None, None, None),
     };
     json!({
@@ -143,8 +143,8 @@ fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
         "tls": seen.found.tls,
         "profile": seen.found.profile,
         "config": seen.found.config_path.as_ref().map(|path| path.to_string_lossy()),
-        "config_doubt": seen.found.doubt,
-        "stranger": seen.look.stranger,
+        "config_failing": seen.found.doubt,
+        "port holder": seen.look.port_holder,
         "pause": seen.look.pause.as_ref().map(|pause| &pause.reason),
         "pause_remaining_seconds": seen.look.pause.as_ref().and_then(|pause| pause.remaining).map(|left| left.as_secs()),
         "warnings": seen.warnings,

@@ -44,9 +44,9 @@ mod tests {
         collect(&program, &["gatehound".to_owned()], &mut cases);
         // Values, in both spellings and before the command, are nothing to be completed as a command.
         for (typed, offered) in [
-            ("--profile config", "gatehound"),
+            ("--profile snapshot", "gatehound"),
             ("--set interval=9s", "gatehound"),
-            ("--profile work config", "gatehound config"),
+            ("--profile work snapshot", "gatehound snapshot"),
             ("--set=interval=9s alert", "gatehound alert"),
         ] {
             let typed = format!("gatehound {typed}");

@@ -18,8 +18,8 @@ use crate::{
     os::{cgroup, folders, own_files},
     policy::facts::UnitFacts,
     probe::gateway::{self, Finder},
-    recovery::cleanup::{self, Signal, Swept, Territory},
-    settings::{Settings, layers::Sources, limits::SWEEP_GRACE},
+    recovery::cleanup::{self, CleanedUp, Signal, Territory},
+    settings::{Settings, layers::Sources, limits::CLEANUP_GRACE},
     systemd::UserManager,
 };
 
@@ -32,7 +32,7 @@ const GATEWAY_LIMIT: Duration = Duration::from_secs(10);
 /// How long the kernel may take after SIGKILL; only disk wait outlasts it.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Stops both units, sweeps what is left, and says what was done; 1 if something is left.
+/// Stops both units, cleanups what is left, and says what was done; 1 if something is left.
 pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result<ExitCode> {
     // Wrong settings must not keep a human from stopping it all.
     let settings = settings(sources);
@@ -45,7 +45,7 @@ pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
     stop(&mut manager, &own, WATCHDOG_LIMIT)?;
     forget(sources);
     stop(&mut manager, &unit, GATEWAY_LIMIT)?;
-    let clean = sweep(sources, &settings, &unit, &facts)?;
+    let clean = cleanup(sources, &settings, &unit, &facts)?;
     let mut back = Vec::new();
     // The gateway first: it is what must not come back.
     for unit in [&unit, &own] {
@@ -77,7 +77,7 @@ pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
     })
 }
 
-/// What Gatehound remembers may be a start that it owes, and a human has just said otherwise.
+/// What Gatehound remembers may be a start that it still has to make, and a human has just said otherwise.
 fn forget(sources: &Sources) {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref());
     if let Err(why) = dir.and_then(|dir| own_files::forget_state(&dir)) {
@@ -127,7 +127,7 @@ fn is_down(unit: &UnitFacts) -> bool {
 }
 
 /// SIGTERM, then SIGKILL to who has not ended; whether nothing is left.
-fn sweep(
+fn cleanup(
     sources: &Sources,
     settings: &Settings,
     unit: &str,
@@ -142,18 +142,18 @@ fn sweep(
         port: found.port,
         addresses: &[],
         control_group: &facts.control_group,
-        incarnation: facts.invocation_id.as_ref(),
+        invocation: facts.invocation_id.as_ref(),
         uid: nix::unistd::geteuid().as_raw(),
         own_cgroup: "",
     };
-    let mut last = Swept::default();
+    let mut last = CleanedUp::default();
     for (signal, name) in [(Signal::Term, "SIGTERM"), (Signal::Kill, "SIGKILL")] {
-        last = cleanup::sweep(&territory, signal, SWEEP_GRACE).map_err(|line| {
+        last = cleanup::cleanup(&territory, signal, CLEANUP_GRACE).map_err(|line| {
             anyhow!("the units are stopped, but not what is left of them: {line}")
         })?;
         for (process, _) in &last.signalled {
             say!(
-                "swept      pid {} ({}), {name}",
+                "cleaned up      pid {} ({}), {name}",
                 process.pid,
                 process.command
             );

@@ -50,7 +50,7 @@ const WRONG_USAGE: u8 = 2;
     arg_required_else_help = true,
     // Each command has --help, and the list has to fit on a screen of 24 rows.
     disable_help_subcommand = true,
-    help_template = "{about-with-newline}{usage-heading} {usage}\n\n{all-args}"
+    help_template = "{about-with-newline}{usage-heading} {usage}\n{all-args}"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -124,7 +124,7 @@ enum Command {
     },
     /// End a pause
     Resume,
-    /// Send the ladder back to its first rung, and end a hold
+    /// Send the attempts back to its first attempt, and end a hold
     Reset,
     /// Stop Gatehound and gateway at once, and end what is left
     EmergencyStop {
@@ -148,9 +148,12 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// The settings, and the generations of openclaw.json
+    /// The settings of gatehound.toml(5)
     #[command(subcommand)]
-    Config(ConfigCommand),
+    Settings(SettingsCommand),
+    /// The kept snapshots of openclaw.json
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Who is told when the gateway is down
     #[command(subcommand)]
     Alert(AlertCommand),
@@ -161,24 +164,28 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum ConfigCommand {
+enum SettingsCommand {
     /// Print every effective value and where it comes from
     Show,
     /// Check the settings without starting: 0 right, 78 wrong
     Check,
-    /// List the kept generations of the gateway's openclaw.json
+}
+
+#[derive(Debug, Subcommand)]
+enum SnapshotCommand {
+    /// List the kept snapshots of the gateway's openclaw.json
     List,
-    /// Show what differs between a generation and openclaw.json
+    /// Show what differs between a snapshot and openclaw.json
     Diff {
-        /// Its number; the one that was proven good last if not given
-        #[arg(value_parser = generation)]
-        generation: Option<u32>,
+        /// Its number; the one that is the last known good if not given
+        #[arg(value_parser = snapshot)]
+        snapshot: Option<u32>,
     },
-    /// Put a generation of openclaw.json back; what it replaces is kept
+    /// Put a snapshot of openclaw.json back; what it replaces is kept
     Restore {
-        /// Its number; the one that was proven good last if not given
-        #[arg(value_parser = generation)]
-        generation: Option<u32>,
+        /// Its number; the one that is the last known good if not given
+        #[arg(value_parser = snapshot)]
+        snapshot: Option<u32>,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -297,17 +304,17 @@ impl Cli {
                 folder,
                 dry_run,
             } => tidy_command::command(folder, keep, max_size, dry_run),
-            Command::Config(ConfigCommand::Show) => settings_command::show(&sources),
-            Command::Config(ConfigCommand::Check) => settings_command::check(sources),
+            Command::Settings(SettingsCommand::Show) => settings_command::show(&sources),
+            Command::Settings(SettingsCommand::Check) => settings_command::check(sources),
             Command::Alert(AlertCommand::Test { ping }) => alert_command::test(&sources, ping),
             Command::Alert(AlertCommand::Ping) => alert_command::ping(&sources),
             Command::Alert(AlertCommand::Send) => alert_command::send(&sources),
-            Command::Config(ConfigCommand::List) => snapshot_command::list(&sources),
-            Command::Config(ConfigCommand::Diff { generation }) => {
-                snapshot_command::diff(&sources, generation)
+            Command::Snapshot(SnapshotCommand::List) => snapshot_command::list(&sources),
+            Command::Snapshot(SnapshotCommand::Diff { snapshot }) => {
+                snapshot_command::diff(&sources, snapshot)
             }
-            Command::Config(ConfigCommand::Restore { generation, yes }) => {
-                snapshot_command::restore(&sources, generation, yes)
+            Command::Snapshot(SnapshotCommand::Restore { snapshot, yes }) => {
+                snapshot_command::restore(&sources, snapshot, yes)
             }
             Command::Install(options) => install::install(sources, &options),
             Command::Uninstall => install::uninstall(&sources),
@@ -342,9 +349,9 @@ fn span(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text).map_err(|_| "not a time span; write one such as 30min")
 }
 
-/// The number of a generation.
-fn generation(text: &str) -> Result<u32, &'static str> {
-    let right = "not the number of a generation; write one such as 7";
+/// The number of a snapshot.
+fn snapshot(text: &str) -> Result<u32, &'static str> {
+    let right = "not the number of a snapshot; write one such as 7";
     text.parse().map_err(|_| right)
 }
 

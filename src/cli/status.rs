@@ -141,9 +141,9 @@ fn state_of(unit: &UnitFacts) -> String {
 /// What the name of a phase says at a glance; a word that is none says nothing.
 fn tone(phase: &str) -> Tone {
     match phase {
-        "vouching" => Tone::Good,
-        "starting" | "doubting" | "standing-by" => Tone::Warning,
-        "backing-off" | "restarting" | "holding" => Tone::Bad,
+        "healthy" => Tone::Good,
+        "starting" | "failing" | "standing-by" => Tone::Warning,
+        "backing-off" | "restarting" | "gave-up" => Tone::Bad,
         _ => Tone::Plain,
     }
 }
@@ -200,9 +200,12 @@ fn print_lines(known: &Known) {
             (Tone::Plain, &text),
         ]);
     }
-    if 0 < state.ladder.used {
-        let taken = span(now.since(state.ladder.taken));
-        say!("ladder     rung {}, taken {taken} ago", state.ladder.used);
+    if 0 < state.attempts.used {
+        let taken = span(now.since(state.attempts.taken));
+        say!(
+            "attempts     attempt {}, taken {taken} ago",
+            state.attempts.used
+        );
     }
 }
 

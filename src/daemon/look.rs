@@ -19,7 +19,7 @@ use crate::{
     },
     pause::pause_file,
     policy::facts::{
-        Config, Failure, Health, Incarnation, Listener, Look, Monotonic, Outcome, Pause, Probe,
+        Config, Failure, Health, Invocation, Listener, Look, Monotonic, Outcome, Pause, Probe,
         Stall, UnitFacts,
     },
     probe::{
@@ -69,11 +69,11 @@ pub struct Senses {
     /// Asks the gateway where it was last seen to listen.
     client: Option<Client>,
     /// CPU time of the unit's run as the last look saw it.
-    last: Option<(Incarnation, Duration, Monotonic)>,
+    last: Option<(Invocation, Duration, Monotonic)>,
     /// How long an update has been going on.
     update: update::Bound,
     /// What a run said at its end, asked for once.
-    last_words: Option<(Incarnation, Option<Line>)>,
+    last_words: Option<(Invocation, Option<Line>)>,
     /// The kept configurations, and the command that restores the last one; where a look shall tell of them.
     pub kept: Option<(Store, Line)>,
     /// The option that names the profile, for commands in texts.
@@ -81,7 +81,7 @@ pub struct Senses {
     /// What holds the configuration against them.
     comparing: Comparing,
     /// Whether a run's crash-loop breaker tripped, asked for once.
-    breaker: Option<(Incarnation, Option<Line>)>,
+    breaker: Option<(Invocation, Option<Line>)>,
 }
 
 /// A look, and what was noticed on the side.
@@ -111,7 +111,7 @@ impl Seen {
 struct Probed {
     health: Health,
     listens: Line,
-    stranger: Option<Line>,
+    port_holder: Option<Line>,
     /// The process whose stall was judged.
     owner: u32,
     address: Option<IpAddr>,
@@ -122,7 +122,7 @@ fn told(error: ManagerError) -> Line {
 }
 
 /// The run that was seen; none also when nothing was.
-fn run_of(unit: &Result<UnitFacts, Line>) -> Option<Incarnation> {
+fn run_of(unit: &Result<UnitFacts, Line>) -> Option<Invocation> {
     unit.as_ref().ok()?.invocation_id.clone()
 }
 
@@ -183,8 +183,8 @@ impl Senses {
         let found = self.finder.find(settings, &self.unit, unit.as_ref().ok());
         let needs = needs(known, &found);
         let probed = match (probe, &unit) {
-            // Another gateway may listen on the default port, to be judged and swept in place of this one.
-            (true, Err(why)) if self.finder.guesses(settings) => Probed::cannot_tell(why.clone()),
+            // Another gateway may listen on the default port, to be judged and cleaned up in place of this one.
+            (true, Err(why)) if self.finder.guesses(settings) => Probed::unknown(why.clone()),
             (true, unit) => self.probe(settings, &found, &needs, unit.as_ref().ok()),
             (false, _) => Probed::not_made(),
         };
@@ -224,10 +224,10 @@ impl Senses {
             last_words,
             remedy,
             config,
-            // One that answers is vouched for, whoever looks on.
+            // One that answers is found healthy, whoever looks on.
             debugged: probed_at_all && !healthy && processes::is_traced(&self.proc, probed.owner),
             listens: probed.listens,
-            stranger: probed.stranger,
+            port_holder: probed.port_holder,
             progress,
             health,
         };
@@ -278,7 +278,7 @@ impl Senses {
     }
 
     /// An update of the gateway that is going on. `unit` is none where it does not matter:
-    /// a gateway that is healthy is vouched for, however young its files are.
+    /// a gateway that is healthy is found healthy, however young its files are.
     fn update(&mut self, unit: Option<&UnitFacts>, warnings: &mut Vec<Line>) -> Option<Line> {
         let sign = unit.and_then(|unit| {
             let scopes = self
@@ -314,31 +314,31 @@ impl Senses {
         self.last_words.as_ref()?.1.clone()
     }
 
-    /// The configuration as it is now; looked at anew each time, because somebody may be mending it.
+    /// The configuration as it is now; looked at anew each time, because somebody may be fixing it.
     fn config(&mut self, unit: &UnitFacts, found: &Found) -> Option<Config> {
         let (store, _) = self.kept.clone()?;
         self.comparing
             .compare(store, found.place()?, unit.exited_wall, KEEP_LIMIT)
     }
 
-    /// The command that restores the configuration that was proven good last, where it is another one.
+    /// The command that restores the configuration that is the last known good, where it is another one.
     fn remedy(&self, config: &Config) -> Option<Line> {
-        let (_, command) = self.kept.as_ref().filter(|_| !config.is_proven)?;
+        let (_, command) = self.kept.as_ref().filter(|_| !config.is_known_good)?;
         Some(Line::new(&format!(
-            "it is not the configuration that worked last; {command} restores that one, generation {}",
-            config.generation
+            "it is not the configuration that worked last; {command} restores that one, snapshot {}",
+            config.snapshot
         )))
     }
 
     /// What a run of the gateway wrote last; nothing if that cannot be had in time.
-    fn gateway_lines(&self, run: &Incarnation) -> Vec<Line> {
+    fn gateway_lines(&self, run: &Invocation) -> Vec<Line> {
         let program = Path::new(JOURNALCTL);
         journalctl::last_lines(program, &self.unit, run, gateway_log::LINES, JOURNAL_LIMIT)
             .unwrap_or_default()
     }
 
     /// What of a healthy gateway does not work, as far as it says so itself.
-    pub fn degraded(&mut self, target: &Target, run: Option<&Incarnation>) -> Option<Line> {
+    pub fn degraded(&mut self, target: &Target, run: Option<&Invocation>) -> Option<Line> {
         if let Some(run) = run
             && self.breaker.as_ref().is_none_or(|(asked, _)| asked != run)
         {
@@ -368,7 +368,7 @@ impl Senses {
         let subject = evidence::Subject {
             stall,
             unit: self.unit.clone(),
-            incarnation: unit.invocation_id,
+            invocation: unit.invocation_id,
             control_group: unit.control_group,
             main_pid: unit.main_pid,
             port: found.port,
@@ -387,7 +387,7 @@ impl Senses {
         let main_pid = unit.map_or(0, |unit| unit.main_pid);
         let listening = match listeners::listening(&self.proc, port) {
             Ok(listening) => listening,
-            Err(why) => return Probed::cannot_tell(why),
+            Err(why) => return Probed::unknown(why),
         };
         // Other users' listeners are never the gateway, so none of them is asked in its place.
         let (listening, others): (Vec<Listener>, Vec<Listener>) = listening
@@ -405,11 +405,11 @@ impl Senses {
             let mut needs = needs.iter();
             listening.is_empty() && needs.any(|it| listeners::conflict(*it, other.address))
         });
-        let stranger = in_the_way.map(|listener| self.stranger(port, listener));
+        let port_holder = in_the_way.map(|listener| self.port_holder(port, listener));
         let address = found
             .address
             .or_else(|| listeners::address_to_probe(&listening));
-        if let Some(holder) = &stranger {
+        if let Some(holder) = &port_holder {
             // Whatever it answers, it is not this user's gateway.
             let health = Health::Failing(Failure {
                 probe: Probe::Port,
@@ -419,7 +419,7 @@ impl Senses {
             return Probed {
                 health,
                 listens,
-                stranger,
+                port_holder,
                 owner,
                 address: None,
             };
@@ -439,7 +439,7 @@ impl Senses {
             return Probed {
                 health,
                 listens,
-                stranger,
+                port_holder,
                 owner,
                 address: None,
             };
@@ -458,7 +458,7 @@ impl Senses {
         Probed {
             health,
             listens,
-            stranger,
+            port_holder,
             owner,
             address: Some(address),
         }
@@ -483,7 +483,7 @@ impl Senses {
     }
 
     /// Another user's process that holds the port, in words.
-    fn stranger(&self, port: u16, listener: &Listener) -> Line {
+    fn port_holder(&self, port: u16, listener: &Listener) -> Line {
         let owner = listeners::owners(&self.proc, slice::from_ref(listener), &[]).pop();
         let holder = owner.map_or_else(
             || Holder::unseen(&self.proc, self.cgroups.as_deref(), port, listener),
@@ -507,7 +507,7 @@ impl Senses {
         };
         match outcome {
             Outcome::Pass(took) => Health::Healthy(took),
-            Outcome::Unsure(why) => Health::Unsure(why),
+            Outcome::Unknown(why) => Health::Unknown(why),
             Outcome::Fail { reason, answered } => {
                 let after = self.activity_at_rest(owner);
                 let elapsed = self.clock.now().since(began);
@@ -553,15 +553,15 @@ impl Probed {
         Self {
             health: Health::NotProbed,
             listens: Line::default(),
-            stranger: None,
+            port_holder: None,
             owner: 0,
             address: None,
         }
     }
 
-    fn cannot_tell(why: Line) -> Self {
+    fn unknown(why: Line) -> Self {
         Self {
-            health: Health::Unsure(why),
+            health: Health::Unknown(why),
             ..Self::not_made()
         }
     }
@@ -571,7 +571,7 @@ impl Probed {
 /// else where it listened last, else where it is to be probed, which is loopback unless a setting says otherwise;
 /// but every one where its configuration does not tell.
 ///
-/// Too few have the ladder restart it into a taken port; too many could keep it down for good.
+/// Too few have the attempts restart it into a taken port; too many could keep it down for good.
 fn needs(known: &Line, found: &Found) -> Vec<IpAddr> {
     let known = known.as_str().split(' ').map(str::parse);
     let known: Vec<IpAddr> = known.flatten().collect();

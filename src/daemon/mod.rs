@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use crate::alerts::handover::{Alerts, Round};
+use crate::alerts::handover::{Alerts, Check};
 use crate::metrics::sampling::Metrics;
 use crate::{
     alerts::alert::Told,
@@ -33,7 +33,7 @@ use crate::{
     },
     other_watchdogs::crontab,
     policy::{
-        Action, Done, Event, NotRestored, Swept,
+        Action, CleanedUp, Done, Event, NotRestored,
         facts::{Health, Monotonic, Process, Signal},
         record::Record,
         state::{Phase, State},
@@ -49,9 +49,9 @@ use crate::{
     settings::{
         Settings,
         layers::{self, ConfigError, Sources},
-        limits::{KEEP_LIMIT, MANAGER_LIMIT, READY_LIMIT, RESTORE_LIMIT, SWEEP_GRACE},
+        limits::{CLEANUP_GRACE, KEEP_LIMIT, MANAGER_LIMIT, READY_LIMIT, RESTORE_LIMIT},
     },
-    snapshots::store::{self, Generation, Proof, Store},
+    snapshots::store::{self, Proof, Snapshot, Store},
     systemd::{
         ManagerError, UserManager,
         notify::{Notifier, Watchdog},
@@ -83,11 +83,11 @@ const SUSPEND: Duration = Duration::from_secs(1);
 /// A look that is this late has missed another: Gatehound was stopped, or the machine stood still without a suspend.
 const HELD_UP: Duration = Duration::from_secs(5);
 
-/// How long a Gatehound whose settings are wrong stays for a start that is owed: longer than an update may take.
-const SETTLE_LIMIT: Duration = Duration::from_secs(40 * 60);
+/// How long a Gatehound whose settings are wrong stays for a start that is pending: longer than an update may take.
+const PENDING_START_LIMIT: Duration = Duration::from_secs(40 * 60);
 
 /// Units with such a name are taken for other watchdogs of the gateway.
-const RIVALS: &str = "*openclaw*watchdog*";
+const OTHER_WATCHDOGS: &str = "*openclaw*watchdog*";
 
 /// Runs until it is told to stop.
 ///
@@ -125,7 +125,7 @@ fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), Ru
             Ok(())
         }
         Err(wrong) => {
-            settle_debts(sources, dir, own, notifier, &wrong)?;
+            start_what_is_pending(sources, dir, own, notifier, &wrong)?;
             Err(wrong.into())
         }
     }
@@ -135,8 +135,8 @@ fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), Ru
 ///
 /// For a run whose settings are wrong: the gateway must not stay down for that, and systemd starts no other after it.
 /// So it waits for what is in the way of the start, such as a pause or an update, but not for ever.
-/// Its leases extend TimeoutStartSec=, because systemd has not been told that Gatehound is ready, and will not be.
-fn settle_debts(
+/// Its watchdog timeouts extend TimeoutStartSec=, because systemd has not been told that Gatehound is ready, and will not be.
+fn start_what_is_pending(
     sources: Sources,
     dir: PathBuf,
     own: Own,
@@ -146,7 +146,7 @@ fn settle_debts(
     let Kept::Restored(memory) = StateFile::<Memory>::new(&dir, &boot_id::get()?).peek() else {
         return Ok(());
     };
-    if memory.state.owed.is_none() {
+    if memory.state.pending_start.is_none() {
         return Ok(());
     }
     let mut settings = Settings::default();
@@ -157,7 +157,7 @@ fn settle_debts(
     )));
     daemon
         .state
-        .settle(daemon.senses.clock.now() + SETTLE_LIMIT);
+        .settle(daemon.senses.clock.now() + PENDING_START_LIMIT);
     daemon.watch(notifier);
     Ok(())
 }
@@ -316,12 +316,12 @@ struct Daemon {
     evidence: Option<Evidence>,
     alerts: Alerts,
     metrics: Metrics,
-    /// What would prove the configuration good if the run that was looked at last is vouched for.
+    /// What would prove the configuration good if the run that was looked at last is found healthy.
     proof: Option<Proof>,
-    /// The run that was vouched for and whose configuration was looked at for that.
-    proven: Option<String>,
+    /// The run that was found healthy and whose configuration was looked at for that.
+    known_good: Option<String>,
     /// The configuration that is being kept meanwhile.
-    keeping: Option<Receiver<Result<Option<Generation>, Line>>>,
+    keeping: Option<Receiver<Result<Option<Snapshot>, Line>>>,
     /// Where the gateway's configuration was when it was last looked for.
     place: Option<Place>,
     /// The rollback that the disk has not finished yet.
@@ -336,8 +336,8 @@ struct Daemon {
     unsaved: Option<Line>,
     /// Why the manager was not told when it was last to be, if it was not.
     untold: Option<Line>,
-    /// Whether the last round vouched.
-    vouched: bool,
+    /// Whether the last check pinged.
+    pinged: bool,
     leaving: bool,
 }
 
@@ -365,8 +365,8 @@ impl Daemon {
         let state_folder = folders::state(&sources.variables, profile);
         let alerts = Alerts::new(told, state_folder, profile, Clock.now());
         let finder = Finder::new(&sources.variables);
-        if let Some(owed) = &state.owed {
-            manager.adopt(owed.stop_job);
+        if let Some(pending_start) = &state.pending_start {
+            manager.adopt(pending_start.stop_job);
         }
         let mut daemon = Self {
             settings,
@@ -393,7 +393,7 @@ impl Daemon {
             alerts,
             metrics: Metrics::new(counts),
             proof: None,
-            proven: None,
+            known_good: None,
             keeping: None,
             place: None,
             restoring: None,
@@ -402,7 +402,7 @@ impl Daemon {
             warned: Vec::new(),
             unsaved: None,
             untold: None,
-            vouched: false,
+            pinged: false,
             leaving: false,
         };
         daemon.senses.profile.clone_from(&daemon.profile);
@@ -432,7 +432,7 @@ impl Daemon {
             self.warn(what);
         }
         warnings.into_iter().for_each(|warning| self.warn(warning));
-        self.warn_of_rivals();
+        self.warn_of_other_watchdogs();
         if own_files::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
@@ -441,16 +441,16 @@ impl Daemon {
     /// Says at the start who else may restart the gateway, as far as the sandbox lets that be seen.
     ///
     /// The user's own crontab is not: crontab(1) needs its set-group-ID bit, which the sandbox takes away.
-    fn warn_of_rivals(&mut self) {
+    fn warn_of_other_watchdogs(&mut self) {
         let jobs = crontab::of_system(Path::new(crontab::ETC), None);
         let jobs = jobs
             .iter()
             .map(|(path, line)| format!("{}: {line}", path.display()));
         // A manager that cannot be asked is the first look's to tell.
-        let units = self.senses.manager.active_units(RIVALS);
-        for rival in jobs.chain(units.unwrap_or_default()) {
+        let units = self.senses.manager.active_units(OTHER_WATCHDOGS);
+        for other_watchdog in jobs.chain(units.unwrap_or_default()) {
             self.warn(Line::new(&format!(
-                "another watchdog may restart the gateway against this one; gatehound doctor{} says what to do: {rival}",
+                "another watchdog may restart the gateway against this one; gatehound doctor{} says what to do: {other_watchdog}",
                 self.profile
             )));
         }
@@ -523,7 +523,7 @@ impl Daemon {
                 self.proof = proof(&seen);
                 self.place = seen.found.place();
                 let health = seen.look.health.clone();
-                self.vouched = false;
+                self.pinged = false;
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
                 self.alert();
                 self.publish(&health);
@@ -536,15 +536,15 @@ impl Daemon {
         }
     }
 
-    /// Has told what is due to be told, after everything that the round led to is done.
+    /// Has told what is due to be told, after everything that the check led to is done.
     ///
     /// The queue comes before the memory of it: a successor tells it rather twice than never.
     fn alert(&mut self) {
         let now = self.senses.clock.now();
-        let round = Round {
+        let round = Check {
             state: &self.state,
             names: names(&self.senses, &self.profile),
-            vouched: self.vouched,
+            pinged: self.pinged,
             now,
         };
         let failed = self.alerts.after(&self.settings.alert, &round);
@@ -554,7 +554,7 @@ impl Daemon {
         }
     }
 
-    /// Has the round written for whoever reads metrics; nobody waits for the disk.
+    /// Has the check written for whoever reads metrics; nobody waits for the disk.
     fn publish(&mut self, health: &Health) {
         let now = self.senses.clock.now();
         let around = crate::metrics::sampling::Around {
@@ -573,8 +573,8 @@ impl Daemon {
         state.ok().as_deref().map(Store::new)
     }
 
-    /// Has the configuration of a run kept, once, when the run is first vouched for.
-    /// Nobody waits for the disk: what became of it is told in a later round.
+    /// Has the configuration of a run kept, once, when the run is first found healthy.
+    /// Nobody waits for the disk: what became of it is told in a later check.
     fn keep_config(&mut self) {
         match self.keeping.as_ref().map(Receiver::try_recv) {
             Some(Err(TryRecvError::Empty)) => return,
@@ -582,32 +582,32 @@ impl Daemon {
             Some(Err(TryRecvError::Disconnected)) | None => {}
         }
         self.keeping = None;
-        if !matches!(self.state.phase, Phase::Vouching { .. }) {
+        if !matches!(self.state.phase, Phase::Healthy { .. }) {
             return;
         }
-        let new = |proof: &Proof| self.proven.as_ref() != Some(&proof.run);
+        let new = |proof: &Proof| self.known_good.as_ref() != Some(&proof.run);
         let (Some(proof), Some(store)) = (self.proof.take().filter(new), self.store()) else {
             return;
         };
-        self.proven = Some(proof.run.clone());
-        let keep = self.settings.config.keep;
+        self.known_good = Some(proof.run.clone());
+        let keep = self.settings.snapshots.keep;
         let target = self.target;
         let version = move || readiness::version(&target?, READY_LIMIT);
-        match store::keep_proven(store, proof, version, wall_clock::now(), keep) {
+        match store::keep_known_good(store, proof, version, wall_clock::now(), keep) {
             Ok(keeping) => self.keeping = Some(keeping),
             Err(why) => self.config_kept(Err(why)),
         }
     }
 
-    fn config_kept(&mut self, kept: Result<Option<Generation>, Line>) {
+    fn config_kept(&mut self, kept: Result<Option<Snapshot>, Line>) {
         match kept {
             Ok(Some(kept)) => {
                 let path = kept
                     .files
                     .first()
                     .map(|file| file.path.display().to_string());
-                self.record(&Record::ConfigKept {
-                    generation: kept.number,
+                self.record(&Record::SnapshotKept {
+                    snapshot: kept.number,
                     path: Line::new(&path.unwrap_or_default()),
                 });
             }
@@ -641,7 +641,7 @@ impl Daemon {
     }
 
     fn look(&mut self) -> Seen {
-        if self.state.owed.is_some() {
+        if self.state.pending_start.is_some() {
             let unit = self.senses.unit.clone();
             // Without a bus the look says so itself.
             let _ = self.senses.manager.watch_jobs(&unit);
@@ -653,7 +653,7 @@ impl Daemon {
         let probe = self.state.wants_probes();
         let known = &self.state.addresses;
         let mut seen = self.senses.look(&self.settings, probe, known);
-        if self.state.owed.is_some() {
+        if self.state.pending_start.is_some() {
             seen.look.foreign_job = self
                 .senses
                 .manager
@@ -669,21 +669,21 @@ impl Daemon {
         let mut event = Some(event);
         while let Some(next) = event.take() {
             let now = self.senses.clock.now();
-            let owed = self.state.owed.is_some();
+            let pending_start = self.state.pending_start.is_some();
             let (state, actions) = step(&self.settings, self.state.clone(), next, now);
             self.metrics.counts.add(&self.state, &state, &actions);
             self.state = state;
             fault::answered(&self.state, &actions);
             fault::point("decided");
-            self.watch_jobs_while_owed(owed);
+            self.watch_jobs_while_pending(pending_start);
             self.save();
             event = self.carry_out(actions, notifier);
         }
     }
 
     /// Foreign jobs are watched from before the stop until the gateway runs again.
-    fn watch_jobs_while_owed(&mut self, owed: bool) {
-        match (owed, self.state.owed.is_some()) {
+    fn watch_jobs_while_pending(&mut self, pending_start: bool) {
+        match (pending_start, self.state.pending_start.is_some()) {
             (false, true) => {
                 let unit = self.senses.unit.clone();
                 if let Err(why) = self.senses.manager.watch_jobs(&unit) {
@@ -701,28 +701,28 @@ impl Daemon {
         let mut watchdog = Watchdog::Silence;
         for action in &actions {
             match action {
-                Action::Vouch { restore: true } => watchdog = Watchdog::VouchAndRestore,
-                Action::Vouch { restore: false } => watchdog = Watchdog::Vouch,
-                Action::Lease(lease) => watchdog = Watchdog::Lease(*lease),
+                Action::Ping { restore: true } => watchdog = Watchdog::PingAndRestore,
+                Action::Ping { restore: false } => watchdog = Watchdog::Ping,
+                Action::Timeout(timeout) => watchdog = Watchdog::Timeout(*timeout),
                 Action::Record(record) => self.record(record),
                 Action::Leave => self.leaving = true,
                 Action::KeepEvidence => self.keep_evidence(),
                 Action::Stop
                 | Action::Kill
-                | Action::Sweep(_)
+                | Action::Cleanup(_)
                 | Action::Restore { .. }
                 | Action::Start
                 | Action::AskReadiness => {}
             }
         }
         let status = self.status();
-        if matches!(watchdog, Watchdog::Vouch | Watchdog::VouchAndRestore) {
-            self.vouched = true;
-            self.metrics.vouched = Some(wall_clock::now());
+        if matches!(watchdog, Watchdog::Ping | Watchdog::PingAndRestore) {
+            self.pinged = true;
+            self.metrics.pinged = Some(wall_clock::now());
         }
         match notifier.tell(watchdog, &status) {
             Ok(()) => self.untold = None,
-            // In each round, as long as it stands.
+            // In each check, as long as it stands.
             Err(why) if self.untold.as_ref() == Some(&why) => {}
             Err(why) => {
                 self.warn(why.clone());
@@ -745,20 +745,16 @@ impl Daemon {
         match action {
             Action::Stop => Some(Done::Stop(manager.stop(&unit).map_err(line))),
             Action::Kill => Some(Done::Kill(manager.kill(&unit).map_err(line))),
-            Action::Sweep(signal) => Some(Done::Sweep(self.sweep(*signal))),
+            Action::Cleanup(signal) => Some(Done::Cleanup(self.cleanup(*signal))),
             Action::Restore {
-                generation,
+                snapshot,
                 rejected,
                 judged,
-            } => Some(Done::Restored(self.roll_back(
-                *generation,
-                rejected,
-                judged,
-            ))),
+            } => Some(Done::Restored(self.roll_back(*snapshot, rejected, judged))),
             Action::Start => Some(Done::Start(start(manager, &unit))),
             Action::AskReadiness => Some(Done::Readiness(self.ask_readiness())),
-            Action::Vouch { .. }
-            | Action::Lease(_)
+            Action::Ping { .. }
+            | Action::Timeout(_)
             | Action::Record(_)
             | Action::KeepEvidence
             | Action::Leave => None,
@@ -770,7 +766,7 @@ impl Daemon {
         let Some(evidence) = self.evidence.take() else {
             return;
         };
-        // Not the rung, which comes again when the ladder is tried again.
+        // Not the attempt, which comes again when Gatehound tries again.
         let (incident, restart) = match &self.state.incident {
             Some(incident) => (incident.id.as_str(), incident.restarts.saturating_add(1)),
             None => ("", 1),
@@ -791,7 +787,7 @@ impl Daemon {
     /// Waits for the disk no longer than it may; what it has not done by then goes on, and is asked after again.
     fn roll_back(
         &mut self,
-        generation: u32,
+        snapshot: u32,
         rejected: &str,
         judged: &str,
     ) -> Result<Line, NotRestored> {
@@ -802,12 +798,12 @@ impl Daemon {
                 let run = self.state.rollback.as_ref();
                 let order = store::Order {
                     place: self.place.clone().ok_or_else(nowhere)?,
-                    generation,
+                    snapshot,
                     rejected: rejected.to_owned(),
                     judged: judged.to_owned(),
                     run: run.and_then(|last| Some(last.run.clone()?.0)),
                     now: wall_clock::now(),
-                    keep: self.settings.config.keep,
+                    keep: self.settings.snapshots.keep,
                 };
                 let store = self.store().ok_or_else(nowhere)?;
                 let restoring = store::roll_back_in_thread(store, order);
@@ -829,13 +825,13 @@ impl Daemon {
     }
 
     fn ask_readiness(&mut self) -> Option<Line> {
-        let run = self.state.gateway.incarnation.clone();
+        let run = self.state.gateway.invocation.clone();
         self.senses.degraded(&self.target?, run.as_ref())
     }
 
-    fn sweep(&mut self, signal: Signal) -> Result<Swept, Line> {
-        let Some(owed) = &self.state.owed else {
-            return Ok(Swept::default());
+    fn cleanup(&mut self, signal: Signal) -> Result<CleanedUp, Line> {
+        let Some(pending_start) = &self.state.pending_start else {
+            return Ok(CleanedUp::default());
         };
         let territory = cleanup::Territory {
             proc: &self.senses.proc,
@@ -843,13 +839,13 @@ impl Daemon {
             unit: &self.senses.unit,
             port: self.port,
             addresses: &self.addresses,
-            control_group: &owed.control_group,
-            incarnation: owed.incarnation.as_ref(),
+            control_group: &pending_start.control_group,
+            invocation: pending_start.invocation.as_ref(),
             uid: self.senses.uid,
             own_cgroup: &self.own.cgroup,
         };
-        let swept = cleanup::sweep(&territory, signal, SWEEP_GRACE)?;
-        for (process, why) in swept.unsignalled {
+        let cleaned_up = cleanup::cleanup(&territory, signal, CLEANUP_GRACE)?;
+        for (process, why) in cleaned_up.unsignalled {
             self.warn(Line::new(&format!(
                 "not signalled pid {}: {why}",
                 process.pid
@@ -857,10 +853,10 @@ impl Daemon {
         }
         let processes =
             |list: Vec<(Process, _)>| list.into_iter().map(|(process, _)| process).collect();
-        Ok(Swept {
-            signalled: processes(swept.signalled),
-            left: processes(swept.left),
-            stranger: swept
+        Ok(CleanedUp {
+            signalled: processes(cleaned_up.signalled),
+            left: processes(cleaned_up.left),
+            port_holder: cleaned_up
                 .foreign
                 .first()
                 .map(|holder| Line::new(&holder.to_string())),
@@ -948,7 +944,7 @@ impl Daemon {
         }
     }
 
-    /// Writes each warning when it first stands, not in every round.
+    /// Writes each warning when it first stands, not in every check.
     fn warn_once(&mut self, standing: Vec<Line>) {
         for text in &standing {
             if !self.warned.contains(text) {

@@ -8,7 +8,7 @@ use crate::{
         facts::{Failure, Monotonic},
         state::{Bite, Phase, Standby, State, Step},
     },
-    settings::{Rearm, Settings},
+    settings::{RetryAfter, Settings},
     text::words::{Names, span, words},
 };
 
@@ -30,15 +30,15 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
     match &state.phase {
         Phase::Starting { since, .. } => {
             let ago = span(now.since(*since));
-            match &state.unsure {
+            match &state.unknown {
                 Some(why) => format!("gateway started {ago} ago, cannot tell how it is: {why}"),
                 None => format!("gateway started {ago} ago, not healthy yet"),
             }
         }
-        Phase::Vouching { took, .. } => {
+        Phase::Healthy { took, .. } => {
             let mut text = format!("gateway healthy, /health {}", span(*took));
             // Without a bus nobody says since when it runs.
-            if state.gateway.incarnation.is_some() {
+            if state.gateway.invocation.is_some() {
                 text += &format!(", up {}", span(now.since(state.gateway.since)));
             }
             if let Some(what) = &state.degraded {
@@ -46,26 +46,26 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             }
             text
         }
-        Phase::Doubting(doubt) => match (&state.unsure, &doubt.failure) {
+        Phase::Failing(grace_used) => match (&state.unknown, &grace_used.failure) {
             (Some(why), _) => format!("cannot tell how the gateway is: {why}; looking again"),
             (None, Some(failure)) => {
-                let left = doubt
+                let left = grace_used
                     .waited
-                    .left(failure.stall, &settings.patience)
+                    .left(failure.stall, &settings.grace)
                     .unwrap_or_default();
                 format!("{}, {} more given", words(failure), span(left))
             }
             (None, None) => "looking again".to_owned(),
         },
         Phase::BackingOff {
-            rung,
+            attempt,
             until,
             failure,
         } => {
             let of = settings.backoff.len();
             let failing = failing_for(state, failure, now);
             format!(
-                "rung {rung} of {of}, {failing}, restart in {}",
+                "attempt {attempt} of {of}, {failing}, restart in {}",
                 span(until.since(now))
             )
         }
@@ -75,18 +75,18 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
         Phase::Restarting(step) => {
             let of = settings.backoff.len();
             format!(
-                "rung {} of {of}, {}",
-                state.ladder.used,
+                "attempt {} of {of}, {}",
+                state.attempts.used,
                 restarting(*step, now)
             )
         }
-        Phase::Holding {
+        Phase::GaveUp {
             since,
             reason,
             bite,
         } => {
-            let next = next(settings.rearm, *since, names, now);
-            holding(reason, *bite, &next)
+            let next = next(settings.retry_after, *since, names, now);
+            gave_up(reason, *bite, &next)
         }
         Phase::StandingBy {
             reason: Standby::Stopped,
@@ -118,7 +118,7 @@ fn restarting(step: Step, now: Monotonic) -> String {
             span(until.since(now))
         ),
         Step::Killing { .. } => "SIGKILL sent, waiting for the gateway to end".to_owned(),
-        Step::Sweeping { .. } => "gateway stopped, clearing what is left of it".to_owned(),
+        Step::CleaningUp { .. } => "gateway stopped, clearing what is left of it".to_owned(),
         Step::Starting { tries: 0 | 1 } => "starting the gateway".to_owned(),
         Step::Starting { tries } => {
             format!("starting the gateway, tried {tries} times so far")
@@ -127,17 +127,17 @@ fn restarting(step: Step, now: Monotonic) -> String {
 }
 
 /// What comes after a hold.
-fn next(rearm: Rearm, since: Monotonic, names: Names<'_>, now: Monotonic) -> String {
-    match rearm {
-        Rearm::After(rest) => format!(
+fn next(retry_after: RetryAfter, since: Monotonic, names: Names<'_>, now: Monotonic) -> String {
+    match retry_after {
+        RetryAfter::After(rest) => format!(
             "trying again in {}",
             span(rest.saturating_sub(now.since(since)))
         ),
-        Rearm::Never => format!("mend it, then run gatehound reset{}", names.profile),
+        RetryAfter::Never => format!("fix it, then run gatehound reset{}", names.profile),
     }
 }
 
-fn holding(reason: &Line, bite: Bite, next: &str) -> String {
+fn gave_up(reason: &Line, bite: Bite, next: &str) -> String {
     match bite {
         Bite::Due => {
             format!("{reason}; a human is needed, {next}; the watchdog is left to bite once")
@@ -151,8 +151,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::policy::facts::{Incarnation, Probe, Stall};
-    use crate::policy::state::{Doubt, Incident, Waited};
+    use crate::policy::facts::{Invocation, Probe, Stall};
+    use crate::policy::state::{GraceUsed, Incident, Waited};
 
     const NOW: Monotonic = Monotonic(20_000_000_000);
 
@@ -191,26 +191,26 @@ mod tests {
             ..State::default()
         };
         state.gateway.since = ago(4 * 3600 + 12 * 60);
-        state.gateway.incarnation = Some(Incarnation("c0ffee".into()));
-        state.ladder.used = 2;
+        state.gateway.invocation = Some(Invocation("c0ffee".into()));
+        state.attempts.used = 2;
         let status = status(&Settings::default(), &state, WORK, NOW);
         assert_eq!(status.as_str(), expected);
     }
 
     #[test]
-    fn vouching_says_how_healthy_and_how_long_up() {
+    fn healthy_says_how_healthy_and_how_long_up() {
         says(
-            Phase::Vouching {
+            Phase::Healthy {
                 since: ago(60),
                 took: Duration::from_millis(3),
             },
-            "vouching: gateway healthy, /health 3 ms, up 4 h 12 min",
+            "healthy: gateway healthy, /health 3 ms, up 4 h 12 min",
         );
     }
 
     #[test]
     fn a_run_that_nobody_named_is_not_said_to_be_up_since_boot() {
-        let phase = Phase::Vouching {
+        let phase = Phase::Healthy {
             since: ago(60),
             took: Duration::from_millis(3),
         };
@@ -219,23 +219,23 @@ mod tests {
             ..State::default()
         };
         let status = status(&Settings::default(), &state, WORK, NOW);
-        assert_eq!(status.as_str(), "vouching: gateway healthy, /health 3 ms");
+        assert_eq!(status.as_str(), "healthy: gateway healthy, /health 3 ms");
     }
 
     #[test]
-    fn backing_off_says_which_rung_what_for_and_when() {
+    fn backing_off_says_which_attempt_what_for_and_when() {
         says(
             Phase::BackingOff {
-                rung: 2,
+                attempt: 2,
                 until: NOW + Duration::from_secs(10),
                 failure: failure(),
             },
-            "backing-off: rung 2 of 3, blocked for 48 s, restart in 10 s",
+            "backing-off: attempt 2 of 3, blocked for 48 s, restart in 10 s",
         );
     }
 
     #[test]
-    fn starting_and_doubting_say_what_is_waited_for() {
+    fn starting_and_failing_say_what_is_waited_for() {
         says(
             Phase::Starting {
                 since: ago(40),
@@ -243,18 +243,20 @@ mod tests {
             },
             "starting: gateway started 40 s ago, not healthy yet",
         );
-        let mut doubt = Doubt {
+        let mut grace_used = GraceUsed {
             since: ago(12),
             failure: None,
             last: None,
             waited: Waited::default(),
         };
-        says(Phase::Doubting(doubt.clone()), "doubting: looking again");
-        doubt.failure = Some(failure());
-        doubt.waited.add(Stall::Blocked, Duration::from_secs(12));
+        says(Phase::Failing(grace_used.clone()), "failing: looking again");
+        grace_used.failure = Some(failure());
+        grace_used
+            .waited
+            .add(Stall::Blocked, Duration::from_secs(12));
         says(
-            Phase::Doubting(doubt.clone()),
-            "doubting: http: no answer within 5 s (blocked), 18 s more given",
+            Phase::Failing(grace_used.clone()),
+            "failing: http: no answer within 5 s (blocked), 18 s more given",
         );
         let starting = Phase::Starting {
             since: ago(40),
@@ -262,8 +264,8 @@ mod tests {
         };
         for (phase, expected) in [
             (
-                Phase::Doubting(doubt),
-                "doubting: cannot tell how the gateway is: too many open files; looking again",
+                Phase::Failing(grace_used),
+                "failing: cannot tell how the gateway is: too many open files; looking again",
             ),
             (
                 starting,
@@ -272,7 +274,7 @@ mod tests {
         ] {
             let state = State {
                 phase,
-                unsure: Some("too many open files".into()),
+                unknown: Some("too many open files".into()),
                 ..State::default()
             };
             let status = status(&Settings::default(), &state, WORK, NOW);
@@ -293,7 +295,7 @@ mod tests {
                 "SIGKILL sent, waiting for the gateway to end",
             ),
             (
-                Step::Sweeping { sweeps: 1 },
+                Step::CleaningUp { passes: 1 },
                 "gateway stopped, clearing what is left of it",
             ),
             (Step::Starting { tries: 0 }, "starting the gateway"),
@@ -304,26 +306,26 @@ mod tests {
         ] {
             says(
                 Phase::Restarting(step),
-                &format!("restarting: rung 2 of 3, {expected}"),
+                &format!("restarting: attempt 2 of 3, {expected}"),
             );
         }
     }
 
     #[test]
     fn holding_says_why_and_what_comes_next() {
-        let holding = |bite| Phase::Holding {
+        let gave_up = |bite| Phase::GaveUp {
             since: ago(60),
-            reason: "the ladder is used up".into(),
+            reason: "the attempts are used up".into(),
             bite,
         };
         says(
-            holding(Bite::Due),
-            "holding: the ladder is used up; a human is needed, trying again in 14 min; \
+            gave_up(Bite::Due),
+            "gave-up: the attempts are used up; a human is needed, trying again in 14 min; \
              the watchdog is left to bite once",
         );
         says(
-            holding(Bite::Done),
-            "holding: the ladder is used up; a human is needed, trying again in 14 min",
+            gave_up(Bite::Done),
+            "gave-up: the attempts are used up; a human is needed, trying again in 14 min",
         );
     }
 
@@ -366,10 +368,10 @@ mod tests {
     }
 
     #[test]
-    fn a_start_after_a_rollback_is_on_no_rung() {
+    fn a_start_after_a_rollback_is_on_no_attempt() {
         let state = State {
             phase: Phase::Restarting(Step::Starting { tries: 0 }),
-            owed: Some(crate::policy::state::Owed {
+            pending_start: Some(crate::policy::state::PendingStart {
                 rollback: true,
                 ..Default::default()
             }),

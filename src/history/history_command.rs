@@ -43,7 +43,7 @@ pub(crate) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
     let since = Duration::from_secs(since.as_secs());
     // First, because the journal may take its time.
     let now = now()?;
-    // A Gatehound that vouches writes nothing, so how things stood when the time began is told by a record before it.
+    // A Gatehound that pings writes nothing, so how things stood when the time began is told by a record before it.
     let mut told = records(&units, Age::LastUntil(since))?;
     let within = records(&units, Age::Since(since))?;
     let first = told
@@ -132,7 +132,7 @@ fn newer(history: &History, profile: &str) -> Option<String> {
 
 /// The gateway's unit, and Gatehound's own.
 fn units(sources: &Sources) -> [String; 2] {
-    // Settings that are wrong are `config check`'s to complain about; the unit's usual name then has to do.
+    // Settings that are wrong are `settings check`'s to complain about; the unit's usual name then has to do.
     let settings =
         layers::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
     let profile = sources.profile.as_deref();
@@ -182,7 +182,7 @@ fn print_history(history: &History, since: Duration, silent: bool) {
     }
     if !history.incidents.is_empty() || !history.stood_by.is_empty() {
         let titles = [
-            "began", "incident", "stall", "down", "rungs", "ended", "cause",
+            "began", "incident", "stall", "down", "attempts", "ended", "cause",
         ];
         print_row(titles, Tone::Plain);
         // Both are in the order of time.
@@ -226,13 +226,13 @@ fn percent(availability: f64) -> String {
 }
 
 /// The cause comes last because its width is not known.
-fn print_row([began, id, stall, down, rungs, ended, cause]: [&str; 7], tone: Tone) {
+fn print_row([began, id, stall, down, attempts, ended, cause]: [&str; 7], tone: Tone) {
     row(&[
         Cell::left(began, 19),
         Cell::left(id, 20),
         Cell::left(stall, 9),
         Cell::right(down, 11),
-        Cell::right(rungs, 5),
+        Cell::right(attempts, 5),
         Cell::left(ended, 10).tone(tone),
         Cell::new(cause),
     ]);
@@ -252,7 +252,7 @@ fn print_past(past: &Past) {
         &past.id,
         past.stall.as_ref().map_or("-", Line::as_str),
         &span(past.down),
-        &past.rungs.to_string(),
+        &past.attempts.to_string(),
         past.outcome.name(),
         &cause(past),
     ];
@@ -321,9 +321,9 @@ fn print_incident(
                 say!("stall      {stall}");
             }
             say!(
-                "restarts   {}; rungs taken {}, stops with SIGKILL {}",
+                "restarts   {}; attempts taken {}, stops with SIGKILL {}",
                 past.restarts,
-                past.rungs,
+                past.attempts,
                 past.forced
             );
         }
@@ -375,7 +375,7 @@ fn past_as_json(past: &Past) -> Value {
         "probe": past.probe,
         "reason": past.reason,
         "stall": past.stall,
-        "rungs": past.rungs,
+        "attempts": past.attempts,
         "restarts": past.restarts,
         "forced_stops": past.forced,
         "held": past.held,

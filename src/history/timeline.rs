@@ -140,7 +140,7 @@ impl Outcome {
     }
 }
 
-/// One incident, from its first failing round to its end.
+/// One incident, from its first failing check to its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
     /// Its id.
@@ -155,8 +155,8 @@ pub struct Past {
     pub reason: Option<Line>,
     /// What the gateway's process was doing when it was last judged.
     pub stall: Option<Line>,
-    /// Rungs taken, each once until the ladder begins anew.
-    pub rungs: usize,
+    /// Attempts taken, each once until the attempts begins anew.
+    pub attempts: usize,
     /// Restarts that Gatehound began.
     pub restarts: usize,
     /// Those of them whose stop took SIGKILL.
@@ -166,7 +166,7 @@ pub struct Past {
     /// How it ended.
     pub outcome: Outcome,
     first: Moment,
-    rung: Option<Line>,
+    attempt: Option<Line>,
     /// The restart under way is among the forced ones.
     is_forced: bool,
 }
@@ -261,7 +261,7 @@ impl History {
             .then(|| 1.0 - self.failing.as_secs_f64() / self.watched.as_secs_f64())
     }
 
-    /// The mean time down of the incidents that ended with a healthy round; none if there was no recovery.
+    /// The mean time down of the incidents that ended with a healthy check; none if there was no recovery.
     pub fn mean_time_to_recover(&self) -> Option<Duration> {
         let recovered = || {
             let past = self.incidents.iter();
@@ -328,7 +328,7 @@ impl History {
                 boot: record.at.boot.clone(),
             });
         }
-        // The end of an incident, for one, is told before it in the same round.
+        // The end of an incident, for one, is told before it in the same check.
         if let Some(stood_by) = self.standing_by()
             && record.is_event("standing-by")
         {
@@ -360,13 +360,13 @@ impl Past {
             probe: None,
             reason: None,
             stall: None,
-            rungs: 0,
+            attempts: 0,
             restarts: 0,
             forced: 0,
             held: false,
             outcome: Outcome::UnderWay,
             first: record.at.clone(),
-            rung: None,
+            attempt: None,
             is_forced: false,
         }
     }
@@ -387,14 +387,14 @@ impl Past {
         if let Some(stall) = record.field("GATEHOUND_STALL") {
             self.stall = Some(stall.clone());
         }
-        // A delay that begins anew, as after a suspend, is that of the same rung.
-        let rung = record.field("GATEHOUND_RUNG");
-        if record.is_event("backing-off") && self.rung.as_ref() != rung {
-            self.rungs += 1;
-            self.rung = rung.cloned();
+        // A delay that begins anew, as after a suspend, is that of the same attempt.
+        let attempt = record.field("GATEHOUND_ATTEMPT");
+        if record.is_event("backing-off") && self.attempt.as_ref() != attempt {
+            self.attempts += 1;
+            self.attempt = attempt.cloned();
         }
-        if record.is_event("rearmed") || record.is_event("reset") {
-            self.rung = None;
+        if record.is_event("retrying") || record.is_event("reset") {
+            self.attempt = None;
         }
         if record.is_event("evidence") {
             self.restarts += 1;
@@ -404,7 +404,7 @@ impl Past {
             self.forced += 1;
             self.is_forced = true;
         }
-        self.held |= record.is_event("holding");
+        self.held |= record.is_event("gave-up");
         if record.is_event("recovered") {
             self.ended(record);
         }
@@ -504,8 +504,8 @@ mod tests {
         record
     }
 
-    fn rung(seconds: u64, rung: &str) -> Told {
-        of_incident(seconds, "backing-off", &[("GATEHOUND_RUNG", rung)])
+    fn attempt(seconds: u64, attempt: &str) -> Told {
+        of_incident(seconds, "backing-off", &[("GATEHOUND_ATTEMPT", attempt)])
     }
 
     fn outcomes(history: &History) -> Vec<Outcome> {
@@ -518,7 +518,7 @@ mod tests {
         vec![
             told(0, "healthy", &[]),
             failing(100),
-            rung(130, "1"),
+            attempt(130, "1"),
             of_incident(135, "evidence", &[]),
             of_incident(135, "stopping", &[("GATEHOUND_STALL", "busy")]),
             of_incident(145, "killing", &[FORCED]),
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_is_told_with_its_cause_its_rungs_and_its_end() {
+    fn an_incident_is_told_with_its_cause_its_attempts_and_its_end() {
         let history = until(1000, &hang());
         let [past] = &history.incidents[..] else {
             panic!("{history:?}")
@@ -539,7 +539,7 @@ mod tests {
         assert_eq!(past.down, Duration::from_secs(61));
         assert_eq!(past.reason, Some("no answer within 5 s".into()));
         assert_eq!(past.stall, Some("busy".into()));
-        assert_eq!((past.rungs, past.restarts, past.forced), (1, 1, 1));
+        assert_eq!((past.attempts, past.restarts, past.forced), (1, 1, 1));
         assert!(!past.held);
         assert_eq!(past.outcome, Outcome::ByRestart);
     }
@@ -561,7 +561,7 @@ mod tests {
         let told = [
             told(0, "healthy", &[]),
             standing_by(10, "stopped", ""),
-            told(500, "new-incarnation", &[]),
+            told(500, "new-invocation", &[]),
         ];
         let history = until(520, &told);
         assert_eq!(history.watched, Duration::from_secs(30));
@@ -578,11 +578,11 @@ mod tests {
         let told = [
             told(0, "healthy", &[]),
             standing_by(100, "in-transition", ""),
-            told(105, "new-incarnation", &starting),
+            told(105, "new-invocation", &starting),
             of_incident(110, "failing", &transition),
-            of_incident(115, "new-incarnation", &starting),
+            of_incident(115, "new-invocation", &starting),
             of_incident(120, "standing-by", &transition),
-            of_incident(125, "new-incarnation", &starting),
+            of_incident(125, "new-invocation", &starting),
             recovered(130, "by-other", 20),
         ];
         let history = until(200, &told);
@@ -643,7 +643,7 @@ mod tests {
     fn the_same_id_met_again_is_the_same_incident() {
         let told = [
             failing(100),
-            told(110, "new-incarnation", &[]),
+            told(110, "new-invocation", &[]),
             recovered(110, "by-other", 11),
             told(200, "leaving", &[]),
         ];
@@ -664,7 +664,7 @@ mod tests {
 
     #[test]
     fn the_cause_is_that_of_the_first_record_that_names_one() {
-        let told = [of_incident(100, "new-incarnation", &[]), failing(100)];
+        let told = [of_incident(100, "new-invocation", &[]), failing(100)];
         assert_eq!(until(110, &told).incidents[0].probe, Some("http".into()));
     }
 
@@ -704,11 +704,11 @@ mod tests {
         let paused = ("GATEHOUND_STANDBY", "paused");
         let told = [
             failing(100),
-            rung(130, "1"),
+            attempt(130, "1"),
             of_incident(140, "evidence", &[]),
             // Over before the window, and none of its.
             of_incident(200, "standing-by", &[paused]),
-            of_incident(300, "new-incarnation", &[]),
+            of_incident(300, "new-invocation", &[]),
             of_incident(89_000, "reminder", &[]),
         ];
         let history = History::of(&told, at(90_000).wall, &at(93_600), true);
@@ -716,7 +716,7 @@ mod tests {
         assert_eq!(past.began, at(100).wall);
         assert_eq!(past.down, Duration::from_secs(93_500));
         assert_eq!(past.probe, Some("http".into()));
-        assert_eq!((past.rungs, past.restarts), (1, 1));
+        assert_eq!((past.attempts, past.restarts), (1, 1));
         assert_eq!(history.stood_by, []);
         assert_eq!(history.watched, Duration::from_secs(3600));
         assert_eq!(history.failing, Duration::from_secs(3600));
@@ -808,32 +808,32 @@ mod tests {
     }
 
     #[test]
-    fn restarts_rungs_and_forced_stops_are_counted_once_each() {
+    fn restarts_attempts_and_forced_stops_are_counted_once_each() {
         let told = [
             failing(0),
-            rung(1, "1"),
-            // A suspend sends it back to doubting.
+            attempt(1, "1"),
+            // A suspend sends it back to failing.
             of_incident(2, "resumed", &[]),
-            rung(3, "1"),
+            attempt(3, "1"),
             of_incident(4, "evidence", &[]),
             of_incident(4, "stopping", &[]),
-            // It did not take SIGKILL until the sweep, and the start was refused.
-            of_incident(5, "swept", &[]),
-            of_incident(6, "swept", &[FORCED]),
+            // It did not take SIGKILL until the cleanup, and the start was refused.
+            of_incident(5, "cleaned up", &[]),
+            of_incident(6, "cleaned up", &[FORCED]),
             of_incident(7, "starting", &[FORCED]),
             of_incident(8, "starting", &[FORCED]),
-            rung(9, "2"),
+            attempt(9, "2"),
             of_incident(10, "evidence", &[]),
             of_incident(11, "killing", &[FORCED]),
-            of_incident(12, "holding", &[FORCED]),
-            of_incident(13, "rearmed", &[]),
-            rung(14, "1"),
+            of_incident(12, "gave-up", &[FORCED]),
+            of_incident(13, "retrying", &[]),
+            attempt(14, "1"),
             of_incident(15, "reset", &[]),
-            rung(16, "1"),
+            attempt(16, "1"),
         ];
         let history = until(20, &told);
         let past = &history.incidents[0];
-        assert_eq!((past.rungs, past.restarts, past.forced), (4, 2, 2));
+        assert_eq!((past.attempts, past.restarts, past.forced), (4, 2, 2));
     }
 
     #[test]

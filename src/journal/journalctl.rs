@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use crate::os::child;
 use crate::{
     history::timeline::{Moment, Told},
-    policy::facts::{Incarnation, Monotonic},
+    policy::facts::{Invocation, Monotonic},
     text::line::Line,
 };
 
@@ -35,7 +35,7 @@ const PREFIX: &str = "GATEHOUND_";
 pub fn last_lines(
     program: &Path,
     unit: &str,
-    incarnation: &Incarnation,
+    invocation: &Invocation,
     count: usize,
     budget: Duration,
 ) -> Result<Vec<Line>, Line> {
@@ -45,7 +45,7 @@ pub fn last_lines(
         "--output=cat".to_owned(),
         format!("--lines={count}"),
         // Leaves out what systemd and Gatehound say about the unit.
-        format!("_SYSTEMD_INVOCATION_ID={}", incarnation.0),
+        format!("_SYSTEMD_INVOCATION_ID={}", invocation.0),
     ];
     let output = journalctl(program, &arguments, MAX_LINES, budget)?;
     Ok(lines(&output, count))
@@ -93,7 +93,7 @@ pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<
             "--lines=1".to_owned(),
         ],
     };
-    // Anybody may write such records; this field the kernel vouches for.
+    // Anybody may write such records; this field the kernel pings for.
     let ours = format!("_UID={}", rustix::process::getuid().as_raw());
     arguments.extend([
         "--output=json".to_owned(),

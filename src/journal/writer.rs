@@ -107,7 +107,7 @@ impl Late {
 
     fn flush(&mut self, mut send: impl FnMut(&Entry, Duration) -> Sent) {
         while let Some(entry) = self.kept_back.front() {
-            // Waited for once, and not again for each record or in each round.
+            // Waited for once, and not again for each record or in each check.
             let wait = if self.stuck { Duration::ZERO } else { WAIT };
             let sent = send(entry, wait);
             self.stuck = sent == Sent::NotTaken;

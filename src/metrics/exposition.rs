@@ -1,4 +1,4 @@
-//! Metrics: what is counted over the boot, and how a round reads in Prometheus' text format.
+//! Metrics: what is counted over the boot, and how a check reads in Prometheus' text format.
 //!
 //! Owns the names, their help and their labels; knows nothing of files, of the wall clock or of who reads them.
 //!
@@ -36,12 +36,12 @@ impl Counts {
                 // Each restart begins with it, and nothing else does.
                 Action::KeepEvidence => count(&mut self.restarts),
                 Action::Record(_)
-                | Action::Vouch { .. }
-                | Action::Lease(_)
+                | Action::Ping { .. }
+                | Action::Timeout(_)
                 | Action::AskReadiness
                 | Action::Stop
                 | Action::Kill
-                | Action::Sweep(_)
+                | Action::Cleanup(_)
                 | Action::Restore { .. }
                 | Action::Start
                 | Action::Leave => {}
@@ -58,27 +58,27 @@ fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }
 
-/// One round as the metrics tell it.
+/// One check as the metrics tell it.
 #[derive(Clone, Debug)]
 pub struct Sample<'a> {
-    /// The policy's memory after the round.
+    /// The policy's memory after the check.
     pub state: &'a State,
-    /// What the probes of the round said.
+    /// What the probes of the check said.
     pub health: &'a Health,
     /// What was counted so far.
     pub counts: Counts,
-    /// How many rungs the ladder has.
-    pub rungs: usize,
+    /// How many attempts the attempts has.
+    pub attempts: usize,
     /// The gateway's unit.
     pub unit: &'a str,
     /// The profile, if it is not the default one.
     pub profile: Option<&'a str>,
     /// The user whose gateway it is: node_exporter takes no two files with the same series.
     pub uid: u32,
-    /// When the round ended, since the Unix epoch.
+    /// When the check ended, since the Unix epoch.
     pub round: Duration,
     /// When systemd was last told that the gateway is healthy, since the Unix epoch; none since Gatehound started.
-    pub vouch: Option<Duration>,
+    pub ping: Option<Duration>,
 }
 
 impl Sample<'_> {
@@ -97,11 +97,11 @@ impl Sample<'_> {
 /// The phases' names, as [`Phase::name`] has them.
 const PHASES: [&str; 7] = [
     "starting",
-    "vouching",
-    "doubting",
+    "healthy",
+    "failing",
     "backing-off",
     "restarting",
-    "holding",
+    "gave-up",
     "standing-by",
 ];
 
@@ -174,15 +174,15 @@ impl Page {
 
     fn timestamps(&mut self, sample: &Sample<'_>) {
         self.gauge(
-            "gatehound_last_round_timestamp_seconds",
+            "gatehound_last_check_timestamp_seconds",
             "When Gatehound last looked at the gateway, as Unix time.",
             &seconds(sample.round),
         );
-        if let Some(vouch) = sample.vouch {
+        if let Some(ping) = sample.ping {
             self.gauge(
-                "gatehound_last_vouch_timestamp_seconds",
+                "gatehound_last_ping_timestamp_seconds",
                 "When Gatehound last told systemd that all probes passed, as Unix time.",
-                &seconds(vouch),
+                &seconds(ping),
             );
         }
     }
@@ -191,7 +191,7 @@ impl Page {
         let state = sample.state;
         self.gauge(
             "gatehound_gateway_up",
-            "Whether all probes of the last round passed.",
+            "Whether all probes of the last check passed.",
             flag(matches!(sample.health, Health::Healthy(_))),
         );
         self.gauge(
@@ -207,31 +207,31 @@ impl Page {
         );
         self.gauge(
             "gatehound_needs_human",
-            "Whether nothing but a human, or the ladder tried anew, brings the gateway back.",
+            "Whether nothing but a human, or the attempts tried anew, brings the gateway back.",
             flag(needs_human(&state.phase)),
         );
         self.gauge(
-            "gatehound_ladder_rung",
-            "The rung of the ladder that was taken last, from 1; 0 while none is.",
-            &state.ladder.used.to_string(),
+            "gatehound_attempt",
+            "The attempt that was taken last, from 1; 0 while none is.",
+            &state.attempts.used.to_string(),
         );
         self.gauge(
-            "gatehound_ladder_rungs",
-            "How many rungs the ladder has.",
-            &sample.rungs.to_string(),
+            "gatehound_attempts_limit",
+            "How many attempts the attempts has.",
+            &sample.attempts.to_string(),
         );
     }
 
-    /// Only the probes that were made: a value of an earlier round would be taken for one of this.
+    /// Only the probes that were made: a value of an earlier check would be taken for one of this.
     fn probes(&mut self, health: &Health) {
         let all = [Probe::Port, Probe::Http, Probe::Health];
         let failed = match health {
-            Health::NotProbed | Health::Unsure(_) => return,
+            Health::NotProbed | Health::Unknown(_) => return,
             Health::Healthy(_) => None,
             Health::Failing(failure) => Some(failure.probe),
         };
         let name = "gatehound_probe_success";
-        let help = "Whether a probe of the last round passed; absent for one that was not made.";
+        let help = "Whether a probe of the last check passed; absent for one that was not made.";
         self.family(name, "gauge", help);
         for probe in all {
             let passed = failed != Some(probe);
@@ -242,7 +242,7 @@ impl Page {
         }
         if let Health::Healthy(took) = health {
             let name = "gatehound_probe_duration_seconds";
-            let help = "How long a probe of the last round took; only of one that passed.";
+            let help = "How long a probe of the last check took; only of one that passed.";
             self.family(name, "gauge", help);
             let took = format!("{:.6}", took.as_secs_f64());
             self.series(name, Some(("probe", Probe::Health.name())), &took);
@@ -258,11 +258,11 @@ impl Page {
         let now = match phase {
             Phase::StandingBy { reason, .. } => Some(*reason),
             Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
             | Phase::Restarting(_)
-            | Phase::Holding { .. } => None,
+            | Phase::GaveUp { .. } => None,
         };
         let name = "gatehound_standby";
         let help = "Why there is nothing to do: 1 for one reason in the phase standing-by.";
@@ -299,15 +299,15 @@ impl Page {
 /// Whether the policy has nothing left that it could do by itself.
 fn needs_human(phase: &Phase) -> bool {
     match phase {
-        Phase::Holding { .. }
+        Phase::GaveUp { .. }
         | Phase::StandingBy {
             reason: Standby::ConfigError,
             ..
         } => true,
         Phase::StandingBy { .. }
         | Phase::Starting { .. }
-        | Phase::Vouching { .. }
-        | Phase::Doubting(_)
+        | Phase::Healthy { .. }
+        | Phase::Failing(_)
         | Phase::BackingOff { .. }
         | Phase::Restarting(_) => false,
     }
@@ -336,7 +336,7 @@ mod tests {
     use crate::{
         policy::{
             facts::{Failure, Monotonic, Stall},
-            state::{Bite, Incident, Ladder},
+            state::{Attempts, Bite, Incident},
         },
         settings::Settings,
         text::line::Line,
@@ -351,18 +351,18 @@ mod tests {
                 restarts: 2,
                 forced_stops: 1,
             },
-            rungs: 3,
+            attempts: 3,
             unit: "openclaw-gateway.service",
             profile: None,
             uid: 1000,
             round: Duration::from_millis(1_764_000_000_250),
-            vouch: Some(Duration::from_millis(1_763_999_970_007)),
+            ping: Some(Duration::from_millis(1_763_999_970_007)),
         }
     }
 
-    fn vouching() -> State {
+    fn healthy() -> State {
         State {
-            phase: Phase::Vouching {
+            phase: Phase::Healthy {
                 since: Monotonic(1),
                 took: Duration::from_millis(3),
             },
@@ -412,17 +412,17 @@ mod tests {
     }
 
     #[test]
-    fn a_healthy_round_reads_as_one() {
-        let page = sample(&vouching(), &Health::Healthy(Duration::from_millis(3))).render();
+    fn a_healthy_check_reads_as_one() {
+        let page = sample(&healthy(), &Health::Healthy(Duration::from_millis(3))).render();
         for (name, further, expected) in [
             ("gatehound_build_info", "version=\"0.1.0\"", "1"),
             (
-                "gatehound_last_round_timestamp_seconds",
+                "gatehound_last_check_timestamp_seconds",
                 "",
                 "1764000000.250",
             ),
             (
-                "gatehound_last_vouch_timestamp_seconds",
+                "gatehound_last_ping_timestamp_seconds",
                 "",
                 "1763999970.007",
             ),
@@ -438,9 +438,9 @@ mod tests {
             ),
             ("gatehound_incident_open", "", "0"),
             ("gatehound_needs_human", "", "0"),
-            ("gatehound_phase", "phase=\"vouching\"", "1"),
-            ("gatehound_phase", "phase=\"holding\"", "0"),
-            ("gatehound_ladder_rungs", "", "3"),
+            ("gatehound_phase", "phase=\"healthy\"", "1"),
+            ("gatehound_phase", "phase=\"gave-up\"", "0"),
+            ("gatehound_attempts_limit", "", "3"),
             ("gatehound_incidents_total", "", "3"),
             ("gatehound_restarts_total", "", "2"),
             ("gatehound_forced_stops_total", "", "1"),
@@ -452,9 +452,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_round_says_which_probe_and_keeps_silent_about_those_that_were_not_made() {
+    fn a_failing_check_says_which_probe_and_keeps_silent_about_those_that_were_not_made() {
         let mut state = State {
-            ladder: Ladder {
+            attempts: Attempts {
                 used: 2,
                 taken: Monotonic(1),
             },
@@ -477,12 +477,12 @@ mod tests {
         });
         let health = failing(Probe::Http);
         let page = Sample {
-            vouch: None,
+            ping: None,
             ..sample(&state, &health)
         }
         .render();
         for (name, further, expected) in [
-            ("gatehound_last_vouch_timestamp_seconds", "", None),
+            ("gatehound_last_ping_timestamp_seconds", "", None),
             ("gatehound_gateway_up", "", Some("0")),
             ("gatehound_gateway_degraded", "", Some("1")),
             ("gatehound_probe_success", "probe=\"port\"", Some("1")),
@@ -490,11 +490,11 @@ mod tests {
             ("gatehound_probe_success", "probe=\"health\"", None),
             ("gatehound_probe_duration_seconds", "probe=\"health\"", None),
             ("gatehound_incident_open", "", Some("1")),
-            ("gatehound_ladder_rung", "", Some("2")),
+            ("gatehound_attempt", "", Some("2")),
         ] {
             check(&page, name, further, expected);
         }
-        for health in [Health::NotProbed, Health::Unsure("no descriptors".into())] {
+        for health in [Health::NotProbed, Health::Unknown("no descriptors".into())] {
             let page = sample(&state, &health).render();
             assert!(!page.contains("probe_success"), "{page}");
             check(&page, "gatehound_gateway_up", "", Some("0"));
@@ -503,16 +503,16 @@ mod tests {
 
     #[test]
     fn each_phase_and_each_reason_is_one_of_its_set() {
-        let holding = State {
-            phase: Phase::Holding {
+        let gave_up = State {
+            phase: Phase::GaveUp {
                 since: Monotonic(0),
-                reason: "the ladder is used up".into(),
+                reason: "the attempts are used up".into(),
                 bite: Bite::Done,
             },
             ..State::default()
         };
-        let page = sample(&holding, &Health::NotProbed).render();
-        check(&page, "gatehound_phase", "phase=\"holding\"", Some("1"));
+        let page = sample(&gave_up, &Health::NotProbed).render();
+        check(&page, "gatehound_phase", "phase=\"gave-up\"", Some("1"));
         check(&page, "gatehound_needs_human", "", Some("1"));
         assert_eq!(page.matches("gatehound_phase{").count(), 7);
         for reason in REASONS {
@@ -534,7 +534,7 @@ mod tests {
 
     #[test]
     fn every_family_has_its_help_and_type_before_its_series_and_keeps_to_the_naming_rules() {
-        let page = sample(&vouching(), &Health::Healthy(Duration::ZERO)).render();
+        let page = sample(&healthy(), &Health::Healthy(Duration::ZERO)).render();
         let mut known = BTreeSet::new();
         let mut lines = page.lines().peekable();
         while let Some(line) = lines.next() {
@@ -563,7 +563,7 @@ mod tests {
 
     #[test]
     fn what_has_a_meaning_in_a_label_is_escaped() {
-        let (state, health) = (vouching(), Health::NotProbed);
+        let (state, health) = (healthy(), Health::NotProbed);
         let page = Sample {
             unit: "a\\x2d\"b\nc.service",
             profile: Some("work"),
@@ -577,7 +577,7 @@ mod tests {
 
     #[test]
     fn a_page_costs_little() {
-        let page = sample(&vouching(), &Health::Healthy(Duration::ZERO)).render();
+        let page = sample(&healthy(), &Health::Healthy(Duration::ZERO)).render();
         assert!(page.len() < 8 * 1024, "{} bytes", page.len());
     }
 
@@ -589,11 +589,15 @@ mod tests {
         let failing = match failing(Probe::Port) {
             Health::Failing(failure) => Record::Failing {
                 failure,
-                patience: Settings::default().patience.gone,
+                grace: Settings::default().grace.gone,
             },
             other => panic!("{other:?}"),
         };
-        counts.add(&before, &after, &[record(failing), record(Record::Rearmed)]);
+        counts.add(
+            &before,
+            &after,
+            &[record(failing), record(Record::Retrying)],
+        );
         counts.add(&before, &after, &[Action::KeepEvidence, Action::Stop]);
         counts.add(&before, &after, &[Action::Stop, Action::Kill]);
         // The budget is kept as a short list, in which a new one may take the place of an old one.

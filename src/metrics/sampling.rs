@@ -19,10 +19,10 @@ use crate::{
     text::line::Line,
 };
 
-/// While a restart is under way a round follows the other within 100 ms; nobody reads metrics as often.
+/// While a restart is under way a check follows the other within 100 ms; nobody reads metrics as often.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
-/// What surrounds a round.
+/// What surrounds a check.
 pub(crate) struct Around<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) profile: Option<&'a str>,
@@ -36,11 +36,11 @@ pub(crate) struct Metrics {
     /// What was counted.
     pub(crate) counts: Counts,
     /// When systemd was last told that the gateway is healthy, since the Unix epoch.
-    pub(crate) vouched: Option<Duration>,
+    pub(crate) pinged: Option<Duration>,
     file: Option<Textfile>,
     /// When the file was last given to be written, and in which phase.
     written: Option<(Monotonic, &'static str)>,
-    /// How the last write ended that has: known a round later, because nobody waits for it.
+    /// How the last write ended that has: known a check later, because nobody waits for it.
     ended: Option<Result<(), Line>>,
     /// What was said to be wrong with it, as long as that stands.
     complaint: Option<Line>,
@@ -55,7 +55,7 @@ impl Metrics {
         }
     }
 
-    /// After a round: has the file written, if there is to be one. Returns what went wrong, to be told once.
+    /// After a check: has the file written, if there is to be one. Returns what went wrong, to be told once.
     pub(crate) fn after(
         &mut self,
         around: &Around<'_>,
@@ -81,12 +81,12 @@ impl Metrics {
             state,
             health,
             counts: self.counts,
-            rungs: around.settings.backoff.len(),
+            attempts: around.settings.backoff.len(),
             unit: around.unit,
             profile: around.profile,
             uid: around.uid,
             round: wall_clock::now(),
-            vouch: self.vouched,
+            ping: self.pinged,
         };
         let wrong = self.write(&path, sample.render()).err();
         let news = wrong.clone().filter(|_| self.complaint != wrong);
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     /// Far more than a small file takes.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     fn settings(path: &Path) -> Settings {
         let mut settings = Settings::default();
@@ -124,7 +124,7 @@ mod tests {
         settings
     }
 
-    /// A healthy round at a second of the boot; says what is told.
+    /// A healthy check at a second of the boot; says what is told.
     fn round(metrics: &mut Metrics, settings: &Settings, second: u64) -> Option<Line> {
         let around = Around {
             settings,
@@ -139,7 +139,7 @@ mod tests {
     fn wait(what: impl Fn() -> bool) {
         let began = Instant::now();
         while !what() {
-            assert!(began.elapsed() < PATIENCE, "waited in vain");
+            assert!(began.elapsed() < TIMEOUT, "waited in vain");
             thread::yield_now();
         }
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_is_written_and_the_file_goes_with_the_setting() {
+    fn a_check_is_written_and_the_file_goes_with_the_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gatehound.prom");
         let other = folder.path().join("other.prom");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn within_a_second_a_round_is_written_only_if_the_phase_is_another() {
+    fn within_a_second_a_check_is_written_only_if_the_phase_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(&folder.path().join("gatehound.prom"));
         let mut metrics = Metrics::default();
@@ -176,7 +176,7 @@ mod tests {
         let first = metrics.written;
         round(&mut metrics, &settings, 1);
         assert_eq!(metrics.written, first);
-        metrics.written = Some((Monotonic(1_000_000), "vouching"));
+        metrics.written = Some((Monotonic(1_000_000), "healthy"));
         round(&mut metrics, &settings, 1);
         assert_eq!(metrics.written, first);
         round(&mut metrics, &settings, 2);

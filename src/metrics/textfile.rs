@@ -23,7 +23,7 @@ enum Job {
     Remove,
 }
 
-/// The file, with a thread that writes it: the folder may be on a disk that hangs, and a round waits for none.
+/// The file, with a thread that writes it: the folder may be on a disk that hangs, and a check waits for none.
 ///
 /// The thread ends with this.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Textfile {
     /// Waits for the end of a write.
     #[cfg(test)]
     pub(crate) fn wait(&self) -> Result<(), Line> {
-        self.ends.recv_timeout(tests::PATIENCE).unwrap()
+        self.ends.recv_timeout(tests::TIMEOUT).unwrap()
     }
 
     /// Has the file removed, because stale metrics look like a Gatehound that hangs.
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+    pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(there, [".other.prom.1.new", "gatehound.prom"]);
         let Textfile { jobs, ends, .. } = file;
         jobs.send(Job::Remove).unwrap();
-        ends.recv_timeout(PATIENCE).unwrap().unwrap();
+        ends.recv_timeout(TIMEOUT).unwrap().unwrap();
         assert!(!path.exists());
     }
 

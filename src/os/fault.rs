@@ -101,7 +101,7 @@ mod armed {
         match phase {
             Phase::Restarting(Step::Stopping { .. }) => "stopping",
             Phase::Restarting(Step::Killing { .. }) => "killing",
-            Phase::Restarting(Step::Sweeping { .. }) => "sweeping",
+            Phase::Restarting(Step::CleaningUp { .. }) => "sweeping",
             Phase::Restarting(Step::Starting { .. }) => "restarting",
             phase => phase.name(),
         }
@@ -109,15 +109,15 @@ mod armed {
 
     fn action(action: &Action) -> &'static str {
         match action {
-            Action::Vouch { .. } => "vouch",
-            Action::Lease(_) => "lease",
+            Action::Ping { .. } => "ping",
+            Action::Timeout(_) => "watchdog timeout",
             Action::Record(record) => record.event(),
             Action::KeepEvidence => "keep evidence",
             Action::AskReadiness => "ask for readiness",
             Action::Stop => "stop",
             Action::Kill => "kill",
-            Action::Sweep(Signal::Term) => "sweep with SIGTERM",
-            Action::Sweep(Signal::Kill) => "sweep with SIGKILL",
+            Action::Cleanup(Signal::Term) => "cleanup with SIGTERM",
+            Action::Cleanup(Signal::Kill) => "cleanup with SIGKILL",
             Action::Restore { .. } => "restore",
             Action::Start => "start",
             Action::Leave => "leave",

@@ -357,7 +357,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 }
 
-/// Removes the state file, so that whoever starts next owes nothing.
+/// Removes the state file, so that whoever starts next still has to make nothing.
 pub fn forget_state(dir: &Path) -> Result<(), Line> {
     let path = state_path(dir);
     match fs::remove_file(&path) {
@@ -370,7 +370,7 @@ fn state_path(dir: &Path) -> PathBuf {
     dir.join("state.json")
 }
 
-/// Asks the running Gatehound to take its ladder back to the first rung.
+/// Asks the running Gatehound to take its attempts back to the first attempt.
 pub fn request_reset(dir: &Path) -> Result<(), Line> {
     ensure_private_dir(dir)?;
     write_atomic(&dir.join("reset"), b"")
@@ -378,7 +378,7 @@ pub fn request_reset(dir: &Path) -> Result<(), Line> {
 
 /// Takes a request for a reset, if there is one, so that it is answered once.
 ///
-/// One that cannot be removed counts as none: answered in every round, it would disarm the ladder.
+/// One that cannot be removed counts as none: answered in every check, it would disarm the attempts.
 pub fn take_reset(dir: &Path) -> bool {
     fs::remove_file(dir.join("reset")).is_ok()
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    policy::facts::{Incarnation, Process, Stall},
+    policy::facts::{Invocation, Process, Stall},
     text::{line::Line, secrets},
 };
 
@@ -153,26 +153,21 @@ pub fn unit_of(cgroup: &str) -> Option<&str> {
 }
 
 /// The processes of this user that carry the mark of the gateway unit; see [`is_marked`].
-pub fn marked(
-    proc: &Path,
-    uid: u32,
-    unit: &str,
-    incarnation: Option<&Incarnation>,
-) -> Vec<Process> {
+pub fn marked(proc: &Path, uid: u32, unit: &str, run: Option<&Invocation>) -> Vec<Process> {
     pids(proc)
-        .filter(|pid| is_marked(proc, *pid, unit, incarnation))
+        .filter(|pid| is_marked(proc, *pid, unit, run))
         .filter_map(|pid| process(proc, pid))
         .filter(|process| process.uid == uid)
         .collect()
 }
 
-/// Whether a process was started with `OPENCLAW_SYSTEMD_UNIT=<unit>`, as part of this incarnation.
+/// Whether a process was started with `OPENCLAW_SYSTEMD_UNIT=<unit>`, as part of this run.
 ///
 /// The variable alone proves nothing: `systemctl --user import-environment`, run inside the gateway,
 /// puts it into every service the user manager starts from then on.
 /// But whatever systemd started, and every child of that, carries the InvocationID of its own service,
 /// so one that is not the gateway's own disqualifies, and so does any when the gateway's is not known.
-pub fn is_marked(proc: &Path, pid: u32, unit: &str, incarnation: Option<&Incarnation>) -> bool {
+pub fn is_marked(proc: &Path, pid: u32, unit: &str, run: Option<&Invocation>) -> bool {
     let path = proc.join(pid.to_string()).join("environ");
     let Some(environ) = read(&path, MAX_ENVIRON) else {
         return false;
@@ -180,7 +175,7 @@ pub fn is_marked(proc: &Path, pid: u32, unit: &str, incarnation: Option<&Incarna
     let value = |name| variable(&environ, name).unwrap_or_default();
     let invocation = value(INVOCATION_VARIABLE);
     value(UNIT_VARIABLE) == unit.as_bytes()
-        && (invocation.is_empty() || incarnation.is_some_and(|own| own.0.as_bytes() == invocation))
+        && (invocation.is_empty() || run.is_some_and(|own| own.0.as_bytes() == invocation))
 }
 
 /// What the main thread of a process is doing at one moment.
@@ -227,7 +222,7 @@ const PROGRESS: u32 = 10;
 /// What a failing gateway's process is doing, by its activity before and after a request that took `elapsed`.
 ///
 /// [`Stall::Gone`] is no answer here: whether anything listens is for the port probe to say.
-/// Every doubt ends in [`Stall::Busy`], which is given the most patience.
+/// Every doubt ends in [`Stall::Busy`], which is given the most grace.
 pub fn stall(
     before: Option<&Activity>,
     after: Option<&Activity>,

@@ -23,7 +23,7 @@ use rustix::{
 };
 
 /// The kernel answers while it is asked, so this is never waited for unless something is very wrong.
-const PATIENCE: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(200);
 
 /// More than the kernel puts into one datagram, which is 32 KiB at most.
 const MAX_DATAGRAM: usize = 32 * 1024;
@@ -77,7 +77,7 @@ pub fn listening(port: u16) -> io::Result<Vec<Socket>> {
         SocketFlags::CLOEXEC,
         Some(netlink::SOCK_DIAG),
     )?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
     let mut found = Vec::new();
     // An answer is some hundred bytes, and memory that is never written to costs nothing.
     let mut buffer = Vec::with_capacity(MAX_DATAGRAM);

@@ -42,7 +42,7 @@ pub struct Waker {
 impl Waker {
     /// Takes over SIGTERM, SIGINT and SIGHUP, and watches the runtime folder.
     ///
-    /// A folder that cannot be watched only makes requests wait for the next round.
+    /// A folder that cannot be watched only makes requests wait for the next check.
     ///
     /// # Errors
     /// The signals cannot be taken over.

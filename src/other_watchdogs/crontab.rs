@@ -217,11 +217,11 @@ pub fn of_system(etc: &Path, home: Option<&Path>) -> Vec<(PathBuf, Line)> {
         };
         let scripts = home.map(|home| Crontab::new(Vec::new(), home));
         let lines = contents.bytes.split(|byte| *byte == b'\n');
-        let rivals = lines.filter(|line| {
+        let other_watchdogs = lines.filter(|line| {
             let in_script = scripts.as_ref().is_some_and(|it| it.names_watchdog(line));
             in_script || about(line) == Some(Job::Perhaps)
         });
-        found.extend(rivals.map(|line| (path.clone(), Line::lossy(line))));
+        found.extend(other_watchdogs.map(|line| (path.clone(), Line::lossy(line))));
     }
     found
 }

@@ -52,15 +52,15 @@ pub(crate) struct Options {
 }
 
 /// What another watchdog was found to be.
-pub(crate) struct Rival {
-    /// `cron` or `rival`, as `doctor` sorts them.
+pub(crate) struct OtherWatchdog {
+    /// `cron` or `other watchdog`, as `doctor` sorts them.
     pub(crate) about: &'static str,
     pub(crate) what: String,
-    pub(crate) mend: String,
+    pub(crate) fix: String,
 }
 
 /// Everything that might restart the gateway beside Gatehound.
-pub(crate) struct Rivals {
+pub(crate) struct OtherWatchdogs {
     crontab: Result<Crontab, Line>,
     jobs: Vec<(Job, Line)>,
     /// Files of the system with a line each.
@@ -68,7 +68,7 @@ pub(crate) struct Rivals {
     units: Vec<String>,
 }
 
-impl Rivals {
+impl OtherWatchdogs {
     /// Looks for them; without a user manager at cron alone.
     pub(crate) fn look(home: &Path, manager: Option<&mut UserManager>) -> Self {
         let crontab = Crontab::read(Path::new(CRONTAB), home, CRONTAB_LIMIT);
@@ -92,9 +92,9 @@ impl Rivals {
     }
 
     /// Those that only a human can remove, because they may be something else, or somebody else's.
-    pub(crate) fn left(&self) -> Vec<Rival> {
-        let mut left: Vec<Rival> = Vec::new();
-        let mut add = |about, what, mend| left.push(Rival { about, what, mend });
+    pub(crate) fn left(&self) -> Vec<OtherWatchdog> {
+        let mut left: Vec<OtherWatchdog> = Vec::new();
+        let mut add = |about, what, fix| left.push(OtherWatchdog { about, what, fix });
         if let Err(why) = &self.crontab {
             add(
                 "cron",
@@ -119,7 +119,7 @@ impl Rivals {
         }
         for unit in self.units.iter().filter(|unit| unit.contains("openclaw")) {
             add(
-                "rival",
+                "other watchdog",
                 format!("{unit} is active and may be another watchdog of the gateway"),
                 format!("if it is one: systemctl --user disable --now {unit}"),
             );
@@ -128,25 +128,25 @@ impl Rivals {
     }
 
     /// All that `doctor` tells; `install` is the command that removes what is certain.
-    pub(crate) fn all(&self, install: &str) -> Vec<Rival> {
-        let old = self.old().into_iter().map(|line| Rival {
+    pub(crate) fn all(&self, install: &str) -> Vec<OtherWatchdog> {
+        let old = self.old().into_iter().map(|line| OtherWatchdog {
             about: "cron",
             what: format!("cron starts the old watchdog too: {line}"),
-            mend: format!("{install} --replace-cron"),
+            fix: format!("{install} --replace-cron"),
         });
-        let mut all: Vec<Rival> = old.chain(self.left()).collect();
+        let mut all: Vec<OtherWatchdog> = old.chain(self.left()).collect();
         for line in self.lines(Job::Other) {
-            all.push(Rival {
+            all.push(OtherWatchdog {
                 about: "cron",
                 what: format!("a cron job is about the gateway too: {line}"),
-                mend: "if it is a watchdog, remove the line: crontab -e".to_owned(),
+                fix: "if it is a watchdog, remove the line: crontab -e".to_owned(),
             });
         }
         for unit in self.units.iter().filter(|unit| !unit.contains("openclaw")) {
-            all.push(Rival {
-                about: "rival",
+            all.push(OtherWatchdog {
+                about: "other watchdog",
                 what: format!("{unit} is active and may be another watchdog of the gateway"),
-                mend: format!("if it is one: systemctl --user disable --now {unit}"),
+                fix: format!("if it is one: systemctl --user disable --now {unit}"),
             });
         }
         all
@@ -163,8 +163,12 @@ impl Rivals {
         for line in &old {
             say!("found      cron: {line}");
         }
-        for rival in &left {
-            say!("found      {} → {}", rival.what, rival.mend);
+        for other_watchdog in &left {
+            say!(
+                "found      {} → {}",
+                other_watchdog.what,
+                other_watchdog.fix
+            );
         }
         if !left.is_empty() && !options.side_by_side {
             bail!(

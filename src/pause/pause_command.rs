@@ -99,7 +99,7 @@ pub(crate) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends the ladder back to its first rung.
+/// Sends the attempts back to its first attempt.
 pub(crate) fn reset(sources: &Sources) -> anyhow::Result<ExitCode> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     own_files::request_reset(&dir).map_err(own)?;

@@ -1,111 +1,111 @@
-//! The ladder: which rung is next, how long it waits, and when it holds.
+//! The attempts: which attempt is next, how long it waits, and when it holds.
 //!
-//! Owns the backoff, the budget of forced stops (rule 6) and holding; the restart at the end of a rung is `restart`'s.
+//! Owns the backoff, the budget of forced stops (rule 6) and gave-up; the restart at the end of an attempt is `restart`'s.
 
 use crate::policy::{Action, Machine, is_up};
 use crate::{
     policy::{
         facts::{Failure, Look, Monotonic},
         record::Record,
-        state::{BITE_AFTER, Bite, Ladder, Phase},
+        state::{Attempts, BITE_AFTER, Bite, Phase},
     },
-    settings::Rearm,
+    settings::RetryAfter,
     text::line::Line,
 };
 
 impl Machine<'_> {
-    /// Takes the next rung of the ladder, or holds when there is none.
-    pub(super) fn next_rung(&mut self, look: &Look, failure: &Failure) {
-        if let Some(stranger) = &look.stranger {
-            return self.hold(Line::new(&format!("the port is held by {stranger}")));
+    /// Takes the next attempt, or holds when there is none.
+    pub(super) fn next_attempt(&mut self, look: &Look, failure: &Failure) {
+        if let Some(port_holder) = &look.port_holder {
+            return self.give_up(Line::new(&format!("the port is held by {port_holder}")));
         }
-        if self.state.gateway.stopped && self.state.owed.is_none() && is_up(look) {
-            return self.hold(Line::new(
+        if self.state.gateway.stopped && self.state.pending_start.is_none() && is_up(look) {
+            return self.give_up(Line::new(
                 "this run of the gateway was already stopped once and still runs",
             ));
         }
-        let rung = self.rung();
+        let attempt = self.attempt();
         let of = self.settings.backoff.len();
-        let Some(delay) = self.settings.backoff.get(rung - 1) else {
-            return self.hold(Line::new("the ladder is used up"));
+        let Some(delay) = self.settings.backoff.get(attempt - 1) else {
+            return self.give_up(Line::new("the attempts are used up"));
         };
         let until = (self.now + *delay).max(self.forced_stop_allowed_from());
         self.state.phase = Phase::BackingOff {
-            rung,
+            attempt,
             until,
             failure: failure.clone(),
         };
         self.record(Record::BackingOff {
-            rung,
+            attempt,
             of,
             delay: until.since(self.now),
             failure: failure.clone(),
         });
-        self.wait_for_rung(until);
+        self.wait_for_attempt(until);
     }
 
-    /// The rung that comes next, from 1. Failures closer together than `debounce` use one rung.
-    fn rung(&self) -> usize {
-        let ladder = &self.state.ladder;
-        let again = 0 < ladder.used && self.now.since(ladder.taken) < self.settings.debounce;
+    /// The attempt that comes next, from 1. Failures closer together than `debounce` use one attempt.
+    fn attempt(&self) -> usize {
+        let attempts = &self.state.attempts;
+        let again = 0 < attempts.used && self.now.since(attempts.taken) < self.settings.debounce;
         if again {
-            ladder.used
+            attempts.used
         } else {
-            ladder.used.saturating_add(1)
+            attempts.used.saturating_add(1)
         }
     }
 
-    fn wait_for_rung(&mut self, until: Monotonic) {
-        self.again_in(until.since(self.now).min(self.settings.patience.interval));
+    fn wait_for_attempt(&mut self, until: Monotonic) {
+        self.again_in(until.since(self.now).min(self.settings.grace.interval));
     }
 
     pub(super) fn backing_off(
         &mut self,
         look: &Look,
         failure: &Failure,
-        rung: usize,
+        attempt: usize,
         until: Monotonic,
     ) {
         // A state file, or settings read again meanwhile, may have named a delay that is none any more.
-        let delay = rung
+        let delay = attempt
             .checked_sub(1)
-            .and_then(|rung| self.settings.backoff.get(rung))
+            .and_then(|attempt| self.settings.backoff.get(attempt))
             .or(self.settings.backoff.last());
         let until = until
             .min(self.now + delay.copied().unwrap_or_default())
             .max(self.forced_stop_allowed_from());
         if self.now < until {
             self.state.phase = Phase::BackingOff {
-                rung,
+                attempt,
                 until,
                 failure: failure.clone(),
             };
-            return self.wait_for_rung(until);
+            return self.wait_for_attempt(until);
         }
-        if let Some(stranger) = &look.stranger {
-            return self.hold(Line::new(&format!("the port is held by {stranger}")));
+        if let Some(port_holder) = &look.port_holder {
+            return self.give_up(Line::new(&format!("the port is held by {port_holder}")));
         }
-        self.restart(look, failure, rung);
+        self.restart(look, failure, attempt);
     }
 
-    pub(super) fn holding(&mut self, look: &Look, failure: &Failure, since: Monotonic) {
-        if !self.rearms(since) {
+    pub(super) fn gave_up(&mut self, look: &Look, failure: &Failure, since: Monotonic) {
+        if !self.retries(since) {
             return self.again_in(self.settings.interval);
         }
-        self.state.ladder = Ladder::default();
-        self.record(Record::Rearmed);
-        self.state.phase = Phase::Doubting(self.doubt());
-        self.doubting(look, failure);
+        self.state.attempts = Attempts::default();
+        self.record(Record::Retrying);
+        self.state.phase = Phase::Failing(self.new_grace());
+        self.use_grace(look, failure);
     }
 
-    pub(super) fn rearms(&self, since: Monotonic) -> bool {
-        match self.settings.rearm {
-            Rearm::After(rest) => rest <= self.now.since(since),
-            Rearm::Never => false,
+    pub(super) fn retries(&self, since: Monotonic) -> bool {
+        match self.settings.retry_after {
+            RetryAfter::After(rest) => rest <= self.now.since(since),
+            RetryAfter::Never => false,
         }
     }
 
-    pub(super) fn hold(&mut self, reason: Line) {
+    pub(super) fn give_up(&mut self, reason: Line) {
         let bitten = self
             .state
             .incident
@@ -117,19 +117,19 @@ impl Machine<'_> {
         } else {
             Bite::Due
         };
-        self.record(Record::Holding {
+        self.record(Record::GaveUp {
             reason: reason.clone(),
-            rearm: self.settings.rearm,
+            retry_after: self.settings.retry_after,
         });
-        self.state.phase = Phase::Holding {
+        self.state.phase = Phase::GaveUp {
             since: self.now,
             reason,
             bite,
         };
         if bite == Bite::Due {
-            // The old lease may have minutes to go; this one ends soon, and nothing is sent after it.
-            self.actions.push(Action::Lease(BITE_AFTER));
-            self.state.leased = true;
+            // The old watchdog timeout may have minutes to go; this one ends soon, and nothing is sent after it.
+            self.actions.push(Action::Timeout(BITE_AFTER));
+            self.state.timeout_set = true;
         }
         self.again_in(self.settings.interval);
     }
@@ -146,15 +146,15 @@ impl Machine<'_> {
         oldest.map_or(Monotonic::default(), |oldest| *oldest + budget.window)
     }
 
-    /// Counts this rung as a forced stop, once, before it becomes one.
+    /// Counts this attempt as a forced stop, once, before it becomes one.
     pub(super) fn count_forced_stop(&mut self) {
-        let Some(owed) = &mut self.state.owed else {
+        let Some(pending_start) = &mut self.state.pending_start else {
             return;
         };
-        if owed.forced {
+        if pending_start.forced {
             return;
         }
-        owed.forced = true;
+        pending_start.forced = true;
         self.state.forced.push(self.now);
         let surplus = self
             .state

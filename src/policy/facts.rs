@@ -39,7 +39,7 @@ impl Add<Duration> for Monotonic {
 /// One run of the gateway unit, named by systemd's InvocationID (32 hexadecimal digits).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Incarnation(pub String);
+pub struct Invocation(pub String);
 
 /// What the user manager says of the gateway unit, in systemd's own words.
 ///
@@ -59,7 +59,7 @@ pub struct UnitFacts {
     /// `ExecMainCode`: 1 exited, 2 killed, 3 dumped (wait(2)'s CLD_ codes), 0 none yet.
     pub exec_main_code: i32,
     /// `InvocationID` of the current or last run, if it ever ran.
-    pub invocation_id: Option<Incarnation>,
+    pub invocation_id: Option<Invocation>,
     /// `MainPID`, 0 when there is none.
     pub main_pid: u32,
     /// `ActiveEnterTimestampMonotonic`: when the current run became active; 0 if it never did.
@@ -139,10 +139,10 @@ pub enum Outcome {
         answered: bool,
     },
     /// Our own trouble; says nothing about the gateway.
-    Unsure(Line),
+    Unknown(Line),
 }
 
-/// What a sweep sends.
+/// What a cleanup sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM.
@@ -190,7 +190,7 @@ pub struct Failure {
     pub stall: Stall,
 }
 
-/// What the probes of one round say together.
+/// What the probes of one check say together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// This look made no probes.
@@ -200,7 +200,7 @@ pub enum Health {
     /// One failed.
     Failing(Failure),
     /// One could not tell.
-    Unsure(Line),
+    Unknown(Line),
 }
 
 /// A human's pause that is in force.
@@ -212,18 +212,18 @@ pub struct Pause {
     pub remaining: Option<Duration>,
 }
 
-/// The gateway's configuration as it is, held against the one that was proven good last.
+/// The gateway's configuration as it is, held against the one that is the last known good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The generation that was proven good last.
-    pub generation: u32,
+    /// The snapshot that is the last known good.
+    pub snapshot: u32,
     /// The hash of what is there now, whatever is in it; none where not all of it can be read.
     pub content: Option<String>,
-    /// It is the one that was proven good last.
-    pub is_proven: bool,
+    /// It is the one that is the last known good.
+    pub is_known_good: bool,
     /// Nobody has written to it since the last run of the gateway ended, so that this is what the run refused.
     pub untouched: bool,
-    /// A rollback was killed over it: some files are as they were proven good, the others as they were refused.
+    /// A rollback was killed over it: some files are as they were known good, the others as they were refused.
     pub half_done: bool,
     /// A rollback has replaced this very content before, or began to.
     pub was_rejected: bool,
@@ -237,7 +237,7 @@ pub struct Look {
     pub began: Monotonic,
     /// The gateway's unit, or why the user manager could not be asked.
     pub unit: Result<UnitFacts, Line>,
-    /// Whether somebody else's job for the unit ended while a start is owed, or a stop of theirs joined ours.
+    /// Whether somebody else's job for the unit ended while a start is pending, or a stop of theirs joined ours.
     pub foreign_job: bool,
     /// The pause in force, if any.
     pub pause: Option<Pause>,
@@ -246,16 +246,16 @@ pub struct Look {
     /// What the gateway's last run said of its end, looked up where the unit refused its configuration.
     pub last_words: Option<Line>,
     /// What gets the gateway going again, looked up with [`Look::last_words`]: the command that restores
-    /// the configuration that was proven good last, where it is another one.
+    /// the configuration that is the last known good, where it is another one.
     pub remedy: Option<Line>,
-    /// What became of the configuration since it was proven good, looked up with [`Look::last_words`].
+    /// What became of the configuration since it was known good, looked up with [`Look::last_words`].
     pub config: Option<Config>,
     /// The gateway does not answer, and a tracer is attached to its process: a human is at work.
     pub debugged: bool,
     /// The addresses at which this user listens on the gateway's port, with a space between.
     pub listens: Line,
     /// A process of another user that listens on the gateway's port, at an address that the gateway needs.
-    pub stranger: Option<Line>,
+    pub port_holder: Option<Line>,
     /// Whether the unit's processes used CPU since the last look, as far as that is known.
     pub progress: Option<bool>,
     /// What the probes say.

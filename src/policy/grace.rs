@@ -1,6 +1,6 @@
-//! What the probes say: vouch, give it time, or take the ladder.
+//! What the probes say: ping, give it time, or take the attempts.
 //!
-//! Owns the only vouch (rule 1) and every patience; knows nothing of how a gateway is restarted.
+//! Owns the only ping (rule 1) and every grace; knows nothing of how a gateway is restarted.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::{
     policy::{
         facts::{Failure, Health, Look, Monotonic, Stall},
         record::{Ended, Record},
-        state::{Doubt, Incident, Ladder, Phase},
+        state::{Attempts, GraceUsed, Incident, Phase},
     },
     text::line::Line,
 };
 
-/// When the round that follows a healthy one is due: within `interval`, at the moment the seed chooses of each interval.
+/// When the check that follows a healthy one is due: within `interval`, at the moment the seed chooses of each interval.
 ///
-/// The moments are counted from boot and not from the first round, so that Gatehounds which an event brought together,
-/// such as a boot, a resume or a reload, part again with the next round.
-pub(super) fn next_round(began: Monotonic, interval: Duration, seed: Option<u64>) -> Monotonic {
+/// The moments are counted from boot and not from the first check, so that Gatehounds which an event brought together,
+/// such as a boot, a resume or a reload, part again with the next check.
+pub(super) fn next_check(began: Monotonic, interval: Duration, seed: Option<u64>) -> Monotonic {
     let latest = began + interval;
     let interval = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
     let Some(chosen) = seed.and_then(|seed| seed.checked_rem(interval)) else {
@@ -35,12 +35,12 @@ impl Machine<'_> {
         if matches!(self.state.phase, Phase::StandingBy { .. }) {
             self.resume_watching();
         }
-        if !matches!(look.health, Health::Unsure(_)) {
-            self.state.unsure = None;
+        if !matches!(look.health, Health::Unknown(_)) {
+            self.state.unknown = None;
         }
         match &look.health {
             Health::Healthy(took) => self.healthy(look, *took),
-            Health::Unsure(why) => self.unsure(why),
+            Health::Unknown(why) => self.unknown(why),
             Health::Failing(failure) => self.failing(look, failure),
             // The phase may have changed since this look was asked for; the next one makes the probes.
             Health::NotProbed => self.again_in(Duration::ZERO),
@@ -50,7 +50,7 @@ impl Machine<'_> {
     fn resume_watching(&mut self) {
         self.record(Record::WatchingAgain);
         self.state.phase = if self.state.gateway.served {
-            Phase::Doubting(self.doubt())
+            Phase::Failing(self.new_grace())
         } else {
             Phase::Starting {
                 since: self.now,
@@ -61,16 +61,16 @@ impl Machine<'_> {
 
     pub(super) fn healthy(&mut self, look: &Look, took: Duration) {
         let since = match self.state.phase {
-            Phase::Vouching { since, .. } => since,
+            Phase::Healthy { since, .. } => since,
             Phase::Starting { .. }
-            | Phase::Doubting(_)
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
             | Phase::Restarting(_)
-            | Phase::Holding { .. }
+            | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => self.now,
         };
         // Whatever was about to be done, the gateway recovered first.
-        self.state.owed = None;
+        self.state.pending_start = None;
         self.state.gateway.served = true;
         if let Some(rollback) = &mut self.state.rollback {
             // Where the unit is down, it is another gateway that is healthy.
@@ -80,108 +80,109 @@ impl Machine<'_> {
             let ended = Ended::of(&incident);
             let downtime = self.now.since(incident.since);
             self.close(&incident, Record::Recovered { ended, downtime });
-        } else if !matches!(self.state.phase, Phase::Vouching { .. }) {
+        } else if !matches!(self.state.phase, Phase::Healthy { .. }) {
             self.record(Record::Healthy { took });
         }
-        if 0 < self.state.ladder.used && self.settings.settle <= self.now.since(since) {
-            self.state.ladder = Ladder::default();
-            self.record(Record::Settled);
+        if 0 < self.state.attempts.used && self.settings.reset_after <= self.now.since(since) {
+            self.state.attempts = Attempts::default();
+            self.record(Record::AttemptsReset);
         }
-        self.state.phase = Phase::Vouching { since, took };
-        self.actions.push(Action::Vouch {
-            restore: self.state.leased,
+        self.state.phase = Phase::Healthy { since, took };
+        self.actions.push(Action::Ping {
+            restore: self.state.timeout_set,
         });
         // A gateway can answer and yet have come back without its channels.
-        if 0 < self.state.ladder.used || self.state.degraded.is_some() {
+        if 0 < self.state.attempts.used || self.state.degraded.is_some() {
             self.actions.push(Action::AskReadiness);
         }
-        self.state.leased = false;
-        let next = next_round(look.began, self.settings.interval, self.state.seed);
+        self.state.timeout_set = false;
+        let next = next_check(look.began, self.settings.interval, self.state.seed);
         self.state.next = next.max(self.now + POLL);
     }
 
-    /// Our own trouble: neither a failure nor health, so the phase stays and no patience is used.
-    fn unsure(&mut self, why: &Line) {
-        if matches!(self.state.phase, Phase::Vouching { .. }) {
-            self.state.phase = Phase::Doubting(self.doubt());
+    /// Our own trouble: neither a failure nor health, so the phase stays and no grace is used.
+    fn unknown(&mut self, why: &Line) {
+        if matches!(self.state.phase, Phase::Healthy { .. }) {
+            self.state.phase = Phase::Failing(self.new_grace());
         }
         if let Phase::Starting { progress, .. } = &mut self.state.phase {
             *progress = self.now;
         }
-        if let Phase::Doubting(doubt) = &mut self.state.phase {
-            doubt.last = None;
+        if let Phase::Failing(grace_used) = &mut self.state.phase {
+            grace_used.last = None;
         }
-        if self.state.unsure.as_ref() != Some(why) {
-            self.record(Record::CannotTell { why: why.clone() });
+        if self.state.unknown.as_ref() != Some(why) {
+            self.record(Record::Unknown { why: why.clone() });
         }
-        self.state.unsure = Some(why.clone());
-        self.again_in(self.settings.patience.interval);
+        self.state.unknown = Some(why.clone());
+        self.again_in(self.settings.grace.interval);
     }
 
     fn failing(&mut self, look: &Look, failure: &Failure) {
         match self.state.phase.clone() {
             // A unit that is down is not starting, whatever its last run did.
             Phase::Starting { .. } if self.state.gateway.served || !is_up(look) => {
-                self.state.phase = Phase::Doubting(self.doubt());
-                self.doubting(look, failure);
+                self.state.phase = Phase::Failing(self.new_grace());
+                self.use_grace(look, failure);
             }
             Phase::Starting { since, progress } => self.starting(look, failure, since, progress),
-            Phase::Vouching { .. } => {
-                self.state.phase = Phase::Doubting(self.doubt());
-                self.doubting(look, failure);
+            Phase::Healthy { .. } => {
+                self.state.phase = Phase::Failing(self.new_grace());
+                self.use_grace(look, failure);
             }
-            Phase::Doubting(_) => self.doubting(look, failure),
-            Phase::BackingOff { rung, until, .. } => self.backing_off(look, failure, rung, until),
+            Phase::Failing(_) => self.use_grace(look, failure),
+            Phase::BackingOff { attempt, until, .. } => {
+                self.backing_off(look, failure, attempt, until)
+            }
             Phase::Restarting(step) => self.not_stopped(failure, step),
-            Phase::Holding { since, .. } => self.holding(look, failure, since),
+            Phase::GaveUp { since, .. } => self.gave_up(look, failure, since),
             // `judge` has left this phase.
-            Phase::StandingBy { .. } => self.again_in(self.settings.patience.interval),
+            Phase::StandingBy { .. } => self.again_in(self.settings.grace.interval),
         }
     }
 
     fn starting(&mut self, look: &Look, failure: &Failure, since: Monotonic, progress: Monotonic) {
-        let patience = &self.settings.patience;
+        let grace = &self.settings.grace;
         let idle = failure.stall == Stall::Gone && look.progress == Some(false);
         let progress = if idle { progress } else { self.now };
-        if self.now.since(since) < patience.starting
-            && self.now.since(progress) < patience.starting_idle
+        if self.now.since(since) < grace.starting && self.now.since(progress) < grace.starting_idle
         {
             self.state.phase = Phase::Starting { since, progress };
-            return self.again_in(patience.interval);
+            return self.again_in(grace.interval);
         }
         self.open_incident(look, failure, Duration::ZERO);
-        self.next_rung(look, failure);
+        self.next_attempt(look, failure);
     }
 
-    pub(super) fn doubting(&mut self, look: &Look, failure: &Failure) {
-        let Phase::Doubting(mut doubt) = self.state.phase.clone() else {
+    pub(super) fn use_grace(&mut self, look: &Look, failure: &Failure) {
+        let Phase::Failing(mut grace_used) = self.state.phase.clone() else {
             return;
         };
         // The first failing look counts from its beginning: the request was pending all the while.
-        let from = doubt.last.unwrap_or(look.began);
-        doubt.waited.add(failure.stall, self.now.since(from));
-        doubt.last = Some(self.now);
-        let news = doubt.failure.as_ref() != Some(failure);
-        doubt.failure = Some(failure.clone());
-        let left = doubt.waited.left(failure.stall, &self.settings.patience);
-        self.state.phase = Phase::Doubting(doubt);
-        let patience = self.settings.patience.of(failure.stall);
-        let opened = self.open_incident(look, failure, patience);
+        let from = grace_used.last.unwrap_or(look.began);
+        grace_used.waited.add(failure.stall, self.now.since(from));
+        grace_used.last = Some(self.now);
+        let news = grace_used.failure.as_ref() != Some(failure);
+        grace_used.failure = Some(failure.clone());
+        let left = grace_used.waited.left(failure.stall, &self.settings.grace);
+        self.state.phase = Phase::Failing(grace_used);
+        let grace = self.settings.grace.of(failure.stall);
+        let opened = self.open_incident(look, failure, grace);
         match left {
-            None => self.next_rung(look, failure),
+            None => self.next_attempt(look, failure),
             Some(left) => {
                 if news && !opened {
                     self.record(Record::FailingOtherwise {
                         failure: failure.clone(),
                     });
                 }
-                self.again_in(left.min(self.settings.patience.interval));
+                self.again_in(left.min(self.settings.grace.interval));
             }
         }
     }
 
-    pub(super) fn doubt(&self) -> Doubt {
-        Doubt::new(self.now)
+    pub(super) fn new_grace(&self) -> GraceUsed {
+        GraceUsed::new(self.now)
     }
 
     /// Opens the incident unless one is open; says whether it did.
@@ -189,7 +190,7 @@ impl Machine<'_> {
         &mut self,
         look: &Look,
         failure: &Failure,
-        patience: Duration,
+        grace: Duration,
     ) -> bool {
         if self.state.incident.is_some() {
             return false;
@@ -198,7 +199,7 @@ impl Machine<'_> {
         let unit = look.unit.as_ref().ok();
         let run = unit.and_then(|unit| unit.invocation_id.as_ref());
         // Without a run, what tells this boot from others.
-        let name = match run.or(self.state.gateway.incarnation.as_ref()) {
+        let name = match run.or(self.state.gateway.invocation.as_ref()) {
             Some(run) => run.0.clone(),
             None => format!("{:016x}", self.state.seed.unwrap_or_default()),
         };
@@ -217,12 +218,12 @@ impl Machine<'_> {
         });
         self.record(Record::Failing {
             failure: failure.clone(),
-            patience,
+            grace,
         });
         true
     }
 
-    /// Said in STATUS and the journal; never a reason to restart, because a restart would not mend it.
+    /// Said in STATUS and the journal; never a reason to restart, because a restart would not fix it.
     pub(super) fn readiness(&mut self, degraded: Option<Line>) {
         match &degraded {
             Some(what) if self.state.degraded != degraded => {

@@ -1,7 +1,7 @@
 //! What a look leaves to Gatehound: whose hand the unit is in, and whether to keep hands off it.
 //!
-//! Owns the order in which a look is read: what is owed first, then what humans and systemd are doing (rules 3 and 7),
-//! and only then what the probes say, which `patience` judges.
+//! Owns the order in which a look is read: what is pending first, then what humans and systemd are doing (rules 3 and 7),
+//! and only then what the probes say, which `grace` judges.
 
 use crate::policy::{
     Machine, is_up,
@@ -9,9 +9,9 @@ use crate::policy::{
 };
 use crate::{
     policy::{
-        facts::{Failure, Health, Incarnation, Look, Monotonic, Probe, Stall, UnitFacts},
+        facts::{Failure, Health, Invocation, Look, Monotonic, Probe, Stall, UnitFacts},
         record::{Ended, Record},
-        state::{Gateway, Ladder, Phase, Rollback, Standby, Step},
+        state::{Attempts, Gateway, Phase, Rollback, Standby, Step},
         unit::{self, Standing},
     },
     text::line::Line,
@@ -19,13 +19,13 @@ use crate::{
 
 impl Machine<'_> {
     pub(super) fn looked(&mut self, look: &Look) {
-        if let (Ok(unit), Some(owed)) = (&look.unit, &self.state.owed)
-            && unit::started_since(unit, owed)
+        if let (Ok(unit), Some(pending_start)) = (&look.unit, &self.state.pending_start)
+            && unit::started_since(unit, pending_start)
         {
             self.settled(unit.invocation_id.clone());
         }
-        if let Some(owed) = &mut self.state.owed {
-            owed.foreign_job |= look.foreign_job;
+        if let Some(pending_start) = &mut self.state.pending_start {
+            pending_start.foreign_job |= look.foreign_job;
         }
         // Kept while it is down, when nobody can see them.
         if is_up(look) && !look.listens.as_str().is_empty() {
@@ -37,7 +37,7 @@ impl Machine<'_> {
         };
         // Even under a pause, because only this look may show it: a successor knows nothing of past jobs.
         if matches!(standing, Standing::Stopped | Standing::ConfigError) {
-            self.state.owed = None;
+            self.state.pending_start = None;
         }
         if let (Standing::Stopped, Ok(unit)) = (&standing, &look.unit) {
             self.state.unwanted = unit.invocation_id.clone();
@@ -57,7 +57,7 @@ impl Machine<'_> {
             }
             Some((reason, detail)) => self.stand_by(reason, detail),
             None => match standing {
-                Standing::Up { incarnation, since } => self.up(look, incarnation, since),
+                Standing::Up { invocation, since } => self.up(look, invocation, since),
                 Standing::GivenUp => self.given_up(look),
                 Standing::StoppingForUs => {
                     self.know_stop_job(look);
@@ -77,14 +77,14 @@ impl Machine<'_> {
     }
 
     /// What the unit's state means.
-    /// A run that exits 78 while it is stopped is not owed a start: rule 7 goes before rule 8.
-    /// One that is owed because of a rollback is owed to such a run.
+    /// A run that exits 78 while it is stopped is not pending a start: rule 7 goes before rule 8.
+    /// One that is pending because of a rollback is pending to such a run.
     /// A unit that systemd gave up on stays failed when a human stops it, so that has to be remembered.
     fn standing(&self, unit: &UnitFacts) -> Standing {
-        let unowed = || unit::standing(unit, None);
-        match unit::standing(unit, self.state.owed.as_ref()) {
+        let not_pending = || unit::standing(unit, None);
+        match unit::standing(unit, self.state.pending_start.as_ref()) {
             Standing::DownForUs
-                if unowed() == Standing::ConfigError && !self.state.rolls_back() =>
+                if not_pending() == Standing::ConfigError && !self.state.rolls_back() =>
             {
                 Standing::ConfigError
             }
@@ -107,7 +107,7 @@ impl Machine<'_> {
             Standing::Stopped => Some((Standby::Stopped, Line::default())),
             Standing::ConfigError => Some(refused(look, &self.state.rollback)),
             Standing::InTransition => Some((Standby::InTransition, transition(look))),
-            // The start that is owed waits for the end of the update, which takes the code away meanwhile.
+            // The start that is pending waits for the end of the update, which takes the code away meanwhile.
             // A tracer that appears between stop and start does not leave the gateway down.
             Standing::DownForUs if self.state.rolls_back() => updating(look)
                 .or_else(|| debugged(look))
@@ -117,14 +117,16 @@ impl Machine<'_> {
         }
     }
 
-    /// The user manager cannot be asked: nothing can be done, but a healthy gateway can still be vouched for.
+    /// The user manager cannot be asked: nothing can be done, but a healthy gateway can still be found healthy.
     fn without_bus(&mut self, look: &Look, why: &Line) {
         if let Some(pause) = &look.pause {
             return self.stand_by(Standby::Paused, pause.reason.clone());
         }
         match &look.health {
-            Health::Healthy(took) if self.state.owed.is_none() => self.healthy(look, *took),
-            Health::Healthy(_) | Health::Failing(_) | Health::Unsure(_) | Health::NotProbed => {
+            Health::Healthy(took) if self.state.pending_start.is_none() => {
+                self.healthy(look, *took)
+            }
+            Health::Healthy(_) | Health::Failing(_) | Health::Unknown(_) | Health::NotProbed => {
                 self.stand_by(Standby::NoBus, why.clone());
             }
         }
@@ -146,46 +148,46 @@ impl Machine<'_> {
         });
     }
 
-    fn up(&mut self, look: &Look, incarnation: Incarnation, since: Monotonic) {
-        if self.state.gateway.incarnation.as_ref() != Some(&incarnation) {
-            self.new_incarnation(incarnation, since);
+    fn up(&mut self, look: &Look, invocation: Invocation, since: Monotonic) {
+        if self.state.gateway.invocation.as_ref() != Some(&invocation) {
+            self.new_invocation(invocation, since);
         }
-        if self.state.owed.is_some() {
-            self.up_while_owed(look);
+        if self.state.pending_start.is_some() {
+            self.up_while_pending(look);
         } else {
             self.judge(look);
         }
     }
 
     /// The run that Gatehound set out to stop is still up.
-    fn up_while_owed(&mut self, look: &Look) {
+    fn up_while_pending(&mut self, look: &Look) {
         let stopping = self.know_stop_job(look);
         let accepted = self
             .state
-            .owed
+            .pending_start
             .as_ref()
-            .is_some_and(|owed| owed.stop_job.is_some());
+            .is_some_and(|pending_start| pending_start.stop_job.is_some());
         match &self.state.phase {
             _ if stopping => self.stopping(),
             Phase::Restarting(_) if accepted => {
-                self.state.owed = None;
-                self.hold(Line::new("somebody cancelled the stop of the gateway"));
+                self.state.pending_start = None;
+                self.give_up(Line::new("somebody cancelled the stop of the gateway"));
             }
             Phase::Restarting(_) => self.judge(look),
-            Phase::Doubting(_) if !accepted => {
-                // A predecessor died before it asked for the stop, so its rung is still to be taken.
-                let ladder = &mut self.state.ladder;
-                ladder.used = ladder.used.saturating_sub(1);
-                self.state.owed = None;
+            Phase::Failing(_) if !accepted => {
+                // A predecessor died before it asked for the stop, so its attempt is still to be taken.
+                let attempts = &mut self.state.attempts;
+                attempts.used = attempts.used.saturating_sub(1);
+                self.state.pending_start = None;
                 self.judge(look);
             }
             Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
-            | Phase::Holding { .. }
+            | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => {
-                self.state.owed = None;
+                self.state.pending_start = None;
                 self.judge(look);
             }
         }
@@ -197,40 +199,40 @@ impl Machine<'_> {
     /// and without it the job's end looks like a stop by somebody else.
     fn know_stop_job(&mut self, look: &Look) -> bool {
         let job = look.unit.as_ref().ok().and_then(|unit| unit.job.as_ref());
-        if let (Some(owed), Some(job)) = (&mut self.state.owed, job) {
-            owed.stop_job = Some(job.id);
+        if let (Some(pending_start), Some(job)) = (&mut self.state.pending_start, job) {
+            pending_start.stop_job = Some(job.id);
         }
         job.is_some()
     }
 
-    fn new_incarnation(&mut self, incarnation: Incarnation, since: Monotonic) {
-        let first = self.state.gateway.incarnation.is_none();
+    fn new_invocation(&mut self, invocation: Invocation, since: Monotonic) {
+        let first = self.state.gateway.invocation.is_none();
         let since = since.min(self.now);
         // A gateway that has been up for longer than any start takes is not starting.
-        let old = self.settings.patience.starting < self.now.since(since);
+        let old = self.settings.grace.starting < self.now.since(since);
         if let Some(incident) = &mut self.state.incident {
-            incident.started_by_other = incident.started.as_ref() != Some(&incarnation);
+            incident.started_by_other = incident.started.as_ref() != Some(&invocation);
         }
         self.state.degraded = None;
         self.state.gateway = Gateway {
-            incarnation: Some(incarnation.clone()),
+            invocation: Some(invocation.clone()),
             since,
             served: old,
             stopped: false,
         };
-        // A run that nobody looked at before a suspend has its patience from the suspend on, like any other.
+        // A run that nobody looked at before a suspend has its grace from the suspend on, like any other.
         self.state.phase = Phase::Starting {
             since: since.max(self.state.awake_since),
             progress: self.now,
         };
         if !first {
-            self.record(Record::NewIncarnation { incarnation });
+            self.record(Record::NewInvocation { invocation });
         }
     }
 
     /// A new run of the gateway has begun since Gatehound stopped it.
-    fn settled(&mut self, run: Option<Incarnation>) {
-        self.state.owed = None;
+    fn settled(&mut self, run: Option<Invocation>) {
+        self.state.pending_start = None;
         if let Phase::Restarting(step) = self.state.phase {
             if let (Step::Starting { .. }, Some(incident)) = (step, &mut self.state.incident) {
                 incident.restarts = incident.restarts.saturating_add(1);
@@ -244,11 +246,11 @@ impl Machine<'_> {
     }
 
     /// Where systemd is about to restart a run that failed before it was healthy, an incident is open:
-    /// every such run has its patience anew, so that nobody would be told of a gateway that never starts.
+    /// every such run has its grace anew, so that nobody would be told of a gateway that never starts.
     fn crashed(&mut self, look: &Look) {
         let Ok(unit) = &look.unit else { return };
         let by_itself = unit::is_restarted_by_itself(unit)
-            && self.state.owed.is_none()
+            && self.state.pending_start.is_none()
             && look.update.is_none()
             && !look.debugged
             && !self.is_unwanted(unit);
@@ -265,7 +267,7 @@ impl Machine<'_> {
             stall: Stall::Gone,
         };
         // What the next run is given, as any start is.
-        self.open_incident(look, &failure, self.settings.patience.starting);
+        self.open_incident(look, &failure, self.settings.grace.starting);
         if let Some(incident) = &mut self.state.incident {
             incident.crashed = true;
         }
@@ -274,7 +276,7 @@ impl Machine<'_> {
     /// Whether this run, which is over, was never healthy as far as anybody looked.
     fn has_not_served(&self, unit: &UnitFacts) -> bool {
         let gateway = &self.state.gateway;
-        if gateway.incarnation == unit.invocation_id {
+        if gateway.invocation == unit.invocation_id {
             return !gateway.served;
         }
         // One that came and went between two looks at a unit on its way up.
@@ -285,11 +287,11 @@ impl Machine<'_> {
                 ..
             } => since < unit.active_since,
             Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
             | Phase::Restarting(_)
-            | Phase::Holding { .. }
+            | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => false,
         }
     }
@@ -312,7 +314,7 @@ impl Machine<'_> {
             };
         }
         let pace = match reason {
-            Standby::InTransition | Standby::NoBus => self.settings.patience.interval,
+            Standby::InTransition | Standby::NoBus => self.settings.grace.interval,
             Standby::Paused
             | Standby::Stopped
             | Standby::NoUnit
@@ -324,10 +326,10 @@ impl Machine<'_> {
         self.again_in(pace.min(self.settings.interval));
     }
 
-    /// A human stopped the gateway: nothing is owed any more, and the next start is a new beginning.
+    /// A human stopped the gateway: nothing is pending any more, and the next start is a new beginning.
     fn stopped_by_human(&mut self, detail: Line) {
-        self.state.owed = None;
-        self.state.ladder = Ladder::default();
+        self.state.pending_start = None;
+        self.state.attempts = Attempts::default();
         if let Some(incident) = self.state.incident.take() {
             let downtime = self.now.since(incident.since);
             self.close(

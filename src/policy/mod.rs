@@ -1,7 +1,7 @@
 //! The state machine: what each event changes and what is to be done about it.
 //!
-//! Owns the words of the policy and what every event has in common: its dispatch, and the lease that ends it (rule 2).
-//! Irreversible actions (stop, kill, sweep, start) are decided only in answer to a look,
+//! Owns the words of the policy and what every event has in common: its dispatch, and the watchdog timeout that ends it (rule 2).
+//! Irreversible actions (stop, kill, cleanup, start) are decided only in answer to a look,
 //! so that intent, pause and probes were seen immediately before each of them (rule 4).
 
 mod attempts;
@@ -21,7 +21,7 @@ use crate::{
     policy::{
         facts::{Look, Monotonic, Process, Signal},
         record::Record,
-        state::{Bite, Incident, Ladder, Phase, State, Step, Waited},
+        state::{Attempts, Bite, Incident, Phase, State, Step, Waited},
     },
     settings::{Settings, limits::longest_step},
 };
@@ -35,7 +35,7 @@ pub enum Event {
     Done(Done),
     /// The machine was suspended, or Gatehound was held up, and runs again.
     Resumed,
-    /// A human asks for the ladder to go back to its first rung.
+    /// A human asks for the attempts to go back to its first attempt.
     Reset,
     /// Gatehound is told to stop.
     Leave,
@@ -48,8 +48,8 @@ pub enum Done {
     Stop(Result<u32, Line>),
     /// SIGKILL was sent to the whole unit.
     Kill(Result<(), Line>),
-    /// A sweep ended.
-    Sweep(Result<Swept, Line>),
+    /// A cleanup ended.
+    Cleanup(Result<CleanedUp, Line>),
     /// systemd queued the start.
     Start(Result<(), Line>),
     /// The configuration was rolled back; what the gateway refused is kept in this file.
@@ -69,27 +69,27 @@ pub enum NotRestored {
     Failed(Line),
 }
 
-/// What a sweep did.
+/// What a cleanup did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct CleanedUp {
     /// Processes that were sent the signal.
     pub signalled: Vec<Process>,
     /// Processes that are still there.
     pub left: Vec<Process>,
     /// Who holds the port and may not be signalled, in words.
-    pub stranger: Option<Line>,
+    pub port_holder: Option<Line>,
 }
 
 /// Something to be done. They are carried out in order, after the state has been saved.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Send `WATCHDOG=1`; with `restore`, the unit's own WatchdogSec in the same message.
-    Vouch {
-        /// A lease is in force.
+    Ping {
+        /// A watchdog timeout is in force.
         restore: bool,
     },
     /// Send `WATCHDOG_USEC=`.
-    Lease(Duration),
+    Timeout(Duration),
     /// Write a journal record.
     Record(Record),
     /// Write down what was seen of the failing gateway before it is stopped.
@@ -101,12 +101,12 @@ pub enum Action {
     /// Ask systemd to send SIGKILL to the whole unit.
     Kill,
     /// Signal what is left of the gateway and who holds its port.
-    Sweep(Signal),
-    /// Put the configuration that was proven good last in the place of the one that the gateway refused,
+    Cleanup(Signal),
+    /// Put the configuration that is the last known good in the place of the one that the gateway refused,
     /// if that is still what was judged, and keep that one.
     Restore {
-        /// The generation that was proven good last.
-        generation: u32,
+        /// The snapshot that is the last known good.
+        snapshot: u32,
         /// The hash of what was refused.
         rejected: String,
         /// The hash of what this look saw there, which is the same but for a rollback that is gone on with.
@@ -164,13 +164,13 @@ impl Machine<'_> {
         match done {
             Done::Stop(Ok(job)) => {
                 self.state.gateway.stopped = true;
-                if let Some(owed) = &mut self.state.owed {
-                    owed.stop_job = Some(job);
+                if let Some(pending_start) = &mut self.state.pending_start {
+                    pending_start.stop_job = Some(job);
                 }
                 self.again_in(POLL);
             }
             Done::Kill(Ok(())) => self.again_in(POLL),
-            Done::Sweep(Ok(swept)) => self.swept(swept),
+            Done::Cleanup(Ok(cleaned_up)) => self.cleaned_up(cleaned_up),
             Done::Start(Ok(())) => self.start_tried(),
             Done::Restored(restored) => self.restored(restored),
             Done::Readiness(degraded) => self.readiness(degraded),
@@ -179,10 +179,10 @@ impl Machine<'_> {
                 self.state.phase = Phase::Restarting(Step::Stopping { until: self.now });
                 self.failed_to("kill the gateway's processes", &why);
             }
-            Done::Sweep(Err(why)) => {
+            Done::Cleanup(Err(why)) => {
                 // A port that is still taken makes the start fail by itself; not starting would leave it down for sure.
                 self.state.phase = Phase::Restarting(Step::Starting { tries: 0 });
-                self.failed_to("sweep what is left of the gateway", &why);
+                self.failed_to("cleanup what is left of the gateway", &why);
             }
             Done::Start(Err(why)) => {
                 self.failed_to("start the gateway", &why);
@@ -197,23 +197,23 @@ impl Machine<'_> {
         self.state.awake_since = now;
         match &mut self.state.phase {
             Phase::Starting { since, progress } => (*since, *progress) = (now, now),
-            Phase::Doubting(doubt) => {
-                doubt.waited = Waited::default();
-                doubt.last = None;
+            Phase::Failing(grace_used) => {
+                grace_used.waited = Waited::default();
+                grace_used.last = None;
             }
-            Phase::BackingOff { .. } => self.state.phase = Phase::Doubting(self.doubt()),
+            Phase::BackingOff { .. } => self.state.phase = Phase::Failing(self.new_grace()),
             Phase::Restarting(Step::Stopping { until }) => {
                 *until = now
                     + self
                         .state
-                        .owed
+                        .pending_start
                         .as_ref()
-                        .map_or(Duration::ZERO, |owed| owed.stop_timeout);
+                        .map_or(Duration::ZERO, |pending_start| pending_start.stop_timeout);
             }
             Phase::Restarting(Step::Killing { until }) => *until = now + KILL_LIMIT,
-            Phase::Restarting(Step::Sweeping { .. } | Step::Starting { .. })
-            | Phase::Vouching { .. }
-            | Phase::Holding { .. }
+            Phase::Restarting(Step::CleaningUp { .. } | Step::Starting { .. })
+            | Phase::Healthy { .. }
+            | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => {}
         }
         self.record(Record::Resumed);
@@ -221,16 +221,16 @@ impl Machine<'_> {
     }
 
     fn reset(&mut self) {
-        self.state.ladder = Ladder::default();
+        self.state.attempts = Attempts::default();
         // Whoever cancelled a stop has been heard; who asks for a new beginning now means this run as well (rule 5).
-        self.state.gateway.stopped &= self.state.owed.is_some();
+        self.state.gateway.stopped &= self.state.pending_start.is_some();
         match self.state.phase {
-            Phase::Holding { .. } | Phase::BackingOff { .. } => {
-                self.state.phase = Phase::Doubting(self.doubt());
+            Phase::GaveUp { .. } | Phase::BackingOff { .. } => {
+                self.state.phase = Phase::Failing(self.new_grace());
             }
             Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::Restarting(_)
             | Phase::StandingBy { .. } => {}
         }
@@ -271,35 +271,37 @@ impl Machine<'_> {
             return (self.state, self.actions);
         }
         let silent = match self.state.phase {
-            Phase::Vouching { .. } => true,
-            Phase::Holding { bite, .. } => bite == Bite::Due,
+            Phase::Healthy { .. } => true,
+            Phase::GaveUp { bite, .. } => bite == Bite::Due,
             Phase::Starting { .. }
-            | Phase::Doubting(_)
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
             | Phase::Restarting(_)
             | Phase::StandingBy { .. } => false,
         };
         if !silent {
-            let lease = self.state.next.since(self.now) + longest_step(self.settings) * 2;
-            self.actions.insert(0, Action::Lease(lease));
-            self.state.leased = true;
+            let timeout = self.state.next.since(self.now) + longest_step(self.settings) * 2;
+            self.actions.insert(0, Action::Timeout(timeout));
+            self.state.timeout_set = true;
         }
         (self.state, self.actions)
     }
 
-    /// Whether nothing is owed that could be settled now, or for as long as nobody else would: rule 8.
+    /// Whether nothing is pending that could be settled now, or for as long as nobody else would: rule 8.
     fn may_leave(&self) -> bool {
-        if self.state.owed.is_some() && self.now < self.state.settles_until {
+        if self.state.pending_start.is_some() && self.now < self.state.leaves_by {
             return false;
         }
         match self.state.phase {
-            Phase::Restarting(Step::Starting { tries }) => self.state.owed.is_none() || 0 < tries,
-            Phase::Restarting(_) => self.state.owed.is_none(),
+            Phase::Restarting(Step::Starting { tries }) => {
+                self.state.pending_start.is_none() || 0 < tries
+            }
+            Phase::Restarting(_) => self.state.pending_start.is_none(),
             Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
-            | Phase::Holding { .. }
+            | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => true,
         }
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::text::line::Line;
 use crate::{
     policy::{
-        facts::{Failure, Incarnation, Process, Signal},
+        facts::{Failure, Invocation, Process, Signal},
         state::{Incident, Phase, Standby, State},
     },
-    settings::Rearm,
+    settings::RetryAfter,
     text::words::{Names, span, words},
 };
 
@@ -32,16 +32,16 @@ pub enum Record {
         took: Duration,
     },
     /// A new run of the gateway has begun.
-    NewIncarnation {
+    NewInvocation {
         /// Its name.
-        incarnation: Incarnation,
+        invocation: Invocation,
     },
-    /// The first failing round of an incident, or a run that failed before it was healthy.
+    /// The first failing check of an incident, or a run that failed before it was healthy.
     Failing {
         /// How it fails.
         failure: Failure,
         /// How long it is given.
-        patience: Duration,
+        grace: Duration,
     },
     /// It still fails, in another way.
     FailingOtherwise {
@@ -52,13 +52,13 @@ pub enum Record {
     Recovered {
         /// How it ended.
         ended: Ended,
-        /// From the first failing round until now.
+        /// From the first failing check until now.
         downtime: Duration,
     },
-    /// A rung was taken.
+    /// An attempt was taken.
     BackingOff {
-        /// The rung, from 1.
-        rung: usize,
+        /// The attempt, from 1.
+        attempt: usize,
         /// How many there are.
         of: usize,
         /// How long until the restart.
@@ -88,7 +88,7 @@ pub enum Record {
         after: Duration,
     },
     /// Leftovers were signalled.
-    Swept {
+    CleanedUp {
         /// With what.
         signal: Signal,
         /// Who.
@@ -104,14 +104,14 @@ pub enum Record {
         why: Line,
     },
     /// Nothing more is done for now.
-    Holding {
+    GaveUp {
         /// Why.
         reason: Line,
-        /// When the ladder is tried again.
-        rearm: Rearm,
+        /// When Gatehound tries again.
+        retry_after: RetryAfter,
     },
-    /// The ladder is tried again.
-    Rearmed,
+    /// Gatehound tries again.
+    Retrying,
     /// There is nothing to do.
     StandingBy {
         /// Why.
@@ -122,15 +122,15 @@ pub enum Record {
     /// The reason to stand by is gone.
     WatchingAgain,
     /// Gatehound's own trouble keeps it from telling how the gateway is.
-    CannotTell {
+    Unknown {
         /// The trouble.
         why: Line,
     },
-    /// The ladder went back to its first rung.
-    Settled,
+    /// Attempts count from 1 again.
+    AttemptsReset,
     /// Time passed in which nobody looked: the machine was suspended, or Gatehound was held up.
     Resumed,
-    /// A human sent the ladder back to its first rung.
+    /// A human sent the attempts back to its first attempt.
     Reset,
     /// The gateway is healthy, and part of it does not work.
     Degraded {
@@ -142,16 +142,16 @@ pub enum Record {
     /// The settings were read again.
     Reloaded,
     /// The configuration of a gateway that is healthy was kept.
-    ConfigKept {
-        /// The number of its generation.
-        generation: u32,
+    SnapshotKept {
+        /// The number of its snapshot.
+        snapshot: u32,
         /// The gateway's openclaw.json.
         path: Line,
     },
     /// A configuration that the gateway refused was rolled back.
     RolledBack {
-        /// The generation that took its place.
-        generation: u32,
+        /// The snapshot that took its place.
+        snapshot: u32,
         /// Where what was refused is kept.
         kept: Line,
     },
@@ -188,7 +188,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// How the incident that is closed by a healthy round ended.
+    /// How the incident that is closed by a healthy check ended.
     pub(super) fn of(incident: &Incident) -> Self {
         match (incident.started_by_other, incident.restarts) {
             (true, _) => Self::ByOther,
@@ -248,16 +248,20 @@ impl Record {
             // It may be from a state file.
             fields.push(("GATEHOUND_INCIDENT", Line::from(incident).to_string()));
         }
-        if let Phase::BackingOff { rung, .. } = &state.phase {
-            fields.push(("GATEHOUND_RUNG", rung.to_string()));
-        } else if 0 < state.ladder.used {
-            fields.push(("GATEHOUND_RUNG", state.ladder.used.to_string()));
+        if let Phase::BackingOff { attempt, .. } = &state.phase {
+            fields.push(("GATEHOUND_ATTEMPT", attempt.to_string()));
+        } else if 0 < state.attempts.used {
+            fields.push(("GATEHOUND_ATTEMPT", state.attempts.used.to_string()));
         }
         // What history cannot know of the records before this one, if they are none of its window.
         if let Phase::StandingBy { reason, .. } = &state.phase {
             fields.push(("GATEHOUND_STANDBY", reason.name().to_owned()));
         }
-        if state.owed.as_ref().is_some_and(|owed| owed.forced) {
+        if state
+            .pending_start
+            .as_ref()
+            .is_some_and(|pending_start| pending_start.forced)
+        {
             fields.push(("GATEHOUND_FORCED", "1".to_owned()));
         }
         record.own_fields(&mut fields);
@@ -281,21 +285,21 @@ impl Record {
             }
             Self::Evidence { fields: own, .. } => fields.extend(own.iter().cloned()),
             Self::Killing { .. } => fields.push(("GATEHOUND_ACTION", "kill".to_owned())),
-            Self::Swept { .. } => fields.push(("GATEHOUND_ACTION", "sweep".to_owned())),
+            Self::CleanedUp { .. } => fields.push(("GATEHOUND_ACTION", "cleanup".to_owned())),
             Self::Starting => fields.push(("GATEHOUND_ACTION", "start".to_owned())),
             Self::RolledBack { .. } => fields.push(("GATEHOUND_ACTION", "rollback".to_owned())),
             Self::Recovered { ended, downtime } => {
                 fields.push(("GATEHOUND_REASON", ended.name().to_owned()));
                 fields.push(("GATEHOUND_DOWNTIME_USEC", downtime.as_micros().to_string()));
             }
-            Self::Holding { reason, .. } => fields.push(("GATEHOUND_REASON", reason.to_string())),
+            Self::GaveUp { reason, .. } => fields.push(("GATEHOUND_REASON", reason.to_string())),
             Self::StandingBy { reason, detail } => {
                 fields.push(("GATEHOUND_REASON", reason.name().to_owned()));
                 if !detail.as_str().is_empty() {
                     fields.push(("GATEHOUND_DETAIL", detail.to_string()));
                 }
             }
-            Self::CannotTell { why: reason }
+            Self::Unknown { why: reason }
             | Self::NotRolledBack { why: reason }
             | Self::ActionFailed { why: reason, .. }
             | Self::Degraded { what: reason } => {
@@ -304,15 +308,15 @@ impl Record {
             Self::Watching { .. }
             | Self::Leaving
             | Self::Healthy { .. }
-            | Self::NewIncarnation { .. }
-            | Self::Rearmed
+            | Self::NewInvocation { .. }
+            | Self::Retrying
             | Self::WatchingAgain
-            | Self::Settled
+            | Self::AttemptsReset
             | Self::Resumed
             | Self::Reset
             | Self::NoLongerDegraded
             | Self::Reloaded
-            | Self::ConfigKept { .. }
+            | Self::SnapshotKept { .. }
             | Self::Warning { .. }
             | Self::Of { .. } => {}
         }
@@ -324,7 +328,7 @@ impl Record {
             Self::Watching { .. } => "watching",
             Self::Leaving => "leaving",
             Self::Healthy { .. } => "healthy",
-            Self::NewIncarnation { .. } => "new-incarnation",
+            Self::NewInvocation { .. } => "new-invocation",
             Self::Failing { .. } => "failing",
             Self::FailingOtherwise { .. } => "failing-otherwise",
             Self::Recovered { .. } => "recovered",
@@ -332,21 +336,21 @@ impl Record {
             Self::Evidence { .. } => "evidence",
             Self::Stopping { .. } => "stopping",
             Self::Killing { .. } => "killing",
-            Self::Swept { .. } => "swept",
+            Self::CleanedUp { .. } => "cleaned up",
             Self::Starting => "starting",
             Self::ActionFailed { .. } => "action-failed",
-            Self::Holding { .. } => "holding",
-            Self::Rearmed => "rearmed",
+            Self::GaveUp { .. } => "gave-up",
+            Self::Retrying => "retrying",
             Self::StandingBy { .. } => "standing-by",
             Self::WatchingAgain => "watching-again",
-            Self::CannotTell { .. } => "cannot-tell",
-            Self::Settled => "settled",
+            Self::Unknown { .. } => "unknown",
+            Self::AttemptsReset => "attempts-reset",
             Self::Resumed => "resumed",
             Self::Reset => "reset",
             Self::Degraded { .. } => "degraded",
             Self::NoLongerDegraded => "no-longer-degraded",
             Self::Reloaded => "reloaded",
-            Self::ConfigKept { .. } => "config-kept",
+            Self::SnapshotKept { .. } => "snapshot-kept",
             Self::RolledBack { .. } => "rolled-back",
             Self::NotRolledBack { .. } => "not-rolled-back",
             Self::Warning { .. } => "warning",
@@ -360,7 +364,7 @@ impl Record {
             Self::Watching { .. } => "5252ed90e72c44c28d4b3b4a680df226",
             Self::Leaving => "2d1c80d4627945768af0f3ac07361ee3",
             Self::Healthy { .. } => "17045854f6e6450c8d773b632f3b3ffb",
-            Self::NewIncarnation { .. } => "04f07a9a53a74aeab15f09c0296ebd0e",
+            Self::NewInvocation { .. } => "04f07a9a53a74aeab15f09c0296ebd0e",
             Self::Failing { .. } => "571f9110cce24311927f6a8f13b389fa",
             Self::FailingOtherwise { .. } => "9bcc69ab6a26477da501b0cace6260ff",
             Self::Recovered { .. } => "f803a11ecbfb4714987eed88c95c434d",
@@ -368,21 +372,21 @@ impl Record {
             Self::Evidence { .. } => "3d09db59c46441b8beceb34a2968a6ee",
             Self::Stopping { .. } => "aadc2d5129e945529678d96cfdae026a",
             Self::Killing { .. } => "9485985e1b484028838ee14a8b12a1bc",
-            Self::Swept { .. } => "24d5dd0528bd41c7b397869fc2b86d69",
+            Self::CleanedUp { .. } => "24d5dd0528bd41c7b397869fc2b86d69",
             Self::Starting => "5925b005d4e74d1ba8dd7c79395a21ac",
             Self::ActionFailed { .. } => "ddeb2ba31bda4eefa87c56edfabef2aa",
-            Self::Holding { .. } => "5fa4ea4a196e4bf79ad18f155132ac1e",
-            Self::Rearmed => "567e93acb06345cc909c34e930b7e548",
+            Self::GaveUp { .. } => "5fa4ea4a196e4bf79ad18f155132ac1e",
+            Self::Retrying => "567e93acb06345cc909c34e930b7e548",
             Self::StandingBy { .. } => "88ffd60b61164f05810e52acda53833f",
             Self::WatchingAgain => "c6feefa795b24a368e10aa8184f0e0ac",
-            Self::CannotTell { .. } => "11d11b8bbb3e44d8bf33a4162a7882e5",
-            Self::Settled => "a24e1ff07fbf40a78eee5680fa5b4fbc",
+            Self::Unknown { .. } => "11d11b8bbb3e44d8bf33a4162a7882e5",
+            Self::AttemptsReset => "a24e1ff07fbf40a78eee5680fa5b4fbc",
             Self::Resumed => "50402af3033543f48f27cb64a4d88728",
             Self::Reset => "d7d77a0c1a93450a9e23ac62afdcd997",
             Self::Degraded { .. } => "22035b910ee74734b689454d66bac686",
             Self::NoLongerDegraded => "ffa8923a453d4988a3c3ad8967d6628a",
             Self::Reloaded => "ff863b6c074c44c09d72fe9a5bb3a017",
-            Self::ConfigKept { .. } => "d55f393bc92a47499c48b55a044c46b5",
+            Self::SnapshotKept { .. } => "d55f393bc92a47499c48b55a044c46b5",
             Self::RolledBack { .. } => "ce1d2ddc91894c549dadde60d8c5c138",
             Self::NotRolledBack { .. } => "cf0ffd5d50884ebca27cec89b74c1ede",
             Self::Warning { .. } => "7bb8dfa2417d478e9194daf607465a8d",
@@ -394,32 +398,32 @@ impl Record {
         match self {
             Self::Stopping { .. }
             | Self::Killing { .. }
-            | Self::Swept { .. }
+            | Self::CleanedUp { .. }
             | Self::Starting
             | Self::RolledBack { .. }
             | Self::NotRolledBack { .. }
-            | Self::Holding { .. } => Level::Error,
+            | Self::GaveUp { .. } => Level::Error,
             Self::Failing { .. }
             | Self::FailingOtherwise { .. }
             | Self::BackingOff { .. }
             | Self::ActionFailed { .. }
-            | Self::Rearmed
-            | Self::CannotTell { .. }
+            | Self::Retrying
+            | Self::Unknown { .. }
             | Self::Degraded { .. }
             | Self::Warning { .. } => Level::Warning,
             Self::Watching { .. }
             | Self::Leaving
             | Self::Healthy { .. }
-            | Self::NewIncarnation { .. }
+            | Self::NewInvocation { .. }
             | Self::Recovered { .. }
             | Self::StandingBy { .. }
             | Self::WatchingAgain
-            | Self::Settled
+            | Self::AttemptsReset
             | Self::Resumed
             | Self::Reset
             | Self::NoLongerDegraded
             | Self::Evidence { .. }
-            | Self::ConfigKept { .. }
+            | Self::SnapshotKept { .. }
             | Self::Reloaded => Level::Notice,
             Self::Of { record, .. } => record.level(),
         }
@@ -438,14 +442,14 @@ impl Record {
             } => format!("watching {unit} again, going on where the last run was"),
             Self::Leaving => "no longer watching".to_owned(),
             Self::Healthy { took } => format!("gateway healthy, /health {}", span(*took)),
-            Self::NewIncarnation { incarnation } => {
-                format!("gateway started as run {}", incarnation.0)
+            Self::NewInvocation { invocation } => {
+                format!("gateway started as run {}", invocation.0)
             }
-            Self::Failing { failure, patience } => {
+            Self::Failing { failure, grace } => {
                 format!(
                     "gateway failing: {}; {} given before a restart",
                     words(failure),
-                    span(*patience)
+                    span(*grace)
                 )
             }
             Self::FailingOtherwise { failure } => {
@@ -453,13 +457,13 @@ impl Record {
             }
             Self::Recovered { ended, downtime } => recovered(*ended, *downtime),
             Self::BackingOff {
-                rung,
+                attempt,
                 of,
                 delay,
                 failure,
             } => {
                 format!(
-                    "rung {rung} of {of}: restart in {} unless it recovers; {}",
+                    "attempt {attempt} of {of}: restart in {} unless it recovers; {}",
                     span(*delay),
                     words(failure)
                 )
@@ -491,51 +495,51 @@ impl Record {
                     span(*after)
                 )
             }
-            Self::Swept { signal, processes } => swept(*signal, processes),
+            Self::CleanedUp { signal, processes } => cleaned_up(*signal, processes),
             Self::Starting => "starting the gateway".to_owned(),
             Self::ActionFailed { what, why } => format!("could not {what}: {why}; looking again"),
-            Self::Holding {
+            Self::GaveUp {
                 reason,
-                rearm: Rearm::After(rest),
+                retry_after: RetryAfter::After(rest),
             } => {
                 format!(
-                    "holding, {reason}; a human is needed, trying again in {}",
+                    "gave-up, {reason}; a human is needed, trying again in {}",
                     span(*rest)
                 )
             }
-            Self::Holding {
+            Self::GaveUp {
                 reason,
-                rearm: Rearm::Never,
+                retry_after: RetryAfter::Never,
             } => {
                 format!(
-                    "holding, {reason}; a human is needed: mend it, then run gatehound reset{profile}"
+                    "gave-up, {reason}; a human is needed: fix it, then run gatehound reset{profile}"
                 )
             }
-            Self::Rearmed => {
-                "the rest is over, the ladder starts again at its first rung".to_owned()
+            Self::Retrying => {
+                "the rest is over, the attempts starts again at its first attempt".to_owned()
             }
             Self::StandingBy { reason, detail } => standing_by(*reason, detail, names),
             Self::WatchingAgain => "nothing keeps hands off any more, watching again".to_owned(),
-            Self::CannotTell { why } => {
+            Self::Unknown { why } => {
                 format!("cannot tell how the gateway is: {why}; looking again")
             }
-            Self::Settled => {
-                "gateway has stayed healthy, the ladder is back at its first rung".to_owned()
+            Self::AttemptsReset => {
+                "gateway has stayed healthy, the attempts is back at its first attempt".to_owned()
             }
             Self::Resumed => {
-                "the machine or Gatehound stood still, all patience starts anew".to_owned()
+                "the machine or Gatehound stood still, all grace starts anew".to_owned()
             }
-            Self::Reset => "reset by a human, the ladder is back at its first rung".to_owned(),
+            Self::Reset => "reset by a human, the attempts is back at its first attempt".to_owned(),
             Self::Degraded { what } => format!(
                 "gateway healthy but degraded: {what}; that is no reason for a restart, see openclaw{profile} doctor"
             ),
             Self::NoLongerDegraded => "gateway healthy, no longer degraded".to_owned(),
             Self::Reloaded => "settings read again".to_owned(),
-            Self::ConfigKept { generation, path } => {
-                format!("{path} is proven good, kept as generation {generation}")
+            Self::SnapshotKept { snapshot, path } => {
+                format!("{path} is known good, kept as snapshot {snapshot}")
             }
-            Self::RolledBack { generation, kept } => format!(
-                "openclaw.json rolled back to generation {generation}, which was proven good last; \
+            Self::RolledBack { snapshot, kept } => format!(
+                "openclaw.json rolled back to snapshot {snapshot}, which is the last known good; \
                  what the gateway refused is kept in {kept}; starting the gateway"
             ),
             Self::NotRolledBack { why } => format!(
@@ -568,7 +572,7 @@ fn recovered(ended: Ended, downtime: Duration) -> String {
     }
 }
 
-fn swept(signal: Signal, processes: &[Process]) -> String {
+fn cleaned_up(signal: Signal, processes: &[Process]) -> String {
     let signal = match signal {
         Signal::Term => "SIGTERM",
         Signal::Kill => "SIGKILL",
@@ -577,7 +581,7 @@ fn swept(signal: Signal, processes: &[Process]) -> String {
         .iter()
         .map(|process| format!("{} ({})", process.pid, process.command))
         .collect();
-    format!("swept with {signal}: {}", who.join(", "))
+    format!("cleaned up with {signal}: {}", who.join(", "))
 }
 
 /// Why nothing is done, and what changes that.
@@ -593,7 +597,7 @@ fn standing_by(reason: Standby, detail: &Line, names: Names<'_>) -> String {
         Standby::NoBus => "is the user manager running? loginctl enable-linger keeps it".to_owned(),
         Standby::Updating => "watching again when the update is over".to_owned(),
         Standby::ConfigError => {
-            format!("mend openclaw.json, then systemctl --user restart {unit}")
+            format!("fix openclaw.json, then systemctl --user restart {unit}")
         }
         Standby::OtherGateway => {
             format!("stop that one, or this unit for good with systemctl --user disable {unit}")
@@ -602,7 +606,7 @@ fn standing_by(reason: Standby, detail: &Line, names: Names<'_>) -> String {
         Standby::Debugged => "watching again when it answers or the tracer is gone".to_owned(),
     };
     if reason == Standby::NoBus && !detail.as_str().is_empty() {
-        // Whoever could not reach the manager has said what mends it.
+        // Whoever could not reach the manager has said what fixes it.
         format!("standing by, {}: {detail}", reason.name())
     } else if detail.as_str().is_empty() {
         format!("standing by, {}: {remedy}", reason.name())
@@ -618,7 +622,7 @@ mod tests {
     use super::*;
     use crate::policy::{
         facts::{Probe, Stall},
-        state::Ladder,
+        state::Attempts,
     };
 
     const TEN: Duration = Duration::from_secs(10);
@@ -668,15 +672,15 @@ mod tests {
                 "gateway healthy, /health 3 ms",
             ),
             (
-                Record::NewIncarnation {
-                    incarnation: Incarnation("c0ffee".into()),
+                Record::NewInvocation {
+                    invocation: Invocation("c0ffee".into()),
                 },
                 "gateway started as run c0ffee",
             ),
             (
                 Record::Failing {
                     failure: failure(),
-                    patience: TEN * 3,
+                    grace: TEN * 3,
                 },
                 "gateway failing: health: no answer within 10 s (blocked); 30 s given before a restart",
             ),
@@ -693,12 +697,12 @@ mod tests {
             ),
             (
                 Record::BackingOff {
-                    rung: 2,
+                    attempt: 2,
                     of: 3,
                     delay: TEN,
                     failure: failure(),
                 },
-                "rung 2 of 3: restart in 10 s unless it recovers; health: no answer within 10 s (blocked)",
+                "attempt 2 of 3: restart in 10 s unless it recovers; health: no answer within 10 s (blocked)",
             ),
             (
                 Record::Stopping {
@@ -712,11 +716,11 @@ mod tests {
                 "gateway not stopped after 10 s: sending SIGKILL to its unit",
             ),
             (
-                Record::Swept {
+                Record::CleanedUp {
                     signal: Signal::Term,
                     processes: vec![process(7), process(8)],
                 },
-                "swept with SIGTERM: 7 (node index.js), 8 (node index.js)",
+                "cleaned up with SIGTERM: 7 (node index.js), 8 (node index.js)",
             ),
             (Record::Starting, "starting the gateway"),
             (
@@ -727,22 +731,22 @@ mod tests {
                 "could not start the gateway: no answer from the user manager; looking again",
             ),
             (
-                Record::Holding {
-                    reason: "the ladder is used up".into(),
-                    rearm: Rearm::After(TEN * 90),
+                Record::GaveUp {
+                    reason: "the attempts are used up".into(),
+                    retry_after: RetryAfter::After(TEN * 90),
                 },
-                "holding, the ladder is used up; a human is needed, trying again in 15 min",
+                "gave-up, the attempts are used up; a human is needed, trying again in 15 min",
             ),
             (
-                Record::Holding {
-                    reason: "the ladder is used up".into(),
-                    rearm: Rearm::Never,
+                Record::GaveUp {
+                    reason: "the attempts are used up".into(),
+                    retry_after: RetryAfter::Never,
                 },
-                "holding, the ladder is used up; a human is needed: mend it, then run gatehound reset --profile work",
+                "gave-up, the attempts are used up; a human is needed: fix it, then run gatehound reset --profile work",
             ),
             (
-                Record::Rearmed,
-                "the rest is over, the ladder starts again at its first rung",
+                Record::Retrying,
+                "the rest is over, the attempts starts again at its first attempt",
             ),
             (
                 Record::StandingBy {
@@ -763,37 +767,37 @@ mod tests {
                 "nothing keeps hands off any more, watching again",
             ),
             (
-                Record::CannotTell {
+                Record::Unknown {
                     why: "too many open files".into(),
                 },
                 "cannot tell how the gateway is: too many open files; looking again",
             ),
             (
-                Record::Settled,
-                "gateway has stayed healthy, the ladder is back at its first rung",
+                Record::AttemptsReset,
+                "gateway has stayed healthy, the attempts is back at its first attempt",
             ),
             (
                 Record::Resumed,
-                "the machine or Gatehound stood still, all patience starts anew",
+                "the machine or Gatehound stood still, all grace starts anew",
             ),
             (
                 Record::Reset,
-                "reset by a human, the ladder is back at its first rung",
+                "reset by a human, the attempts is back at its first attempt",
             ),
             (
-                Record::ConfigKept {
-                    generation: 3,
+                Record::SnapshotKept {
+                    snapshot: 3,
                     path: "/h/.openclaw/openclaw.json".into(),
                 },
-                "/h/.openclaw/openclaw.json is proven good, kept as generation 3",
+                "/h/.openclaw/openclaw.json is known good, kept as snapshot 3",
             ),
             (
                 Record::RolledBack {
-                    generation: 3,
-                    kept: "/h/.local/state/gatehound/config/4.json".into(),
+                    snapshot: 3,
+                    kept: "/h/.local/state/gatehound/snapshots/4.json".into(),
                 },
-                "openclaw.json rolled back to generation 3, which was proven good last; \
-                 what the gateway refused is kept in /h/.local/state/gatehound/config/4.json; starting the gateway",
+                "openclaw.json rolled back to snapshot 3, which is the last known good; \
+                 what the gateway refused is kept in /h/.local/state/gatehound/snapshots/4.json; starting the gateway",
             ),
             (
                 Record::NotRolledBack {
@@ -836,7 +840,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_carries_its_phase_its_incident_and_its_rung() {
+    fn a_record_carries_its_phase_its_incident_and_its_attempt() {
         let state = State {
             incident: Some(Incident {
                 id: "c0ffee00-7".into(),
@@ -848,9 +852,9 @@ mod tests {
                 bitten: false,
                 crashed: false,
             }),
-            ladder: Ladder {
+            attempts: Attempts {
                 used: 2,
-                ..Ladder::default()
+                ..Attempts::default()
             },
             ..State::default()
         };
@@ -871,7 +875,7 @@ mod tests {
                 ("GATEHOUND_EVENT", "stopping"),
                 ("GATEHOUND_PHASE", "starting"),
                 ("GATEHOUND_INCIDENT", "c0ffee00-7"),
-                ("GATEHOUND_RUNG", "2"),
+                ("GATEHOUND_ATTEMPT", "2"),
                 ("GATEHOUND_PROBE", "health"),
                 ("GATEHOUND_REASON", "no answer within 10 s"),
                 ("GATEHOUND_STALL", "blocked"),
@@ -890,7 +894,7 @@ mod tests {
                     detail: detail.into(),
                     since: crate::policy::facts::Monotonic(7),
                 },
-                owed: Some(crate::policy::state::Owed {
+                pending_start: Some(crate::policy::state::PendingStart {
                     forced: true,
                     ..Default::default()
                 }),

@@ -1,22 +1,22 @@
-//! The restart at the end of a rung: stop, kill, sweep, start.
+//! The restart at the end of an attempt: stop, kill, cleanup, start.
 //!
 //! Owns the only places where these are decided, each in answer to a look (rule 4).
-//! What is owed from the stop until the gateway runs again is set here (rule 8).
+//! What is pending from the stop until the gateway runs again is set here (rule 8).
 
 use std::time::Duration;
 
-use crate::policy::{Action, KILL_LIMIT, Machine, POLL, RETRY, Signal, Swept, is_up};
+use crate::policy::{Action, CleanedUp, KILL_LIMIT, Machine, POLL, RETRY, Signal, is_up};
 use crate::{
     policy::{
         facts::{Failure, Look, Process, Stall},
         record::Record,
-        state::{Ladder, Owed, Phase, Step},
+        state::{Attempts, PendingStart, Phase, Step},
     },
     text::line::Line,
 };
 
-/// Sweeps before the ladder holds: two passes of SIGTERM and SIGKILL.
-const SWEEPS: u8 = 4;
+/// Cleanups before Gatehound gives up: two passes of SIGTERM and SIGKILL.
+const PASSES: u8 = 4;
 
 /// CLD_KILLED of wait(2): a signal ended the main process, so the status is its number.
 const CLD_KILLED: i32 = 2;
@@ -26,10 +26,10 @@ const SIGKILL: i32 = 9;
 
 impl Machine<'_> {
     /// The look after the backoff still fails: the restart begins.
-    pub(super) fn restart(&mut self, look: &Look, failure: &Failure, rung: usize) {
-        if self.state.ladder.used < rung {
-            self.state.ladder = Ladder {
-                used: rung,
+    pub(super) fn restart(&mut self, look: &Look, failure: &Failure, attempt: usize) {
+        if self.state.attempts.used < attempt {
+            self.state.attempts = Attempts {
+                used: attempt,
                 taken: self.now,
             };
         }
@@ -45,11 +45,11 @@ impl Machine<'_> {
         };
         // The unit's last run, which may have come and gone between two looks.
         let unit = look.unit.as_ref().ok();
-        let incarnation = unit.and_then(|unit| unit.invocation_id.clone());
+        let invocation = unit.and_then(|unit| unit.invocation_id.clone());
         let control_group = unit.map_or_else(String::new, |unit| unit.control_group.clone());
         self.actions.push(Action::KeepEvidence);
-        self.state.owed = Some(Owed {
-            incarnation,
+        self.state.pending_start = Some(PendingStart {
+            invocation,
             control_group,
             stop_job: None,
             stop_timeout,
@@ -68,15 +68,15 @@ impl Machine<'_> {
             });
             self.act(Action::Stop);
         } else {
-            self.sweep(0);
+            self.cleanup(0);
         }
     }
 
     /// systemd did not take the stop, and this look shows that it is still needed.
     pub(super) fn not_stopped(&mut self, failure: &Failure, step: Step) {
         match step {
-            // Nothing was stopped, so nothing is owed.
-            Step::Stopping { .. } if self.state.leaving => self.state.owed = None,
+            // Nothing was stopped, so nothing is pending.
+            Step::Stopping { .. } if self.state.leaving => self.state.pending_start = None,
             Step::Stopping { until } if self.now < until => {
                 self.record(Record::Stopping {
                     limit: until.since(self.now),
@@ -86,18 +86,18 @@ impl Machine<'_> {
             }
             Step::Stopping { .. }
             | Step::Killing { .. }
-            | Step::Sweeping { .. }
+            | Step::CleaningUp { .. }
             | Step::Starting { .. } => {
-                self.state.owed = None;
-                self.hold(Line::new("systemd does not stop the gateway"));
+                self.state.pending_start = None;
+                self.give_up(Line::new("systemd does not stop the gateway"));
             }
         }
     }
 
     /// The unit is on its way down because Gatehound asked for it.
     pub(super) fn stopping(&mut self) {
-        let (timeout, forced) = match &self.state.owed {
-            Some(owed) => (owed.stop_timeout, owed.forced),
+        let (timeout, forced) = match &self.state.pending_start {
+            Some(pending_start) => (pending_start.stop_timeout, pending_start.forced),
             None => (Duration::ZERO, false),
         };
         match self.state.phase {
@@ -105,7 +105,7 @@ impl Machine<'_> {
                 let allowed = self.forced_stop_allowed_from();
                 if !forced && self.now < allowed {
                     return self
-                        .again_in(allowed.since(self.now).min(self.settings.patience.interval));
+                        .again_in(allowed.since(self.now).min(self.settings.grace.interval));
                 }
                 self.count_forced_stop();
                 self.state.phase = Phase::Restarting(Step::Killing {
@@ -115,19 +115,19 @@ impl Machine<'_> {
                 self.act(Action::Kill);
             }
             Phase::Restarting(Step::Killing { until }) if until <= self.now => {
-                self.hold(Line::new(
+                self.give_up(Line::new(
                     "SIGKILL does not end the gateway's processes; they wait for a device",
                 ));
             }
             Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
                 self.again_in(until.since(self.now).min(POLL));
             }
-            Phase::Holding { .. } => self.again_in(self.settings.interval),
+            Phase::GaveUp { .. } => self.again_in(self.settings.interval),
             // Back from standing by, or a successor: the stop goes on where it was.
-            Phase::Restarting(Step::Sweeping { .. } | Step::Starting { .. })
+            Phase::Restarting(Step::CleaningUp { .. } | Step::Starting { .. })
             | Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
             | Phase::StandingBy { .. } => {
                 self.state.phase = Phase::Restarting(Step::Stopping {
@@ -138,43 +138,43 @@ impl Machine<'_> {
         }
     }
 
-    /// The unit is down because Gatehound stopped it: sweep, then start.
+    /// The unit is down because Gatehound stopped it: cleanup, then start.
     pub(super) fn down(&mut self, look: &Look) {
         match self.state.phase {
-            Phase::Restarting(Step::Sweeping { sweeps }) => self.sweep(sweeps),
+            Phase::Restarting(Step::CleaningUp { passes }) => self.cleanup(passes),
             // The start is queued behind something else's job.
             Phase::Restarting(Step::Starting { .. }) if has_job(look) => self.again_in(RETRY),
             Phase::Restarting(Step::Starting { .. }) => {
                 self.record(Record::Starting);
                 self.act(Action::Start);
             }
-            // What is in the way may go by itself, and a start that is owed does not wait for `rearm` then.
-            Phase::Holding { since, .. } if self.is_blocked() && !self.rearms(since) => {
-                self.act(Action::Sweep(Signal::Term));
+            // What is in the way may go by itself, and a start that is pending does not wait for `retry_after` then.
+            Phase::GaveUp { since, .. } if self.is_blocked() && !self.retries(since) => {
+                self.act(Action::Cleanup(Signal::Term));
             }
             // Starting into a port that somebody else holds helps nobody.
-            Phase::Holding { since, .. } if look.stranger.is_some() && !self.rearms(since) => {
+            Phase::GaveUp { since, .. } if look.port_holder.is_some() && !self.retries(since) => {
                 self.again_in(self.settings.interval);
             }
             Phase::Restarting(Step::Stopping { .. } | Step::Killing { .. })
-            | Phase::Holding { .. }
+            | Phase::GaveUp { .. }
             | Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
             | Phase::StandingBy { .. } => {
                 // systemd's own limit on the stop may be shorter than ours, or a human's SIGKILL was first.
                 if was_killed(look) {
                     self.count_forced_stop();
                 }
-                self.sweep(0);
+                self.cleanup(0);
             }
         }
     }
 
-    fn sweep(&mut self, sweeps: u8) {
-        self.state.phase = Phase::Restarting(Step::Sweeping { sweeps });
-        let signal = if sweeps.is_multiple_of(2) {
+    fn cleanup(&mut self, passes: u8) {
+        self.state.phase = Phase::Restarting(Step::CleaningUp { passes });
+        let signal = if passes.is_multiple_of(2) {
             Signal::Term
         } else {
             Signal::Kill
@@ -182,51 +182,51 @@ impl Machine<'_> {
         if signal == Signal::Kill {
             self.count_forced_stop();
         }
-        self.act(Action::Sweep(signal));
+        self.act(Action::Cleanup(signal));
     }
 
-    /// Whether two passes have not ended what is in the way of the start that is owed.
+    /// Whether two passes have not ended what is in the way of the start that is pending.
     fn is_blocked(&self) -> bool {
-        let owed = self.state.owed.as_ref();
-        owed.is_some_and(|owed| owed.in_the_way)
+        let pending_start = self.state.pending_start.as_ref();
+        pending_start.is_some_and(|pending_start| pending_start.in_the_way)
     }
 
     fn set_blocked(&mut self, blocked: bool) {
-        if let Some(owed) = &mut self.state.owed {
-            owed.in_the_way = blocked;
+        if let Some(pending_start) = &mut self.state.pending_start {
+            pending_start.in_the_way = blocked;
         }
     }
 
-    pub(super) fn swept(&mut self, swept: Swept) {
-        if matches!(self.state.phase, Phase::Holding { .. }) {
-            return self.swept_while_holding(&swept);
+    pub(super) fn cleaned_up(&mut self, cleaned_up: CleanedUp) {
+        if matches!(self.state.phase, Phase::GaveUp { .. }) {
+            return self.cleaned_up_after_giving_up(&cleaned_up);
         }
-        let Phase::Restarting(Step::Sweeping { sweeps }) = self.state.phase else {
+        let Phase::Restarting(Step::CleaningUp { passes }) = self.state.phase else {
             return;
         };
-        if !swept.signalled.is_empty() {
-            let signal = if sweeps.is_multiple_of(2) {
+        if !cleaned_up.signalled.is_empty() {
+            let signal = if passes.is_multiple_of(2) {
                 Signal::Term
             } else {
                 Signal::Kill
             };
-            self.record(Record::Swept {
+            self.record(Record::CleanedUp {
                 signal,
-                processes: swept.signalled,
+                processes: cleaned_up.signalled,
             });
         }
-        if let Some(stranger) = swept.stranger {
-            return self.hold(Line::new(&format!("the port is held by {stranger}")));
+        if let Some(port_holder) = cleaned_up.port_holder {
+            return self.give_up(Line::new(&format!("the port is held by {port_holder}")));
         }
-        self.set_blocked(!swept.left.is_empty());
-        let next = match swept.left.first() {
+        self.set_blocked(!cleaned_up.left.is_empty());
+        let next = match cleaned_up.left.first() {
             None => Step::Starting { tries: 0 },
-            Some(first) if SWEEPS <= sweeps.saturating_add(1) => {
-                let others = swept.left.len() - 1;
-                return self.hold(still_there(first, others));
+            Some(first) if PASSES <= passes.saturating_add(1) => {
+                let others = cleaned_up.left.len() - 1;
+                return self.give_up(still_there(first, others));
             }
-            Some(_) => Step::Sweeping {
-                sweeps: sweeps.saturating_add(1),
+            Some(_) => Step::CleaningUp {
+                passes: passes.saturating_add(1),
             },
         };
         self.state.phase = Phase::Restarting(next);
@@ -234,8 +234,8 @@ impl Machine<'_> {
     }
 
     /// Said once, when the hold began; what is worth saying next is that the start goes on.
-    fn swept_while_holding(&mut self, swept: &Swept) {
-        if !swept.left.is_empty() || swept.stranger.is_some() {
+    fn cleaned_up_after_giving_up(&mut self, cleaned_up: &CleanedUp) {
+        if !cleaned_up.left.is_empty() || cleaned_up.port_holder.is_some() {
             return self.again_in(self.settings.interval);
         }
         self.set_blocked(false);

@@ -1,7 +1,7 @@
 //! The rollback of a configuration that the gateway refuses, and the start that follows it.
 //!
-//! Owns the only answer to exit status 78 but standing by (rule 7): the configuration that was proven good last, once,
-//! where nobody is at work on the one that was refused, and a start with it, which is owed from before (rule 8).
+//! Owns the only answer to exit status 78 but standing by (rule 7): the configuration that is the last known good, once,
+//! where nobody is at work on the one that was refused, and a start with it, which is pending from before (rule 8).
 //! Each is decided in answer to a look (rule 4); how files are put back is none of its business.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{
     policy::{
         facts::{Config, Health, Look, Probe},
         record::Record,
-        state::{Owed, Phase, Rollback, Standby, Step},
+        state::{PendingStart, Phase, Rollback, Standby, Step},
         unit,
     },
     settings,
@@ -28,22 +28,22 @@ impl Machine<'_> {
         let run = unit.invocation_id.clone();
         self.state.rollback = Some(Rollback {
             run: run.clone(),
-            generation: config.generation,
+            snapshot: config.snapshot,
             rejected: config.content.clone().unwrap_or_default(),
             kept: None,
             found: false,
             served: false,
         });
         // From here on a human's stop is listened for, and a successor goes on.
-        self.state.owed = Some(Owed {
-            incarnation: run,
+        self.state.pending_start = Some(PendingStart {
+            invocation: run,
             rollback: true,
-            ..Owed::default()
+            ..PendingStart::default()
         });
         self.restore(config);
     }
 
-    /// The configuration that is to be rolled back: one that is refused for what it says, that was proven good before,
+    /// The configuration that is to be rolled back: one that is refused for what it says, that was known good before,
     /// that nobody has touched since, and that has not been rolled back yet.
     fn rejected<'a>(&self, look: &'a Look) -> Option<&'a Config> {
         let is_refused = look.unit.as_ref().is_ok_and(unit::refused_its_config);
@@ -63,7 +63,7 @@ impl Machine<'_> {
             return None;
         }
         let config = look.config.as_ref()?;
-        let is_new = config.untouched && !config.was_rejected && !config.is_proven;
+        let is_new = config.untouched && !config.was_rejected && !config.is_known_good;
         (is_new && config.content.is_some()).then_some(config)
     }
 
@@ -74,7 +74,7 @@ impl Machine<'_> {
         // Whoever was killed over it cannot tell; a human who put the good one back is taken for that, which rolls back less.
         rollback.found |= *judged != rollback.rejected;
         let restore = Action::Restore {
-            generation: rollback.generation,
+            snapshot: rollback.snapshot,
             rejected: rollback.rejected.clone(),
             judged: judged.clone(),
         };
@@ -82,19 +82,19 @@ impl Machine<'_> {
     }
 
     pub(super) fn restored(&mut self, restored: Result<Line, NotRestored>) {
-        let Some(rollback) = self
-            .state
-            .rollback
-            .as_mut()
-            .filter(|_| self.state.owed.as_ref().is_some_and(|owed| owed.rollback))
-        else {
+        let Some(rollback) = self.state.rollback.as_mut().filter(|_| {
+            self.state
+                .pending_start
+                .as_ref()
+                .is_some_and(|pending_start| pending_start.rollback)
+        }) else {
             return;
         };
         match restored {
             Ok(kept) => {
                 rollback.kept = Some(kept.clone());
-                let generation = rollback.generation;
-                self.record(Record::RolledBack { generation, kept });
+                let snapshot = rollback.snapshot;
+                self.record(Record::RolledBack { snapshot, kept });
                 self.state.phase = Phase::Restarting(Step::Starting { tries: 0 });
                 self.again_in(Duration::ZERO);
             }
@@ -103,12 +103,12 @@ impl Machine<'_> {
                 if !rollback.found {
                     self.state.rollback = None;
                 }
-                self.state.owed = None;
-                self.again_in(self.settings.patience.interval);
+                self.state.pending_start = None;
+                self.again_in(self.settings.grace.interval);
             }
             Err(NotRestored::Late) => self.again_in(self.settings.interval),
             Err(NotRestored::Failed(why)) => {
-                self.state.owed = None;
+                self.state.pending_start = None;
                 self.record(Record::NotRolledBack { why });
                 self.again_in(self.settings.interval);
             }
@@ -120,7 +120,7 @@ impl Machine<'_> {
         match &look.health {
             // Whoever has the port otherwise is a reason to keep hands off.
             Health::Healthy(_) | Health::Failing(_) => {}
-            Health::Unsure(_) => return self.again_in(self.settings.patience.interval),
+            Health::Unknown(_) => return self.again_in(self.settings.grace.interval),
             Health::NotProbed => return self.again_in(Duration::ZERO),
         }
         match &self.state.rollback {
@@ -132,12 +132,12 @@ impl Machine<'_> {
                     (true, Some(config)) => self.restore(config),
                     // The disk cannot be asked yet.
                     (true, None) => {}
-                    (false, _) => self.state.owed = None,
+                    (false, _) => self.state.pending_start = None,
                 }
             }
             // A damaged state file.
             None => {
-                self.state.owed = None;
+                self.state.pending_start = None;
                 self.again_in(RETRY);
             }
         }
@@ -152,8 +152,8 @@ impl Machine<'_> {
         look.config.as_ref().is_none_or(|config| {
             // A human may have written the same once more, and means it.
             let is_same = config.untouched && config.content.as_ref() == Some(&rollback.rejected);
-            let is_ours = is_same || config.half_done || config.is_proven;
-            is_ours && config.generation == rollback.generation
+            let is_ours = is_same || config.half_done || config.is_known_good;
+            is_ours && config.snapshot == rollback.snapshot
         })
     }
 
@@ -161,13 +161,13 @@ impl Machine<'_> {
         let is_refused = look.unit.as_ref().is_ok_and(unit::refused_its_config);
         match &look.config {
             _ if !is_refused => {}
-            Some(config) if config.is_proven => {}
+            Some(config) if config.is_known_good => {}
             // What was refused is never answered with a start, whoever has put it back.
             Some(_) => {
-                self.state.owed = None;
+                self.state.pending_start = None;
                 return self.stand_by(Standby::ConfigError, refusal(look, &self.state.rollback));
             }
-            None => return self.again_in(self.settings.patience.interval),
+            None => return self.again_in(self.settings.grace.interval),
         }
         if !matches!(self.state.phase, Phase::Restarting(Step::Starting { .. })) {
             self.state.phase = Phase::Restarting(Step::Starting { tries: 0 });
@@ -186,10 +186,10 @@ pub(super) fn is_port_free(look: &Look) -> bool {
     let Health::Failing(failure) = &look.health else {
         return false;
     };
-    failure.probe == Probe::Port && look.stranger.is_none()
+    failure.probe == Probe::Port && look.port_holder.is_none()
 }
 
-/// What is seen of a gateway that refuses its configuration, and what mends it.
+/// What is seen of a gateway that refuses its configuration, and what fixes it.
 pub(super) fn refusal(look: &Look, rollback: &Option<Rollback>) -> Line {
     let said = match &look.unit {
         Ok(unit) => format!("exit status {}", unit.exec_main_status),
@@ -198,9 +198,9 @@ pub(super) fn refusal(look: &Look, rollback: &Option<Rollback>) -> Line {
     let config = look.config.as_ref();
     let after = rollback.as_ref().filter(|last| !last.served);
     let after = after.and_then(|last| match &last.kept {
-        Some(kept) if config.is_some_and(|config| config.is_proven) => Some(format!(
-            "generation {}, which was rolled back to, is refused as well; what was refused before is in {kept}",
-            last.generation
+        Some(kept) if config.is_some_and(|config| config.is_known_good) => Some(format!(
+            "snapshot {}, which was rolled back to, is refused as well; what was refused before is in {kept}",
+            last.snapshot
         )),
         Some(_) | None => None,
     });

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::line::Line;
 use crate::{
-    policy::facts::{Failure, Incarnation, Monotonic, Stall},
-    settings::{Patience, Settings},
+    policy::facts::{Failure, Invocation, Monotonic, Stall},
+    settings::{Grace, Settings},
 };
 
 /// The policy's whole memory.
@@ -19,14 +19,14 @@ pub struct State {
     pub phase: Phase,
     /// The run of the gateway that was seen last.
     pub gateway: Gateway,
-    /// The failure that is being dealt with, from its first failing round to the round that vouches again.
+    /// The failure that is being dealt with, from its first failing check to the check that is healthy again.
     pub incident: Option<Incident>,
-    /// How far the ladder has been climbed.
-    pub ladder: Ladder,
+    /// How far the attempts has been climbed.
+    pub attempts: Attempts,
     /// When stops needed SIGKILL, oldest first.
     pub forced: Vec<Monotonic>,
-    /// Set from before Gatehound stops the gateway until it runs again: a start is owed.
-    pub owed: Option<Owed>,
+    /// Set from before Gatehound stops the gateway until it runs again: a start is pending.
+    pub pending_start: Option<PendingStart>,
     /// Where the gateway was last seen to listen, as in a look: whoever has its port at another address is not in its way.
     #[serde(default)]
     pub addresses: Line,
@@ -34,25 +34,25 @@ pub struct State {
     #[serde(default)]
     pub rollback: Option<Rollback>,
     /// The last run of the gateway when it was last seen down by a human's wish.
-    pub unwanted: Option<Incarnation>,
+    pub unwanted: Option<Invocation>,
     /// What of the healthy gateway does not work, as far as it says so itself.
     pub degraded: Option<Line>,
     /// Why Gatehound could not tell at the last look how the gateway is, if it could not.
-    pub unsure: Option<Line>,
-    /// When the last suspend ended that Gatehound knows of: no patience counts from before it.
+    pub unknown: Option<Line>,
+    /// When the last suspend ended that Gatehound knows of: no grace counts from before it.
     #[serde(default)]
     pub awake_since: Monotonic,
-    /// systemd waits under a lease; the next vouch restores the unit's own WatchdogSec.
-    pub leased: bool,
-    /// Gatehound was told to stop and only settles what it owes.
+    /// systemd waits under a watchdog timeout; the next ping restores the unit's own WatchdogSec.
+    pub timeout_set: bool,
+    /// Gatehound was told to stop and only settles what it still has to make.
     pub leaving: bool,
-    /// Until when Gatehound does not leave with a start still owed: its settings are wrong, so it has no successor.
+    /// Until when Gatehound does not leave with a start still pending: its settings are wrong, so it has no successor.
     #[serde(default)]
-    pub settles_until: Monotonic,
+    pub leaves_by: Monotonic,
     /// When to look again.
     pub next: Monotonic,
-    /// Where in the interval the rounds of a healthy gateway fall, so that Gatehounds that began together do not wake
-    /// together for ever; any number that differs from one to the other. With none, an interval follows each round.
+    /// Where in the interval the checks of a healthy gateway fall, so that Gatehounds that began together do not wake
+    /// together for ever; any number that differs from one to the other. With none, an interval follows each check.
     #[serde(default)]
     pub seed: Option<u64>,
 }
@@ -61,35 +61,35 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// This incarnation has never been healthy and its startup patience is not used up.
+    /// This invocation has never been healthy and its startup grace is not used up.
     Starting {
-        /// When the incarnation became active, or a suspend ended.
+        /// When the invocation became active, or a suspend ended.
         since: Monotonic,
         /// When it last made progress or had its port.
         progress: Monotonic,
     },
-    /// The last round passed all three probes.
-    Vouching {
-        /// Since when all rounds did.
+    /// The last check passed all three probes.
+    Healthy {
+        /// Since when all checks did.
         since: Monotonic,
         /// How long `/health` took in the last one.
         took: Duration,
     },
-    /// A probe failed or could not tell; patience for this stall is not used up.
-    Doubting(Doubt),
-    /// On a rung, waiting its delay.
+    /// A probe failed or could not tell; grace for this stall is not used up.
+    Failing(GraceUsed),
+    /// On an attempt, waiting its delay.
     BackingOff {
-        /// The rung, from 1. It counts as used once its restart begins.
-        rung: usize,
+        /// The attempt, from 1. It counts as used once its restart begins.
+        attempt: usize,
         /// When the delay is over.
         until: Monotonic,
         /// How the gateway fails.
         failure: Failure,
     },
-    /// Evidence, stop, sweep, start; what it is about stands in [`Owed`].
+    /// Evidence, stop, cleanup, start; what it is about stands in [`PendingStart`].
     Restarting(Step),
-    /// The ladder is used up or cannot help.
-    Holding {
+    /// The attempts are used up or cannot help.
+    GaveUp {
         /// Since when.
         since: Monotonic,
         /// Why.
@@ -122,11 +122,11 @@ impl Phase {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Starting { .. } => "starting",
-            Self::Vouching { .. } => "vouching",
-            Self::Doubting(_) => "doubting",
+            Self::Healthy { .. } => "healthy",
+            Self::Failing(_) => "failing",
             Self::BackingOff { .. } => "backing-off",
             Self::Restarting(_) => "restarting",
-            Self::Holding { .. } => "holding",
+            Self::GaveUp { .. } => "gave-up",
             Self::StandingBy { .. } => "standing-by",
         }
     }
@@ -143,15 +143,15 @@ pub enum Step {
     },
     /// SIGKILL was sent; the kernel has until then.
     Killing {
-        /// The ladder holds after that.
+        /// Gatehound gives up after that.
         until: Monotonic,
     },
-    /// The unit is down; what is left of it and who holds its port is swept.
-    Sweeping {
-        /// Sweeps done: even ones send SIGTERM, odd ones SIGKILL.
-        sweeps: u8,
+    /// The unit is down; what is left of it and who holds its port is cleaned up.
+    CleaningUp {
+        /// Cleanups done: even ones send SIGTERM, odd ones SIGKILL.
+        passes: u8,
     },
-    /// Swept; systemd is asked to start the unit.
+    /// Cleaned up; systemd is asked to start the unit.
     Starting {
         /// Starts so far that were refused or left the unit down.
         tries: u32,
@@ -199,9 +199,9 @@ impl Standby {
     }
 }
 
-/// A doubt about the gateway's health, and how much of the patience it has used.
+/// A failing spell about the gateway's health, and how much of the grace it has used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Doubt {
+pub struct GraceUsed {
     /// When it began.
     pub since: Monotonic,
     /// The failure last seen; none while Gatehound itself cannot tell.
@@ -212,8 +212,8 @@ pub struct Doubt {
     pub waited: Waited,
 }
 
-impl Doubt {
-    /// A doubt that begins now.
+impl GraceUsed {
+    /// A failing spell that begins now.
     pub fn new(since: Monotonic) -> Self {
         Self {
             since,
@@ -227,7 +227,7 @@ impl Doubt {
 /// Time spent in each kind of stall.
 ///
 /// One account for each kind, because a gateway that was busy for minutes and then sleeps for a moment
-/// has not used up the patience for a blocked one; their sum is bounded all the same.
+/// has not used up the grace for a blocked one; their sum is bounded all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Waited {
     gone: Duration,
@@ -250,8 +250,8 @@ impl Waited {
         *account = account.saturating_add(time);
     }
 
-    /// What is left of the patience for `stall`; none when it is used up.
-    pub fn left(&self, stall: Stall, patience: &Patience) -> Option<Duration> {
+    /// What is left of the grace for `stall`; none when it is used up.
+    pub fn left(&self, stall: Stall, grace: &Grace) -> Option<Duration> {
         let waited = match stall {
             Stall::Gone => self.gone,
             Stall::Stopped => self.stopped,
@@ -259,7 +259,7 @@ impl Waited {
             Stall::Busy => self.busy,
             Stall::Answering => self.answering,
         };
-        patience
+        grace
             .of(stall)
             .checked_sub(waited)
             .filter(|left| !left.is_zero())
@@ -270,7 +270,7 @@ impl Waited {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gateway {
     /// Its name, once one was seen.
-    pub incarnation: Option<Incarnation>,
+    pub invocation: Option<Invocation>,
     /// When it became active.
     pub since: Monotonic,
     /// Whether it has ever been healthy.
@@ -279,19 +279,19 @@ pub struct Gateway {
     pub stopped: bool,
 }
 
-/// A failure, from its first failing round to the round that vouches again.
+/// A failure, from its first failing check to the check that is healthy again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Incident {
     /// Carried by every record of the incident.
     pub id: String,
-    /// The first failing round, or the one that found a run over that was never healthy.
+    /// The first failing check, or the one that found a run over that was never healthy.
     pub since: Monotonic,
     /// How it failed at first.
     pub failure: Failure,
     /// Runs that Gatehound started within it.
     pub restarts: u32,
     /// The last of them.
-    pub started: Option<Incarnation>,
+    pub started: Option<Invocation>,
     /// Somebody other than Gatehound started the gateway last.
     pub started_by_other: bool,
     /// systemd's watchdog has bitten for it; it bites once.
@@ -301,34 +301,34 @@ pub struct Incident {
     pub crashed: bool,
 }
 
-/// How far the ladder has been climbed.
+/// How far the attempts has been climbed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Ladder {
-    /// Rungs used so far.
+pub struct Attempts {
+    /// Attempts used so far.
     pub used: usize,
     /// When the last one was taken.
     pub taken: Monotonic,
 }
 
-/// A start that Gatehound owes because it stopped the gateway: rule 8.
+/// A start that Gatehound still has to make because it stopped the gateway: rule 8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Owed {
+pub struct PendingStart {
     /// The run that is stopped; none when the unit was already down.
-    pub incarnation: Option<Incarnation>,
+    pub invocation: Option<Invocation>,
     /// The unit's cgroup while it ran: systemd forgets it once the unit has stopped.
     pub control_group: String,
     /// The manager's number of the stop job, once it is known.
     pub stop_job: Option<u32>,
     /// What the stop was given, as the stall deserves.
     pub stop_timeout: Duration,
-    /// This rung already counts as a forced stop: rule 6.
+    /// This attempt already counts as a forced stop: rule 6.
     pub forced: bool,
     /// Somebody else's job for the unit ended, or joined ours, since: kept, because only the one who heard it knows.
     pub foreign_job: bool,
-    /// Two passes of the sweep have not ended what is in the way of the start.
+    /// Two passes of the cleanup have not ended what is in the way of the start.
     #[serde(default)]
     pub in_the_way: bool,
-    /// It is owed because of [`State::rollback`]: Gatehound did not stop the gateway, which refused its configuration.
+    /// It is pending because of [`State::rollback`]: Gatehound did not stop the gateway, which refused its configuration.
     #[serde(default)]
     pub rollback: bool,
 }
@@ -337,12 +337,12 @@ pub struct Owed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rollback {
     /// The run that refused it.
-    pub run: Option<Incarnation>,
+    pub run: Option<Invocation>,
     /// What was refused, by its hash.
     pub rejected: String,
-    /// The generation that takes its place.
-    pub generation: u32,
-    /// Where what was refused is kept, once it is replaced; without, and with nothing owed, it was not.
+    /// The snapshot that takes its place.
+    pub snapshot: u32,
+    /// Where what was refused is kept, once it is replaced; without, and with nothing pending, it was not.
     pub kept: Option<Line>,
     /// A look found what was refused replaced, in part at least, and nobody had told: it counts, as one that was told does.
     #[serde(default)]
@@ -351,13 +351,13 @@ pub struct Rollback {
     pub served: bool,
 }
 
-/// Whether systemd's watchdog has bitten in this holding.
+/// Whether systemd's watchdog has bitten in this gave-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bite {
     /// Nothing is sent until it has.
     Due,
-    /// It has; a lease follows.
+    /// It has; a watchdog timeout follows.
     Done,
 }
 
@@ -370,51 +370,52 @@ const LONGEST_STOP: Duration = Duration::from_secs(330);
 impl State {
     /// The memory of a predecessor, fit to go on with.
     ///
-    /// Patience starts anew, because nobody looked in between.
+    /// Grace starts anew, because nobody looked in between.
     /// A watchdog bite that was due has happened: that is why there is a successor.
     pub fn restored(mut self, now: Monotonic) -> Self {
         self.place_in_the_past(now);
         self.next = now;
         self.leaving = false;
-        self.settles_until = Monotonic::default();
+        self.leaves_by = Monotonic::default();
         // systemd starts a service under its own WatchdogSec, but restoring it once more costs nothing.
-        self.leased = true;
-        let owed = self.owed.as_ref();
-        let stop_job = owed.is_some_and(|owed| owed.stop_job.is_some());
-        let stop_timeout = owed.map_or(Duration::ZERO, |owed| owed.stop_timeout);
+        self.timeout_set = true;
+        let pending_start = self.pending_start.as_ref();
+        let stop_job = pending_start.is_some_and(|pending_start| pending_start.stop_job.is_some());
+        let stop_timeout =
+            pending_start.map_or(Duration::ZERO, |pending_start| pending_start.stop_timeout);
         match &mut self.phase {
-            Phase::Doubting(doubt) => {
-                doubt.waited = Waited::default();
-                doubt.last = None;
+            Phase::Failing(grace_used) => {
+                grace_used.waited = Waited::default();
+                grace_used.last = None;
             }
             // The stop or the SIGKILL may have died with the predecessor, so each gets its chance again.
             Phase::Restarting(Step::Stopping { until }) if stop_job => *until = now + stop_timeout,
-            // A gateway that runs may have recovered meanwhile; one that is on its way down, or is, owes its start.
+            // A gateway that runs may have recovered meanwhile; one that is on its way down, or is, still has to make its start.
             Phase::BackingOff { .. } | Phase::Restarting(Step::Stopping { .. }) => {
-                self.phase = Phase::Doubting(Doubt::new(now));
+                self.phase = Phase::Failing(GraceUsed::new(now));
             }
             Phase::Restarting(step @ Step::Killing { .. }) => {
                 *step = Step::Stopping { until: now };
             }
-            Phase::Holding { bite, .. } if *bite == Bite::Due => {
+            Phase::GaveUp { bite, .. } if *bite == Bite::Due => {
                 *bite = Bite::Done;
                 if let Some(incident) = &mut self.incident {
                     incident.bitten = true;
                 }
             }
-            Phase::Holding { .. }
+            Phase::GaveUp { .. }
             | Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Restarting(Step::Sweeping { .. } | Step::Starting { .. })
+            | Phase::Healthy { .. }
+            | Phase::Restarting(Step::CleaningUp { .. } | Step::Starting { .. })
             | Phase::StandingBy { .. } => {}
         }
         self
     }
 
-    /// Goes on for nothing but the start that is owed, and no longer than until then.
+    /// Goes on for nothing but the start that is pending, and no longer than until then.
     pub fn settle(&mut self, until: Monotonic) {
         self.leaving = true;
-        self.settles_until = until;
+        self.leaves_by = until;
     }
 
     /// Takes moments that lie ahead for this one, and a stop that takes too long for the longest that systemd grants.
@@ -424,19 +425,19 @@ impl State {
     fn place_in_the_past(&mut self, now: Monotonic) {
         let mut moments = vec![
             &mut self.gateway.since,
-            &mut self.ladder.taken,
+            &mut self.attempts.taken,
             &mut self.awake_since,
         ];
         moments.extend(&mut self.forced);
         moments.extend(self.incident.as_mut().map(|incident| &mut incident.since));
         match &mut self.phase {
             Phase::Starting { since, progress } => moments.extend([since, progress]),
-            Phase::Doubting(doubt) => {
-                moments.push(&mut doubt.since);
-                moments.extend(&mut doubt.last);
+            Phase::Failing(grace_used) => {
+                moments.push(&mut grace_used.since);
+                moments.extend(&mut grace_used.last);
             }
-            Phase::Vouching { since, .. }
-            | Phase::Holding { since, .. }
+            Phase::Healthy { since, .. }
+            | Phase::GaveUp { since, .. }
             | Phase::StandingBy { since, .. } => moments.push(since),
             // These wait for a moment that is still to come; the policy bounds it.
             Phase::BackingOff { .. } | Phase::Restarting(_) => {}
@@ -444,18 +445,18 @@ impl State {
         for moment in moments {
             *moment = (*moment).min(now);
         }
-        if let Some(owed) = &mut self.owed {
-            owed.stop_timeout = owed.stop_timeout.min(LONGEST_STOP);
+        if let Some(pending_start) = &mut self.pending_start {
+            pending_start.stop_timeout = pending_start.stop_timeout.min(LONGEST_STOP);
         }
     }
 
-    /// What a successor needs of it: the same memory from one healthy round to the next.
+    /// What a successor needs of it: the same memory from one healthy check to the next.
     pub fn durable(&self) -> Self {
         let mut state = Self {
             next: Monotonic::default(),
             ..self.clone()
         };
-        if let Phase::Vouching { took, .. } = &mut state.phase {
+        if let Phase::Healthy { took, .. } = &mut state.phase {
             *took = Duration::ZERO;
         }
         state
@@ -463,23 +464,25 @@ impl State {
 
     /// Whether a look that begins now may end in a restart, so that evidence has to be taken before it.
     pub fn wants_evidence(&self, settings: &Settings, now: Monotonic) -> Option<Stall> {
-        let latest = now + settings.longest_round();
+        let latest = now + settings.longest_check();
         match &self.phase {
             // It may end after the delay even if it begins before.
             Phase::BackingOff { until, failure, .. } if *until <= latest => Some(failure.stall),
             Phase::BackingOff { .. }
             | Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::Restarting(_)
-            | Phase::Holding { .. }
+            | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => None,
         }
     }
 
-    /// Whether a start is owed because of a configuration that is rolled back.
+    /// Whether a start is pending because of a configuration that is rolled back.
     pub fn rolls_back(&self) -> bool {
-        self.owed.as_ref().is_some_and(|owed| owed.rollback)
+        self.pending_start
+            .as_ref()
+            .is_some_and(|pending_start| pending_start.rollback)
     }
 
     /// Whether the next look has to make the probes, or only ask for the unit and the pause.
@@ -488,17 +491,17 @@ impl State {
     pub fn wants_probes(&self) -> bool {
         match self.phase {
             Phase::Restarting(Step::Stopping { .. }) => self
-                .owed
+                .pending_start
                 .as_ref()
-                .is_none_or(|owed| owed.stop_job.is_none()),
+                .is_none_or(|pending_start| pending_start.stop_job.is_none()),
             // What refused its configuration may have done so to make way for another gateway.
             Phase::Restarting(Step::Starting { .. }) => self.rolls_back(),
-            Phase::Restarting(Step::Killing { .. } | Step::Sweeping { .. }) => false,
+            Phase::Restarting(Step::Killing { .. } | Step::CleaningUp { .. }) => false,
             Phase::Starting { .. }
-            | Phase::Vouching { .. }
-            | Phase::Doubting(_)
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
             | Phase::BackingOff { .. }
-            | Phase::Holding { .. }
+            | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => true,
         }
     }
@@ -512,18 +515,18 @@ mod tests {
     const NOW: Monotonic = Monotonic(500_000_000);
 
     #[test]
-    fn a_stall_has_its_patience_once_and_not_a_moment_more() {
-        let patience = Patience::default();
+    fn a_stall_has_its_grace_once_and_not_a_moment_more() {
+        let grace = Grace::default();
         let mut waited = Waited::default();
-        assert_eq!(waited.left(Stall::Stopped, &patience), None);
+        assert_eq!(waited.left(Stall::Stopped, &grace), None);
         waited.add(Stall::Gone, Duration::from_secs(9));
         assert_eq!(
-            waited.left(Stall::Gone, &patience),
+            waited.left(Stall::Gone, &grace),
             Some(Duration::from_secs(1))
         );
-        assert_eq!(waited.left(Stall::Busy, &patience), Some(patience.busy));
+        assert_eq!(waited.left(Stall::Busy, &grace), Some(grace.busy));
         waited.add(Stall::Gone, Duration::from_secs(1));
-        assert_eq!(waited.left(Stall::Gone, &patience), None);
+        assert_eq!(waited.left(Stall::Gone, &grace), None);
     }
 
     #[test]
@@ -543,28 +546,31 @@ mod tests {
                 },
                 Step::Stopping { until: NOW },
             ),
-            (Step::Sweeping { sweeps: 3 }, Step::Sweeping { sweeps: 3 }),
+            (
+                Step::CleaningUp { passes: 3 },
+                Step::CleaningUp { passes: 3 },
+            ),
             (Step::Starting { tries: 2 }, Step::Starting { tries: 2 }),
         ] {
             let state = State {
                 phase: Phase::Restarting(step),
-                owed: Some(Owed {
+                pending_start: Some(PendingStart {
                     stop_job: Some(7),
                     stop_timeout: Duration::from_secs(30),
-                    ..Owed::default()
+                    ..PendingStart::default()
                 }),
                 leaving: true,
                 ..State::default()
             }
             .restored(NOW);
             assert_eq!(state.phase, Phase::Restarting(expected));
-            assert!(state.owed.is_some() && state.leased && !state.leaving);
+            assert!(state.pending_start.is_some() && state.timeout_set && !state.leaving);
             assert_eq!(state.next, NOW);
         }
     }
 
     #[test]
-    fn a_successor_doubts_anew_where_nothing_is_known_to_have_been_stopped() {
+    fn a_successor_fails_anew_where_nothing_is_known_to_have_been_stopped() {
         let failure = Failure {
             probe: Probe::Http,
             reason: Line::from("no answer within 5 s"),
@@ -572,7 +578,7 @@ mod tests {
         };
         for phase in [
             Phase::BackingOff {
-                rung: 1,
+                attempt: 1,
                 until: Monotonic(1),
                 failure,
             },
@@ -582,12 +588,12 @@ mod tests {
         ] {
             let state = State {
                 phase,
-                owed: Some(Owed::default()),
+                pending_start: Some(PendingStart::default()),
                 ..State::default()
             }
             .restored(NOW);
-            assert_eq!(state.phase, Phase::Doubting(Doubt::new(NOW)));
-            assert!(state.owed.is_some());
+            assert_eq!(state.phase, Phase::Failing(GraceUsed::new(NOW)));
+            assert!(state.pending_start.is_some());
         }
     }
 
@@ -599,9 +605,9 @@ mod tests {
                 since: ahead,
                 progress: ahead,
             },
-            Phase::Holding {
+            Phase::GaveUp {
                 since: ahead,
-                reason: "the ladder is used up".into(),
+                reason: "the attempts are used up".into(),
                 bite: Bite::Done,
             },
         ];
@@ -609,26 +615,26 @@ mod tests {
             let state = State {
                 phase,
                 forced: vec![Monotonic(7), ahead],
-                ladder: Ladder {
+                attempts: Attempts {
                     used: 1,
                     taken: ahead,
                 },
-                owed: Some(Owed {
+                pending_start: Some(PendingStart {
                     stop_timeout: Duration::MAX,
-                    ..Owed::default()
+                    ..PendingStart::default()
                 }),
                 ..State::default()
             }
             .restored(NOW);
             let since = match state.phase {
                 Phase::Starting { since, progress } => since.max(progress),
-                Phase::Holding { since, .. } => since,
+                Phase::GaveUp { since, .. } => since,
                 other => panic!("{other:?}"),
             };
             assert_eq!(since, NOW);
             assert_eq!(state.forced, [Monotonic(7), NOW]);
-            assert_eq!(state.ladder.taken, NOW);
-            assert_eq!(state.owed.unwrap().stop_timeout, LONGEST_STOP);
+            assert_eq!(state.attempts.taken, NOW);
+            assert_eq!(state.pending_start.unwrap().stop_timeout, LONGEST_STOP);
         }
     }
 
@@ -644,7 +650,7 @@ mod tests {
     #[test]
     fn the_state_file_of_an_older_gatehound_reads_back() {
         let mut json = serde_json::to_value(State::default()).unwrap();
-        for key in ["addresses", "settles_until"] {
+        for key in ["addresses", "leaves_by"] {
             json.as_object_mut().unwrap().remove(key).unwrap();
         }
         assert_eq!(
@@ -656,16 +662,16 @@ mod tests {
     #[test]
     fn the_longest_step_covers_the_probes_and_stays_below_a_minute() {
         let settings = Settings::default();
-        assert!(settings.longest_round() < longest_step(&settings));
+        assert!(settings.longest_check() < longest_step(&settings));
         assert!(longest_step(&settings) < Duration::from_secs(60));
     }
 
     #[test]
-    fn whatever_the_loop_waits_for_fits_into_the_lease_or_the_watchdog() {
+    fn whatever_the_loop_waits_for_fits_into_the_timeout_or_the_watchdog() {
         let settings = Settings::default();
         let calls = |calls| MANAGER_LIMIT * calls;
-        let (probes, said) = (settings.longest_round(), JOURNAL_LIMIT);
-        // `Daemon::look` and `Senses::look`, then `watch_jobs_while_owed`, up to the next message to systemd.
+        let (probes, said) = (settings.longest_check(), JOURNAL_LIMIT);
+        // `Daemon::look` and `Senses::look`, then `watch_jobs_while_pending`, up to the next message to systemd.
         let watching = [
             ("watch_jobs", calls(1)),
             ("ask_unit, twice", calls(2)),
@@ -691,7 +697,7 @@ mod tests {
         let acts = [
             ("restore", RESTORE_LIMIT),
             ("start, with reset_failed", calls(2)),
-            ("sweep", SWEEP_GRACE),
+            ("cleanup", CLEANUP_GRACE),
             (
                 "ready and the crash-loop breaker",
                 READY_LIMIT * 3 / 2 + said,
@@ -711,20 +717,20 @@ mod tests {
         for (what, time) in acts {
             assert!(time < longest, "{what}");
         }
-        // Between a vouch and the first lease there is only the unit's own WatchdogSec.
+        // Between a watchdog ping and the first watchdog timeout there is only the unit's own WatchdogSec.
         let watchdog = include_str!("../../units/gatehound.service")
             .lines()
             .find_map(|line| line.strip_prefix("WatchdogSec="))
             .map(|seconds| Duration::from_secs(seconds.parse().unwrap()))
             .unwrap();
         let alert = ALERT_LIMIT * 2;
-        let doubted =
+        let failed =
             KEEP_LIMIT + sum(&acts[3..]) + alert + settings.interval + calls(3) + probes + said;
         assert_eq!(
-            doubted,
-            settings.interval + longest_without_lease(&settings)
+            failed,
+            settings.interval + longest_without_timeout(&settings)
         );
-        assert!(doubted < watchdog);
+        assert!(failed < watchdog);
         assert!(probes < watchdog / 2);
     }
 }

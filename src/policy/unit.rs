@@ -3,8 +3,8 @@
 //! Owns that one judgement; knows nothing of probes, phases or time.
 
 use crate::policy::{
-    facts::{Incarnation, Monotonic, UnitFacts},
-    state::Owed,
+    facts::{Invocation, Monotonic, UnitFacts},
+    state::PendingStart,
 };
 
 /// EX_CONFIG of sysexits(3): how the gateway says that a restart cannot help.
@@ -28,41 +28,41 @@ pub(super) enum Standing {
     InTransition,
     /// It is on its way down because Gatehound asked for that.
     StoppingForUs,
-    /// It is down because Gatehound stopped it; a start is owed.
+    /// It is down because Gatehound stopped it; a start is pending.
     DownForUs,
     /// It runs.
     Up {
         /// This run.
-        incarnation: Incarnation,
+        invocation: Invocation,
         /// When it became active.
         since: Monotonic,
     },
 }
 
 /// Judges the unit.
-pub(super) fn standing(unit: &UnitFacts, owed: Option<&Owed>) -> Standing {
-    let foreign_job = owed.is_some_and(|owed| owed.foreign_job);
+pub(super) fn standing(unit: &UnitFacts, pending_start: Option<&PendingStart>) -> Standing {
+    let foreign_job = pending_start.is_some_and(|pending_start| pending_start.foreign_job);
     if unit.load_state != "loaded" {
         return Standing::NoUnit;
     }
     let foreign_pending = unit
         .job
         .as_ref()
-        .is_some_and(|job| !is_ours(job.id, job.ours, owed));
+        .is_some_and(|job| !is_ours(job.id, job.ours, pending_start));
     match unit.active_state.as_str() {
         "active" if foreign_pending => Standing::InTransition,
         "active" => Standing::Up {
-            incarnation: unit.invocation_id.clone().unwrap_or_default(),
+            invocation: unit.invocation_id.clone().unwrap_or_default(),
             since: unit.active_since,
         },
-        "deactivating" if owed.is_some() && !foreign_pending && !foreign_job => {
+        "deactivating" if pending_start.is_some() && !foreign_pending && !foreign_job => {
             Standing::StoppingForUs
         }
         "inactive" | "failed" if foreign_pending => Standing::InTransition,
         // The unit staying down after a job that is not ours is how a stop by a human
         // of a unit that was already down shows: rule 8.
-        "inactive" | "failed" if owed.is_some() && foreign_job => Standing::Stopped,
-        "inactive" | "failed" if owed.is_some() => Standing::DownForUs,
+        "inactive" | "failed" if pending_start.is_some() && foreign_job => Standing::Stopped,
+        "inactive" | "failed" if pending_start.is_some() => Standing::DownForUs,
         "inactive" => Standing::Stopped,
         "failed" => failed(unit),
         // activating, deactivating, reloading, and whatever a later systemd may add:
@@ -71,8 +71,8 @@ pub(super) fn standing(unit: &UnitFacts, owed: Option<&Owed>) -> Standing {
     }
 }
 
-fn is_ours(id: u32, ours: bool, owed: Option<&Owed>) -> bool {
-    ours || owed.is_some_and(|owed| owed.stop_job == Some(id))
+fn is_ours(id: u32, ours: bool, pending_start: Option<&PendingStart>) -> bool {
+    ours || pending_start.is_some_and(|pending_start| pending_start.stop_job == Some(id))
 }
 
 /// Whether the last run ended with the exit status that says that its configuration is refused, and no other.
@@ -119,8 +119,8 @@ fn failed(unit: &UnitFacts) -> Standing {
 }
 
 /// Whether a run other than the one Gatehound stopped has begun since.
-pub(super) fn started_since(unit: &UnitFacts, owed: &Owed) -> bool {
-    match (&unit.invocation_id, &owed.incarnation) {
+pub(super) fn started_since(unit: &UnitFacts, pending_start: &PendingStart) -> bool {
+    match (&unit.invocation_id, &pending_start.invocation) {
         (Some(now), Some(then)) => now != then,
         // It had never run when it was to be started.
         (Some(_), None) => true,
@@ -139,29 +139,33 @@ mod tests {
             active_state: active_state.into(),
             result: "success".into(),
             restart: "always".into(),
-            invocation_id: Some(Incarnation("a".into())),
+            invocation_id: Some(Invocation("a".into())),
             ..UnitFacts::default()
         }
     }
 
-    fn owed() -> Owed {
-        Owed {
-            incarnation: Some(Incarnation("a".into())),
+    fn pending_start() -> PendingStart {
+        PendingStart {
+            invocation: Some(Invocation("a".into())),
             stop_job: Some(7),
-            ..Owed::default()
+            ..PendingStart::default()
         }
     }
 
     #[track_caller]
-    fn check(unit: &UnitFacts, owed: Option<&Owed>, expected: Standing) {
-        assert_eq!(standing(unit, owed), expected);
+    fn check(unit: &UnitFacts, pending_start: Option<&PendingStart>, expected: Standing) {
+        assert_eq!(standing(unit, pending_start), expected);
     }
 
     #[test]
     fn an_inactive_unit_was_stopped_by_a_human_unless_we_stopped_it() {
         check(&unit("inactive"), None, Standing::Stopped);
-        check(&unit("inactive"), Some(&owed()), Standing::DownForUs);
-        check(&unit("failed"), Some(&owed()), Standing::DownForUs);
+        check(
+            &unit("inactive"),
+            Some(&pending_start()),
+            Standing::DownForUs,
+        );
+        check(&unit("failed"), Some(&pending_start()), Standing::DownForUs);
     }
 
     #[test]
@@ -185,9 +189,9 @@ mod tests {
 
     #[test]
     fn rule_8_a_foreign_job_on_the_unit_we_stopped_is_a_humans_stop() {
-        let foreign = Owed {
+        let foreign = PendingStart {
             foreign_job: true,
-            ..owed()
+            ..pending_start()
         };
         check(&unit("inactive"), Some(&foreign), Standing::Stopped);
         check(&unit("failed"), Some(&foreign), Standing::Stopped);
@@ -215,7 +219,7 @@ mod tests {
                 ..unit(state)
             };
             check(&unit, None, Standing::InTransition);
-            check(&unit, Some(&owed()), Standing::InTransition);
+            check(&unit, Some(&pending_start()), Standing::InTransition);
         }
     }
 
@@ -225,12 +229,16 @@ mod tests {
             job: Some(Job { id: 9, ours: true }),
             ..unit("deactivating")
         };
-        check(&ours, Some(&owed()), Standing::StoppingForUs);
+        check(&ours, Some(&pending_start()), Standing::StoppingForUs);
         let predecessors = UnitFacts {
             job: Some(Job { id: 7, ours: false }),
             ..unit("deactivating")
         };
-        check(&predecessors, Some(&owed()), Standing::StoppingForUs);
+        check(
+            &predecessors,
+            Some(&pending_start()),
+            Standing::StoppingForUs,
+        );
     }
 
     #[test]
@@ -239,9 +247,9 @@ mod tests {
             job: Some(Job { id: 7, ours: false }),
             ..unit("deactivating")
         };
-        let refused = Owed {
+        let refused = PendingStart {
             stop_job: None,
-            ..owed()
+            ..pending_start()
         };
         check(&theirs, Some(&refused), Standing::InTransition);
     }
@@ -311,17 +319,17 @@ mod tests {
     }
 
     #[test]
-    fn a_run_after_the_one_we_stopped_settles_what_is_owed() {
-        assert!(!started_since(&unit("inactive"), &owed()));
+    fn a_run_after_the_one_we_stopped_settles_what_is_pending() {
+        assert!(!started_since(&unit("inactive"), &pending_start()));
         let next = UnitFacts {
-            invocation_id: Some(Incarnation("b".into())),
+            invocation_id: Some(Invocation("b".into())),
             ..unit("failed")
         };
-        assert!(started_since(&next, &owed()));
+        assert!(started_since(&next, &pending_start()));
         let unloaded = UnitFacts {
             invocation_id: None,
             ..unit("inactive")
         };
-        assert!(!started_since(&unloaded, &owed()));
+        assert!(!started_since(&unloaded, &pending_start()));
     }
 }

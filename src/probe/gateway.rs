@@ -114,7 +114,7 @@ impl Finder {
                 assignments: facts.environment.clone(),
             });
         }
-        // A port that jumped to the default for a moment would have another gateway swept.
+        // A port that jumped to the default for a moment would have another gateway cleaned up.
         let unit = self.last.clone().unwrap_or_default();
         let profile = profile(&unit, name);
         let config_path = self.config_path(&unit, profile.as_deref());

@@ -1,6 +1,6 @@
 //! The HTTP probes: does `/` answer, does `/health` say `"ok": true`, over plain HTTP or TLS.
 //!
-//! Owns the HTTP client and its limits; it knows nothing of listeners, processes or patience.
+//! Owns the HTTP client and its limits; it knows nothing of listeners, processes or grace.
 //! No type of the client leaves this file.
 
 use std::{
@@ -154,7 +154,7 @@ impl Client {
         })
     }
 
-    /// Whether the port answers over TLS where plain HTTP was spoken, or the other way round.
+    /// Whether the port answers over TLS where plain HTTP was spoken, or the other way check.
     fn speaks_the_other(&self, path: &str, limit: Duration) -> bool {
         let other = Self::new(Target {
             tls: !self.target.tls,
@@ -220,7 +220,7 @@ impl Budgets {
     /// On one machine all but the answer takes microseconds, so a fraction of its time is ample.
     ///
     /// Over TLS the gateway's event loop has to answer twice, and it is the handshake that finds it stalled.
-    /// Connection and answer together get the same time either way, so that a round is no longer over TLS.
+    /// Connection and answer together get the same time either way, so that a check is no longer over TLS.
     fn of(tls: bool, limit: Duration) -> Self {
         let (connect, answer) = if tls {
             (limit * 7 / 10, limit / 2)
@@ -236,9 +236,9 @@ impl Budgets {
     }
 }
 
-/// The gateway works, and what we take it for is wrong: no restart would mend that.
+/// The gateway works, and what we take it for is wrong: no restart would fix that.
 fn mismatch(target: &Target) -> Outcome {
-    Outcome::Unsure(Line::new(if target.tls {
+    Outcome::Unknown(Line::new(if target.tls {
         "the port speaks plain HTTP, gateway.tls says TLS; set gateway.tls = false"
     } else {
         "the port speaks TLS, gateway.tls says it does not; set gateway.tls = true"
@@ -247,7 +247,7 @@ fn mismatch(target: &Target) -> Outcome {
 
 /// TLS with whatever certificate the gateway shows.
 ///
-/// It is self-signed and made by the gateway itself, so nothing vouches for it that could be checked.
+/// It is self-signed and made by the gateway itself, so nothing pings for it that could be checked.
 /// Nor does anything rest on it: the request carries no secret, it goes to a socket that was seen listening
 /// on this machine, and whoever holds that socket could as well answer over plain HTTP.
 fn any_certificate() -> TlsConfig {
@@ -310,7 +310,7 @@ fn before_the_body(error: Error, tls: bool, budgets: &Budgets) -> Outcome {
         }
         Error::Io(error) if is_hang_up(&error) => fail("closed without an answer"),
         Error::Io(error) if crate::os::tls::is_none(&error) => fail("not TLS"),
-        other => Outcome::Unsure(Line::new(&other.to_string())),
+        other => Outcome::Unknown(Line::new(&other.to_string())),
     }
 }
 
@@ -327,7 +327,7 @@ fn within_the_body(error: Error, received: usize, limit: Duration) -> Outcome {
         }
         // Closed in the middle of a chunk's length, which the client knows only as a body that does not go on.
         Error::BodyStalled => fail(format_args!("closed after {received} bytes of the body")),
-        other => Outcome::Unsure(Line::new(&other.to_string())),
+        other => Outcome::Unknown(Line::new(&other.to_string())),
     }
 }
 
@@ -336,7 +336,7 @@ fn is_about_the_connection(error: &Error) -> bool {
     is_turned_away(error) || matches!(error, Error::Timeout(Timeout::Connect))
 }
 
-/// Whether this is how a server answers a client that speaks TLS to plain HTTP, or the other way round.
+/// Whether this is how a server answers a client that speaks TLS to plain HTTP, or the other way check.
 fn is_turned_away(error: &Error) -> bool {
     match error {
         Error::Protocol(_) => true,
@@ -481,7 +481,10 @@ mod tests {
                 before_the_body(error(), false, &Budgets::of(false, LIMIT)),
                 within_the_body(error(), 0, LIMIT),
             ] {
-                assert!(matches!(outcome, Outcome::Unsure(_)), "{errno} {outcome:?}");
+                assert!(
+                    matches!(outcome, Outcome::Unknown(_)),
+                    "{errno} {outcome:?}"
+                );
             }
         }
     }

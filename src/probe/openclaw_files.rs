@@ -1,7 +1,7 @@
 //! The files that make up the gateway's configuration: openclaw.json and whatever it includes.
 //!
 //! Owns which files belong to it, where they may lie, and the bounds on all of them together.
-//! It writes nothing, and knows nothing of generations.
+//! It writes nothing, and knows nothing of snapshots.
 
 use std::{
     collections::VecDeque,

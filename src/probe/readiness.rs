@@ -1,7 +1,7 @@
 //! Whether the gateway, beyond being alive, has everything running: `/ready`.
 //!
 //! Owns what its answer means; the request is `http`'s.
-//! It never says that the gateway fails: a channel that is down is not mended by a restart.
+//! It never says that the gateway fails: a channel that is down is not fixed by a restart.
 
 use std::time::Duration;
 

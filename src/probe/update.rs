@@ -117,9 +117,9 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Judges what a round saw; `None` ends an update, and signs that follow each other are one.
+    /// Judges what a check saw; `None` ends an update, and signs that follow each other are one.
     ///
-    /// A round that did not look because the gateway is healthy says `None` too:
+    /// A check that did not look because the gateway is healthy says `None` too:
     /// an update that leaves the gateway healthy keeps nobody from anything.
     pub fn judge(&mut self, sign: Option<Line>, now: Monotonic) -> Update {
         let Some(sign) = sign else {

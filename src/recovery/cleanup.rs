@@ -1,4 +1,4 @@
-//! The sweep: the forced cleanup between stop and start.
+//! The cleanup: the forced cleanup between stop and start.
 //!
 //! Owns the signals and the rules of who may get one; it knows nothing of why the gateway is restarted.
 //! Nobody is found by name: a process is ours because it listens on the port, is in the unit's cgroup
@@ -22,11 +22,11 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 pub use crate::policy::facts::Signal;
 use crate::{
     os::{fault, listeners, processes},
-    policy::facts::{Incarnation, Listener, Process},
+    policy::facts::{Invocation, Listener, Process},
     text::line::Line,
 };
 
-/// Where the sweep looks, and what it may touch there.
+/// Where the cleanup looks, and what it may touch there.
 #[derive(Clone, Copy, Debug)]
 pub struct Territory<'a> {
     /// Root of procfs.
@@ -44,14 +44,14 @@ pub struct Territory<'a> {
     /// A path that does not end in the unit's name is ignored, for whatever else it is, it is not the unit's.
     pub control_group: &'a str,
     /// The run of the unit that is cleaned up after.
-    pub incarnation: Option<&'a Incarnation>,
+    pub invocation: Option<&'a Invocation>,
     /// The user whose processes may be signalled.
     pub uid: u32,
     /// The cgroup of Gatehound's own unit, whose processes are never signalled; empty if there is none.
     pub own_cgroup: &'a str,
 }
 
-/// Why a process is one to be swept.
+/// Why a process is one to be cleaned up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It listens on the gateway's port.
@@ -65,7 +65,7 @@ pub enum Claim {
 /// What is in the way of a start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Survey {
-    /// Processes to be swept, each once, with the first claim that holds.
+    /// Processes to be cleaned up, each once, with the first claim that holds.
     pub ours: Vec<(Process, Claim)>,
     /// Who holds the port, at an address that the gateway needs, and may not be signalled.
     pub foreign: Vec<Holder>,
@@ -86,9 +86,9 @@ pub struct Holder {
     pub among: Option<usize>,
 }
 
-/// What a sweep did and what is still there.
+/// What a cleanup did and what is still there.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Swept {
+pub struct CleanedUp {
     /// Processes that got the signal.
     pub signalled: Vec<(Process, Claim)>,
     /// Processes that did not get it after all, and why.
@@ -136,7 +136,7 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
         }
     }
     let Territory { uid, unit, .. } = *territory;
-    for process in processes::marked(proc, uid, unit, territory.incarnation) {
+    for process in processes::marked(proc, uid, unit, territory.invocation) {
         if territory.may_signal(&process) {
             survey.claim(process, Claim::Marked);
         }
@@ -149,8 +149,12 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
 /// # Errors
 ///
 /// The kernel's table of sockets cannot be read, so nobody knows whether the port is free.
-pub fn sweep(territory: &Territory<'_>, signal: Signal, grace: Duration) -> Result<Swept, Line> {
-    let mut swept = Swept::default();
+pub fn cleanup(
+    territory: &Territory<'_>,
+    signal: Signal,
+    grace: Duration,
+) -> Result<CleanedUp, Line> {
+    let mut cleaned_up = CleanedUp::default();
     let mut ending = Vec::new();
     let found = survey(territory)?;
     fault::point("surveyed");
@@ -158,21 +162,21 @@ pub fn sweep(territory: &Territory<'_>, signal: Signal, grace: Duration) -> Resu
         match strike(territory, &process, claim, signal) {
             Struck::Signalled(pidfd) => {
                 ending.push(pidfd);
-                swept.signalled.push((process, claim));
+                cleaned_up.signalled.push((process, claim));
             }
             Struck::Gone => {}
-            Struck::Unsignalled(reason) => swept.unsignalled.push((process, reason)),
+            Struck::Unsignalled(reason) => cleaned_up.unsignalled.push((process, reason)),
         }
     }
     fault::point("signalled");
     wait(ending, grace);
     let Survey { ours, foreign } = survey(territory).map_err(|error| {
-        let signalled = swept.signalled.len();
+        let signalled = cleaned_up.signalled.len();
         Line::new(&format!("{error}, after signalling {signalled} processes"))
     })?;
-    swept.left = ours;
-    swept.foreign = foreign;
-    Ok(swept)
+    cleaned_up.left = ours;
+    cleaned_up.foreign = foreign;
+    Ok(cleaned_up)
 }
 
 impl Territory<'_> {
@@ -200,7 +204,7 @@ impl Territory<'_> {
         }
     }
 
-    fn holds(&self, process: &Process, claim: Claim) -> bool {
+    fn gives_up(&self, process: &Process, claim: Claim) -> bool {
         let Territory { proc, unit, .. } = *self;
         match claim {
             Claim::HoldsPort => listeners::listening(proc, self.port).is_ok_and(|listeners| {
@@ -208,7 +212,7 @@ impl Territory<'_> {
                 !listeners::held(proc, process.pid, &inodes).is_empty()
             }),
             Claim::InCgroup => processes::is_within(&process.cgroup, self.unit_cgroup()),
-            Claim::Marked => processes::is_marked(proc, process.pid, unit, self.incarnation),
+            Claim::Marked => processes::is_marked(proc, process.pid, unit, self.invocation),
         }
     }
 }
@@ -335,7 +339,7 @@ fn strike(territory: &Territory<'_>, seen: &Process, claim: Claim, signal: Signa
     if !territory.may_signal(&now) {
         return unsignalled("not one to be signalled");
     }
-    if !territory.holds(&now, claim) {
+    if !territory.gives_up(&now, claim) {
         return unsignalled("its claim is gone");
     }
     let number = match signal {
@@ -398,7 +402,7 @@ mod tests {
             port: 0,
             addresses: &[],
             control_group: "",
-            incarnation: None,
+            invocation: None,
             uid: nix::unistd::geteuid().as_raw(),
             own_cgroup: "",
         }

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 use crate::{
-    policy::facts::{Incarnation, Listener, Stall},
+    policy::facts::{Invocation, Listener, Stall},
     text::line::Line,
 };
 
@@ -56,7 +56,7 @@ pub struct Subject {
     /// Name of the gateway unit.
     pub unit: String,
     /// The run of it that fails.
-    pub incarnation: Option<Incarnation>,
+    pub invocation: Option<Invocation>,
     /// The unit's cgroup.
     pub control_group: String,
     /// Its main process, 0 when there is none.
@@ -187,13 +187,13 @@ fn begin<T: Send + 'static>(
 }
 
 fn lines(places: &Places, subject: &Subject, budget: Duration) -> Result<Vec<Line>, Line> {
-    let Some(incarnation) = &subject.incarnation else {
+    let Some(invocation) = &subject.invocation else {
         return Err("the run has no name".into());
     };
     journalctl::last_lines(
         &places.journalctl,
         &subject.unit,
-        incarnation,
+        invocation,
         JOURNAL_LINES,
         budget,
     )

@@ -61,7 +61,7 @@ pub struct Sources {
 pub struct Loaded {
     /// The values.
     pub settings: Settings,
-    /// What is allowed and should still be mended.
+    /// What is allowed and should still be fixed.
     pub warnings: Vec<Line>,
     origins: BTreeMap<String, String>,
 }
@@ -127,7 +127,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 
 /// What settings that cannot be gone by still say of which gateway it is, for what has to work all the same.
 ///
-/// All else is a default, but for `config.keep`: what it may be is not known, so nothing is one too many.
+/// All else is a default, but for `snapshots.keep`: what it may be is not known, so nothing is one too many.
 ///
 /// # Errors
 ///
@@ -150,7 +150,7 @@ pub fn which_gateway(sources: &Sources) -> Result<Settings, ConfigError> {
     settings
         .validate()
         .map_err(|invalid| refuse(&figment, &invalid))?;
-    settings.config.keep = usize::MAX;
+    settings.snapshots.keep = usize::MAX;
     Ok(settings)
 }
 
@@ -406,13 +406,13 @@ fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
 /// What a key of the wrong type should be.
 fn wanted(key: &str) -> &'static str {
     match key {
-        "gateway" | "probe" | "patience" | "stop_timeout" | "forced_stops" | "pause" | "alert"
-        | "alert.ping" | "alert.webhook" | "config" | "metrics" => {
+        "gateway" | "probe" | "grace" | "stop_timeout" | "forced_stops" | "pause" | "alert"
+        | "alert.ping" | "alert.webhook" | "snapshots" | "metrics" => {
             "not a table; put its keys below it, as gatehound.toml(5) shows"
         }
         "backoff" => r#"not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
         "rollback" => r#"not a way to deal with a refused configuration; write "off" or "auto""#,
-        "rearm" => r#"neither a time span nor "never"; write one such as "15min""#,
+        "retry_after" => r#"neither a time span nor "never"; write one such as "15min""#,
         "gateway.unit" => r#"not the name of a unit; write one such as "openclaw-gateway.service""#,
         "gateway.port" => "not a port; write a number from 1 to 65535",
         "alert.command" => {
@@ -431,7 +431,7 @@ fn wanted(key: &str) -> &'static str {
         "gateway.address" => r#"not an IP address; write one such as "127.0.0.1""#,
         "gateway.tls" | "alert.desktop" => "neither true nor false; write one of them",
         "forced_stops.limit" => "not a count; write a whole number from 1",
-        "config.keep" => "not a count; write a whole number from 1 to 1000",
+        "snapshots.keep" => "not a count; write a whole number from 1 to 1000",
         "pause.flag_file" => {
             r#"not a path; write an absolute one such as "/tmp/openclaw-maintenance""#
         }

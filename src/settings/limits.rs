@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::settings::{Invalid, Settings};
 
-/// The longest a sweep waits for processes to end.
-pub const SWEEP_GRACE: Duration = Duration::from_secs(2);
+/// The longest a cleanup waits for processes to end.
+pub const CLEANUP_GRACE: Duration = Duration::from_secs(2);
 
 /// The longest a message to the user manager may take, connecting included.
 pub const MANAGER_LIMIT: Duration = Duration::from_secs(3);
@@ -18,10 +18,10 @@ pub const EVIDENCE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the disk may take to keep evidence.
 pub const KEEP_LIMIT: Duration = Duration::from_millis(500);
 
-/// How long the disk may take to roll a configuration back; one that takes longer is asked again in the next round.
+/// How long the disk may take to roll a configuration back; one that takes longer is asked again in the next check.
 pub const RESTORE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The longest that each part of an alert may delay a round: its file, and asking systemd to have it sent.
+/// The longest that each part of an alert may delay a check: its file, and asking systemd to have it sent.
 pub const ALERT_LIMIT: Duration = Duration::from_millis(500);
 
 /// The longest that the gateway's own lines in the journal are waited for.
@@ -31,24 +31,24 @@ pub const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
 pub const READY_LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest time the loop can be away between two events, besides waiting for the next look:
-/// both probes at their limits, the manager's answers and the sweep's grace.
+/// both probes at their limits, the manager's answers and the cleanup's grace.
 pub fn longest_step(settings: &Settings) -> Duration {
     /// Jobs before and after a look, its unit before and after the probes, updates, and jobs or evidence.
     const MANAGER_CALLS: u32 = 6;
     // Evidence comes before probes, readiness after them; lines of the journal with either.
     // Where the gateway refused its configuration, that is compared beside them.
     let told = (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT + KEEP_LIMIT;
-    settings.longest_round()
+    settings.longest_check()
         + MANAGER_LIMIT * MANAGER_CALLS
-        + SWEEP_GRACE * 2
+        + CLEANUP_GRACE * 2
         + told
         + ALERT_LIMIT * 2
 }
 
-/// The longest time from a vouch to the lease that follows when the next look finds the gateway failing,
-/// besides the wait for that look: what is asked after the vouch, the unit twice, updates, what it said at its end, and its configuration.
-pub fn longest_without_lease(settings: &Settings) -> Duration {
-    settings.longest_round()
+/// The longest time from a watchdog ping to the watchdog timeout that follows when the next look finds the gateway failing,
+/// besides the wait for that look: what is asked after the ping, the unit twice, updates, what it said at its end, and its configuration.
+pub fn longest_without_timeout(settings: &Settings) -> Duration {
+    settings.longest_check()
         + MANAGER_LIMIT * 3
         + READY_LIMIT * 3 / 2
         + JOURNAL_LIMIT * 2
@@ -56,7 +56,7 @@ pub fn longest_without_lease(settings: &Settings) -> Duration {
         + ALERT_LIMIT * 2
 }
 
-/// A round that may outlast WatchdogSec would have systemd kill a watchdog that works.
+/// A check that may outlast WatchdogSec would have systemd kill a watchdog that works.
 pub fn fits(settings: &Settings, watchdog: Duration) -> Result<(), Invalid> {
     let limit = humantime::format_duration(watchdog);
     if watchdog / 2 < settings.interval {
@@ -64,7 +64,7 @@ pub fn fits(settings: &Settings, watchdog: Duration) -> Result<(), Invalid> {
         let right = format!("must not be longer than half of WatchdogSec={limit}: {half}");
         return Err(Invalid::span("interval", settings.interval, right));
     }
-    if watchdog <= longest_without_lease(settings).saturating_add(settings.interval) {
+    if watchdog <= longest_without_timeout(settings).saturating_add(settings.interval) {
         // Blamed on the longer one: shortening it helps most.
         let (key, span) = if settings.probe.health_timeout < settings.probe.http_timeout {
             ("probe.http_timeout", settings.probe.http_timeout)

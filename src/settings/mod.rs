@@ -26,26 +26,26 @@ use crate::text::line::is_unprintable;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Time from one round to the next while the gateway is healthy.
+    /// Time from one check to the next while the gateway is healthy.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
-    /// Delay in front of each rung of the ladder; its length is the number of rungs.
+    /// Delay in front of each attempt; its length is the number of attempts.
     #[serde(with = "durations")]
     pub backoff: Vec<Duration>,
-    /// Failures closer together than this use one rung, not two.
+    /// Failures closer together than this use one attempt, not two.
     #[serde(with = "humantime_serde")]
     pub debounce: Duration,
-    /// How long the ladder rests once it is used up.
-    pub rearm: Rearm,
-    /// How long the gateway has to stay healthy before the ladder goes back to its first rung.
+    /// How long the attempts rests once it is used up.
+    pub retry_after: RetryAfter,
+    /// How long the gateway has to stay healthy before attempts count from 1 again.
     #[serde(with = "humantime_serde")]
-    pub settle: Duration,
+    pub reset_after: Duration,
     /// Which gateway is watched.
     pub gateway: Gateway,
     /// Time limits of the probes.
     pub probe: Probe,
     /// How long a failing gateway is given, by what its process is doing.
-    pub patience: Patience,
+    pub grace: Grace,
     /// How long systemd's stop of the gateway may take before SIGKILL.
     pub stop_timeout: StopTimeout,
     /// How many forced stops may fall into a window.
@@ -55,7 +55,7 @@ pub struct Settings {
     /// Who is told, past the gateway.
     pub alert: AlertSettings,
     /// What is kept of the gateway's configuration.
-    pub config: ConfigSettings,
+    pub snapshots: SnapshotSettings,
     /// What is done about a configuration that the gateway refuses.
     pub rollback: Rollback,
     /// Who reads how the gateway is, without being told.
@@ -66,17 +66,17 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rollback {
-    /// It is told, with the command that restores the last one that was proven good.
+    /// It is told, with the command that restores the last one that was known good.
     #[default]
     Off,
-    /// The last one that was proven good takes its place, once, and the gateway is started with it.
+    /// The last one that was known good takes its place, once, and the gateway is started with it.
     Auto,
 }
 
-/// How long the ladder rests once it is used up.
+/// How long the attempts rests once it is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Rearm {
+pub enum RetryAfter {
     /// Tries again after this long.
     After(Duration),
     /// Never tries again by itself.
@@ -112,8 +112,8 @@ pub struct Probe {
 /// How long a failing gateway is given, by what its process is doing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Patience {
-    /// Time from one round to the next while the gateway is failing or starting.
+pub struct Grace {
+    /// Time from one check to the next while the gateway is failing or starting.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
     /// Nothing listens on the port.
@@ -302,16 +302,16 @@ impl Default for Settings {
             interval: INTERVAL,
             backoff: [5, 10, 20].map(Duration::from_secs).to_vec(),
             debounce: INTERVAL,
-            rearm: Rearm::After(Duration::from_secs(15 * 60)),
-            settle: Duration::from_secs(5 * 60),
+            retry_after: RetryAfter::After(Duration::from_secs(15 * 60)),
+            reset_after: Duration::from_secs(5 * 60),
             gateway: Gateway::default(),
             probe: Probe::default(),
-            patience: Patience::default(),
+            grace: Grace::default(),
             stop_timeout: StopTimeout::default(),
             forced_stops: ForcedStops::default(),
             pause: PauseSettings::default(),
             alert: AlertSettings::default(),
-            config: ConfigSettings::default(),
+            snapshots: SnapshotSettings::default(),
             // Silent restores have cost people the edit they had meant; who wants them asks for them.
             rollback: Rollback::Off,
             metrics: MetricsSettings::default(),
@@ -342,15 +342,15 @@ impl MetricsSettings {
 /// What is kept of the gateway's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ConfigSettings {
-    /// Generations that are kept of what was proven good, and as many of what a restore replaced.
+pub struct SnapshotSettings {
+    /// Snapshots that are kept of what was known good, and as many of what a restore replaced.
     pub keep: usize,
 }
 
-/// More generations than this is a slip of the pen, and each may have megabytes.
+/// More snapshots than this is a slip of the pen, and each may have megabytes.
 const MAX_KEPT: usize = 1000;
 
-impl Default for ConfigSettings {
+impl Default for SnapshotSettings {
     fn default() -> Self {
         // Weeks of changes by hand, at a few kilobytes each.
         Self { keep: 10 }
@@ -368,8 +368,8 @@ pub struct Invalid {
     pub right: String,
 }
 
-/// More rungs than this would be hours of restarts that help nobody.
-const MAX_RUNGS: usize = 16;
+/// More attempts than this would be hours of restarts that help nobody.
+const MAX_ATTEMPTS: usize = 16;
 
 /// The longest span: a year of 365.25 days, as humantime counts it.
 /// Anything longer is a slip of the pen, and sums of spans stay far from overflow.
@@ -390,39 +390,39 @@ impl Settings {
         self.validate_alert()
     }
 
-    /// The longest a round may take: the time limits of both requests,
+    /// The longest a check may take: the time limits of both requests,
     /// with what connecting, sending and reading may add to each.
-    pub fn longest_round(&self) -> Duration {
+    pub fn longest_check(&self) -> Duration {
         let http = self.probe.http_timeout.saturating_mul(13) / 10;
         let health = self.probe.health_timeout.saturating_mul(3) / 2;
         http.saturating_add(health)
     }
 
     fn validate_spans(&self) -> Result<(), Invalid> {
-        let rearm = match self.rearm {
-            Rearm::After(rest) => Some(rest),
-            Rearm::Never => None,
+        let retry_after = match self.retry_after {
+            RetryAfter::After(rest) => Some(rest),
+            RetryAfter::Never => None,
         };
         let not_zero = [
             ("interval", Some(self.interval)),
-            ("rearm", rearm),
+            ("retry_after", retry_after),
             ("probe.http_timeout", Some(self.probe.http_timeout)),
             ("probe.health_timeout", Some(self.probe.health_timeout)),
-            ("patience.interval", Some(self.patience.interval)),
+            ("grace.interval", Some(self.grace.interval)),
             ("pause.default", Some(self.pause.default)),
             ("alert.timeout", Some(self.alert.timeout)),
             ("alert.ping.interval", Some(self.alert.ping.interval)),
         ];
         let may_be_zero = [
             ("debounce", self.debounce),
-            ("settle", self.settle),
-            ("patience.gone", self.patience.gone),
-            ("patience.stopped", self.patience.stopped),
-            ("patience.blocked", self.patience.blocked),
-            ("patience.busy", self.patience.busy),
-            ("patience.answering", self.patience.answering),
-            ("patience.starting", self.patience.starting),
-            ("patience.starting_idle", self.patience.starting_idle),
+            ("reset_after", self.reset_after),
+            ("grace.gone", self.grace.gone),
+            ("grace.stopped", self.grace.stopped),
+            ("grace.blocked", self.grace.blocked),
+            ("grace.busy", self.grace.busy),
+            ("grace.answering", self.grace.answering),
+            ("grace.starting", self.grace.starting),
+            ("grace.starting_idle", self.grace.starting_idle),
             ("stop_timeout.hung", self.stop_timeout.hung),
             ("stop_timeout.draining", self.stop_timeout.draining),
             ("forced_stops.window", self.forced_stops.window),
@@ -437,8 +437,8 @@ impl Settings {
                 return Err(Invalid::span(key, span, "must be longer than 0s"));
             }
         }
-        let rungs = self.backoff.iter().map(|delay| ("backoff", *delay));
-        for (key, span) in not_zero.chain(may_be_zero).chain(rungs) {
+        let attempts = self.backoff.iter().map(|delay| ("backoff", *delay));
+        for (key, span) in not_zero.chain(may_be_zero).chain(attempts) {
             if MAX_SPAN < span {
                 return Err(Invalid::span(key, span, "must not be longer than a year"));
             }
@@ -451,20 +451,20 @@ impl Settings {
             let right = r#"needs at least one delay, such as ["5s", "10s", "20s"]"#;
             return Err(Invalid::new("backoff", "[]", right));
         }
-        if MAX_RUNGS < self.backoff.len() {
+        if MAX_ATTEMPTS < self.backoff.len() {
             let value = format!("[{} delays]", self.backoff.len());
-            let right = format!("must not have more than {MAX_RUNGS}");
+            let right = format!("must not have more than {MAX_ATTEMPTS}");
             return Err(Invalid::new("backoff", value, right));
         }
         if self.forced_stops.limit == 0 {
             let right = "must be at least 1: a gateway that hangs cannot be stopped otherwise";
             return Err(Invalid::new("forced_stops.limit", "0", right));
         }
-        if !(1..=MAX_KEPT).contains(&self.config.keep) {
+        if !(1..=MAX_KEPT).contains(&self.snapshots.keep) {
             let right = format!("must be from 1 to {MAX_KEPT}");
             return Err(Invalid::new(
-                "config.keep",
-                self.config.keep.to_string(),
+                "snapshots.keep",
+                self.snapshots.keep.to_string(),
                 right,
             ));
         }
@@ -539,8 +539,8 @@ impl Settings {
     }
 }
 
-impl Patience {
-    /// The patience for a kind of stall.
+impl Grace {
+    /// The grace for a kind of stall.
     pub fn of(&self, stall: Stall) -> Duration {
         match stall {
             Stall::Gone => self.gone,
@@ -658,7 +658,7 @@ impl Default for Probe {
     }
 }
 
-impl Default for Patience {
+impl Default for Grace {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(5),
@@ -709,7 +709,7 @@ impl Default for PauseSettings {
     }
 }
 
-impl TryFrom<String> for Rearm {
+impl TryFrom<String> for RetryAfter {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -722,11 +722,11 @@ impl TryFrom<String> for Rearm {
     }
 }
 
-impl From<Rearm> for String {
-    fn from(rearm: Rearm) -> Self {
-        match rearm {
-            Rearm::After(rest) => humantime::format_duration(rest).to_string(),
-            Rearm::Never => "never".to_owned(),
+impl From<RetryAfter> for String {
+    fn from(retry_after: RetryAfter) -> Self {
+        match retry_after {
+            RetryAfter::After(rest) => humantime::format_duration(rest).to_string(),
+            RetryAfter::Never => "never".to_owned(),
         }
     }
 }
@@ -839,7 +839,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_may_outlast_the_watchdog_is_refused() {
+    fn a_check_that_may_outlast_the_watchdog_is_refused() {
         refused("probe.health_timeout", |s| {
             s.probe.health_timeout = Duration::from_secs(25);
         });
@@ -850,7 +850,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ladder_without_rungs_or_with_too_many_is_refused() {
+    fn a_attempts_without_attempts_or_with_too_many_is_refused() {
         refused("backoff", |s| s.backoff.clear());
         refused("backoff", |s| s.backoff = vec![Duration::ZERO; 17]);
         accepted(|s| s.backoff = vec![Duration::ZERO; 16]);
@@ -858,30 +858,32 @@ mod tests {
 
     #[test]
     fn spans_that_must_not_be_zero_are_refused() {
-        refused("rearm", |s| s.rearm = Rearm::After(Duration::ZERO));
+        refused("retry_after", |s| {
+            s.retry_after = RetryAfter::After(Duration::ZERO)
+        });
         refused("probe.http_timeout", |s| {
             s.probe.http_timeout = Duration::ZERO;
         });
         refused("probe.health_timeout", |s| {
             s.probe.health_timeout = Duration::ZERO;
         });
-        refused("patience.interval", |s| {
-            s.patience.interval = Duration::ZERO
-        });
+        refused("grace.interval", |s| s.grace.interval = Duration::ZERO);
         refused("pause.default", |s| s.pause.default = Duration::ZERO);
     }
 
     #[test]
     fn spans_above_a_year_are_refused_without_overflow() {
         let long = MAX_SPAN + Duration::from_secs(1);
-        refused("rearm", |s| s.rearm = Rearm::After(Duration::MAX));
-        refused("settle", |s| s.settle = long);
+        refused("retry_after", |s| {
+            s.retry_after = RetryAfter::After(Duration::MAX)
+        });
+        refused("reset_after", |s| s.reset_after = long);
         refused("backoff", |s| s.backoff = vec![long]);
         refused("probe.health_timeout", |s| {
             s.probe.health_timeout = Duration::MAX;
         });
         refused("forced_stops.window", |s| s.forced_stops.window = long);
-        accepted(|s| s.settle = MAX_SPAN);
+        accepted(|s| s.reset_after = MAX_SPAN);
     }
 
     #[test]

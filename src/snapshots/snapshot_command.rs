@@ -1,4 +1,4 @@
-//! `gatehound config list`, `diff` and `restore`: the kept generations of the gateway's openclaw.json.
+//! `gatehound snapshot list`, `diff` and `restore`: the kept snapshots of the gateway's openclaw.json.
 
 use crate::cli::console::say;
 use std::{
@@ -25,14 +25,14 @@ use crate::{
         openclaw_json,
     },
     settings::layers::{self, Sources},
-    snapshots::store::{self, Generation, KeptFile, Kind, Store},
+    snapshots::store::{self, KeptFile, Kind, Snapshot, Store},
     text::line::Line,
 };
 
 /// What a command needs to know of the gateway and of what was kept.
 struct Kept {
     store: Store,
-    generations: Vec<Generation>,
+    snapshots: Vec<Snapshot>,
     /// Why those that are there and not among them are not.
     wrong: Vec<Line>,
     place: Place,
@@ -60,14 +60,14 @@ impl Kept {
         };
         let state = folders::state(&sources.variables, profile).map_err(error)?;
         let store = Store::new(&state);
-        let (generations, wrong) = store.list().map_err(error)?;
+        let (snapshots, wrong) = store.list().map_err(error)?;
         let unit = gateway::unit_name(&settings, profile);
         let facts = manager()
             .ok()
             .and_then(|mut manager| manager.unit(&unit).ok());
         let found = Finder::new(&sources.variables).find(&settings, &unit, facts.as_ref());
         // Without the user manager the place is where it was when it was last known.
-        let last = generations.last().filter(|_| facts.is_none());
+        let last = snapshots.last().filter(|_| facts.is_none());
         let last = last.and_then(|last| last.files.first());
         let place = last.map_or_else(
             || found.place(),
@@ -80,26 +80,26 @@ impl Kept {
         );
         Ok(Self {
             store,
-            generations,
+            snapshots,
             wrong,
             place: place.ok_or_else(|| {
                 anyhow!("no openclaw.json: HOME holds no absolute path; set HOME")
             })?,
             unit,
             profile: folders::profile_option(profile),
-            keep: settings.config.keep,
+            keep: settings.snapshots.keep,
         })
     }
 
-    /// Tells which generations are passed over.
+    /// Tells which snapshots are passed over.
     ///
     /// # Errors
     ///
     /// All that are there.
     fn warn(&self) -> anyhow::Result<()> {
-        if let ([], [first, ..]) = (&*self.generations, &*self.wrong) {
+        if let ([], [first, ..]) = (&*self.snapshots, &*self.wrong) {
             bail!(
-                "no generation can be used: {first}; nothing is done, the next healthy run of the gateway keeps one"
+                "no snapshot can be used: {first}; nothing is done, the next healthy run of the gateway keeps one"
             );
         }
         for line in &self.wrong {
@@ -108,34 +108,34 @@ impl Kept {
         Ok(())
     }
 
-    fn choose(&self, number: Option<u32>) -> anyhow::Result<Generation> {
+    fn choose(&self, number: Option<u32>) -> anyhow::Result<Snapshot> {
         let profile = &self.profile;
         if let Some(number) = number {
             let chosen = self.store.get(number).map_err(|why| {
                 anyhow!(
-                    "cannot use generation {number}: {why}; nothing is done, gatehound config list{profile} shows the others"
+                    "cannot use snapshot {number}: {why}; nothing is done, gatehound snapshot list{profile} shows the others"
                 )
             })?;
             return chosen.ok_or_else(|| {
                 anyhow!(
-                    "there is no generation {number}; gatehound config list{profile} shows those there are"
+                    "there is no snapshot {number}; gatehound snapshot list{profile} shows those there are"
                 )
             });
         }
         self.warn()?;
-        let mut newest = self.generations.iter().rev();
-        match newest.find(|one| one.kind == Kind::Proven) {
+        let mut newest = self.snapshots.iter().rev();
+        match newest.find(|one| one.kind == Kind::KnownGood) {
             Some(chosen) => Ok(chosen.clone()),
-            None if !self.generations.is_empty() => bail!(
-                "no generation was proven good yet; give a number, gatehound config list{profile} shows those there are"
+            None if !self.snapshots.is_empty() => bail!(
+                "no snapshot was known good yet; give a number, gatehound snapshot list{profile} shows those there are"
             ),
             None => bail!(
-                "no generation is kept yet; the first one is when gatehound run finds the gateway healthy"
+                "no snapshot is kept yet; the first one is when gatehound run finds the gateway healthy"
             ),
         }
     }
 
-    fn there(&self, chosen: &Generation) -> anyhow::Result<Vec<KeptFile>> {
+    fn there(&self, chosen: &Snapshot) -> anyhow::Result<Vec<KeptFile>> {
         let there = store::there(&self.place, chosen).map_err(|why| {
             anyhow!(
                 "{why}; nothing is done: make it a file that this user can read, or move it away"
@@ -149,19 +149,19 @@ fn error(line: Line) -> anyhow::Error {
     anyhow!("{line}")
 }
 
-/// Prints the generations, oldest first.
+/// Prints the snapshots, oldest first.
 pub(crate) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
     let kept = Kept::load(sources)?;
     kept.warn()?;
-    if kept.generations.is_empty() {
-        say!("no generation of {} is kept yet", kept.place.path.display());
+    if kept.snapshots.is_empty() {
+        say!("no snapshot of {} is kept yet", kept.place.path.display());
         return Ok(ExitCode::SUCCESS);
     }
     let current = store::current(&kept.place)
         .ok()
         .map(|files| store::hash(&files));
     print_row(["", "kept", "", "gateway", "sha-256", "run", ""]);
-    for one in &kept.generations {
+    for one in &kept.snapshots {
         let hash: String = one.hash.chars().take(12).collect();
         let run = Line::new(one.run.as_deref().unwrap_or("-"));
         let is_current = current.as_ref() == Some(&one.hash);
@@ -190,7 +190,7 @@ fn print_row([number, kept, kind, version, hash, run, current]: [&str; 7]) {
     ]);
 }
 
-/// Prints what differs from a generation to what is there now.
+/// Prints what differs from a snapshot to what is there now.
 pub(crate) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<ExitCode> {
     let kept = Kept::load(sources)?;
     let chosen = kept.choose(number)?;
@@ -206,14 +206,10 @@ pub(crate) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<Exi
         .filter(|now| chosen.files.iter().all(|old| old.path != now.path))
     {
         same = false;
-        say!(
-            "{}: not in generation {}",
-            file.path.display(),
-            chosen.number
-        );
+        say!("{}: not in snapshot {}", file.path.display(), chosen.number);
     }
     if same {
-        say!("the configuration is that of generation {}", chosen.number);
+        say!("the configuration is that of snapshot {}", chosen.number);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -251,7 +247,7 @@ fn print_lines(path: &Line, old: &Value, now: &Value) {
     }
 }
 
-/// Puts a generation back.
+/// Puts a snapshot back.
 pub(crate) fn restore(
     sources: &Sources,
     number: Option<u32>,
@@ -265,7 +261,7 @@ pub(crate) fn restore(
             .map(|path| path.display().to_string())
             .unwrap_or_default();
         bail!(
-            "generation {} is of {was}, and the gateway reads {}; nothing is restored",
+            "snapshot {} is of {was}, and the gateway reads {}; nothing is restored",
             chosen.number,
             kept.place.path.display()
         );
@@ -274,7 +270,7 @@ pub(crate) fn restore(
     let is_there = |file: &KeptFile| there.contains(file);
     if chosen.files.iter().all(is_there) {
         say!(
-            "the configuration is that of generation {} already",
+            "the configuration is that of snapshot {} already",
             chosen.number
         );
         return Ok(ExitCode::SUCCESS);
@@ -284,7 +280,7 @@ pub(crate) fn restore(
     }
     let changed = || {
         anyhow!(
-            "somebody wrote to {} meanwhile; nothing is restored: look with gatehound config diff{}, then restore again",
+            "somebody wrote to {} meanwhile; nothing is restored: look with gatehound snapshot diff{}, then restore again",
             kept.place.path.display(),
             kept.profile
         )
@@ -306,7 +302,7 @@ pub(crate) fn restore(
             )
             .map_err(error)?;
         if let Some(replaced) = replaced {
-            say!("kept what was there as generation {}", replaced.number);
+            say!("kept what was there as snapshot {}", replaced.number);
         }
     }
     store::restore(&chosen, &kept.place, &there).map_err(|why| match why {
@@ -314,7 +310,7 @@ pub(crate) fn restore(
         NotRestored::Changed | NotRestored::Late => changed(),
     })?;
     say!(
-        "restored generation {} of {}",
+        "restored snapshot {} of {}",
         chosen.number,
         kept.place.path.display()
     );
@@ -325,10 +321,10 @@ pub(crate) fn restore(
 }
 
 /// Asks, where there is somebody to ask.
-fn agreed(chosen: &Generation, place: &Place) -> anyhow::Result<bool> {
+fn agreed(chosen: &Snapshot, place: &Place) -> anyhow::Result<bool> {
     let kept = wall_clock::local(chosen.kept);
     let path = place.path.display();
-    let question = format!("Replace {path} by generation {} of {kept}?", chosen.number);
+    let question = format!("Replace {path} by snapshot {} of {kept}?", chosen.number);
     ask(&question).ok_or_else(|| {
         anyhow!("nobody is there to ask whether {path} is to be replaced; give --yes")
     })

@@ -1,6 +1,6 @@
-//! Generations of the gateway's configuration: what was proven good, and what a restore replaced.
+//! Snapshots of the gateway's configuration: what was known good, and what a restore replaced.
 //!
-//! Owns the folder they are kept in and how a configuration is put back; each generation is one file that is replaced whole.
+//! Owns the folder they are kept in and how a configuration is put back; each snapshot is one file that is replaced whole.
 //! Knows nothing of what a configuration means, and never uses a name that OpenClaw keeps copies under.
 
 use std::{
@@ -28,10 +28,10 @@ use crate::{
     text::line::Line,
 };
 
-/// The largest generation that is read back: all of a configuration, escaped as JSON.
+/// The largest snapshot that is read back: all of a configuration, escaped as JSON.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
 
-/// How often, and how far apart, it is tried to be the only one who writes generations: for ten seconds,
+/// How often, and how far apart, it is tried to be the only one who writes snapshots: for ten seconds,
 /// because whoever does so may be asking the gateway for its version.
 const LOCK_TRIES: u32 = 500;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
@@ -41,7 +41,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A gateway was started with it and was healthy.
-    Proven,
+    KnownGood,
     /// A human's restore put another one in its place.
     Replaced,
     /// The gateway refused it, and it was rolled back.
@@ -49,10 +49,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it, as in `gatehound config list`.
+    /// The word for it, as in `gatehound snapshot list`.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Proven => "proven",
+            Self::KnownGood => "known good",
             Self::Replaced => "replaced",
             Self::Rejected => "rejected",
         }
@@ -62,8 +62,8 @@ impl Kind {
 /// One kept configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Generation {
-    /// Its number; of those that were proven good, the highest was so last.
+pub struct Snapshot {
+    /// Its number; of those that were known good, the highest was so last.
     pub number: u32,
     /// Why it is kept.
     pub kind: Kind,
@@ -120,67 +120,67 @@ impl From<ConfigFile> for KeptFile {
     }
 }
 
-/// The command that restores the generation that was proven good last.
+/// The command that restores the snapshot that is the last known good.
 pub fn restore_command(profile: Option<&str>) -> Line {
     let profile = folders::profile_option(profile);
-    Line::new(&format!("gatehound config restore --yes{profile}"))
+    Line::new(&format!("gatehound snapshot restore --yes{profile}"))
 }
 
-/// The kept generations of one gateway.
+/// The kept snapshots of one gateway.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
 }
 
 impl Store {
-    /// The generations below Gatehound's state folder.
+    /// The snapshots below Gatehound's state folder.
     pub fn new(state: &Path) -> Self {
         Self {
-            folder: state.join("config"),
+            folder: state.join("snapshots"),
         }
     }
 
-    /// All generations, oldest first; with a reason for each file of ours that cannot be read or makes no sense.
+    /// All snapshots, oldest first; with a reason for each file of ours that cannot be read or makes no sense.
     ///
     /// # Errors
     ///
     /// The folder is there and cannot be read.
-    pub fn list(&self) -> Result<(Vec<Generation>, Vec<Line>), Line> {
+    pub fn list(&self) -> Result<(Vec<Snapshot>, Vec<Line>), Line> {
         let (mut kept, mut wrong) = (Vec::new(), Vec::new());
         for (number, path) in self.numbers()? {
             match load(&path, number) {
-                Ok(generation) => kept.push(generation),
+                Ok(snapshot) => kept.push(snapshot),
                 Err(why) => wrong.push(why),
             }
         }
         Ok((kept, wrong))
     }
 
-    /// The generation of this number, if there is one.
+    /// The snapshot of this number, if there is one.
     ///
     /// # Errors
     ///
     /// It cannot be read or makes no sense.
-    pub fn get(&self, number: u32) -> Result<Option<Generation>, Line> {
+    pub fn get(&self, number: u32) -> Result<Option<Snapshot>, Line> {
         let is_it = |(there, _): &(u32, PathBuf)| *there == number;
         let found = self.numbers()?.into_iter().find(is_it);
         found.map(|(_, path)| load(&path, number)).transpose()
     }
 
-    /// The generation that was proven good last.
-    pub fn last_proven(&self) -> Option<Generation> {
+    /// The snapshot that is the last known good.
+    pub fn last_known_good(&self) -> Option<Snapshot> {
         let (kept, _) = self.list().ok()?;
-        kept.into_iter().rfind(|one| one.kind == Kind::Proven)
+        kept.into_iter().rfind(|one| one.kind == Kind::KnownGood)
     }
 
-    /// Keeps a configuration, unless one with the same content is kept already; the new generation, if there is one.
+    /// Keeps a configuration, unless one with the same content is kept already; the new snapshot, if there is one.
     ///
     /// `version` says which gateway proved it good, and is asked only if it is kept.
-    /// A content that is proven good again after another takes a new number and gives up its old one.
+    /// A content that is known good again after another takes a new number and gives up its old one.
     ///
     /// # Errors
     ///
-    /// The disk is full or read-only, or an old generation cannot be removed.
+    /// The disk is full or read-only, or an old snapshot cannot be removed.
     pub fn keep(
         &self,
         kind: Kind,
@@ -189,7 +189,7 @@ impl Store {
         files: Vec<KeptFile>,
         kept: Duration,
         keep: usize,
-    ) -> Result<Option<Generation>, Line> {
+    ) -> Result<Option<Snapshot>, Line> {
         let hash = hash(&files);
         if let Some(state) = self.folder.parent() {
             ensure_private_dir(state)?;
@@ -198,18 +198,18 @@ impl Store {
         let _lock = self.lock()?;
         let (all, _) = self.list()?;
         let is_last =
-            |one: &Generation| all.iter().rfind(|any| any.kind == Kind::Proven) == Some(one);
+            |one: &Snapshot| all.iter().rfind(|any| any.kind == Kind::KnownGood) == Some(one);
         let same = all.iter().filter(|one| one.hash == hash);
         let known = same.clone().any(|one| match kind {
-            Kind::Proven => is_last(one),
+            Kind::KnownGood => is_last(one),
             Kind::Replaced => true,
             Kind::Rejected => one.kind == Kind::Rejected,
         });
         if known {
             return Ok(None);
         }
-        // What was proven good once stays so, even if the gateway of today refuses it.
-        let superseded = same.filter(|one| kind == Kind::Proven || one.kind == Kind::Replaced);
+        // What was known good once stays so, even if the gateway of today refuses it.
+        let superseded = same.filter(|one| kind == Kind::KnownGood || one.kind == Kind::Replaced);
         let superseded: Vec<u32> = superseded.map(|one| one.number).collect();
         remove_unfinished(&self.folder, |name| number(name).is_some());
         // A file that makes no sense keeps its number: it is not ours to write over.
@@ -221,7 +221,7 @@ impl Store {
                 highest.display()
             ))
         })?;
-        let generation = Generation {
+        let snapshot = Snapshot {
             number,
             kind,
             kept,
@@ -230,9 +230,9 @@ impl Store {
             hash,
             files,
         };
-        let bytes = serde_json::to_vec(&generation)
-            .map_err(|e| Line::new(&format!("cannot write a generation as JSON: {e}")))?;
-        write_atomic(&self.path(generation.number), &bytes)?;
+        let bytes = serde_json::to_vec(&snapshot)
+            .map_err(|e| Line::new(&format!("cannot write a snapshot as JSON: {e}")))?;
+        write_atomic(&self.path(snapshot.number), &bytes)?;
         let old: Vec<u32> = all
             .iter()
             .filter(|one| one.kind == kind)
@@ -249,10 +249,10 @@ impl Store {
                 Ok(()) | Err(_) => {}
             }
         }
-        Ok(Some(generation))
+        Ok(Some(snapshot))
     }
 
-    /// Keeps others from adding and removing generations until it is dropped, other threads of this process included.
+    /// Keeps others from adding and removing snapshots until it is dropped, other threads of this process included.
     ///
     /// Where the file system has no such lock it goes on without: what is kept is worth more.
     fn lock(&self) -> Result<File, Line> {
@@ -304,19 +304,19 @@ fn number(name: &str) -> Option<u32> {
     (format!("{number}.json") == name).then_some(number)
 }
 
-fn load(path: &Path, number: u32) -> Result<Generation, Line> {
+fn load(path: &Path, number: u32) -> Result<Snapshot, Line> {
     let wrong = |why: &str| Line::new(&format!("{}: {why}", path.display()));
     let contents = read_limited(path, MAX_FILE, Links::Refuse)
         .map_err(|why| wrong(why.as_str()))?
         .ok_or_else(|| wrong("it is gone"))?;
     // The reason stays out of it, because it may quote what is secret.
-    let generation: Generation =
-        serde_json::from_slice(&contents.bytes).map_err(|_| wrong("not a generation"))?;
-    let is_whole = generation.number == number && generation.hash == hash(&generation.files);
+    let snapshot: Snapshot =
+        serde_json::from_slice(&contents.bytes).map_err(|_| wrong("not a snapshot"))?;
+    let is_whole = snapshot.number == number && snapshot.hash == hash(&snapshot.files);
     let is_placed =
-        !generation.files.is_empty() && generation.files.iter().all(|file| file.path.is_absolute());
+        !snapshot.files.is_empty() && snapshot.files.iter().all(|file| file.path.is_absolute());
     if is_whole && is_placed {
-        Ok(generation)
+        Ok(snapshot)
     } else {
         Err(wrong("its content is not what was kept"))
     }
@@ -346,14 +346,14 @@ pub fn current(place: &Place) -> Result<Vec<KeptFile>, Line> {
     Ok(files.into_iter().map(KeptFile::from).collect())
 }
 
-/// All of a configuration that is there now, and of what a generation would write over; whatever is in it.
+/// All of a configuration that is there now, and of what a snapshot would write over; whatever is in it.
 ///
 /// # Errors
 ///
 /// A file is there and cannot be read.
-pub fn there(place: &Place, generation: &Generation) -> Result<Vec<ConfigFile>, Line> {
+pub fn there(place: &Place, snapshot: &Snapshot) -> Result<Vec<ConfigFile>, Line> {
     let mut there = openclaw_files::read(place).unwrap_or_default();
-    let written = generation.files.iter().map(|file| &file.path);
+    let written = snapshot.files.iter().map(|file| &file.path);
     for path in std::iter::once(&place.path).chain(written) {
         if there.iter().all(|file| file.path != *path)
             && let Some(file) = openclaw_files::read_one(path)?
@@ -366,21 +366,21 @@ pub fn there(place: &Place, generation: &Generation) -> Result<Vec<ConfigFile>, 
 
 /// Everything that a configuration is judged by, as it is at one moment.
 struct Seen {
-    /// The generation that was proven good last.
-    last: Generation,
+    /// The snapshot that is the last known good.
+    last: Snapshot,
     /// What is there now.
     there: Vec<KeptFile>,
     /// When any of it was written last, since the Unix epoch.
     changed: Duration,
     /// What was rolled back last.
-    rejected: Option<Generation>,
+    rejected: Option<Snapshot>,
 }
 
 impl Seen {
-    /// None where nothing was proven good, or at another place: what was kept of that is put back where nobody reads it.
+    /// None where nothing was known good, or at another place: what was kept of that is put back where nobody reads it.
     fn look(store: &Store, place: &Place) -> Option<Result<Self, (u32, Line)>> {
         let (mut kept, _) = store.list().ok()?;
-        let last = kept.iter().rposition(|one| one.kind == Kind::Proven)?;
+        let last = kept.iter().rposition(|one| one.kind == Kind::KnownGood)?;
         let last = kept.remove(last);
         if last.files.first()?.path != place.path {
             return None;
@@ -401,7 +401,7 @@ impl Seen {
         }))
     }
 
-    fn is_proven(&self) -> bool {
+    fn is_known_good(&self) -> bool {
         self.last.files.iter().all(|file| self.there.contains(file))
     }
 
@@ -427,7 +427,7 @@ impl Seen {
             (is_written, now == of(&rejected.files, &file.path))
         });
         let of_both = written.clone().all(|(new, old)| new || old);
-        of_both && !self.is_proven() && written.any(|(new, old)| new && !old)
+        of_both && !self.is_known_good() && written.any(|(new, old)| new && !old)
     }
 }
 
@@ -436,7 +436,7 @@ impl Seen {
 pub struct Comparing(Option<Receiver<Option<Config>>>);
 
 impl Comparing {
-    /// The configuration held against the one that was proven good last, `ended` being when the last run of the gateway did;
+    /// The configuration held against the one that is the last known good, `ended` being when the last run of the gateway did;
     /// none where there is no such one, or that cannot be told within `budget`.
     ///
     /// One that took longer is waited for before there is another, and what it says then is of a moment that is over.
@@ -467,11 +467,11 @@ impl Comparing {
 fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
     let seen = match Seen::look(store, place)? {
         Ok(seen) => seen,
-        Err((generation, _)) => {
+        Err((snapshot, _)) => {
             return Some(Config {
-                generation,
+                snapshot,
                 content: None,
-                is_proven: false,
+                is_known_good: false,
                 untouched: false,
                 half_done: false,
                 was_rejected: false,
@@ -481,10 +481,10 @@ fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
     let content = seen.content();
     let (kept, _) = store.list().ok()?;
     let is_content =
-        |one: &Generation| one.kind == Kind::Rejected && content.as_ref() == Some(&one.hash);
+        |one: &Snapshot| one.kind == Kind::Rejected && content.as_ref() == Some(&one.hash);
     Some(Config {
-        generation: seen.last.number,
-        is_proven: seen.is_proven(),
+        snapshot: seen.last.number,
+        is_known_good: seen.is_known_good(),
         // Whoever wrote within a tick of the end is at work: that rolls back less.
         untouched: seen.changed + openclaw_files::tick() < ended,
         half_done: seen.half_done(),
@@ -498,8 +498,8 @@ fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
 pub struct Order {
     /// Where the configuration is.
     pub place: Place,
-    /// The generation that takes its place.
-    pub generation: u32,
+    /// The snapshot that takes its place.
+    pub snapshot: u32,
     /// The hash of what the gateway refused.
     pub rejected: String,
     /// The hash of what was there when this was decided; over nothing else is anything written.
@@ -530,7 +530,7 @@ pub fn roll_back_in_thread(
     Ok(receiver)
 }
 
-/// Keeps what was refused, and puts the generation that was proven good last in its place, if it is still what was judged.
+/// Keeps what was refused, and puts the snapshot that is the last known good in its place, if it is still what was judged.
 ///
 /// Where that is done already it only says so, so that whoever was killed meanwhile has it done once more.
 ///
@@ -542,7 +542,7 @@ pub fn roll_back(store: &Store, order: Order) -> Result<Line, NotRestored> {
         Some(seen) => seen.map_err(|(_, why)| NotRestored::Failed(why))?,
         None => return Err(NotRestored::Changed),
     };
-    if seen.last.number != order.generation {
+    if seen.last.number != order.snapshot {
         return Err(NotRestored::Changed);
     }
     if seen.content().as_ref() != Some(&order.judged) {
@@ -550,7 +550,7 @@ pub fn roll_back(store: &Store, order: Order) -> Result<Line, NotRestored> {
     }
     let known = |store: &Store| {
         let (kept, _) = store.list().ok()?;
-        let is_it = |one: &Generation| one.kind == Kind::Rejected && one.hash == order.rejected;
+        let is_it = |one: &Snapshot| one.kind == Kind::Rejected && one.hash == order.rejected;
         kept.into_iter().rfind(is_it).map(|one| one.number)
     };
     let number = match known(store) {
@@ -597,17 +597,17 @@ pub struct Proof {
 /// # Errors
 ///
 /// No thread can be started.
-pub fn keep_proven(
+pub fn keep_known_good(
     store: Store,
     proof: Proof,
     version: impl FnOnce() -> Option<Line> + Send + 'static,
     kept: Duration,
     keep: usize,
-) -> Result<Receiver<Result<Option<Generation>, Line>>, Line> {
+) -> Result<Receiver<Result<Option<Snapshot>, Line>>, Line> {
     let (sender, receiver) = channel();
     thread::Builder::new()
         .name("config".to_owned())
-        .spawn(move || sender.send(proven(&store, proof, version, kept, keep)))
+        .spawn(move || sender.send(known_good(&store, proof, version, kept, keep)))
         .map_err(|e| {
             Line::new(&format!(
                 "cannot start a thread to keep the configuration: {e}"
@@ -616,18 +616,18 @@ pub fn keep_proven(
     Ok(receiver)
 }
 
-/// As [`keep_proven`], at once.
+/// As [`keep_known_good`], at once.
 ///
 /// # Errors
 ///
 /// The configuration cannot be read or kept.
-pub fn proven(
+pub fn known_good(
     store: &Store,
     proof: Proof,
     version: impl FnOnce() -> Option<Line>,
     kept: Duration,
     keep: usize,
-) -> Result<Option<Generation>, Line> {
+) -> Result<Option<Snapshot>, Line> {
     // A gateway may live on its defaults and its environment alone.
     let path = &proof.place.path;
     if fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
@@ -639,10 +639,10 @@ pub fn proven(
         return Ok(None);
     }
     let files = files.into_iter().map(KeptFile::from).collect();
-    store.keep(Kind::Proven, Some(proof.run), version, files, kept, keep)
+    store.keep(Kind::KnownGood, Some(proof.run), version, files, kept, keep)
 }
 
-/// Puts the files of a generation where they were, each at once, openclaw.json last, over files that hold what they were
+/// Puts the files of a snapshot where they were, each at once, openclaw.json last, over files that hold what they were
 /// judged by and over no others.
 /// A link stays one and its target is written; a file that is there keeps its mode, and a folder that is gone is made anew.
 ///
@@ -650,12 +650,8 @@ pub fn proven(
 ///
 /// Somebody wrote to a file meanwhile, a file or its folder is read-only, or the disk is full; nothing is changed then, or
 /// what was changed is put back.
-pub fn restore(
-    generation: &Generation,
-    place: &Place,
-    judged: &[KeptFile],
-) -> Result<(), NotRestored> {
-    let targets: Vec<_> = generation
+pub fn restore(snapshot: &Snapshot, place: &Place, judged: &[KeptFile]) -> Result<(), NotRestored> {
+    let targets: Vec<_> = snapshot
         .files
         .iter()
         .rev()
@@ -739,7 +735,7 @@ fn target(path: &Path, place: &Place) -> Result<(PathBuf, u32), Line> {
         let is_open = nix::unistd::eaccess(what, nix::unistd::AccessFlags::W_OK).is_ok();
         if mode.is_some_and(|mode| mode & 0o200 == 0 || !is_open) {
             return Err(Line::new(&format!(
-                "{} is read-only; nothing is restored: chmod u+w it, or mend it where it is made",
+                "{} is read-only; nothing is restored: chmod u+w it, or fix it where it is made",
                 what.display()
             )));
         }
@@ -782,22 +778,22 @@ mod tests {
             }
         }
         /// A healthy run that was started after all that was written.
-        fn prove(&self) -> Result<Option<Generation>, Line> {
+        fn prove(&self) -> Result<Option<Snapshot>, Line> {
             self.prove_started(Duration::from_secs(u64::MAX))
         }
-        fn prove_started(&self, started: Duration) -> Result<Option<Generation>, Line> {
+        fn prove_started(&self, started: Duration) -> Result<Option<Snapshot>, Line> {
             let proof = Proof {
                 run: "c0ffee".to_owned(),
                 started,
                 place: self.place(),
             };
-            proven(&self.store(), proof, || Some("2026.9.6".into()), NOW, 3)
+            known_good(&self.store(), proof, || Some("2026.9.6".into()), NOW, 3)
         }
         /// A restore over whatever is there.
-        fn restore(&self, generation: &Generation) -> Result<(), NotRestored> {
-            let there = there(&self.place(), generation).unwrap();
+        fn restore(&self, snapshot: &Snapshot) -> Result<(), NotRestored> {
+            let there = there(&self.place(), snapshot).unwrap();
             let judged: Vec<_> = there.into_iter().map(KeptFile::from).collect();
-            restore(generation, &self.place(), &judged)
+            restore(snapshot, &self.place(), &judged)
         }
         fn numbers(&self) -> Vec<u32> {
             self.store()
@@ -815,10 +811,10 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_is_never_written_over_by_one_more() {
+    fn a_snapshot_is_never_written_over_by_one_more() {
         let rig = Rig::new("{a: 1}");
         rig.prove().unwrap().unwrap();
-        let highest = rig.0.path().join("state/config/4294967295.json");
+        let highest = rig.0.path().join("state/snapshots/4294967295.json");
         fs::write(&highest, "precious").unwrap();
         rig.write("{a: 2}");
         let refused = rig.prove().unwrap_err();
@@ -831,7 +827,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let store = Store::new(state.path());
         assert_eq!(store.list(), Ok((Vec::new(), Vec::new())));
-        fs::write(state.path().join("config"), "no folder").unwrap();
+        fs::write(state.path().join("snapshots"), "no folder").unwrap();
         let wrong = store.list().unwrap_err();
         assert!(wrong.as_str().contains("Not a directory"), "{wrong}");
     }
@@ -840,10 +836,10 @@ mod tests {
     fn a_content_is_kept_once_private_and_read_back_whole() {
         let rig = Rig::new("{a: 1}");
         let kept = rig.prove().unwrap().unwrap();
-        assert_eq!((kept.number, kept.kind), (1, Kind::Proven));
-        assert_eq!(rig.store().last_proven().unwrap(), kept);
+        assert_eq!((kept.number, kept.kind), (1, Kind::KnownGood));
+        assert_eq!(rig.store().last_known_good().unwrap(), kept);
         assert_eq!(rig.prove(), Ok(None));
-        let folder = rig.0.path().join("state/config");
+        let folder = rig.0.path().join("state/snapshots");
         assert_eq!(
             (mode(&folder), mode(&folder.join("1.json"))),
             (0o700, 0o600)
@@ -851,7 +847,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_after_the_start_is_not_proven() {
+    fn what_was_written_after_the_start_is_not_known_good() {
         let rig = Rig::new("{a: 1}");
         let changed = openclaw_files::read_one(&rig.config())
             .unwrap()
@@ -875,7 +871,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_that_is_proven_again_is_the_last_one_again() {
+    fn a_content_that_is_known_good_again_is_the_last_one_again() {
         let rig = Rig::new("{a: 1}");
         for text in ["{a: 1}", "{a: 2}", "{a: 1}"] {
             rig.write(text);
@@ -885,7 +881,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_that_is_proven_again_drives_out_no_other() {
+    fn a_content_that_is_known_good_again_drives_out_no_other() {
         let rig = Rig::new("{}");
         for text in ["{a: 1}", "{a: 2}", "{a: 3}", "{a: 2}"] {
             rig.write(text);
@@ -916,7 +912,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_and_what_was_replaced_drives_out_nothing_proven() {
+    fn the_oldest_go_and_what_was_replaced_drives_out_nothing_known_good() {
         let rig = Rig::new("{}");
         for i in 0..5 {
             rig.write(&format!("{{a: {i}}}"));
@@ -935,10 +931,10 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_that_makes_no_sense_is_passed_over_and_told_without_its_content() {
+    fn a_snapshot_that_makes_no_sense_is_passed_over_and_told_without_its_content() {
         let rig = Rig::new("{a: 'hunter2'}");
         rig.prove().unwrap().unwrap();
-        let folder = rig.0.path().join("state/config");
+        let folder = rig.0.path().join("state/snapshots");
         let text = fs::read_to_string(folder.join("1.json")).unwrap();
         fs::write(folder.join("2.json"), text.replace("hunter2", "hunter3")).unwrap();
         fs::write(folder.join("3.json"), text.split_at(text.len() / 2).0).unwrap();
@@ -956,12 +952,12 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_differs_from_the_last_proven_one_of_its_place_alone() {
+    fn a_configuration_differs_from_the_last_known_good_one_of_its_place_alone() {
         const LONG: Duration = Duration::from_secs(60);
         let rig = Rig::new("{a: 1}");
         let differs = |place| {
             let config = Comparing::default().compare(rig.store(), place, Duration::ZERO, LONG)?;
-            (!config.is_proven).then_some(config.generation)
+            (!config.is_known_good).then_some(config.snapshot)
         };
         assert_eq!(differs(rig.place()), None);
         rig.prove().unwrap().unwrap();
@@ -992,24 +988,24 @@ mod tests {
         assert_eq!(compare(), None);
         // What it says at last is of a moment that is over.
         hanging.send(None).unwrap();
-        assert_eq!(compare().unwrap().generation, 1);
+        assert_eq!(compare().unwrap().snapshot, 1);
         drop(hanging);
-        assert_eq!(compare().unwrap().generation, 1);
+        assert_eq!(compare().unwrap().snapshot, 1);
     }
 
     #[test]
-    fn a_generation_that_was_kept_before_versions_were_is_read() {
+    fn a_snapshot_that_was_kept_before_versions_were_is_read() {
         let rig = Rig::new("{a: 1}");
         let kept = rig.prove().unwrap().unwrap();
         assert_eq!(kept.version, Some("2026.9.6".into()));
-        let path = rig.0.path().join("state/config/1.json");
+        let path = rig.0.path().join("state/snapshots/1.json");
         let text = fs::read_to_string(&path).unwrap();
         let older = text.replace(r#""version":"2026.9.6","#, "");
         assert_ne!(older, text);
         fs::write(&path, older).unwrap();
         assert_eq!(
-            rig.store().last_proven(),
-            Some(Generation {
+            rig.store().last_known_good(),
+            Some(Snapshot {
                 version: None,
                 ..kept
             })
@@ -1024,7 +1020,7 @@ mod tests {
     fn order(rig: &Rig, rejected: &Config) -> Order {
         Order {
             place: rig.place(),
-            generation: rejected.generation,
+            snapshot: rejected.snapshot,
             rejected: rejected.content.clone().unwrap(),
             judged: seen(rig).content.unwrap(),
             run: Some("c0ffee".to_owned()),
@@ -1033,7 +1029,7 @@ mod tests {
         }
     }
 
-    /// Two files, each as it was proven good and as it is refused, and what is seen of the latter.
+    /// Two files, each as it was known good and as it is refused, and what is seen of the latter.
     fn refused() -> (Rig, PathBuf, Config) {
         let rig = Rig::new("{$include: 'b.json'}");
         let included = rig.config().with_file_name("b.json");
@@ -1042,7 +1038,7 @@ mod tests {
         fs::write(&included, "{b: 2}").unwrap();
         rig.write("{$include: 'b.json', broken");
         let config = seen(&rig);
-        assert!(config.untouched && !config.is_proven && !config.was_rejected);
+        assert!(config.untouched && !config.is_known_good && !config.was_rejected);
         (rig, included, config)
     }
 
@@ -1066,7 +1062,7 @@ mod tests {
             .map(|file| file.content.bytes())
             .collect();
         assert_eq!(texts, [&b"{$include: 'b.json', broken"[..], b"{b: 2}"]);
-        assert!(seen(&rig).is_proven);
+        assert!(seen(&rig).is_known_good);
         // Whoever was killed before it heard of it asks once more.
         let again = roll_back(&rig.store(), order(&rig, &config));
         assert_eq!(again, Ok(kept));
@@ -1077,7 +1073,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_proven_good_once_stays_so_when_it_is_refused_later() {
+    fn what_was_known_good_good_once_stays_so_when_it_is_refused_later() {
         let rig = Rig::new("{a: 1}");
         rig.prove().unwrap().unwrap();
         rig.write("{a: 2}");
@@ -1086,7 +1082,7 @@ mod tests {
         roll_back(&rig.store(), order(&rig, &seen(&rig))).unwrap();
         let (all, _) = rig.store().list().unwrap();
         let kinds: Vec<_> = all.iter().map(|one| one.kind).collect();
-        assert_eq!(kinds, [Kind::Proven, Kind::Proven, Kind::Rejected]);
+        assert_eq!(kinds, [Kind::KnownGood, Kind::KnownGood, Kind::Rejected]);
         assert_eq!(fs::read(rig.config()).unwrap(), b"{a: 2}");
     }
 
@@ -1160,10 +1156,10 @@ mod tests {
         let half = seen(&rig);
         assert!(half.half_done && half.content != config.content);
         roll_back(&rig.store(), order(&rig, &config)).unwrap();
-        assert!(seen(&rig).is_proven);
+        assert!(seen(&rig).is_known_good);
         assert!(!unfinished.exists());
         assert_eq!(rig.numbers(), [1, 2]);
-        // A human who mends one of the files is no rollback that was killed.
+        // A human who fixes one of the files is no rollback that was killed.
         fs::write(&included, "{b: 4}").unwrap();
         assert!(!seen(&rig).half_done);
     }
@@ -1218,7 +1214,7 @@ mod tests {
         assert_eq!(fs::read(&included).unwrap(), b"{b: 2}");
         // Where what was refused cannot be kept, it is not touched at all.
         let (rig, included, config) = refused();
-        let folder = rig.0.path().join("state/config");
+        let folder = rig.0.path().join("state/snapshots");
         fs::rename(&folder, rig.0.path().join("there")).unwrap();
         symlink(rig.0.path().join("there"), &folder).unwrap();
         let why = roll_back(&rig.store(), order(&rig, &config)).unwrap_err();

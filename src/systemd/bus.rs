@@ -111,7 +111,7 @@ impl Bus {
         }
     }
 
-    /// A round trip to the manager itself, after which all it signalled before is here.
+    /// A check trip to the manager itself, after which all it signalled before is here.
     pub fn ping(&mut self, what: &str, deadline: Deadline) -> Result<(), ManagerError> {
         self.ask(what, deadline, async |connection| {
             connection

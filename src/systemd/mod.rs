@@ -194,7 +194,7 @@ impl UserManager {
 
     /// What others did to the jobs of the watched unit since the last call.
     ///
-    /// Waits for nothing but one round trip, after which everything is known that happened before it.
+    /// Waits for nothing but one check trip, after which everything is known that happened before it.
     /// A merge goes unnoticed in the millisecond between our request and its first step.
     pub fn foreign_jobs(&mut self) -> Result<Vec<ForeignJob>, ManagerError> {
         if !self.bus.is_watching() {
@@ -279,7 +279,7 @@ impl UserManager {
 
     /// The names of the units that are active, or about to be, and match `pattern`, which may hold `*` and `?`.
     ///
-    /// Takes one round trip; only loaded units are looked at.
+    /// Takes one check trip; only loaded units are looked at.
     pub fn active_units(&mut self, pattern: &str) -> Result<Vec<String>, ManagerError> {
         let what = format!("list {pattern}");
         let units: Vec<ListedUnit> = self.bus.ask(&what, self.deadline(), async |connection| {
@@ -321,7 +321,7 @@ impl UserManager {
         queued
     }
 
-    /// Has the manager do something, after a round trip that finds out whether a kept connection holds.
+    /// Has the manager do something, after a check trip that finds out whether a kept connection holds.
     fn tell(
         &mut self,
         what: &str,

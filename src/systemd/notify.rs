@@ -1,6 +1,6 @@
 //! The service manager's notification socket, as sd_notify(3) describes it.
 //!
-//! Owns what is put on the wire; when a vouch or a lease is due is the policy's to say.
+//! Owns what is put on the wire; when a watchdog ping or a watchdog timeout is due is the policy's to say.
 //! Texts come as [`Line`]s, because sd-notify does not escape newlines.
 
 use std::time::Duration;
@@ -23,11 +23,11 @@ pub struct Notifier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watchdog {
     /// `WATCHDOG=1`.
-    Vouch,
+    Ping,
     /// `WATCHDOG=1`, and the unit's own WatchdogSec again.
-    VouchAndRestore,
+    PingAndRestore,
     /// `WATCHDOG_USEC=`: this long and no longer.
-    Lease(Duration),
+    Timeout(Duration),
     /// Nothing.
     Silence,
 }
@@ -83,7 +83,7 @@ impl Notifier {
     /// Tells the watchdog, and the status where it changed, in one message.
     ///
     /// Without a watchdog only the status is sent: `WATCHDOG_USEC=` would switch one on where the unit has none.
-    /// Before `READY=1` it is TimeoutStartSec= that runs, and a lease extends it by as much.
+    /// Before `READY=1` it is TimeoutStartSec= that runs, and a watchdog timeout extends it by as much.
     ///
     /// # Errors
     /// The socket could not be written.
@@ -100,17 +100,17 @@ impl Notifier {
     fn message<'a>(&self, watchdog: Watchdog, status: &'a Line) -> Vec<NotifyState<'a>> {
         let mut message = Vec::new();
         let own = self.watchdog;
-        if let (Watchdog::Lease(lease), false) = (watchdog, self.ready) {
-            message.push(NotifyState::ExtendTimeoutUsec(usec(lease)));
+        if let (Watchdog::Timeout(timeout), false) = (watchdog, self.ready) {
+            message.push(NotifyState::ExtendTimeoutUsec(usec(timeout)));
         }
         match (watchdog, own) {
             (Watchdog::Silence, _) | (_, None) => {}
-            (Watchdog::Vouch, Some(_)) => message.push(NotifyState::Watchdog),
-            (Watchdog::VouchAndRestore, Some(own)) => {
+            (Watchdog::Ping, Some(_)) => message.push(NotifyState::Watchdog),
+            (Watchdog::PingAndRestore, Some(own)) => {
                 message.extend([NotifyState::WatchdogUsec(usec(own)), NotifyState::Watchdog]);
             }
-            (Watchdog::Lease(lease), Some(_)) => {
-                message.push(NotifyState::WatchdogUsec(usec(lease)))
+            (Watchdog::Timeout(timeout), Some(_)) => {
+                message.push(NotifyState::WatchdogUsec(usec(timeout)))
             }
         }
         if *status != self.status {
@@ -144,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_before_ready_extends_the_start_and_none_after_it_does() {
-        let lease = Watchdog::Lease(Duration::from_secs(100));
+    fn a_timeout_before_ready_extends_the_start_and_none_after_it_does() {
+        let timeout = Watchdog::Timeout(Duration::from_secs(100));
         let mut notifier = Notifier {
             supervised: true,
             watchdog: Some(Duration::from_secs(90)),
@@ -153,12 +153,12 @@ mod tests {
             status: Line::default(),
         };
         let extended = ["EXTEND_TIMEOUT_USEC=100000000", "WATCHDOG_USEC=100000000"];
-        assert_eq!(said(&notifier, lease), extended);
+        assert_eq!(said(&notifier, timeout), extended);
         notifier.watchdog = None;
-        assert_eq!(said(&notifier, lease), extended[..1]);
+        assert_eq!(said(&notifier, timeout), extended[..1]);
         notifier.ready = true;
-        assert!(said(&notifier, lease).is_empty());
+        assert!(said(&notifier, timeout).is_empty());
         notifier.watchdog = Some(Duration::from_secs(90));
-        assert_eq!(said(&notifier, lease), extended[1..]);
+        assert_eq!(said(&notifier, timeout), extended[1..]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zbus::{DeserializeDict, OwnedObjectPath, Type};
 
-use crate::policy::facts::{Incarnation, Job, Monotonic, UnitFacts};
+use crate::policy::facts::{Invocation, Job, Monotonic, UnitFacts};
 
 /// All text of one look together, in bytes; a unit's environment is a few hundred.
 const MAX_TEXT: usize = 64 * 1024;
@@ -99,7 +99,7 @@ pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>
         result: text.cut(service.result),
         exec_main_status: service.exec_main_status.unwrap_or_default(),
         exec_main_code: service.exec_main_code.unwrap_or_default(),
-        invocation_id: incarnation(unit.invocation_id.as_deref().unwrap_or_default()),
+        invocation_id: invocation(unit.invocation_id.as_deref().unwrap_or_default()),
         main_pid: service.main_pid.unwrap_or_default(),
         active_since: Monotonic(unit.active_enter_timestamp_monotonic.unwrap_or_default()),
         active_since_wall: Duration::from_micros(unit.active_enter_timestamp.unwrap_or_default()),
@@ -122,9 +122,9 @@ pub fn bounded(texts: Vec<String>) -> Vec<String> {
 }
 
 /// The InvocationID as systemctl spells it; a unit that never ran has none.
-fn incarnation(id: &[u8]) -> Option<Incarnation> {
+fn invocation(id: &[u8]) -> Option<Invocation> {
     let ran = id.len() == 16 && id.iter().any(|byte| *byte != 0);
-    ran.then(|| Incarnation(id.iter().map(|byte| format!("{byte:02x}")).collect()))
+    ran.then(|| Invocation(id.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// How many bytes of foreign text may still be kept.
@@ -169,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_never_ran_has_no_incarnation() {
-        assert_eq!(incarnation(&[]), None);
-        assert_eq!(incarnation(&[0; 16]), None);
-        assert_eq!(incarnation(&[7; 15]), None);
-        assert_eq!(incarnation(&[0xe4; 16]), Some(Incarnation("e4".repeat(16))));
+    fn a_unit_that_never_ran_has_no_invocation() {
+        assert_eq!(invocation(&[]), None);
+        assert_eq!(invocation(&[0; 16]), None);
+        assert_eq!(invocation(&[7; 15]), None);
+        assert_eq!(invocation(&[0xe4; 16]), Some(Invocation("e4".repeat(16))));
     }
 
     #[test]

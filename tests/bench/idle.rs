@@ -1,6 +1,6 @@
 //! What each watcher costs while its gateway is healthy.
 //!
-//! Owns how long each is looked at and in which order: the shell watchdog's rounds fall between blocks of Gatehound's,
+//! Owns how long each is looked at and in which order: the shell watchdog's checks fall between blocks of Gatehound's,
 //! so that whatever else the host does meets both.
 
 use std::process::Command;
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use crate::bench::meter::{self, Children, Cpu, Memory};
 use crate::bench::report::{Idle, Machine};
-use crate::bench::watchers::{Watcher, shell_round};
-use crate::rig::{PATIENCE, Rig, wait_until};
+use crate::bench::watchers::{Watcher, shell_check};
+use crate::rig::{Rig, TIMEOUT, wait_until};
 use crate::watched::event;
 
 const BLOCKS: u64 = 10;
-/// Ten blocks are the thousand rounds after which the bounds are held.
+/// Ten blocks are the thousand checks after which the bounds are held.
 const BLOCK: u64 = 100;
-/// The shortest time from one round to the next that Gatehound has, in milliseconds.
+/// The shortest time from one check to the next that Gatehound has, in milliseconds.
 const INTERVAL: u64 = 100;
-const SHELL_ROUNDS: u64 = 5;
-const MONIT_ROUNDS: u64 = 20;
-/// Rounds before the first that counts.
+const SHELL_CHECKS: u64 = 5;
+const MONIT_CHECKS: u64 = 20;
+/// Checks before the first that counts.
 const WARM_UP: u64 = 20;
 
 /// Measures all of them.
@@ -35,7 +35,7 @@ pub fn measure(machine: &mut Machine) -> Vec<Idle> {
 
 /// What has been counted of a watcher at one moment.
 struct Count {
-    rounds: u64,
+    checks: u64,
     cpu: Cpu,
     voluntary: u64,
     involuntary: u64,
@@ -48,7 +48,7 @@ impl Count {
     fn of(rig: &Rig, pid: i32) -> Self {
         let (voluntary, involuntary) = meter::switches(pid);
         Self {
-            rounds: rig.asked(),
+            checks: rig.asked(),
             cpu: Cpu::of_cgroup(&meter::cgroup(pid)),
             voluntary,
             involuntary,
@@ -61,7 +61,7 @@ impl Count {
     fn of_children(rig: &Rig) -> Self {
         let children = Children::so_far();
         Self {
-            rounds: rig.asked(),
+            checks: rig.asked(),
             cpu: children.cpu,
             voluntary: children.voluntary,
             involuntary: children.involuntary,
@@ -85,8 +85,8 @@ fn records(rig: &Rig) -> u64 {
 /// The sum of some stretches of time in which a watcher was looked at.
 #[derive(Default)]
 struct Sum {
-    rounds: u64,
-    /// CPU time per round of each stretch: its median is what a stretch disturbed by others does not move.
+    checks: u64,
+    /// CPU time per check of each stretch: its median is what a stretch disturbed by others does not move.
     cpu: Vec<f64>,
     user: f64,
     system: f64,
@@ -99,10 +99,10 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, before: &Count, after: &Count) {
-        let rounds = after.rounds - before.rounds;
+        let checks = after.checks - before.checks;
         let cpu = after.cpu.since(before.cpu);
-        self.rounds += rounds;
-        self.cpu.push(cpu.total() / rounds as f64);
+        self.checks += checks;
+        self.cpu.push(cpu.total() / checks as f64);
         self.user += cpu.user;
         self.system += cpu.system;
         self.voluntary += after.voluntary - before.voluntary;
@@ -113,20 +113,20 @@ impl Sum {
     }
 
     fn idle(self, watcher: Watcher) -> Idle {
-        let per_round = |sum: u64| sum as f64 / self.rounds as f64;
+        let per_check = |sum: u64| sum as f64 / self.checks as f64;
         let cpu_ms = median(&self.cpu);
         let user_share = self.user / (self.user + self.system);
         Idle {
             watcher: watcher.name().to_owned(),
-            rounds: self.rounds,
+            checks: self.checks,
             cpu_ms,
             user_ms: cpu_ms * user_share,
             system_ms: cpu_ms * (1.0 - user_share),
-            wakeups: per_round(self.voluntary),
-            switches: per_round(self.voluntary + self.involuntary),
-            started: per_round(self.started),
-            written: per_round(self.written),
-            records: per_round(self.records),
+            wakeups: per_check(self.voluntary),
+            switches: per_check(self.voluntary + self.involuntary),
+            started: per_check(self.started),
+            written: per_check(self.written),
+            records: per_check(self.records),
             ..Idle::default()
         }
     }
@@ -138,10 +138,10 @@ fn median(values: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// Waits for this many more rounds, starting nothing meanwhile.
-fn wait_for_rounds(rig: &Rig, rounds: u64) {
-    let until = rig.asked() + rounds;
-    wait_until("rounds", PATIENCE + Duration::from_secs(rounds), || {
+/// Waits for this many more checks, starting nothing meanwhile.
+fn wait_for_checks(rig: &Rig, checks: u64) {
+    let until = rig.asked() + checks;
+    wait_until("checks", TIMEOUT + Duration::from_secs(checks), || {
         until <= rig.asked()
     });
 }
@@ -150,23 +150,23 @@ fn side_by_side(gatehound: &Rig, shell: &Rig) -> (Idle, Idle) {
     gatehound.start_gatehound();
     gatehound
         .journal
-        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+        .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     let pid = gatehound.main_pid(&gatehound.gatehound);
-    wait_for_rounds(gatehound, WARM_UP);
+    wait_for_checks(gatehound, WARM_UP);
     run_shell(shell);
     let (mut of_gatehound, mut of_shell) = (Sum::default(), Sum::default());
     let mut private = Vec::new();
     for block in 1..=BLOCKS {
         let before = Count::of(gatehound, pid);
-        wait_for_rounds(gatehound, BLOCK);
+        wait_for_checks(gatehound, BLOCK);
         of_gatehound.add(&before, &Count::of(gatehound, pid));
         private.push(Memory::of(pid).private);
         let before = Count::of_children(shell);
-        for _ in 0..SHELL_ROUNDS {
+        for _ in 0..SHELL_CHECKS {
             run_shell(shell);
         }
         of_shell.add(&before, &Count::of_children(shell));
-        eprintln!("measure: {} rounds of gatehound", block * BLOCK);
+        eprintln!("measure: {} checks of gatehound", block * BLOCK);
     }
     // Both are of this process's children, the largest of which was one of the shell watchdog's.
     let largest = Children::so_far().largest;
@@ -182,20 +182,20 @@ fn side_by_side(gatehound: &Rig, shell: &Rig) -> (Idle, Idle) {
 }
 
 fn run_shell(rig: &Rig) {
-    let status = Command::new("sh").args(shell_round(rig)).status();
+    let status = Command::new("sh").args(shell_check(rig)).status();
     assert!(status.expect("run sh").success(), "the shell watchdog");
 }
 
 fn monit(rig: &Rig) -> Idle {
     rig.start_gatehound();
     let pid = rig.main_pid(&rig.gatehound);
-    // It asks nothing of a process that is younger than 30 s; whatever it does at its start is done after two rounds.
-    wait_until("Monit's first round", PATIENCE * 2, || 1 < rig.asked());
-    wait_for_rounds(rig, 2);
+    // It asks nothing of a process that is younger than 30 s; whatever it does at its start is done after two checks.
+    wait_until("Monit's first check", TIMEOUT * 2, || 1 < rig.asked());
+    wait_for_checks(rig, 2);
     let mut sum = Sum::default();
-    for _ in 0..MONIT_ROUNDS / 5 {
+    for _ in 0..MONIT_CHECKS / 5 {
         let before = Count::of(rig, pid);
-        wait_for_rounds(rig, 5);
+        wait_for_checks(rig, 5);
         // It asks first and works on.
         thread::sleep(Duration::from_millis(100));
         sum.add(&before, &Count::of(rig, pid));

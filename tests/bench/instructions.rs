@@ -1,4 +1,4 @@
-//! What a healthy round executes in user mode, as callgrind counts it: instructions, of which other work on the host
+//! What a healthy check executes in user mode, as callgrind counts it: instructions, of which other work on the host
 //! changes none.
 //!
 //! Owns the unit under valgrind, which is without the sandbox, because valgrind generates code; knows no bound.
@@ -8,13 +8,13 @@ use std::process::Command;
 use crate::bench::report::{Function, Instructions};
 use crate::bench::watchers::Watcher;
 use crate::place;
-use crate::rig::{PATIENCE, quoted, wait_until, write};
+use crate::rig::{TIMEOUT, quoted, wait_until, write};
 use crate::watched::event;
 
 const INTERVAL: u64 = 100;
-/// Rounds before the first that counts.
+/// Checks before the first that counts.
 const WARM_UP: u64 = 50;
-const ROUNDS: u64 = 300;
+const CHECKS: u64 = 300;
 /// Functions that are named.
 const NAMED: usize = 40;
 
@@ -37,18 +37,18 @@ pub fn measure() -> Instructions {
     );
     rig.start_gatehound();
     rig.journal
-        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+        .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     let pid = rig.main_pid(&rig.gatehound).to_string();
-    let wait = |rounds: u64| {
-        let until = rig.asked() + rounds;
-        wait_until("rounds", PATIENCE * 10, || until <= rig.asked());
+    let wait = |checks: u64| {
+        let until = rig.asked() + checks;
+        wait_until("checks", TIMEOUT * 10, || until <= rig.asked());
     };
     wait(WARM_UP);
     run("callgrind_control", &["--zero", &pid]);
     let before = rig.asked();
-    wait(ROUNDS);
+    wait(CHECKS);
     run("callgrind_control", &["--dump", &pid]);
-    let rounds = rig.asked() - before;
+    let checks = rig.asked() - before;
     // It adds the number of the dump.
     let counts = format!("{}.1", counts.display());
     let text = run(
@@ -56,13 +56,13 @@ pub fn measure() -> Instructions {
         &["--inclusive=yes", "--threshold=100", &counts],
     );
     let functions = text.lines().filter_map(function);
-    let per_round = |(count, name): (u64, String)| Function {
-        count: count / rounds,
+    let per_check = |(count, name): (u64, String)| Function {
+        count: count / checks,
         name,
     };
-    let all: Vec<Function> = functions.map(per_round).take(NAMED).collect();
+    let all: Vec<Function> = functions.map(per_check).take(NAMED).collect();
     Instructions {
-        per_round: all.first().expect("the whole program").count,
+        per_check: all.first().expect("the whole program").count,
         functions: all,
     }
 }

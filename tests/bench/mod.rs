@@ -28,7 +28,7 @@ use report::Report;
 const PREBUILT: &str = "MEASURE_BINARY";
 
 /// Ended connections that the machine remembers, for a minute each: as many as at the default interval, for which
-/// two of each round are left of the last two rounds. A thousand rounds in two minutes would leave a thousand, and
+/// two of each check are left of the last two checks. A thousand checks in two minutes would leave a thousand, and
 /// whoever lists sockets would pay for them.
 const TIME_WAIT_SOCKETS: u32 = 4;
 

@@ -1,6 +1,6 @@
 //! How long each watcher takes to bring back a gateway that hangs, under its default settings, all of them at once.
 //!
-//! Owns the moment at which a gateway begins to hang: just after a round, which is the worst there is.
+//! Owns the moment at which a gateway begins to hang: just after a check, which is the worst there is.
 
 use std::fs;
 use std::path::Path;
@@ -12,13 +12,13 @@ use nix::time::{ClockId, clock_gettime};
 use crate::bench::meter;
 use crate::bench::report::{Recovery, Steps};
 use crate::bench::watchers::Watcher;
-use crate::rig::{PATIENCE, Rig, systemctl, wait_until};
+use crate::rig::{Rig, TIMEOUT, systemctl, wait_until};
 use crate::watched::event;
 
 /// Half a minute, as a cron line with two runs a minute has it, and as Gatehound has it by default.
 const INTERVAL: u64 = 30_000;
 
-/// A gateway that is not back by then is not brought back: a stop may take 330 s, and a round or two more.
+/// A gateway that is not back by then is not brought back: a stop may take 330 s, and a check or two more.
 const LIMIT: Duration = Duration::from_secs(480);
 
 /// Kinds of stalls, and how the stand-in gateway is told to have them.
@@ -52,8 +52,8 @@ fn recovery(watcher: Watcher, stall: &str, mode: &str) -> Recovery {
     let own_start = own_start(&rig);
     let asked = rig.asked();
     rig.start_gatehound();
-    // The first round is at once, the second wherever the watcher's rounds fall.
-    wait_until("two rounds", PATIENCE * 4, || asked + 2 <= rig.asked());
+    // The first check is at once, the second wherever the watcher's checks fall.
+    wait_until("two checks", TIMEOUT * 4, || asked + 2 <= rig.asked());
     thread::sleep(Duration::from_millis(500));
     let pid = rig.main_pid(&rig.gateway);
     let procs = meter::cgroup(pid).join("cgroup.procs");
@@ -99,7 +99,7 @@ fn is_another_run(procs: &Path, old: i32) -> bool {
 /// What the time went into, as Gatehound's records say.
 fn steps(rig: &Rig, mark: usize, hung: Duration, healthy: Duration) -> Steps {
     rig.journal
-        .wait_for_after(mark, "a recovery", PATIENCE, event("recovered"));
+        .wait_for_after(mark, "a recovery", TIMEOUT, event("recovered"));
     let records = rig.journal.all().split_off(mark);
     let at = |name: &str| {
         let record = records.iter().find(|record| event(name)(record));
@@ -108,14 +108,14 @@ fn steps(rig: &Rig, mark: usize, hung: Duration, healthy: Duration) -> Steps {
     let must = |name: &str| at(name).unwrap_or_else(|| panic!("no record of {name}"));
     let (failing, backing_off) = (must("failing"), must("backing-off"));
     let (stopping, starting) = (must("stopping"), must("starting"));
-    let stopped = at("killing").or(at("swept")).unwrap_or(starting);
+    let stopped = at("killing").or(at("cleaned up")).unwrap_or(starting);
     let span = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64();
     Steps {
         detection: span(hung, failing),
-        patience: span(failing, backing_off),
+        grace: span(failing, backing_off),
         back_off: span(backing_off, stopping),
         stop: span(stopping, stopped),
-        sweep: span(stopped, starting),
+        cleanup: span(stopped, starting),
         start: span(starting, healthy),
     }
 }

@@ -22,7 +22,7 @@ pub struct Report {
 pub struct Machine {
     pub kernel: String,
     pub cores: usize,
-    /// Sockets in the machine's network namespace after a thousand rounds of Gatehound.
+    /// Sockets in the machine's network namespace after a thousand checks of Gatehound.
     pub tcp_sockets: u64,
     /// What reading /proc/net/tcp once takes there, in milliseconds.
     pub tcp_table_ms: f64,
@@ -30,30 +30,30 @@ pub struct Machine {
     pub load: f64,
 }
 
-/// What a watcher costs while its gateway is healthy; 0 where there is no process from one round to the next.
+/// What a watcher costs while its gateway is healthy; 0 where there is no process from one check to the next.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Idle {
     pub watcher: String,
-    /// Rounds that were counted.
-    pub rounds: u64,
-    /// Per round.
+    /// Checks that were counted.
+    pub checks: u64,
+    /// Per check.
     pub cpu_ms: f64,
     pub user_ms: f64,
     pub system_ms: f64,
-    /// Times it waited, per round.
+    /// Times it waited, per check.
     pub wakeups: f64,
-    /// Those and the times it was made to wait, per round.
+    /// Those and the times it was made to wait, per check.
     pub switches: f64,
-    /// Processes and threads, per round.
+    /// Processes and threads, per check.
     pub started: f64,
-    /// Bytes to files and pipes, per round.
+    /// Bytes to files and pipes, per check.
     pub written: f64,
-    /// Journal records, per round.
+    /// Journal records, per check.
     pub records: f64,
     /// At the end; of the shell watchdog its largest process.
     pub resident_kib: u64,
     pub private_kib: u64,
-    /// After each stretch of rounds, where there is more than one to tell of.
+    /// After each stretch of checks, where there is more than one to tell of.
     pub private_course_kib: Vec<u64>,
     pub threads: u64,
     pub descriptors: u64,
@@ -78,13 +78,13 @@ pub struct Recovery {
 /// What a recovery went into, in seconds.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Steps {
-    /// From the hang to the first failing round's end.
+    /// From the hang to the first failing check's end.
     pub detection: f64,
-    pub patience: f64,
+    pub grace: f64,
     pub back_off: f64,
     pub stop: f64,
     /// SIGKILL, and whatever is left cleared away.
-    pub sweep: f64,
+    pub cleanup: f64,
     /// From the order to start to the first healthy answer.
     pub start: f64,
 }
@@ -101,22 +101,22 @@ pub struct Scale {
     pub private_kib: u64,
     /// Of one core.
     pub cpu_percent: f64,
-    /// Per round, at the default pace, at which caches have gone cold.
+    /// Per check, at the default pace, at which caches have gone cold.
     pub cpu_ms: f64,
     pub wakeups_per_second: f64,
-    /// The most rounds in one second.
+    /// The most checks in one second.
     pub busiest_second: u64,
 }
 
-/// What a healthy round executes in user mode.
+/// What a healthy check executes in user mode.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Instructions {
-    pub per_round: u64,
+    pub per_check: u64,
     /// The largest first.
     pub functions: Vec<Function>,
 }
 
-/// A function and all that it calls, in instructions per round.
+/// A function and all that it calls, in instructions per check.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Function {
     pub count: u64,
@@ -151,17 +151,17 @@ impl Bound {
     }
 }
 
-/// Rounds in an hour at the default interval of 30 s.
-const ROUNDS_PER_HOUR: f64 = 120.0;
+/// Checks in an hour at the default interval of 30 s.
+const CHECKS_PER_HOUR: f64 = 120.0;
 
 const MAX_BINARY: u64 = 3_670_016;
 /// 4.5 MiB.
 const MAX_RESIDENT_KIB: u64 = 4608;
 /// 5.5 MiB, which was reached, with room for another linker.
 const REACHED_RESIDENT_KIB: u64 = 5632;
-/// The third: at its end 300 rounds are over.
+/// The third: at its end 300 checks are over.
 const EARLY_STRETCH: usize = 2;
-/// Memory comes in pages; what is lost in each round would be below 48 bytes.
+/// Memory comes in pages; what is lost in each check would be below 48 bytes.
 const MAX_GROWN_KIB: f64 = 32.0;
 const MAX_DESCRIPTORS: u64 = 12;
 const MAX_CPU_MS: f64 = 1.5;
@@ -202,7 +202,7 @@ impl Report {
         }
         for scale in self.scale.iter().filter(|scale| scale.instances == 100) {
             bounds.push(at_most(
-                "rounds of 100 instances in the busiest second",
+                "checks of 100 instances in the busiest second",
                 MAX_BUSIEST_SECOND,
                 scale.busiest_second as f64,
             ));
@@ -252,10 +252,10 @@ impl Report {
             "by",
             "all",
             "detection",
-            "patience",
+            "grace",
             "back-off",
             "stop",
-            "sweep",
+            "cleanup",
             "start",
             "gateway's own start",
             "overhead",
@@ -272,10 +272,10 @@ impl Report {
                 one.watcher.clone(),
                 all,
                 step(|steps| steps.detection),
-                step(|steps| steps.patience),
+                step(|steps| steps.grace),
                 step(|steps| steps.back_off),
                 step(|steps| steps.stop),
-                step(|steps| steps.sweep),
+                step(|steps| steps.cleanup),
                 step(|steps| steps.start),
                 seconds(Some(one.own_start)),
                 seconds(one.overhead),
@@ -292,9 +292,9 @@ impl Report {
             "proportional, MiB",
             "private, MiB",
             "CPU, % of a core",
-            "CPU of a round, ms",
+            "CPU of a check, ms",
             "wake-ups per s",
-            "rounds in the busiest second",
+            "checks in the busiest second",
         ];
         let mib = |kib: u64| format!("{:.1}", kib as f64 / 1024.0);
         let row = |one: &Scale| {
@@ -318,12 +318,12 @@ impl Report {
             return String::new();
         };
         let heading = [
-            "instructions of a round",
+            "instructions of a check",
             "share, %",
             "in, with what it calls",
         ];
         let row = |one: &Function| {
-            let share = one.count as f64 * 100.0 / all.per_round as f64;
+            let share = one.count as f64 * 100.0 / all.per_check as f64;
             vec![
                 one.count.to_string(),
                 format!("{share:.1}"),
@@ -341,7 +341,7 @@ impl Report {
         if columns.is_empty() {
             return String::new();
         }
-        let mut rows: Vec<Vec<String>> = vec![vec!["a healthy round".to_owned()]];
+        let mut rows: Vec<Vec<String>> = vec![vec!["a healthy check".to_owned()]];
         rows[0].extend(columns.iter().map(|idle| idle.watcher.clone()));
         let mut row = |what: &str, digits: usize, value: fn(&Idle) -> f64| {
             let mut cells = vec![what.to_owned()];
@@ -352,7 +352,7 @@ impl Report {
             );
             rows.push(cells);
         };
-        row("rounds measured", 0, |idle| idle.rounds as f64);
+        row("checks measured", 0, |idle| idle.checks as f64);
         row("CPU, ms", 2, |idle| idle.cpu_ms);
         row("of it in user mode, ms", 2, |idle| idle.user_ms);
         row("of it in the kernel, ms", 2, |idle| idle.system_ms);
@@ -360,10 +360,10 @@ impl Report {
         row("context switches", 2, |idle| idle.switches);
         row("processes and threads started", 2, |idle| idle.started);
         row("bytes written in an hour", 0, |idle| {
-            idle.written * ROUNDS_PER_HOUR
+            idle.written * CHECKS_PER_HOUR
         });
         row("journal records in an hour", 0, |idle| {
-            idle.records * ROUNDS_PER_HOUR
+            idle.records * CHECKS_PER_HOUR
         });
         row("resident, KiB", 0, |idle| idle.resident_kib as f64);
         row("private, KiB", 0, |idle| idle.private_kib as f64);
@@ -379,13 +379,13 @@ fn idle_bounds(own: &Idle, shell: &Idle) -> Vec<Bound> {
     let grown = own.private_kib as f64 - early as f64;
     vec![
         at_most(
-            "resident after 1,000 rounds, KiB",
+            "resident after 1,000 checks, KiB",
             MAX_RESIDENT_KIB as f64,
             own.resident_kib as f64,
         )
         .unmet(own.resident_kib <= REACHED_RESIDENT_KIB),
         at_most(
-            "private memory grown from round 300 to 1,000, KiB",
+            "private memory grown from check 300 to 1,000, KiB",
             MAX_GROWN_KIB,
             grown,
         ),
@@ -395,27 +395,27 @@ fn idle_bounds(own: &Idle, shell: &Idle) -> Vec<Bound> {
             MAX_DESCRIPTORS as f64,
             own.descriptors as f64,
         ),
-        at_most("CPU of a healthy round, ms", MAX_CPU_MS, own.cpu_ms),
+        at_most("CPU of a healthy check, ms", MAX_CPU_MS, own.cpu_ms),
         at_least(
-            "CPU of the shell watchdog's round over that",
+            "CPU of the shell watchdog's check over that",
             MIN_CPU_RATIO,
             shell.cpu_ms / own.cpu_ms,
         )
         .unmet(REACHED_CPU_RATIO <= shell.cpu_ms / own.cpu_ms),
         at_most(
-            "processes and threads started in all healthy rounds",
+            "processes and threads started in all healthy checks",
             0.0,
-            own.started * own.rounds as f64,
+            own.started * own.checks as f64,
         ),
         at_most(
-            "wake-ups of a healthy round beyond its two requests",
+            "wake-ups of a healthy check beyond its two requests",
             MAX_OTHER_WAKEUPS,
             own.wakeups - WAKEUPS_OF_PROBES,
         ),
         at_most(
-            "journal records in all healthy rounds",
+            "journal records in all healthy checks",
             0.0,
-            own.records * own.rounds as f64,
+            own.records * own.checks as f64,
         ),
     ]
 }
@@ -438,8 +438,8 @@ fn at_least(what: &str, limit: f64, measured: f64) -> Bound {
     }
 }
 
-fn verdict(holds: bool) -> Verdict {
-    if holds {
+fn verdict(gives_up: bool) -> Verdict {
+    if gives_up {
         Verdict::Holds
     } else {
         Verdict::Broken

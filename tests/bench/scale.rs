@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::bench::meter::{self, Cpu, Memory};
 use crate::bench::report::Scale;
 use crate::place;
-use crate::rig::{PATIENCE, get, quoted, systemctl, wait_until, write};
+use crate::rig::{TIMEOUT, get, quoted, systemctl, wait_until, write};
 use crate::stand_in;
 
 const COUNTS: [usize; 3] = [1, 10, 100];
@@ -18,7 +18,7 @@ const COUNTS: [usize; 3] = [1, 10, 100];
 /// Within the first interval each Gatehound finds its own moment.
 const FIRST: Duration = Duration::from_secs(32);
 
-/// Two intervals: as many rounds of each.
+/// Two intervals: as many checks of each.
 const WINDOW: u64 = 60;
 
 /// Above the ports of the trials, below those that the kernel gives to clients.
@@ -63,7 +63,7 @@ impl Herd {
     fn start(&self) {
         self.systemctl("start", gateway);
         for port in (FIRST_PORT..).take(self.names.len()) {
-            wait_until("a gateway", PATIENCE, || {
+            wait_until("a gateway", TIMEOUT, || {
                 get(port, "/", Duration::from_secs(1)).is_ok()
             });
         }
@@ -84,8 +84,8 @@ impl Herd {
         self.names.iter().map(pid).collect()
     }
 
-    /// Rounds of all of them so far.
-    fn rounds(&self) -> u64 {
+    /// Checks of all of them so far.
+    fn checks(&self) -> u64 {
         let asked = |name: &String| {
             let reply = stand_in::order(&control(name), "asked").expect("give an order");
             reply.parse::<u64>().expect("a number")
@@ -155,14 +155,14 @@ fn of(count: usize) -> Scale {
     }
 }
 
-/// The most rounds that fell into one second of the window.
+/// The most checks that fell into one second of the window.
 fn busiest_second(herd: &Herd) -> u64 {
     let began = Instant::now();
-    let mut before = herd.rounds();
+    let mut before = herd.checks();
     let mut most = 0;
     for second in 1..=WINDOW {
         thread::sleep(Duration::from_secs(second).saturating_sub(began.elapsed()));
-        let now = herd.rounds();
+        let now = herd.checks();
         most = most.max(now - before);
         before = now;
     }

@@ -30,7 +30,7 @@ impl Watcher {
     }
 
     /// A gateway that runs, and the watcher's unit beside it, not started; its settings are its own defaults but for
-    /// the time from one round to the next, in milliseconds.
+    /// the time from one check to the next, in milliseconds.
     ///
     /// Whichever it is has Gatehound's place in the rig, which cleans up after it.
     pub fn beside_a_gateway(self, interval: u64) -> Rig {
@@ -74,7 +74,7 @@ fn openclaw_json(rig: &Rig) -> String {
 }
 
 /// The words after `sh` of one run of the shell watchdog.
-pub fn shell_round(rig: &Rig) -> [String; 5] {
+pub fn shell_check(rig: &Rig) -> [String; 5] {
     let folder = rig.folder("shell");
     fs::create_dir_all(&folder).expect("the shell watchdog's folder");
     [
@@ -88,7 +88,7 @@ pub fn shell_round(rig: &Rig) -> [String; 5] {
 
 /// A loop stands in for cron, and is kinder: a run never begins while another is under way.
 fn shell(rig: &Rig, interval: u64) -> String {
-    let round = shell_round(rig).join(" ");
+    let round = shell_check(rig).join(" ");
     let seconds = interval as f64 / 1e3;
     format!("/bin/sh -c \"while :; do sh {round}; sleep {seconds}; done\"")
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::journal::{Journal, Record};
 use crate::place;
-use crate::rig::{PATIENCE, Rig, Setup, quoted, systemctl, try_systemctl, wait_until, write};
+use crate::rig::{Rig, Setup, TIMEOUT, quoted, systemctl, try_systemctl, wait_until, write};
 use crate::watched::{FAST, event, from_systemd, wait_until_failing, wait_until_recovered};
 
 /// The trials of this file.
@@ -40,7 +40,7 @@ pub fn trials() -> Vec<Trial> {
     crate::named(list)
 }
 
-/// A vouching Gatehound with the short settings, whose alerts and pings are sent by units of the trial's own.
+/// A healthy Gatehound with the short settings, whose alerts and pings are sent by units of the trial's own.
 struct Alerting {
     rig: Rig,
     /// What delivers alerts.
@@ -90,7 +90,7 @@ impl Alerting {
         self.rig.start_gatehound();
         self.rig
             .journal
-            .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+            .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     }
 
     fn drop_ins(&self, unit: &str) -> PathBuf {
@@ -164,7 +164,7 @@ fn told() {
         (status, taken(&mut stream, status))
     });
     let next = || {
-        let (status, told) = received.recv_timeout(PATIENCE).expect("an alert");
+        let (status, told) = received.recv_timeout(TIMEOUT).expect("an alert");
         let word = |name: &str| told[name].as_str().expect("a word").to_owned();
         (status, word("kind"), word("incident"), word("unit"))
     };
@@ -181,7 +181,7 @@ fn told() {
     );
     let rig = &alerting.rig;
     rig.mode("blocked");
-    let failing = wait_until_failing(rig, PATIENCE, "blocked");
+    let failing = wait_until_failing(rig, TIMEOUT, "blocked");
     let incident = failing.get("GATEHOUND_INCIDENT").expect("an incident");
     let down = |status| {
         (
@@ -193,12 +193,10 @@ fn told() {
     };
     assert_eq!(next(), down("503 Not now"));
     assert_eq!(next(), down("200 OK"));
-    wait_until_recovered(rig, PATIENCE, "by-restart");
+    wait_until_recovered(rig, TIMEOUT, "by-restart");
     let (status, kind, ..) = next();
     assert_eq!((status, kind.as_str()), ("200 OK", "back"));
-    wait_until("the queue to be empty", PATIENCE, || {
-        alerting.waiting() == 0
-    });
+    wait_until("the queue to be empty", TIMEOUT, || alerting.waiting() == 0);
     fs::remove_file(&secret).expect("the secret");
 }
 
@@ -210,9 +208,9 @@ fn hanging() {
     let rig = &alerting.rig;
     rig.mode("blocked");
     // Held open to the end, so that the delivery hangs all the while.
-    let _connection = received.recv_timeout(PATIENCE).expect("a connection");
-    wait_until_recovered(rig, PATIENCE, "by-restart");
-    wait_until("the alert about the end", PATIENCE, || {
+    let _connection = received.recv_timeout(TIMEOUT).expect("a connection");
+    wait_until_recovered(rig, TIMEOUT, "by-restart");
+    wait_until("the alert about the end", TIMEOUT, || {
         alerting.waiting() == 2
     });
     assert_eq!(rig.property(&alerting.unit, "ActiveState"), "activating");
@@ -244,15 +242,15 @@ fn pings() {
     let rig = &alerting.rig;
     let journal = Journal::follow(&[&alerting.ping]);
     for _ in 0..2 {
-        let request = received.recv_timeout(PATIENCE).expect("a ping");
+        let request = received.recv_timeout(TIMEOUT).expect("a ping");
         assert!(request.starts_with("GET /s3cr3t HTTP/1.1\r\n"), "{request}");
     }
     rig.mode("blocked");
-    let failing = wait_until_failing(rig, PATIENCE, "blocked").monotonic();
-    let recovered = wait_until_recovered(rig, PATIENCE, "by-restart").monotonic();
+    let failing = wait_until_failing(rig, TIMEOUT, "blocked").monotonic();
+    let recovered = wait_until_recovered(rig, TIMEOUT, "by-restart").monotonic();
     // The manager forgets when it started a unit that is over; the journal does not.
     let started = |record: &Record| from_systemd("Started ")(record);
-    journal.wait_for("a ping of the new run", PATIENCE, |record| {
+    journal.wait_for("a ping of the new run", TIMEOUT, |record| {
         started(record) && recovered < record.monotonic()
     });
     let all = journal.all();
@@ -269,17 +267,17 @@ fn failing_pings() {
     let alerting = Alerting::new(&ping_to(port), "");
     let rig = &alerting.rig;
     let last = || rig.property(&rig.gatehound, "WatchdogTimestampMonotonic");
-    let rounds = |count| {
+    let checks = |count| {
         for _ in 0..count {
             let before = last();
-            wait_until("the next vouch", PATIENCE, || last() != before);
+            wait_until("the next ping", TIMEOUT, || last() != before);
         }
     };
     // Held open to the end, so that the ping hangs all the while.
-    let _connection = received.recv_timeout(PATIENCE).expect("a connection");
-    rounds(2);
+    let _connection = received.recv_timeout(TIMEOUT).expect("a connection");
+    checks(2);
     rig.mode("blocked");
-    wait_until_recovered(rig, PATIENCE, "by-restart");
+    wait_until_recovered(rig, TIMEOUT, "by-restart");
     assert_eq!(rig.property(&alerting.ping, "ActiveState"), "active");
     let journal = Journal::follow(&[&alerting.ping]);
     // Nobody listens at port 1.
@@ -287,9 +285,9 @@ fn failing_pings() {
     systemctl(&["reload", &rig.gatehound]);
     systemctl(&["stop", &alerting.ping]);
     let failed = |record: &Record| record.message().starts_with("failed     ping: ");
-    let said = journal.wait_for("the failure", PATIENCE, failed);
+    let said = journal.wait_for("the failure", TIMEOUT, failed);
     assert!(!said.message().contains("s3cr3t"), "{said}");
-    rounds(4);
+    checks(4);
     let all = journal.all();
     assert_eq!(all.iter().filter(|one| failed(one)).count(), 1);
     assert_eq!(rig.property(&alerting.ping, "Result"), "success");
@@ -312,8 +310,8 @@ fn without_unit() {
     }
     alerting.start();
     rig.mode("blocked");
-    wait_until_recovered(rig, PATIENCE, "by-restart");
-    wait_until("both alerts", PATIENCE, || alerting.waiting() == 2);
+    wait_until_recovered(rig, TIMEOUT, "by-restart");
+    wait_until("both alerts", TIMEOUT, || alerting.waiting() == 2);
     let install = format!("; run gatehound install --profile {}", rig.profile);
     for what in ["alerts wait in the queue: ", "no ping is sent: "] {
         rig.journal
@@ -325,7 +323,7 @@ fn without_unit() {
     }
     systemctl(&["stop", &rig.gatehound]);
     rig.journal
-        .wait_for("the end of the watch", PATIENCE, event("leaving"));
+        .wait_for("the end of the watch", TIMEOUT, event("leaving"));
     let warnings = rig
         .journal
         .all()

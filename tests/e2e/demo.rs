@@ -26,7 +26,7 @@ const SETTINGS: &str = r#"interval = "5s"
 [probe]
 http_timeout = "2s"
 health_timeout = "3s"
-[patience]
+[grace]
 interval = "2s"
 blocked = "6s"
 [stop_timeout]

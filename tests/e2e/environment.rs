@@ -14,11 +14,11 @@ use libtest_mimic::Trial;
 
 use crate::journal::Record;
 use crate::place;
-use crate::privileged::{self, StrangersProgram, as_root};
-use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::privileged::{self, PortHoldersProgram, as_root};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    assert_hands_off, between, event, events, from_systemd, incarnation, vouching, vouching_with,
-    wait_for_rounds, wait_until_failing, wait_until_recovered,
+    assert_hands_off, between, event, events, from_systemd, healthy_with, invocation,
+    wait_for_checks, wait_until_failing, wait_until_recovered, watched,
 };
 
 /// The trials of this file that disturb no other.
@@ -45,19 +45,19 @@ pub fn trials() -> Vec<Trial> {
             no_memory,
         ),
         (
-            "frozen_longer_than_its_lease_it_is_ended_and_the_gateway_left_alone",
+            "frozen_longer_than_its_timeout_it_is_ended_and_the_gateway_left_alone",
             frozen_for_long,
         ),
         (
-            "patience_is_not_used_up_while_gatehound_is_frozen",
-            frozen_in_doubt,
+            "grace_is_not_used_up_while_gatehound_is_frozen",
+            frozen_while_failing,
         ),
         (
             "a_gateway_whose_cgroup_is_frozen_is_brought_back",
             frozen_gateway,
         ),
         (
-            "where_proc_hides_others_the_gateway_is_seen_and_a_stranger_named",
+            "where_proc_hides_others_the_gateway_is_seen_and_a_port_holder_named",
             hidden_processes,
         ),
         (
@@ -133,7 +133,7 @@ impl Undo {
     }
 }
 
-/// A rig whose rounds can be counted, and the runs of the gateway and of Gatehound in it.
+/// A rig whose checks can be counted, and the runs of the gateway and of Gatehound in it.
 struct Trialled {
     rig: Rig,
     gateway: String,
@@ -142,7 +142,7 @@ struct Trialled {
 
 impl Trialled {
     fn new(settings: &[(&str, &str)]) -> Self {
-        let rig = vouching_with(
+        let rig = healthy_with(
             settings,
             Setup {
                 notify_proxy: true,
@@ -150,7 +150,7 @@ impl Trialled {
             },
         );
         Self {
-            gateway: incarnation(&rig),
+            gateway: invocation(&rig),
             own: rig.property(&rig.gatehound, "InvocationID"),
             rig,
         }
@@ -160,7 +160,7 @@ impl Trialled {
     #[track_caller]
     fn assert_untouched(&self) {
         assert_hands_off(&self.rig);
-        assert_eq!(incarnation(&self.rig), self.gateway);
+        assert_eq!(invocation(&self.rig), self.gateway);
         self.assert_not_bitten();
     }
 
@@ -170,7 +170,7 @@ impl Trialled {
         assert_eq!(own, self.own, "the watchdog bit");
     }
 
-    /// Holds that all is as before: vouching, and a gateway that hangs is brought back.
+    /// Holds that all is as before: healthy, and a gateway that hangs is brought back.
     fn assert_as_before(&self) {
         let mark = self.rig.journal.mark();
         self.rig.mode("ok-false");
@@ -178,18 +178,18 @@ impl Trialled {
     }
 
     fn wait_for_another_run(&self) {
-        wait_until("another run of the gateway", PATIENCE, || {
-            incarnation(&self.rig) != self.gateway && self.rig.healthy()
+        wait_until("another run of the gateway", TIMEOUT, || {
+            invocation(&self.rig) != self.gateway && self.rig.healthy()
         });
-        self.rig.wait_for_status("vouching: ", PATIENCE);
+        self.rig.wait_for_status("healthy: ", TIMEOUT);
         self.assert_not_bitten();
     }
 
     fn recovered_after(&self, mark: usize) {
         self.rig
             .journal
-            .wait_for_after(mark, "the recovery", PATIENCE * 2, event("recovered"));
-        self.rig.wait_for_status("vouching: ", PATIENCE);
+            .wait_for_after(mark, "the recovery", TIMEOUT * 2, event("recovered"));
+        self.rig.wait_for_status("healthy: ", TIMEOUT);
         self.assert_not_bitten();
     }
 
@@ -217,23 +217,23 @@ fn fill_journal() {
 }
 
 fn journal_frozen() {
-    let trial = Trialled::new(&[("PATIENCE__ANSWERING", "1h")]);
+    let trial = Trialled::new(&[("GRACE__ANSWERING", "1h")]);
     let frozen = Frozen::unit("systemd-journald.service");
     trial.rig.mode("blocked");
     trial.wait_for_another_run();
     // From here on the manager waits up to 10 s for each of its own records, so there is no restart any more.
     fill_journal();
-    wait_for_rounds(&trial.rig, 2);
+    wait_for_checks(&trial.rig, 2);
     trial.rig.mode("ok-false");
     let status = "; the journal takes nothing, 1 record kept back";
-    trial.rig.wait_for_status(status, PATIENCE);
-    wait_for_rounds(&trial.rig, 2);
-    assert!(trial.rig.status_text().starts_with("doubting: "));
+    trial.rig.wait_for_status(status, TIMEOUT);
+    wait_for_checks(&trial.rig, 2);
+    assert!(trial.rig.status_text().starts_with("failing: "));
     drop(frozen);
     let by_restart = trial
         .rig
         .journal
-        .wait_for("the first recovery", PATIENCE, event("recovered"));
+        .wait_for("the first recovery", TIMEOUT, event("recovered"));
     assert_eq!(
         by_restart.get("GATEHOUND_REASON").as_deref(),
         Some("by-restart"),
@@ -244,7 +244,7 @@ fn journal_frozen() {
     trial
         .rig
         .journal
-        .wait_for("the record kept back", PATIENCE, kept_back);
+        .wait_for("the record kept back", TIMEOUT, kept_back);
     let mark = trial.rig.journal.mark();
     trial.rig.mode("healthy");
     trial.recovered_after(mark);
@@ -264,10 +264,10 @@ fn journal_gone() {
     trial.rig.mode("ok-false");
     trial.wait_for_another_run();
     let status = "; the journal takes nothing, ";
-    trial.rig.wait_for_status(status, PATIENCE);
+    trial.rig.wait_for_status(status, TIMEOUT);
     drop(back);
     trial.recovered_after(0);
-    wait_until("the status without it", PATIENCE, || {
+    wait_until("the status without it", TIMEOUT, || {
         !trial.rig.status_text().contains("journal")
     });
 }
@@ -276,7 +276,7 @@ fn bus_gone() {
     let trial = Trialled::new(&[]);
     systemctl(&["stop", "dbus.socket", "dbus.service"]);
     trial.rig.mode("ok-false");
-    wait_for_rounds(&trial.rig, 3);
+    wait_for_checks(&trial.rig, 3);
     let status = trial.rig.status_text();
     systemctl(&["start", "dbus.socket"]);
     let said = "standing-by: no-bus, no user manager on the bus";
@@ -288,7 +288,7 @@ fn bus_frozen() {
     let trial = Trialled::new(&[]);
     let frozen = Frozen::process(&trial.rig.property("dbus.service", "MainPID"));
     trial.rig.mode("ok-false");
-    wait_until("Gatehound to say so", PATIENCE, || {
+    wait_until("Gatehound to say so", TIMEOUT, || {
         trial.told("STATUS=standing-by: no-bus, the user manager did not ")
     });
     trial.assert_untouched();
@@ -302,9 +302,9 @@ fn manager_frozen_in_restart() {
     trial
         .rig
         .journal
-        .wait_for("the stop", PATIENCE, event("stopping"));
+        .wait_for("the stop", TIMEOUT, event("stopping"));
     let frozen = Frozen::unit(&format!("user@{}.service", nix::unistd::getuid()));
-    wait_for_rounds(&trial.rig, 1);
+    wait_for_checks(&trial.rig, 1);
     drop(frozen);
     trial.recovered_after(0);
     let starts = events(&trial.rig)
@@ -315,14 +315,14 @@ fn manager_frozen_in_restart() {
 }
 
 fn hidden_processes() {
-    let trial = Trialled::new(&[("REARM", "4s")]);
+    let trial = Trialled::new(&[("RETRY_AFTER", "4s")]);
     let _undo = Undo::with(&["mount", "-o", "remount,hidepid=0", "/proc"]);
     as_root(&["mount", "-o", "remount,hidepid=2", "/proc"]);
     assert!(
         !Path::new("/proc/1").exists(),
         "hidepid=2 hides nothing here, so this trial shows nothing"
     );
-    wait_for_rounds(&trial.rig, 2);
+    wait_for_checks(&trial.rig, 2);
     trial.assert_untouched();
     trial.assert_as_before();
     let port = trial.rig.port.to_string();
@@ -330,7 +330,7 @@ fn hidden_processes() {
     let executable = executable.to_str().expect("a path in UTF-8");
     let mark = trial.rig.journal.mark();
     trial.rig.mode("port-gone");
-    let holder = StrangersProgram::start(
+    let holder = PortHoldersProgram::start(
         &format!("gatehound-e2e-{}", trial.rig.profile),
         &[
             executable,
@@ -342,18 +342,18 @@ fn hidden_processes() {
             &port,
         ],
     );
-    let holding = trial
+    let gave_up = trial
         .rig
         .journal
-        .wait_for_after(mark, "the hold", PATIENCE, event("holding"));
-    let named = format!("of user {}", privileged::stranger());
-    assert!(holding.message().contains(&named), "{holding}");
+        .wait_for_after(mark, "the hold", TIMEOUT, event("gave-up"));
+    let named = format!("of user {}", privileged::port_holder());
+    assert!(gave_up.message().contains(&named), "{gave_up}");
     drop(holder);
     // While it holds the watchdog bites, and a successor may have gone on.
     trial
         .rig
         .journal
-        .wait_for_after(mark, "the recovery", PATIENCE * 2, event("recovered"));
+        .wait_for_after(mark, "the recovery", TIMEOUT * 2, event("recovered"));
 }
 
 /// An empty file system over a folder, removed again when this is dropped.
@@ -388,14 +388,14 @@ fn without_place(trial: &Trialled, folder: &Path, said: impl Fn(usize, &str)) {
     drop(own);
 }
 
-/// Enough rungs for every restart of a trial.
-const RUNGS: (&str, &str) = (
+/// Enough attempts for every restart of a trial.
+const ATTEMPTS: (&str, &str) = (
     "BACKOFF",
     r#"["100ms", "100ms", "100ms", "100ms", "100ms", "100ms"]"#,
 );
 
 fn state_without_place() {
-    let trial = Trialled::new(&[RUNGS]);
+    let trial = Trialled::new(&[ATTEMPTS]);
     let folder = trial.rig.runtime_directory();
     let said = |mark: usize, what: &str| {
         trial.rig.mode("ok-false");
@@ -403,7 +403,7 @@ fn state_without_place() {
         trial
             .rig
             .journal
-            .wait_for_after(mark, what, PATIENCE, |record| {
+            .wait_for_after(mark, what, TIMEOUT, |record| {
                 event("warning")(record) && record.message().contains(what)
             });
         let status = trial.rig.status_text();
@@ -419,7 +419,7 @@ fn state_without_place() {
 }
 
 fn evidence_without_place() {
-    let trial = Trialled::new(&[RUNGS]);
+    let trial = Trialled::new(&[ATTEMPTS]);
     let home = std::env::var_os("HOME").expect("HOME");
     let folder = Path::new(&home).join(format!(".local/state/gatehound-{}", trial.rig.profile));
     fs::create_dir_all(&folder).expect("the state folder");
@@ -429,7 +429,7 @@ fn evidence_without_place() {
         trial
             .rig
             .journal
-            .wait_for_after(mark, "the evidence", PATIENCE, event("evidence"))
+            .wait_for_after(mark, "the evidence", TIMEOUT, event("evidence"))
             .message()
     };
     without_place(&trial, &folder, |mark, what| {
@@ -461,28 +461,28 @@ fn two_without_lock() {
     let mut command = Command::new(place::file("gatehound"));
     command.args(["--profile", &rig.profile, "run"]);
     let second = Second(command.stderr(Stdio::null()).spawn().expect("gatehound"));
-    wait_until("the second to have the lock", PATIENCE, || {
+    wait_until("the second to have the lock", TIMEOUT, || {
         let lock = fs::read_to_string(rig.runtime_directory().join("lock"));
         lock.is_ok_and(|pid| pid == second.0.id().to_string())
     });
     drop(frozen);
     let warning = rig
         .journal
-        .wait_for("the first to leave", PATIENCE, event("warning"));
+        .wait_for("the first to leave", TIMEOUT, event("warning"));
     let said = format!(
         "another gatehound (pid {}) watches this gateway since the runtime folder was removed",
         second.0.id()
     );
     assert!(warning.message().contains(&said), "{warning}");
     rig.journal
-        .wait_for("the first to leave", PATIENCE, event("leaving"));
+        .wait_for("the first to leave", TIMEOUT, event("leaving"));
     drop(second);
-    rig.wait_for_status("vouching: ", PATIENCE);
-    assert_eq!(incarnation(rig), trial.gateway);
+    rig.wait_for_status("healthy: ", TIMEOUT);
+    assert_eq!(invocation(rig), trial.gateway);
     assert_hands_off(rig);
 }
 
-/// Waits until a process has slept this many more times, where nothing else tells of its rounds.
+/// Waits until a process has slept this many more times, where nothing else tells of its checks.
 fn wait_for_sleeps(pid: i32, count: u64) {
     let slept = || {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
@@ -493,7 +493,7 @@ fn wait_for_sleeps(pid: i32, count: u64) {
             .expect("a count")
     };
     let before = slept();
-    wait_until("more rounds", PATIENCE, || before + count <= slept());
+    wait_until("more checks", TIMEOUT, || before + count <= slept());
 }
 
 fn prlimit(pid: i32, limit: &str) {
@@ -511,27 +511,30 @@ fn no_descriptors() {
     prlimit(pid, &format!("--nofile={}:", open.count()));
     trial.rig.mode("blocked");
     wait_for_sleeps(pid, 10);
-    assert_eq!(incarnation(&trial.rig), trial.gateway);
+    assert_eq!(invocation(&trial.rig), trial.gateway);
     prlimit(pid, "--nofile=1024:");
-    let unsure = trial
+    let unknown = trial
         .rig
         .journal
-        .wait_for("the trouble", PATIENCE, event("cannot-tell"));
-    assert!(unsure.message().contains("Too many open files"), "{unsure}");
+        .wait_for("the trouble", TIMEOUT, event("unknown"));
+    assert!(
+        unknown.message().contains("Too many open files"),
+        "{unknown}"
+    );
     trial.recovered_after(0);
     let events = events(&trial.rig);
     let position = |name: &str| events.iter().position(|event| event == name);
-    assert!(position("cannot-tell") < position("failing"), "{events:?}");
+    assert!(position("unknown") < position("failing"), "{events:?}");
 }
 
 fn no_memory() {
-    let rig = vouching(Setup::default());
-    let before = incarnation(&rig);
+    let rig = watched(Setup::default());
+    let before = invocation(&rig);
     prlimit(rig.main_pid(&rig.gatehound), "--data=1:1");
     rig.mode("blocked");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
-    assert_ne!(incarnation(&rig), before);
-    rig.wait_for_status("vouching: ", PATIENCE);
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
+    assert_ne!(invocation(&rig), before);
+    rig.wait_for_status("healthy: ", TIMEOUT);
     let starts = events(&rig)
         .iter()
         .filter(|event| *event == "starting")
@@ -564,18 +567,18 @@ const SQUEEZE: &str = r#"
 "#;
 
 fn killed_for_memory() {
-    let rig = vouching(Setup::default());
-    let before = incarnation(&rig);
+    let rig = watched(Setup::default());
+    let before = invocation(&rig);
     let pid = rig.main_pid(&rig.gatehound).to_string();
     let _undo = Undo::with(&["sh", "-c", SQUEEZE, "end", &pid]);
     as_root(&["sh", "-c", SQUEEZE, "begin", &pid]);
     rig.mode("ok-false");
-    rig.journal.wait_for("the kill", PATIENCE, |record| {
+    rig.journal.wait_for("the kill", TIMEOUT, |record| {
         from_systemd("status=9/KILL")(record) || from_systemd("killed by the OOM killer")(record)
     });
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
-    rig.wait_for_status("vouching: ", PATIENCE);
-    assert_ne!(incarnation(&rig), before);
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
+    rig.wait_for_status("healthy: ", TIMEOUT);
+    assert_ne!(invocation(&rig), before);
     let starts = events(&rig)
         .iter()
         .filter(|event| *event == "starting")
@@ -585,37 +588,37 @@ fn killed_for_memory() {
 
 fn frozen_for_long() {
     // The shortest that the settings allow.
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         gatehound_service: "WatchdogSec=25".to_owned(),
         ..Setup::default()
     });
-    let before = incarnation(&rig);
+    let before = invocation(&rig);
     systemctl(&["kill", "--signal=STOP", &rig.gatehound]);
     let mark = rig.journal.mark();
     rig.journal
-        .wait_for("the bite", PATIENCE, from_systemd("Watchdog timeout"));
+        .wait_for("the bite", TIMEOUT, from_systemd("Watchdog timeout"));
     rig.journal
-        .wait_for_after(mark, "the successor", PATIENCE, event("watching"));
-    rig.wait_for_status("vouching: ", PATIENCE);
-    assert_eq!(incarnation(&rig), before);
+        .wait_for_after(mark, "the successor", TIMEOUT, event("watching"));
+    rig.wait_for_status("healthy: ", TIMEOUT);
+    assert_eq!(invocation(&rig), before);
     assert_hands_off(&rig);
 }
 
-fn frozen_in_doubt() {
-    let trial = Trialled::new(&[("PATIENCE__ANSWERING", "8s")]);
+fn frozen_while_failing() {
+    let trial = Trialled::new(&[("GRACE__ANSWERING", "8s")]);
     let rig = &trial.rig;
     rig.mode("ok-false");
-    wait_until_failing(rig, PATIENCE, "answering");
+    wait_until_failing(rig, TIMEOUT, "answering");
     let frozen = Frozen::process(&rig.main_pid(&rig.gatehound).to_string());
     // Not a wait for anything: it is how long Gatehound does not run.
     thread::sleep(Duration::from_secs(9));
     drop(frozen);
-    let resumed = rig.journal.wait_for("the thaw", PATIENCE, event("resumed"));
+    let resumed = rig.journal.wait_for("the thaw", TIMEOUT, event("resumed"));
     let backing_off = rig
         .journal
-        .wait_for("the end of patience", PATIENCE, event("backing-off"));
-    let patience = between(&resumed, &backing_off);
-    assert!(Duration::from_secs(7) < patience, "{patience:?}");
+        .wait_for("the end of grace", TIMEOUT, event("backing-off"));
+    let grace = between(&resumed, &backing_off);
+    assert!(Duration::from_secs(7) < grace, "{grace:?}");
     trial.recovered_after(0);
 }
 
@@ -623,6 +626,6 @@ fn frozen_gateway() {
     let trial = Trialled::new(&[]);
     let rig = &trial.rig;
     systemctl(&["freeze", &rig.gateway]);
-    wait_until_failing(rig, PATIENCE, "stopped");
+    wait_until_failing(rig, TIMEOUT, "stopped");
     trial.recovered_after(0);
 }

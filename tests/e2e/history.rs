@@ -9,8 +9,8 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::place;
-use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
-use crate::watched::{event, from_systemd, vouching, vouching_with, wait_until_recovered};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
+use crate::watched::{event, from_systemd, healthy_with, wait_until_recovered, watched};
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
@@ -32,7 +32,10 @@ pub fn trials() -> Vec<Trial> {
             "a_refused_configuration_is_in_the_history_though_it_is_no_incident",
             refused,
         ),
-        ("a_status_that_is_watched_follows_what_happens", watched),
+        (
+            "a_status_that_is_watched_follows_what_happens",
+            history_of_a_watched_gateway,
+        ),
     ])
 }
 
@@ -46,20 +49,20 @@ fn json(rig: &Rig, arguments: &[&str]) -> Value {
 }
 
 fn told() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.mode("blocked");
     let failing = rig
         .journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
+        .wait_for("the failing check", TIMEOUT, event("failing"));
     let id = failing.get("GATEHOUND_INCIDENT").expect("an incident");
     // A follower of the journal may be ahead of one that opens it anew.
     let incidents = || json(&rig, &["history", "--json"])["incidents"].clone();
-    wait_until("the incident to be in the history", PATIENCE, || {
+    wait_until("the incident to be in the history", TIMEOUT, || {
         incidents()[0]["outcome"] == "under-way"
     });
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
-    wait_until("its end to be in the history", PATIENCE, || {
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
+    wait_until("its end to be in the history", TIMEOUT, || {
         incidents()[0]["outcome"] == "by-restart"
     });
     let history = json(&rig, &["history", "--json"]);
@@ -101,21 +104,21 @@ fn told() {
 fn ended_unseen() {
     // No look between the death of the one run and the health of the next.
     let own = [
-        ("PATIENCE__ANSWERING", "60s"),
-        ("PATIENCE__INTERVAL", "3s"),
+        ("GRACE__ANSWERING", "60s"),
+        ("GRACE__INTERVAL", "3s"),
         ("INTERVAL", "3s"),
     ];
-    let rig = vouching_with(&own, Setup::default());
+    let rig = healthy_with(&own, Setup::default());
     rig.mode("ok-false");
     let failing = rig
         .journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
+        .wait_for("the failing check", TIMEOUT, event("failing"));
     // A later record of it is the last one before a short window, and does not tell the cause.
     systemctl(&["reload", &rig.gatehound]);
     rig.journal
-        .wait_for("the new settings", PATIENCE, event("reloaded"));
+        .wait_for("the new settings", TIMEOUT, event("reloaded"));
     let after = wall_clock::utc(Duration::from_secs(wall_clock::now().as_secs() + 1));
-    wait_until("a window to begin after both", PATIENCE, || {
+    wait_until("a window to begin after both", TIMEOUT, || {
         let history = json(&rig, &["history", "--since", "1s", "--json"]);
         let past = &history["incidents"][0];
         let begun = after.as_deref() <= history["since"].as_str();
@@ -123,8 +126,8 @@ fn ended_unseen() {
         begun
     });
     systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
-    wait_until_recovered(&rig, PATIENCE, "by-other");
-    wait_until("its end to be in the history", PATIENCE, || {
+    wait_until_recovered(&rig, TIMEOUT, "by-other");
+    wait_until("its end to be in the history", TIMEOUT, || {
         json(&rig, &["history", "--json"])["incidents"][0]["outcome"] == "by-other"
     });
     let history = json(&rig, &["history", "--json"]);
@@ -136,7 +139,7 @@ fn ended_unseen() {
 }
 
 fn unwatched() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         gatehound_service: "Restart=no\n".to_owned(),
         ..Setup::default()
     });
@@ -145,32 +148,32 @@ fn unwatched() {
         seconds.expect("a number")
     };
     let first = seconds();
-    wait_until("the watch to go on without a record", PATIENCE, || {
+    wait_until("the watch to go on without a record", TIMEOUT, || {
         first < seconds()
     });
     let watched = seconds();
     systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
     rig.journal.wait_for(
         "systemd's word on it",
-        PATIENCE,
+        TIMEOUT,
         from_systemd("Failed with result 'signal'"),
     );
     let then = seconds();
     assert!(watched <= then, "what it watched before it died counts");
     assert_eq!(then, seconds(), "nobody watches any more");
     rig.start_gatehound();
-    wait_until("the successor's watch to count", PATIENCE, || {
+    wait_until("the successor's watch to count", TIMEOUT, || {
         then < seconds()
     });
 }
 
 fn quiet() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     // What is written at the start is older than the window in the end, and then nothing is.
-    wait_until("two seconds without a record", PATIENCE, || {
+    wait_until("two seconds without a record", TIMEOUT, || {
         let history = json(&rig, &["history", "--since", "2s", "--json"]);
         let watched = history["watched_seconds"].as_f64().expect("a number");
-        (1.9..PATIENCE.as_secs_f64()).contains(&watched)
+        (1.9..TIMEOUT.as_secs_f64()).contains(&watched)
     });
     let history = text(rig.gatehound(&["history", "--since", "1s"]));
     assert!(history.starts_with("no incident since"), "{history}");
@@ -178,10 +181,10 @@ fn quiet() {
 }
 
 fn refused() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.mode("exit=78");
-    rig.wait_for_status("standing-by: config-error", PATIENCE);
-    wait_until("the outage to be in the history", PATIENCE, || {
+    rig.wait_for_status("standing-by: config-error", TIMEOUT);
+    wait_until("the outage to be in the history", TIMEOUT, || {
         json(&rig, &["history", "--json"])["stood_by"][0]["outage"] == true
     });
     let stood_by = json(&rig, &["history", "--json"])["stood_by"][0].clone();
@@ -195,8 +198,8 @@ fn refused() {
     );
     rig.mode_at_start("healthy");
     systemctl(&["restart", &rig.gateway]);
-    rig.wait_for_status("vouching", PATIENCE);
-    wait_until("its end to be in the history", PATIENCE, || {
+    rig.wait_for_status("healthy", TIMEOUT);
+    wait_until("its end to be in the history", TIMEOUT, || {
         json(&rig, &["history", "--json"])["stood_by"][0]["under_way"] == false
     });
     let history = json(&rig, &["history", "--json"]);
@@ -204,8 +207,8 @@ fn refused() {
     assert!(0.0 < history["failing_seconds"].as_f64().expect("a number"));
 }
 
-fn watched() {
-    let rig = vouching(Setup::default());
+fn history_of_a_watched_gateway() {
+    let rig = watched(Setup::default());
     let mut status = Command::new(place::file("gatehound"))
         .args(["--profile", &rig.profile, "status", "--watch"])
         .stdout(Stdio::piped())
@@ -216,8 +219,8 @@ fn watched() {
         let told = |line: Result<String, _>| line.is_ok_and(|line| line.contains(text));
         assert!(lines.any(told), "the output ended without {text:?}");
     };
-    next("vouching: gateway healthy");
-    next("vouching: gateway healthy");
+    next("healthy: gateway healthy");
+    next("healthy: gateway healthy");
     assert!(rig.gatehound(&["pause", "new disk"]).status.success());
     next("standing-by: paused");
     drop(lines);

@@ -9,11 +9,11 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 
 use crate::place;
-use crate::privileged::{self, StrangersProgram};
-use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::privileged::{self, PortHoldersProgram};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    event, events, from_systemd, incarnation, vouching, vouching_with, wait_for_rounds,
-    wait_until_recovered,
+    event, events, from_systemd, healthy_with, invocation, wait_for_checks, wait_until_recovered,
+    watched,
 };
 
 /// The trials of this file that disturb no other.
@@ -44,7 +44,7 @@ pub fn trials() -> Vec<Trial> {
             pause_during_stop,
         ),
         (
-            "rule_4_a_humans_restart_in_doubt_or_backoff_makes_ours_needless",
+            "rule_4_a_humans_restart_while_failing_or_backoff_makes_ours_needless",
             restart_by_human,
         ),
         (
@@ -52,8 +52,8 @@ pub fn trials() -> Vec<Trial> {
             restart_during_stop,
         ),
         (
-            "a_gateway_that_exits_while_in_doubt_is_systemds_to_answer",
-            exits_in_doubt,
+            "a_gateway_that_exits_while_while_failing_is_systemds_to_answer",
+            exits_while_failing,
         ),
         (
             "a_gateway_that_systemd_gave_up_on_is_brought_back",
@@ -65,17 +65,17 @@ pub fn trials() -> Vec<Trial> {
         ),
         (
             "another_user_on_the_port_is_named_and_waited_for",
-            stranger_on_port,
+            port_holder_on_port,
         ),
         (
             "another_user_on_another_address_of_the_port_keeps_no_gateway_down",
-            stranger_beside,
+            port_holder_beside,
         ),
         (
             "another_user_on_any_address_of_the_port_holds_a_gateway_that_takes_them_all",
-            stranger_at_one_of_all,
+            port_holder_at_one_of_all,
         ),
-        ("a_reset_while_holding_tries_again", reset_while_holding),
+        ("a_reset_after_giving_up_tries_again", reset_after_giving_up),
         (
             "a_runtime_folder_that_was_removed_is_made_again",
             folder_removed,
@@ -113,7 +113,7 @@ pub fn alone() -> Vec<Trial> {
 
 /// A gateway whose loop is blocked, which Gatehound gives this long to stop.
 fn hung(limit: &str, gateway_service: &'static str) -> Rig {
-    let rig = vouching_with(
+    let rig = healthy_with(
         &[("STOP_TIMEOUT__HUNG", limit)],
         Setup {
             gateway_service,
@@ -126,9 +126,8 @@ fn hung(limit: &str, gateway_service: &'static str) -> Rig {
 }
 
 fn wait_until_stopping(rig: &Rig) {
-    rig.journal
-        .wait_for("the stop", PATIENCE, event("stopping"));
-    wait_until("the gateway to be on its way down", PATIENCE, || {
+    rig.journal.wait_for("the stop", TIMEOUT, event("stopping"));
+    wait_until("the gateway to be on its way down", TIMEOUT, || {
         active_state(rig) == "deactivating"
     });
 }
@@ -151,8 +150,8 @@ fn stop_during_stop() {
     let rig = hung("20s", "TimeoutStopSec=4");
     wait_until_stopping(&rig);
     systemctl(&["stop", &rig.gateway]);
-    rig.wait_for_status("standing-by: stopped", PATIENCE);
-    wait_for_rounds(&rig, 5);
+    rig.wait_for_status("standing-by: stopped", TIMEOUT);
+    wait_for_checks(&rig, 5);
     assert_never(&rig, "starting");
 }
 
@@ -160,10 +159,10 @@ fn stop_seen_by_the_predecessor() {
     let rig = hung("20s", "TimeoutStopSec=6");
     wait_until_stopping(&rig);
     systemctl(&["stop", "--no-block", &rig.gateway]);
-    rig.wait_for_status("standing-by: in-transition", PATIENCE);
+    rig.wait_for_status("standing-by: in-transition", TIMEOUT);
     kill_gatehound(&rig);
-    rig.wait_for_status("standing-by: stopped", PATIENCE);
-    wait_for_rounds(&rig, 5);
+    rig.wait_for_status("standing-by: stopped", TIMEOUT);
+    wait_for_checks(&rig, 5);
     assert_never(&rig, "starting");
 }
 
@@ -172,12 +171,12 @@ fn killed_during_stop() {
     let rig = hung("3s", "");
     wait_until_stopping(&rig);
     kill_gatehound(&rig);
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn killed_often() {
     for step in 0..8 {
-        let rig = vouching_with(
+        let rig = healthy_with(
             &[
                 ("STOP_TIMEOUT__HUNG", "500ms"),
                 ("BACKOFF", r#"["300ms", "300ms", "300ms"]"#),
@@ -191,14 +190,14 @@ fn killed_often() {
         rig.mode(if hangs { "blocked" } else { "ok-false" });
         let begin = if hangs { "stopping" } else { "backing-off" };
         rig.journal
-            .wait_for("the recovery's begin", PATIENCE, event(begin));
+            .wait_for("the recovery's begin", TIMEOUT, event(begin));
         // Not a wait for anything: the moments are meant to lie anywhere in the recovery.
         thread::sleep(Duration::from_millis(step * 110));
         kill_gatehound(&rig);
         thread::sleep(Duration::from_millis(250 + step * 40));
         kill_gatehound(&rig);
         rig.journal
-            .wait_for("the end of the incident", PATIENCE, event("recovered"));
+            .wait_for("the end of the incident", TIMEOUT, event("recovered"));
         rig.wait_until_healthy();
     }
 }
@@ -207,10 +206,10 @@ fn frozen() {
     let rig = hung("3s", "");
     wait_until_stopping(&rig);
     systemctl(&["kill", "--signal=STOP", &rig.gatehound]);
-    // The lease is twice the longest step under the short settings and what is left of the stop.
+    // The watchdog timeout is twice the longest step under the short settings and what is left of the stop.
     rig.journal
-        .wait_for("the bite", PATIENCE * 3, from_systemd("Watchdog timeout"));
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+        .wait_for("the bite", TIMEOUT * 3, from_systemd("Watchdog timeout"));
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn pause_during_stop() {
@@ -218,26 +217,26 @@ fn pause_during_stop() {
     wait_until_stopping(&rig);
     let paused = rig.gatehound(&["pause", "--for", "1h", "looking"]);
     assert!(paused.status.success(), "{paused:?}");
-    rig.wait_for_status("standing-by: paused", PATIENCE);
-    wait_until("the gateway to be down", PATIENCE, || {
+    rig.wait_for_status("standing-by: paused", TIMEOUT);
+    wait_until("the gateway to be down", TIMEOUT, || {
         active_state(&rig) == "failed"
     });
-    wait_for_rounds(&rig, 3);
+    wait_for_checks(&rig, 3);
     assert_never(&rig, "starting");
     assert!(rig.gatehound(&["resume"]).status.success());
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn restart_by_human() {
     for (setting, value, moment) in [
-        ("PATIENCE__ANSWERING", "20s", "failing"),
+        ("GRACE__ANSWERING", "20s", "failing"),
         ("BACKOFF", r#"["20s"]"#, "backing-off"),
     ] {
-        let rig = vouching_with(&[(setting, value)], Setup::default());
+        let rig = healthy_with(&[(setting, value)], Setup::default());
         rig.mode("ok-false");
-        rig.journal.wait_for("the moment", PATIENCE, event(moment));
+        rig.journal.wait_for("the moment", TIMEOUT, event(moment));
         systemctl(&["restart", &rig.gateway]);
-        wait_until_recovered(&rig, PATIENCE, "by-other");
+        wait_until_recovered(&rig, TIMEOUT, "by-other");
         assert_never(&rig, "stopping");
     }
 }
@@ -246,35 +245,35 @@ fn restart_during_stop() {
     let rig = hung("20s", "TimeoutStopSec=4");
     wait_until_stopping(&rig);
     systemctl(&["restart", &rig.gateway]);
-    wait_until_recovered(&rig, PATIENCE, "by-other");
+    wait_until_recovered(&rig, TIMEOUT, "by-other");
     assert_never(&rig, "starting");
 }
 
-fn exits_in_doubt() {
-    let rig = vouching_with(&[("PATIENCE__ANSWERING", "20s")], Setup::default());
+fn exits_while_failing() {
+    let rig = healthy_with(&[("GRACE__ANSWERING", "20s")], Setup::default());
     rig.mode("ok-false");
     rig.journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
+        .wait_for("the failing check", TIMEOUT, event("failing"));
     systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
-    wait_until_recovered(&rig, PATIENCE, "by-other");
+    wait_until_recovered(&rig, TIMEOUT, "by-other");
     assert_never(&rig, "stopping");
 }
 
 fn start_limit() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.mode_at_start("exit=1");
     systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
     rig.journal.wait_for(
         "systemd giving up",
-        PATIENCE,
+        TIMEOUT,
         from_systemd("Start request repeated too quickly"),
     );
     rig.mode_at_start("healthy");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn stop_that_times_out() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         gateway_service: "TimeoutStopSec=2",
         notify_proxy: true,
         ..Setup::default()
@@ -282,13 +281,13 @@ fn stop_that_times_out() {
     rig.mode("ignores-term");
     systemctl(&["stop", &rig.gateway]);
     assert_eq!(rig.property(&rig.gateway, "Result"), "timeout");
-    rig.wait_for_status("standing-by: stopped", PATIENCE);
-    wait_for_rounds(&rig, 5);
+    rig.wait_for_status("standing-by: stopped", TIMEOUT);
+    wait_for_checks(&rig, 5);
     assert_never(&rig, "starting");
 }
 
 /// Another user's program on the gateway's port at this address, and what it is named in a message.
-fn stranger_at(rig: &Rig, address: &str) -> (StrangersProgram, String) {
+fn port_holder_at(rig: &Rig, address: &str) -> (PortHoldersProgram, String) {
     let executable = place::executable().expect("this executable");
     let executable = executable.to_str().expect("a path in UTF-8");
     let port = rig.port.to_string();
@@ -299,20 +298,20 @@ fn stranger_at(rig: &Rig, address: &str) -> (StrangersProgram, String) {
         .chain([address, "--port", port.as_str()])
         .collect();
     let unit = format!("gatehound-e2e-{}.service", rig.profile);
-    let holder = StrangersProgram::start(&unit, &command);
-    wait_until("the stranger to listen", PATIENCE, || {
+    let holder = PortHoldersProgram::start(&unit, &command);
+    wait_until("the port holder to listen", TIMEOUT, || {
         TcpStream::connect((address, rig.port)).is_ok()
     });
     let shown = privileged::as_root(&["systemctl", "show", "--value", "--property=MainPID", &unit]);
     let pid = shown.stdout.trim();
-    let user = privileged::stranger();
+    let user = privileged::port_holder();
     let named = format!("pid {pid} of user {user} in unit {unit} ({executable} ");
     (holder, named)
 }
 
-fn stranger_on_port() {
-    let rig = vouching_with(
-        &[("REARM", "4s")],
+fn port_holder_on_port() {
+    let rig = healthy_with(
+        &[("RETRY_AFTER", "4s")],
         Setup {
             notify_proxy: true,
             gateway_arguments: "--bind 127.0.0.1 --bind 127.0.0.3",
@@ -320,10 +319,10 @@ fn stranger_on_port() {
         },
     );
     rig.mode("port-gone");
-    let (holder, named) = stranger_at(&rig, "127.0.0.3");
-    let holding = rig.journal.wait_for("the hold", PATIENCE, event("holding"));
-    assert!(holding.message().contains(&named), "{holding}");
-    rig.wait_for_status(&format!("holding: the port is held by {named}"), PATIENCE);
+    let (holder, named) = port_holder_at(&rig, "127.0.0.3");
+    let gave_up = rig.journal.wait_for("the hold", TIMEOUT, event("gave-up"));
+    assert!(gave_up.message().contains(&named), "{gave_up}");
+    rig.wait_for_status(&format!("gave-up: the port is held by {named}"), TIMEOUT);
     // Whoever looks once knows as well where the gateway was.
     for command in ["check", "doctor"] {
         let said = rig.gatehound(&[command]);
@@ -332,73 +331,73 @@ fn stranger_on_port() {
     }
     let mark = rig.journal.mark();
     rig.journal
-        .wait_for_after(mark, "the hold after the rest", PATIENCE, event("holding"));
+        .wait_for_after(mark, "the hold after the rest", TIMEOUT, event("gave-up"));
     assert_never(&rig, "starting");
     drop(holder);
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
-fn stranger_beside() {
+fn port_holder_beside() {
     // Hung, and up without its port.
     for mode in ["ok-false", "port-gone"] {
         let setup = Setup {
             notify_proxy: true,
             ..Setup::default()
         };
-        let rig = vouching_with(&[("REARM", "\"never\"")], setup);
-        let _holder = stranger_at(&rig, "127.0.0.2");
-        wait_for_rounds(&rig, 2);
+        let rig = healthy_with(&[("RETRY_AFTER", "\"never\"")], setup);
+        let _holder = port_holder_at(&rig, "127.0.0.2");
+        wait_for_checks(&rig, 2);
         rig.mode(mode);
-        wait_until_recovered(&rig, PATIENCE, "by-restart");
-        assert_never(&rig, "holding");
+        wait_until_recovered(&rig, TIMEOUT, "by-restart");
+        assert_never(&rig, "gave-up");
     }
 }
 
-fn stranger_at_one_of_all() {
-    let rig = vouching_with(&[("REARM", "\"never\"")], Setup::default());
+fn port_holder_at_one_of_all() {
+    let rig = healthy_with(&[("RETRY_AFTER", "\"never\"")], Setup::default());
     let home = PathBuf::from(std::env::var_os("HOME").expect("HOME"));
     let folder = home.join(format!(".openclaw-{}", rig.profile));
     fs::create_dir_all(&folder).expect("the gateway's folder");
     crate::rig::write(&folder.join("openclaw.json"), "{gateway: {bind: 'lan'}}");
-    let (holder, named) = stranger_at(&rig, "127.0.0.2");
+    let (holder, named) = port_holder_at(&rig, "127.0.0.2");
     rig.mode("port-gone");
-    let holding = rig.journal.wait_for("the hold", PATIENCE, event("holding"));
-    assert!(holding.message().contains(&named), "{holding}");
+    let gave_up = rig.journal.wait_for("the hold", TIMEOUT, event("gave-up"));
+    assert!(gave_up.message().contains(&named), "{gave_up}");
     assert_never(&rig, "starting");
     drop(holder);
 }
 
-fn reset_while_holding() {
-    let rig = vouching_with(
-        &[("BACKOFF", r#"["1s"]"#), ("PATIENCE__STARTING", "1s")],
+fn reset_after_giving_up() {
+    let rig = healthy_with(
+        &[("BACKOFF", r#"["1s"]"#), ("GRACE__STARTING", "1s")],
         Setup::default(),
     );
     rig.mode_at_start("ok-false");
     rig.mode("ok-false");
-    rig.journal.wait_for("the hold", PATIENCE, event("holding"));
+    rig.journal.wait_for("the hold", TIMEOUT, event("gave-up"));
     rig.mode_at_start("healthy");
     assert!(rig.gatehound(&["reset"]).status.success());
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn folder_removed() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     fs::remove_dir_all(rig.runtime_directory()).expect("the runtime folder");
     rig.mode("blocked");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
     assert!(rig.runtime_directory().join("state.json").exists());
     assert!(rig.gatehound(&["reset"]).status.success());
-    rig.journal.wait_for("the reset", PATIENCE, event("reset"));
+    rig.journal.wait_for("the reset", TIMEOUT, event("reset"));
     assert_never(&rig, "warning");
 }
 
 fn state_not_kept() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     let file = rig.runtime_directory().join("state.json");
     fs::remove_file(&file).expect("the state file");
     fs::create_dir(&file).expect("a folder in its place");
     rig.mode("blocked");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
     let warnings = events(&rig)
         .iter()
         .filter(|event| *event == "warning")
@@ -411,14 +410,14 @@ fn reload_during_stop() {
     wait_until_stopping(&rig);
     systemctl(&["daemon-reload"]);
     systemctl(&["daemon-reexec"]);
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn bus_killed() {
     let rig = hung("4s", "");
     wait_until_stopping(&rig);
     systemctl(&["kill", "--signal=KILL", "dbus.service"]);
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 /// A user manager that is stopped by SIGSTOP until this is dropped.
@@ -444,19 +443,19 @@ impl Drop for FrozenManager {
 }
 
 fn manager_frozen() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
-    let before = incarnation(&rig);
+    let before = invocation(&rig);
     let frozen = FrozenManager::new();
     // Each of these looks waits for the manager in vain.
-    wait_for_rounds(&rig, 2);
+    wait_for_checks(&rig, 2);
     drop(frozen);
-    wait_for_rounds(&rig, 3);
+    wait_for_checks(&rig, 3);
     assert_never(&rig, "failing");
     assert_never(&rig, "standing-by");
-    assert_eq!(incarnation(&rig), before);
+    assert_eq!(invocation(&rig), before);
 }
 
 fn unit_removed() {
@@ -466,8 +465,8 @@ fn unit_removed() {
     let unit = fs::read(&path).expect("the gateway's unit file");
     fs::remove_file(&path).expect("the gateway's unit file");
     systemctl(&["daemon-reload"]);
-    rig.wait_for_status("standing-by: no-unit", PATIENCE);
+    rig.wait_for_status("standing-by: no-unit", TIMEOUT);
     fs::write(&path, unit).expect("the gateway's unit file");
     systemctl(&["daemon-reload"]);
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }

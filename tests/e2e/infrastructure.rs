@@ -10,9 +10,9 @@ use libtest_mimic::Trial;
 
 use crate::notify_proxy;
 use crate::place;
-use crate::privileged::{self, StrangersProgram};
+use crate::privileged::{self, PortHoldersProgram};
 use crate::rig::{
-    self, PATIENCE, Rig, Setup, main_thread_ticks, process_state, systemctl, wait_until,
+    self, Rig, Setup, TIMEOUT, main_thread_ticks, process_state, systemctl, wait_until,
 };
 use crate::stand_in;
 
@@ -45,7 +45,7 @@ pub fn trials() -> Vec<Trial> {
             notifications,
         ),
         ("the_shipped_unit_is_taken_as_it_is", shipped_unit),
-        ("a_stranger_is_somebody_else", stranger),
+        ("a_port_holder_is_somebody_else", port_holder),
         ("a_rig_leaves_nothing_behind", leaves_nothing),
     ];
     crate::named(list)
@@ -65,7 +65,7 @@ fn journal() {
     let rig = unwatched();
     let written = rig
         .journal
-        .wait_for("the gateway's own line", PATIENCE, |record| {
+        .wait_for("the gateway's own line", TIMEOUT, |record| {
             record
                 .message()
                 .contains(&format!("listening on port {}", rig.port))
@@ -76,7 +76,7 @@ fn journal() {
     );
     let about = rig
         .journal
-        .wait_for("the manager's line", PATIENCE, |record| {
+        .wait_for("the manager's line", TIMEOUT, |record| {
             record.get("SYSLOG_IDENTIFIER").as_deref() == Some("systemd")
         });
     assert_eq!(
@@ -87,18 +87,18 @@ fn journal() {
 
 fn answers() {
     let rig = unwatched();
-    let health = rig.get("/health", PATIENCE).expect("an answer");
+    let health = rig.get("/health", TIMEOUT).expect("an answer");
     assert!(
         health.starts_with("HTTP/1.1 200 OK\r\n")
             && health.ends_with(r#"{"ok":true,"status":"live"}"#),
         "{health}"
     );
-    let page = rig.get("/", PATIENCE).expect("an answer");
+    let page = rig.get("/", TIMEOUT).expect("an answer");
     assert!(
         page.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html"),
         "{page}"
     );
-    let ready = rig.get("/ready", PATIENCE).expect("an answer");
+    let ready = rig.get("/ready", TIMEOUT).expect("an answer");
     assert!(ready.ends_with(r#"{"ready":true,"failing":[]}"#), "{ready}");
 }
 
@@ -124,7 +124,7 @@ fn modes() {
         ("healthy", "/health", r#""ok":true"#),
     ] {
         rig.mode(mode);
-        let answer = rig.get(path, PATIENCE).expect("an answer");
+        let answer = rig.get(path, TIMEOUT).expect("an answer");
         assert!(answer.contains(expected), "{mode}: {answer}");
     }
     for mode in [
@@ -140,9 +140,9 @@ fn modes() {
         );
     }
     rig.mode("closes-early");
-    assert_eq!(rig.get("/health", PATIENCE).expect("an end"), "");
+    assert_eq!(rig.get("/health", TIMEOUT).expect("an end"), "");
     rig.mode("huge-header");
-    assert!((1 << 20) < rig.get("/health", PATIENCE).expect("an answer").len());
+    assert!((1 << 20) < rig.get("/health", TIMEOUT).expect("an answer").len());
 }
 
 fn on_a_thread() {
@@ -174,8 +174,8 @@ fn mode_at_start() {
     let rig = unwatched();
     rig.mode_at_start("ok-false");
     systemctl(&["restart", &rig.gateway]);
-    wait_until("the gateway to answer", PATIENCE, || {
-        rig.get("/health", PATIENCE)
+    wait_until("the gateway to answer", TIMEOUT, || {
+        rig.get("/health", TIMEOUT)
             .is_ok_and(|answer| answer.contains(r#""ok":false"#))
     });
 }
@@ -203,7 +203,7 @@ fn busy() {
         rig.get("/health", NO_ANSWER).is_err(),
         "a busy gateway answered"
     );
-    wait_until("ten ticks of CPU", PATIENCE, || {
+    wait_until("ten ticks of CPU", TIMEOUT, || {
         before + 10 <= main_thread_ticks(pid)
     });
     assert_eq!(process_state(pid), 'R');
@@ -226,7 +226,7 @@ fn ends_by_itself() {
         rig.mode(mode);
         let began = Instant::now();
         assert!(
-            rig.get("/health", PATIENCE)
+            rig.get("/health", TIMEOUT)
                 .is_ok_and(|answer| answer.contains(r#""ok":true"#))
         );
         assert!(
@@ -241,13 +241,13 @@ fn aborted() {
     let rig = unwatched();
     let first = rig.property(&rig.gateway, "InvocationID");
     rig.mode("abort");
-    wait_until("another incarnation", PATIENCE, || {
+    wait_until("another invocation", TIMEOUT, || {
         let now = rig.property(&rig.gateway, "InvocationID");
         !now.is_empty() && now != first
     });
     rig.wait_until_healthy();
     assert_eq!(rig.property(&rig.gateway, "NRestarts"), "1");
-    rig.journal.wait_for("the abort", PATIENCE, |record| {
+    rig.journal.wait_for("the abort", TIMEOUT, |record| {
         record.message().contains("status=6/ABRT")
     });
 }
@@ -255,7 +255,7 @@ fn aborted() {
 fn exit_78() {
     let rig = unwatched();
     rig.mode("exit=78");
-    wait_until("the unit to fail", PATIENCE, || {
+    wait_until("the unit to fail", TIMEOUT, || {
         rig.property(&rig.gateway, "ActiveState") == "failed"
     });
     assert_eq!(rig.property(&rig.gateway, "ExecMainStatus"), "78");
@@ -280,7 +280,7 @@ fn stays_deactivating() {
         let pid = rig.main_pid(&rig.gateway);
         rig.mode(mode);
         systemctl(&["stop", "--no-block", &rig.gateway]);
-        wait_until("the stop to begin", PATIENCE, || {
+        wait_until("the stop to begin", TIMEOUT, || {
             rig.property(&rig.gateway, "SubState") == "stop-sigterm"
         });
         // The healthy one is gone within milliseconds of the same signal.
@@ -292,7 +292,7 @@ fn stays_deactivating() {
         );
         assert!(process_state(pid) != 'X', "{mode}");
         systemctl(&["kill", "--signal=KILL", &rig.gateway]);
-        wait_until("the stop to end", PATIENCE, || {
+        wait_until("the stop to end", TIMEOUT, || {
             rig.property(&rig.gateway, "Job").is_empty() && process_state(pid) == 'X'
         });
     }
@@ -301,7 +301,7 @@ fn stays_deactivating() {
 fn port_gone() {
     let rig = unwatched();
     rig.mode("port-gone");
-    let error = rig.get("/health", PATIENCE).expect_err("nobody listens");
+    let error = rig.get("/health", TIMEOUT).expect_err("nobody listens");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "active");
     rig.mode("healthy");
@@ -315,13 +315,13 @@ fn fork_listener() {
     rig.wait_until_healthy();
     // With the main process stopped only somebody else can be answering.
     systemctl(&["kill", "--kill-who=main", "--signal=STOP", &rig.gateway]);
-    wait_until("the main process to be stopped", PATIENCE, || {
+    wait_until("the main process to be stopped", TIMEOUT, || {
         process_state(main) == 'T'
     });
     assert!(rig.healthy());
     systemctl(&["kill", "--kill-who=main", "--signal=CONT", &rig.gateway]);
     rig.mode("fork-listener:ok-false");
-    let answer = rig.get("/health", PATIENCE).expect("an answer");
+    let answer = rig.get("/health", TIMEOUT).expect("an answer");
     assert!(answer.contains(r#""ok":false"#), "{answer}");
 }
 
@@ -386,13 +386,13 @@ fn shipped_unit() {
     assert!(rig.property(&rig.gatehound, "After").contains(&rig.gateway));
 }
 
-fn stranger() {
+fn port_holder() {
     let own = Command::new("id")
         .arg("-u")
         .output()
         .expect("run id")
         .stdout;
-    let foreign = privileged::as_stranger(&["id", "-u"]).stdout;
+    let foreign = privileged::as_port_holder(&["id", "-u"]).stdout;
     assert_ne!(String::from_utf8_lossy(&own), foreign);
     assert_ne!(foreign.trim(), "0");
     assert_eq!(privileged::as_root(&["id", "-u"]).stdout, "0\n");
@@ -403,9 +403,9 @@ fn stranger() {
         watched: false,
         ..Setup::default()
     });
-    let unit = format!("gatehound-e2e-stranger-{}", std::process::id());
+    let unit = format!("gatehound-e2e-port holder-{}", std::process::id());
     let port = rig.port.to_string();
-    let held = StrangersProgram::start(
+    let held = PortHoldersProgram::start(
         &unit,
         &[executable, "stand-in-gateway", "gateway", "--port", &port],
     );
@@ -413,7 +413,7 @@ fn stranger() {
     drop(held);
     assert!(
         rig.get("/health", NO_ANSWER).is_err(),
-        "the stranger's program is still there"
+        "the port holder's program is still there"
     );
 }
 

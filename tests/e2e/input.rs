@@ -7,9 +7,9 @@ use std::path::Path;
 
 use libtest_mimic::Trial;
 
-use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    FAST, assert_hands_off, event, from_systemd, incarnation, vouching, vouching_with,
+    FAST, assert_hands_off, event, from_systemd, healthy_with, invocation, watched,
 };
 
 /// The trials of this file.
@@ -48,10 +48,10 @@ fn refused(settings: &str, line: &[&str]) {
         ..Setup::default()
     });
     rig.start_gateway();
-    let before = incarnation(&rig);
+    let before = invocation(&rig);
     assert_refused(&rig, line);
     assert!(rig.healthy());
-    assert_eq!(incarnation(&rig), before);
+    assert_eq!(invocation(&rig), before);
 }
 
 fn assert_refused(rig: &Rig, line: &[&str]) {
@@ -61,11 +61,8 @@ fn assert_refused(rig: &Rig, line: &[&str]) {
     for part in line {
         assert!(said.contains(part), "{said}");
     }
-    rig.journal.wait_for(
-        "systemd's books",
-        PATIENCE,
-        from_systemd("status=78/CONFIG"),
-    );
+    rig.journal
+        .wait_for("systemd's books", TIMEOUT, from_systemd("status=78/CONFIG"));
     assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "0");
     assert_eq!(rig.property(&rig.gatehound, "ExecMainStatus"), "78");
 }
@@ -103,10 +100,10 @@ fn no_unit() {
         ..Setup::default()
     });
     rig.start_gatehound();
-    rig.wait_for_status("standing-by: no-unit", PATIENCE);
+    rig.wait_for_status("standing-by: no-unit", TIMEOUT);
     let said = rig
         .journal
-        .wait_for("the remedy", PATIENCE, event("standing-by"));
+        .wait_for("the remedy", TIMEOUT, event("standing-by"));
     assert!(said.message().contains("gateway.unit"), "{said}");
 }
 
@@ -116,7 +113,7 @@ fn garbage_state() {
         ..Setup::default()
     });
     rig.start_gateway();
-    let before = incarnation(&rig);
+    let before = invocation(&rig);
     let folder = rig.runtime_directory();
     fs::DirBuilder::new()
         .mode(0o700)
@@ -133,22 +130,22 @@ fn garbage_state() {
     rig.start_gatehound();
     let said = rig
         .journal
-        .wait_for("the warning", PATIENCE, event("warning"));
+        .wait_for("the warning", TIMEOUT, event("warning"));
     assert!(
         said.message().contains("kept as state.json.rejected"),
         "{said}"
     );
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     assert_eq!(
         fs::read(folder.join("state.json.rejected")).expect("the garbage"),
         [0xff; 4096]
     );
-    assert_eq!(incarnation(&rig), before);
+    assert_eq!(invocation(&rig), before);
     assert_hands_off(&rig);
 }
 
 fn second_run() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     let second = rig.gatehound(&["run"]);
     assert_eq!(second.status.code(), Some(1), "{second:?}");
     let said = String::from_utf8_lossy(&second.stderr);
@@ -157,32 +154,32 @@ fn second_run() {
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "{said}");
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "0");
 }
 
 fn bad_reload() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.settings("interval = 7\n");
     systemctl(&["reload", &rig.gatehound]);
     let said = rig
         .journal
-        .wait_for("the refusal", PATIENCE, event("warning"));
+        .wait_for("the refusal", TIMEOUT, event("warning"));
     assert!(
         said.message().contains("interval") && said.message().contains("keeping the settings"),
         "{said}"
     );
     rig.mode("ok-false");
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
     rig.settings(FAST);
     systemctl(&["reload", &rig.gatehound]);
     rig.journal
-        .wait_for("the new settings", PATIENCE, event("reloaded"));
+        .wait_for("the new settings", TIMEOUT, event("reloaded"));
 }
 
 fn exit_78() {
-    let rig = vouching_with(
+    let rig = healthy_with(
         &[("INTERVAL", "1s")],
         Setup {
             notify_proxy: true,
@@ -190,13 +187,13 @@ fn exit_78() {
         },
     );
     rig.mode("exit=78");
-    rig.wait_for_status("standing-by: config-error", PATIENCE);
-    crate::watched::wait_for_rounds(&rig, 5);
+    rig.wait_for_status("standing-by: config-error", TIMEOUT);
+    crate::watched::wait_for_checks(&rig, 5);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "failed");
     assert_hands_off(&rig);
     systemctl(&["start", &rig.gateway]);
-    wait_until("the gateway to be healthy", PATIENCE, || rig.healthy());
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    wait_until("the gateway to be healthy", TIMEOUT, || rig.healthy());
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
 }
 
 /// Characters that do something to whoever reads them other than being read.
@@ -214,7 +211,7 @@ fn assert_clean(lines: &str) {
 }
 
 fn foul_text() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         gateway_arguments: "--token hunter2",
         gateway_service: "Environment=OPENCLAW_GATEWAY_TOKEN=hunter2",
         notify_proxy: true,
@@ -223,8 +220,8 @@ fn foul_text() {
     rig.mode_at_start("foul");
     rig.mode("foul");
     rig.journal
-        .wait_for("a restart", PATIENCE, event("stopping"));
-    rig.wait_for_status("holding", 2 * PATIENCE);
+        .wait_for("a restart", TIMEOUT, event("stopping"));
+    rig.wait_for_status("gave-up", 2 * TIMEOUT);
     for arguments in [
         &["status"][..],
         &["status", "--json"],
@@ -250,9 +247,7 @@ fn foul_text() {
             assert!(!value.contains("hunter2"), "{name}={value}");
         }
     }
-    let evidence = rig
-        .journal
-        .wait_for("evidence", PATIENCE, event("evidence"));
+    let evidence = rig.journal.wait_for("evidence", TIMEOUT, event("evidence"));
     let command = evidence.get("GATEHOUND_EVIDENCE_COMMAND");
     let command = command.expect("a command line");
     assert!(command.contains("--token [hidden]"), "{command}");

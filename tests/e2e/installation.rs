@@ -15,8 +15,8 @@ use libtest_mimic::Trial;
 use nix::pty::openpty;
 
 use crate::place;
-use crate::rig::{PATIENCE, Rig, Setup, systemctl};
-use crate::watched::{FAST, event, incarnation};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl};
+use crate::watched::{FAST, event, invocation};
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
@@ -35,7 +35,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         (
             "another_watchdog_that_is_a_unit_is_told_and_not_touched",
-            unit_rival,
+            watchdog_unit,
         ),
         (
             "an_install_that_fails_gives_the_gateway_back_to_the_cron_script",
@@ -90,7 +90,7 @@ fn tidy(rig: &Rig) {
     fs::remove_file(&young).expect("the young log");
 }
 
-/// A new installation has no problems, and what is wrong with it later is found with what mends it.
+/// A new installation has no problems, and what is wrong with it later is found with what fixes it.
 fn doctor(rig: &Rig) {
     let examined = |status: i32| {
         let output = rig.gatehound(&["doctor"]);
@@ -161,10 +161,10 @@ fn doctor(rig: &Rig) {
     systemctl(&["daemon-reload"]);
     rig.settings(FAST);
     doctor_of_alerts(rig);
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
 }
 
-/// Who is to be told and cannot be is found, with what mends it.
+/// Who is to be told and cannot be is found, with what fixes it.
 fn doctor_of_alerts(rig: &Rig) {
     let alert = rig.gatehound.replace("gatehound@", "gatehound-alert@");
     let examined = || {
@@ -206,7 +206,7 @@ fn doctor_of_alerts(rig: &Rig) {
 
     // An alert that cannot be delivered: nothing listens there.
     let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
-    queue::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
+    queue::queue(&state, &Alert::test(&rig.gateway), TIMEOUT).expect("an alert that waits");
     let started = Command::new("systemctl")
         .args(["--user", "start", &alert])
         .output();
@@ -260,7 +260,7 @@ fn install() {
     vacant();
     let rig = unwatched();
     let gateway = fs::read(rig.unit_path(&rig.gateway)).expect("the gateway's unit");
-    let before = incarnation(&rig);
+    let before = invocation(&rig);
 
     let said = run(&rig, &["install", "--dry-run"]);
     assert!(
@@ -286,7 +286,7 @@ fn install() {
         said.contains(&format!("watching   {}", rig.gateway)),
         "{said}"
     );
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     assert_eq!(
         fs::read(home(INSTALLED[0])).unwrap(),
         fs::read(place::file("gatehound")).unwrap()
@@ -317,17 +317,17 @@ fn install() {
         own_run,
         "a repeated install restarted what runs"
     );
-    assert_eq!(incarnation(&rig), before);
+    assert_eq!(invocation(&rig), before);
 
     rig.mode("blocked");
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
     assert_eq!(
         fs::read(rig.unit_path(&rig.gateway)).expect("the gateway's unit"),
         gateway
     );
 
-    let before = incarnation(&rig);
+    let before = invocation(&rig);
     let [alert, prom, state] = left_behind(&rig);
     let said = run(&rig, &["uninstall"]);
     assert!(!prom.exists(), "metrics that are old for ever: {said}");
@@ -353,7 +353,7 @@ fn install() {
     );
     assert_eq!(rig.property(&rig.gatehound, "LoadState"), "not-found");
     assert_eq!(rig.property(TIMER, "LoadState"), "not-found");
-    assert_eq!(incarnation(&rig), before);
+    assert_eq!(invocation(&rig), before);
     assert!(rig.healthy());
     uninstalled(&rig);
     fs::remove_dir_all(state).expect("the state folder");
@@ -367,7 +367,7 @@ fn left_behind(rig: &Rig) -> [PathBuf; 3] {
     let prom = textfile.with_file_name(format!("gatehound-{}.prom", rig.profile));
     fs::write(&prom, "gatehound_up 1\n").expect("metrics");
     let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
-    queue::queue(&state, &Alert::test(&rig.gateway), PATIENCE).expect("an alert that waits");
+    queue::queue(&state, &Alert::test(&rig.gateway), TIMEOUT).expect("an alert that waits");
     let alert = rig.gatehound.replace("gatehound@", "gatehound-alert@");
     let started = Command::new("systemctl")
         .args(["--user", "start", &alert])
@@ -549,7 +549,7 @@ fn replace_cron() {
         fs::metadata(kept).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
 
     let again = cron.gatehound(&rig, &["install"]);
     assert!(again.status.success(), "{again:?}");
@@ -680,34 +680,34 @@ fn ask() {
         .expect("the state folder");
 }
 
-fn unit_rival() {
+fn watchdog_unit() {
     vacant();
     let rig = unwatched();
-    let rival = format!("openclaw-watchdog-{}.service", rig.profile);
+    let other_watchdog = format!("openclaw-watchdog-{}.service", rig.profile);
     let unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
-    fs::write(rig.unit_path(&rival), unit).expect("a unit");
-    systemctl(&["start", &rival]);
+    fs::write(rig.unit_path(&other_watchdog), unit).expect("a unit");
+    systemctl(&["start", &other_watchdog]);
     let refused = rig.gatehound(&["install"]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     let (out, err) = said(&refused);
     assert!(
         out.contains(&format!(
-            "→ if it is one: systemctl --user disable --now {rival}\n"
+            "→ if it is one: systemctl --user disable --now {other_watchdog}\n"
         )),
         "{out}"
     );
     assert!(err.trim_end().ends_with(" install --side-by-side"), "{err}");
     vacant();
     run(&rig, &["install", "--side-by-side"]);
-    rig.journal.wait_for("a warning", PATIENCE, |record| {
+    rig.journal.wait_for("a warning", TIMEOUT, |record| {
         event("warning")(record)
             && record
                 .message()
                 .starts_with("another watchdog may restart the gateway")
-            && record.message().ends_with(&rival)
+            && record.message().ends_with(&other_watchdog)
     });
-    assert_eq!(rig.property(&rival, "ActiveState"), "active");
+    assert_eq!(rig.property(&other_watchdog, "ActiveState"), "active");
     run(&rig, &["uninstall"]);
-    systemctl(&["stop", &rival]);
-    fs::remove_file(rig.unit_path(&rival)).expect("the unit");
+    systemctl(&["stop", &other_watchdog]);
+    fs::remove_file(rig.unit_path(&other_watchdog)).expect("the unit");
 }

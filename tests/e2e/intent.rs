@@ -8,10 +8,10 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 
 use crate::place;
-use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    assert_field, event, events, from_systemd, incarnation, vouching, vouching_with,
-    wait_for_rounds, wait_until_recovered,
+    assert_field, event, events, from_systemd, healthy_with, invocation, wait_for_checks,
+    wait_until_recovered, watched,
 };
 
 /// The trials of this file.
@@ -42,8 +42,8 @@ pub fn trials() -> Vec<Trial> {
             told_to_stop_between,
         ),
         (
-            "who_holds_the_port_is_swept_and_who_does_not_survives",
-            sweep,
+            "who_holds_the_port_is_cleaned_up_and_who_does_not_survives",
+            cleanup,
         ),
         (
             "rule_4_a_gateway_that_recovers_in_the_backoff_is_left_alone",
@@ -58,7 +58,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn stop_in_backoff() {
-    let rig = vouching_with(
+    let rig = healthy_with(
         &[("BACKOFF", "[\"20s\"]")],
         Setup {
             notify_proxy: true,
@@ -67,10 +67,10 @@ fn stop_in_backoff() {
     );
     rig.mode("ok-false");
     rig.journal
-        .wait_for("the rung", PATIENCE, event("backing-off"));
+        .wait_for("the attempt", TIMEOUT, event("backing-off"));
     systemctl(&["stop", &rig.gateway]);
-    rig.wait_for_status("standing-by: stopped", PATIENCE);
-    wait_for_rounds(&rig, 25);
+    rig.wait_for_status("standing-by: stopped", TIMEOUT);
+    wait_for_checks(&rig, 25);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
     assert!(
         !events(&rig)
@@ -88,7 +88,7 @@ impl Holder {
         Self::with(rig, &[])
     }
 
-    /// A holder that has to be killed, and so keeps the gateway down for the sweep's whole grace.
+    /// A holder that has to be killed, and so keeps the gateway down for the cleanup's whole grace.
     fn stubborn(rig: &Rig) -> Self {
         Self::with(rig, &["--mode", "ignores-term"])
     }
@@ -110,7 +110,7 @@ impl Holder {
                 .spawn()
                 .expect("start the holder"),
         );
-        wait_until("the holder to listen", PATIENCE, || {
+        wait_until("the holder to listen", TIMEOUT, || {
             TcpStream::connect(("127.0.0.2", rig.port)).is_ok()
         });
         holder
@@ -130,15 +130,14 @@ impl Drop for Holder {
 
 /// Waits for the moment at which Gatehound has stopped the gateway and a stubborn holder keeps it from starting it.
 fn wait_until_stopped_by_gatehound(rig: &Rig) {
-    rig.journal
-        .wait_for("the stop", PATIENCE, event("stopping"));
-    wait_until("the gateway to be down", PATIENCE, || {
+    rig.journal.wait_for("the stop", TIMEOUT, event("stopping"));
+    wait_until("the gateway to be down", TIMEOUT, || {
         rig.property(&rig.gateway, "ActiveState") == "inactive"
     });
 }
 
 fn stop_between() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
@@ -146,8 +145,8 @@ fn stop_between() {
     rig.mode("ok-false");
     wait_until_stopped_by_gatehound(&rig);
     systemctl(&["stop", &rig.gateway]);
-    rig.wait_for_status("standing-by: stopped", PATIENCE);
-    wait_for_rounds(&rig, 5);
+    rig.wait_for_status("standing-by: stopped", TIMEOUT);
+    wait_for_checks(&rig, 5);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
     assert!(!events(&rig).contains(&"starting".to_owned()));
     assert!(
@@ -157,79 +156,76 @@ fn stop_between() {
 }
 
 fn killed_between() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     let _holder = Holder::stubborn(&rig);
     rig.mode("ok-false");
     wait_until_stopped_by_gatehound(&rig);
     let mark = rig.journal.mark();
     systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
     rig.journal
-        .wait_for_after(mark, "the successor", PATIENCE, event("watching"));
-    let recovered = rig.journal.wait_for_after(
-        mark,
-        "the end of the incident",
-        PATIENCE,
-        event("recovered"),
-    );
-    assert_field(&recovered, "GATEHOUND_RUNG", "1");
+        .wait_for_after(mark, "the successor", TIMEOUT, event("watching"));
+    let recovered =
+        rig.journal
+            .wait_for_after(mark, "the end of the incident", TIMEOUT, event("recovered"));
+    assert_field(&recovered, "GATEHOUND_ATTEMPT", "1");
     assert_field(&recovered, "GATEHOUND_REASON", "by-restart");
     rig.wait_until_healthy();
 }
 
 fn killed_between_and_wrong_settings() {
-    let rig = vouching(Setup::default());
-    let before = incarnation(&rig);
+    let rig = watched(Setup::default());
+    let before = invocation(&rig);
     let _holder = Holder::stubborn(&rig);
     rig.mode("ok-false");
     wait_until_stopped_by_gatehound(&rig);
     rig.settings("interval = 7\n");
     systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
     rig.journal
-        .wait_for("the refusal", PATIENCE, from_systemd("status=78/CONFIG"));
+        .wait_for("the refusal", TIMEOUT, from_systemd("status=78/CONFIG"));
     rig.wait_until_healthy();
-    assert_ne!(incarnation(&rig), before);
+    assert_ne!(invocation(&rig), before);
 }
 
 fn killed_while_paused_and_wrong_settings() {
-    let rig = vouching(Setup::default());
-    let before = incarnation(&rig);
+    let rig = watched(Setup::default());
+    let before = invocation(&rig);
     let _holder = Holder::stubborn(&rig);
     rig.mode("ok-false");
     wait_until_stopped_by_gatehound(&rig);
     assert!(rig.gatehound(&["pause"]).status.success());
     rig.journal
-        .wait_for("the pause", PATIENCE, event("standing-by"));
+        .wait_for("the pause", TIMEOUT, event("standing-by"));
     rig.settings("interval = 7\n");
     let mark = rig.journal.mark();
     systemctl(&["kill", "--signal=KILL", &rig.gatehound]);
     let warning = rig
         .journal
-        .wait_for_after(mark, "the successor", PATIENCE, event("warning"));
+        .wait_for_after(mark, "the successor", TIMEOUT, event("warning"));
     let told = "starting the gateway that was stopped before, then leaving";
     assert!(warning.message().contains(told), "{warning}");
-    rig.wait_for_status("standing-by: paused", PATIENCE);
+    rig.wait_for_status("standing-by: paused", TIMEOUT);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
     assert!(rig.gatehound(&["resume"]).status.success());
     rig.journal
-        .wait_for("the refusal", PATIENCE, from_systemd("status=78/CONFIG"));
+        .wait_for("the refusal", TIMEOUT, from_systemd("status=78/CONFIG"));
     rig.wait_until_healthy();
-    assert_ne!(incarnation(&rig), before);
+    assert_ne!(invocation(&rig), before);
 }
 
 fn told_to_stop_between() {
-    let rig = vouching(Setup::default());
-    let before = incarnation(&rig);
+    let rig = watched(Setup::default());
+    let before = invocation(&rig);
     let _holder = Holder::stubborn(&rig);
     rig.mode("ok-false");
     wait_until_stopped_by_gatehound(&rig);
     systemctl(&["stop", &rig.gatehound]);
     assert_eq!(rig.property(&rig.gatehound, "Result"), "success");
     rig.wait_until_healthy();
-    assert_ne!(incarnation(&rig), before);
+    assert_ne!(invocation(&rig), before);
 }
 
-fn sweep() {
-    let rig = vouching(Setup::default());
+fn cleanup() {
+    let rig = watched(Setup::default());
     let mut holder = Holder::new(&rig);
     let client = TcpStream::connect(("127.0.0.1", rig.port)).expect("a client of the port");
     let mut client_process = client_of(&rig);
@@ -240,14 +236,16 @@ fn sweep() {
         .spawn()
         .expect("start a namesake");
     rig.mode("ok-false");
-    let swept = rig.journal.wait_for("the sweep", PATIENCE, event("swept"));
+    let cleaned_up = rig
+        .journal
+        .wait_for("the cleanup", TIMEOUT, event("cleaned up"));
     assert!(
-        swept.message().contains(&holder.0.id().to_string()),
-        "{swept}"
+        cleaned_up.message().contains(&holder.0.id().to_string()),
+        "{cleaned_up}"
     );
-    assert_field(&swept, "GATEHOUND_ACTION", "sweep");
+    assert_field(&cleaned_up, "GATEHOUND_ACTION", "cleanup");
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
     assert!(!holder.lives());
     assert!(
         namesake.try_wait().expect("ask for the namesake").is_none(),
@@ -279,14 +277,14 @@ fn client_of(rig: &Rig) -> Child {
 }
 
 fn recovers() {
-    let rig = vouching_with(&[("BACKOFF", "[\"20s\"]")], Setup { ..Setup::default() });
-    let before = incarnation(&rig);
+    let rig = healthy_with(&[("BACKOFF", "[\"20s\"]")], Setup { ..Setup::default() });
+    let before = invocation(&rig);
     rig.mode("ok-false");
     rig.journal
-        .wait_for("the rung", PATIENCE, event("backing-off"));
+        .wait_for("the attempt", TIMEOUT, event("backing-off"));
     rig.mode("healthy");
     wait_until_recovered(&rig, Duration::from_secs(20), "by-itself");
-    assert_eq!(incarnation(&rig), before);
+    assert_eq!(invocation(&rig), before);
 }
 
 fn emergency_stop() {
@@ -295,11 +293,10 @@ fn emergency_stop() {
         ..Setup::default()
     };
     // Gatehound itself would wait for the gateway's stop for longer than the trial takes.
-    let rig = vouching_with(&[("STOP_TIMEOUT__HUNG", "30s")], setup);
+    let rig = healthy_with(&[("STOP_TIMEOUT__HUNG", "30s")], setup);
     let mut holder = Holder::stubborn(&rig);
     rig.mode("blocked");
-    rig.journal
-        .wait_for("the stop", PATIENCE, event("stopping"));
+    rig.journal.wait_for("the stop", TIMEOUT, event("stopping"));
     let output = rig.gatehound(&["emergency-stop"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
@@ -314,16 +311,16 @@ fn emergency_stop() {
     assert!(["inactive", "failed"].contains(&state(&rig.gateway).as_str()));
     // By which history knows until when somebody watched.
     rig.journal
-        .wait_for("systemd's word on Gatehound", PATIENCE, |record| {
+        .wait_for("systemd's word on Gatehound", TIMEOUT, |record| {
             from_systemd("Failed with result")(record)
                 && record.get("USER_UNIT") == Some(rig.gatehound.clone())
         });
-    // Nobody owes the gateway a start any more.
+    // Nobody still has to make the gateway a start any more.
     let mark = rig.journal.all().len();
     rig.start_gatehound();
     rig.journal
-        .wait_for_after(mark, "a look at it", PATIENCE, event("standing-by"));
-    wait_for_rounds(&rig, 5);
+        .wait_for_after(mark, "a look at it", TIMEOUT, event("standing-by"));
+    wait_for_checks(&rig, 5);
     assert!(!events(&rig).contains(&"starting".to_owned()));
     assert!(["inactive", "failed"].contains(&state(&rig.gateway).as_str()));
 }

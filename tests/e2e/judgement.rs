@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
-use crate::rig::{PATIENCE, Rig, Setup, systemctl};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl};
 use crate::watched::{
-    assert_field, assert_hands_off, between, event, events, incarnation, short, vouching,
-    vouching_with, wait_for_rounds, wait_until_failing, wait_until_recovered,
+    assert_field, assert_hands_off, between, event, events, healthy_with, invocation, short,
+    wait_for_checks, wait_until_failing, wait_until_recovered, watched,
 };
 
 /// The trials of this file.
@@ -32,7 +32,7 @@ pub fn trials() -> Vec<Trial> {
             two_profiles,
         ),
         (
-            "a_gateway_on_an_address_of_its_own_is_vouched_for",
+            "a_gateway_on_an_address_of_its_own_is_found_healthy",
             own_address,
         ),
         ("a_gateway_without_a_page_is_healthy", no_page),
@@ -93,9 +93,9 @@ fn refused_configuration() {
     rig.start_gatehound();
     let kept = rig
         .journal
-        .wait_for("the generation", PATIENCE, event("config-kept"));
+        .wait_for("the snapshot", TIMEOUT, event("snapshot-kept"));
     assert!(
-        kept.message().contains("kept as generation 1"),
+        kept.message().contains("kept as snapshot 1"),
         "{}",
         kept.message()
     );
@@ -103,58 +103,52 @@ fn refused_configuration() {
     rig.mode("exit=78");
     let standing_by = rig
         .journal
-        .wait_for("the refusal", PATIENCE, event("standing-by"));
-    let command = format!("gatehound config restore --yes --profile {}", rig.profile);
+        .wait_for("the refusal", TIMEOUT, event("standing-by"));
+    let command = format!("gatehound snapshot restore --yes --profile {}", rig.profile);
     assert!(
         standing_by.message().contains(&command),
         "{}",
         standing_by.message()
     );
     assert!(rig.status_text().contains(&command));
-    let restored = rig.gatehound(&["config", "restore", "--yes"]);
+    let restored = rig.gatehound(&["snapshot", "restore", "--yes"]);
     assert!(restored.status.success(), "{restored:?}");
     assert_eq!(fs::read_to_string(&config).expect("the file"), good);
-    let listed = rig.gatehound(&["config", "list"]);
+    let listed = rig.gatehound(&["snapshot", "list"]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("replaced"), "{listed}");
     systemctl(&["reset-failed", &rig.gateway]);
     systemctl(&["start", &rig.gateway]);
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     for record in rig.journal.all() {
         assert!(!record.message().contains("hunter"), "{}", record.message());
     }
 }
 
 fn slow_start() {
-    let own = [
-        ("PATIENCE__STARTING", "1min"),
-        ("PATIENCE__STARTING_IDLE", "2s"),
-    ];
+    let own = [("GRACE__STARTING", "1min"), ("GRACE__STARTING_IDLE", "2s")];
     let rig = starting("--start-busy 8000", &own);
-    rig.wait_for_status("starting: gateway started", PATIENCE);
+    rig.wait_for_status("starting: gateway started", TIMEOUT);
     rig.journal
-        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+        .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     assert_hands_off(&rig);
     assert!(!events(&rig).contains(&"failing".to_owned()));
 }
 
 fn dead_start() {
-    let own = [
-        ("PATIENCE__STARTING", "1min"),
-        ("PATIENCE__STARTING_IDLE", "3s"),
-    ];
+    let own = [("GRACE__STARTING", "1min"), ("GRACE__STARTING_IDLE", "3s")];
     let rig = starting("--start-delay 3600000", &own);
     let watching = rig
         .journal
-        .wait_for("the beginning", PATIENCE, event("watching"));
-    let failing = wait_until_failing(&rig, PATIENCE, "gone");
+        .wait_for("the beginning", TIMEOUT, event("watching"));
+    let failing = wait_until_failing(&rig, TIMEOUT, "gone");
     let waited = between(&watching, &failing);
     assert!(
         (Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited),
         "{waited:?}"
     );
     rig.journal
-        .wait_for("the restart", PATIENCE, event("starting"));
+        .wait_for("the restart", TIMEOUT, event("starting"));
 }
 
 /// A gateway that is told how to start, under Gatehound's default settings.
@@ -182,7 +176,7 @@ fn dead_start_by_default() {
     let limit = Duration::from_secs(120);
     let watching = rig
         .journal
-        .wait_for("the beginning", PATIENCE, event("watching"));
+        .wait_for("the beginning", TIMEOUT, event("watching"));
     let failing = wait_until_failing(&rig, limit, "gone");
     let waited = between(&watching, &failing);
     // Up to one interval of 30 s passes between two looks.
@@ -195,53 +189,53 @@ fn dead_start_by_default() {
 }
 
 fn busy_for_a_while() {
-    let rig = vouching_with(&[("PATIENCE__BUSY", "20s")], Setup::default());
-    let before = incarnation(&rig);
+    let rig = healthy_with(&[("GRACE__BUSY", "20s")], Setup::default());
+    let before = invocation(&rig);
     rig.mode("busy-for=5000");
-    wait_until_failing(&rig, PATIENCE, "busy");
-    rig.wait_for_status("doubting: ", PATIENCE);
-    wait_until_recovered(&rig, PATIENCE, "by-itself");
-    assert_eq!(incarnation(&rig), before);
+    wait_until_failing(&rig, TIMEOUT, "busy");
+    rig.wait_for_status("failing: ", TIMEOUT);
+    wait_until_recovered(&rig, TIMEOUT, "by-itself");
+    assert_eq!(invocation(&rig), before);
     assert_hands_off(&rig);
 }
 
 fn busy_for_ever() {
-    let rig = vouching_with(&[("PATIENCE__BUSY", "6s")], Setup::default());
+    let rig = healthy_with(&[("GRACE__BUSY", "6s")], Setup::default());
     rig.mode("busy");
-    let failing = wait_until_failing(&rig, PATIENCE, "busy");
+    let failing = wait_until_failing(&rig, TIMEOUT, "busy");
     let backing_off = rig
         .journal
-        .wait_for("the rung", PATIENCE, event("backing-off"));
+        .wait_for("the attempt", TIMEOUT, event("backing-off"));
     assert_field(&backing_off, "GATEHOUND_STALL", "busy");
     assert!(
         Duration::from_secs(4) < between(&failing, &backing_off),
         "{backing_off}"
     );
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn listener_in_a_child() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.mode("fork-listener");
     rig.wait_until_healthy();
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     assert_hands_off(&rig);
     rig.mode("fork-listener:blocked");
-    wait_until_failing(&rig, PATIENCE, "blocked");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_failing(&rig, TIMEOUT, "blocked");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
 fn two_profiles() {
-    let healthy = vouching(Setup {
+    let healthy = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
-    let hung = vouching(Setup::default());
-    let before = incarnation(&healthy);
+    let hung = watched(Setup::default());
+    let before = invocation(&healthy);
     hung.mode("blocked");
-    wait_until_recovered(&hung, PATIENCE, "by-restart");
-    wait_for_rounds(&healthy, 2);
-    assert_eq!(incarnation(&healthy), before);
+    wait_until_recovered(&hung, TIMEOUT, "by-restart");
+    wait_for_checks(&healthy, 2);
+    assert_eq!(invocation(&healthy), before);
     assert_hands_off(&healthy);
     assert!(!events(&healthy).contains(&"failing".to_owned()));
 }
@@ -254,21 +248,21 @@ fn own_address() {
     let rig = Rig::with(&short(&[], setup));
     systemctl(&["start", &rig.gateway]);
     rig.start_gatehound();
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     let checked = rig.gatehound(&["check"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(said.contains("on 127.0.0.5"), "{said}");
 }
 
 fn no_page() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
     rig.mode("root-404");
-    wait_for_rounds(&rig, 3);
+    wait_for_checks(&rig, 3);
     assert!(
-        rig.status_text().starts_with("vouching"),
+        rig.status_text().starts_with("healthy"),
         "{}",
         rig.status_text()
     );
@@ -280,7 +274,7 @@ fn forced_stops() {
         ("FORCED_STOPS__WINDOW", "25s"),
         ("BACKOFF", r#"["1s", "1s", "1s", "1s"]"#),
     ];
-    let rig = vouching_with(&own, Setup::default());
+    let rig = healthy_with(&own, Setup::default());
     let mut kills = Vec::new();
     for _ in 0..3 {
         // Before the hang: the end may be in the journal as soon as the stop is seen.
@@ -288,7 +282,7 @@ fn forced_stops() {
         rig.mode("blocked");
         let after = |what, name| {
             rig.journal
-                .wait_for_after(mark, what, PATIENCE * 2, event(name))
+                .wait_for_after(mark, what, TIMEOUT * 2, event(name))
         };
         kills.push(after("the forced stop", "killing"));
         after("the end of the incident", "recovered");
@@ -302,7 +296,7 @@ fn forced_stops() {
 }
 
 fn degraded() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
@@ -310,15 +304,15 @@ fn degraded() {
     rig.mode("blocked");
     let said = rig
         .journal
-        .wait_for("what does not work", PATIENCE, event("degraded"));
+        .wait_for("what does not work", TIMEOUT, event("degraded"));
     assert_field(&said, "GATEHOUND_REASON", "channels telegram");
-    rig.wait_for_status("degraded: channels telegram", PATIENCE);
-    let before = incarnation(&rig);
-    wait_for_rounds(&rig, 4);
-    assert_eq!(incarnation(&rig), before);
+    rig.wait_for_status("degraded: channels telegram", TIMEOUT);
+    let before = invocation(&rig);
+    wait_for_checks(&rig, 4);
+    assert_eq!(invocation(&rig), before);
     rig.mode("healthy");
     rig.journal
-        .wait_for("all of it", PATIENCE, event("no-longer-degraded"));
+        .wait_for("all of it", TIMEOUT, event("no-longer-degraded"));
 }
 
 /// Where Gatehound keeps what it saw of this rig's gateway.
@@ -328,14 +322,12 @@ fn incidents(rig: &Rig) -> PathBuf {
 }
 
 fn evidence() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.mode("blocked");
     let evidence = rig
         .journal
-        .wait_for("the evidence", PATIENCE, event("evidence"));
-    let stopping = rig
-        .journal
-        .wait_for("the stop", PATIENCE, event("stopping"));
+        .wait_for("the evidence", TIMEOUT, event("evidence"));
+    let stopping = rig.journal.wait_for("the stop", TIMEOUT, event("stopping"));
     assert!(evidence.monotonic() <= stopping.monotonic());
     assert_field(&evidence, "GATEHOUND_EVIDENCE_STATE", "S");
     assert!(
@@ -343,7 +335,7 @@ fn evidence() {
         "{evidence}"
     );
     let incident = evidence.get("GATEHOUND_INCIDENT").expect("an incident");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
     let path = incidents(&rig).join(format!("incidents/{incident}-1.json"));
     let kept = fs::read_to_string(&path).expect("the file of the incident");
     fs::remove_dir_all(incidents(&rig)).expect("a folder to remove");
@@ -378,7 +370,7 @@ impl Drop for Updater {
 }
 
 fn update() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
@@ -386,10 +378,10 @@ fn update() {
     rig.mode("ok-false");
     rig.wait_for_status(
         "standing-by: updating, openclaw-update-e2e.scope is active",
-        PATIENCE,
+        TIMEOUT,
     );
-    wait_for_rounds(&rig, 5);
+    wait_for_checks(&rig, 5);
     assert_hands_off(&rig);
     drop(updater);
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }

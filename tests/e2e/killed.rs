@@ -19,8 +19,8 @@ use nix::sys::signal::Signal::SIGKILL;
 use serde_json::Value;
 
 use crate::journal::Record;
-use crate::rig::{Left, PATIENCE, Rig, Setup, process_state, quoted, systemctl, wait_until, write};
-use crate::watched::{event, incarnation};
+use crate::rig::{Left, Rig, Setup, TIMEOUT, process_state, quoted, systemctl, wait_until, write};
+use crate::watched::{event, invocation};
 
 /// These trials occupy the machine, so no other runs beside them.
 pub fn alone() -> Vec<Trial> {
@@ -60,7 +60,7 @@ backoff = ["100ms", "100ms", "100ms"]
 [probe]
 http_timeout = "5s"
 health_timeout = "5s"
-[patience]
+[grace]
 interval = "300ms"
 gone = "10s"
 answering = "1s"
@@ -97,9 +97,9 @@ impl Recovery {
         rig.start_gateway();
         rig.start_gatehound();
         rig.journal
-            .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+            .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
         let recovery = Self {
-            failed: incarnation(&rig),
+            failed: invocation(&rig),
             leftover: leftover(&rig),
             mark: rig.journal.mark(),
             rig,
@@ -157,16 +157,16 @@ impl Recovery {
         kept["state"]["state"].clone()
     }
 
-    /// Whether a Gatehound that has been started anew this often vouches for a new run of the gateway.
-    fn vouches(&self, restarts: usize) -> bool {
+    /// Whether a Gatehound that has been started anew this often pings for a new run of the gateway.
+    fn pings(&self, restarts: usize) -> bool {
         // First what costs no process.
         let state = self.state();
-        let run = &state["gateway"]["incarnation"];
-        state["phase"].get("vouching").is_some()
+        let run = &state["gateway"]["invocation"];
+        state["phase"].get("healthy").is_some()
             && *run != *self.failed
-            && *run == *incarnation(&self.rig)
+            && *run == *invocation(&self.rig)
             && self.restarts() == restarts
-            && self.rig.status_text().starts_with("vouching: ")
+            && self.rig.status_text().starts_with("healthy: ")
     }
 
     fn restarts(&self) -> usize {
@@ -195,17 +195,17 @@ impl Recovery {
             Some(SIGKILL as i32)
         );
         // journald may be behind.
-        wait_until("the start in systemd's books", PATIENCE, || {
+        wait_until("the start in systemd's books", TIMEOUT, || {
             0 < self.done_by_systemd("Started ")
         });
         assert_eq!(self.done_by_systemd("Started "), 1);
         assert_eq!(self.done_by_systemd("Stopping "), 1);
         assert_eq!(self.rig.property(&self.rig.gateway, "NRestarts"), "0");
         let state = self.state();
-        assert_eq!(state["ladder"]["used"], 1, "{state}");
+        assert_eq!(state["attempts"]["used"], 1, "{state}");
         assert_eq!(state["forced"].as_array().map(Vec::len), Some(1), "{state}");
         assert!(
-            state["owed"].is_null() && state["incident"].is_null(),
+            state["pending"].is_null() && state["incident"].is_null(),
             "{state}"
         );
         let folder = fs::read_dir(self.rig.runtime_directory()).expect("the runtime folder");
@@ -217,7 +217,7 @@ impl Recovery {
         assert!(self.rig.healthy());
     }
 
-    /// One incident, and never another rung than the first.
+    /// One incident, and never another attempt than the first.
     fn check_records(&self) {
         let records = self.rig.journal.all();
         let all = |field: &str| {
@@ -226,10 +226,10 @@ impl Recovery {
             values.dedup();
             values
         };
-        assert_eq!(all("GATEHOUND_RUNG"), ["1"]);
+        assert_eq!(all("GATEHOUND_ATTEMPT"), ["1"]);
         assert_eq!(all("GATEHOUND_INCIDENT").len(), 1);
         let events = all("GATEHOUND_EVENT");
-        for never in ["holding", "action-failed", "warning", "standing-by"] {
+        for never in ["gave-up", "action-failed", "warning", "standing-by"] {
             assert!(!events.iter().any(|event| event == never), "{events:?}");
         }
     }
@@ -252,7 +252,7 @@ fn leftover(rig: &Rig) -> Child {
         .spawn()
         .expect("run env");
     let pid = i32::try_from(child.id()).expect("a pid");
-    wait_until("the leftover to ignore SIGTERM", PATIENCE, || {
+    wait_until("the leftover to ignore SIGTERM", TIMEOUT, || {
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep"))
             && process_state(pid) == 'S'
     });
@@ -264,21 +264,21 @@ const DEAF: &str = "KillSignal=SIGURG";
 /// The same, where a human's stop has to come to its end.
 const DEAF_FOR_A_SECOND: &str = "KillSignal=SIGURG\nTimeoutStopSec=1";
 
-/// The end of the first healthy round after the one that ends the incident.
-const LAST: &str = "vouching [vouch, ask for readiness]: acted";
+/// The end of the first healthy check after the one that ends the incident.
+const LAST: &str = "healthy [ping, ask for readiness]: acted";
 
 /// All points of one recovery, in order.
 fn points() -> Vec<String> {
     let mut recovery = Recovery::ahead(&[], DEAF, "");
-    recovery.rig.wait_until("vouch", || recovery.vouches(0));
+    recovery.rig.wait_until("ping", || recovery.pings(0));
     recovery.check();
-    wait_until("a round after the recovery", PATIENCE, || {
+    wait_until("a check after the recovery", TIMEOUT, || {
         recovery.passed().iter().any(|point| point == LAST)
     });
     let points = recovery.passed();
     // What the recovery is made of; a point of any of these that is missing would be one forgotten.
     for part in [
-        "[lease, failing]: state saved",
+        "[watchdog timeout, failing]: state saved",
         "backing-off]: record written",
         "temporary file written",
         "temporary file renamed",
@@ -287,16 +287,16 @@ fn points() -> Vec<String> {
         "stop]: acted",
         "kill]: told systemd",
         "kill]: acted",
-        "sweep with SIGTERM]: surveyed",
-        "sweep with SIGTERM]: signalled",
-        "sweep with SIGTERM]: acted",
-        "sweep with SIGKILL]: surveyed",
-        "sweep with SIGKILL]: signalled",
-        "sweep with SIGKILL]: acted",
+        "cleanup with SIGTERM]: surveyed",
+        "cleanup with SIGTERM]: signalled",
+        "cleanup with SIGTERM]: acted",
+        "cleanup with SIGKILL]: surveyed",
+        "cleanup with SIGKILL]: signalled",
+        "cleanup with SIGKILL]: acted",
         "start]: failures forgotten",
         "start]: acted",
-        "new-incarnation]: record written",
-        "vouching [recovered, vouch",
+        "new-invocation]: record written",
+        "healthy [recovered, ping",
         LAST,
     ] {
         assert!(
@@ -374,9 +374,7 @@ fn brought_back(plan: &[String]) -> usize {
     let mut recovery = Recovery::ahead(plan, DEAF, "RestartSec=100ms");
     recovery.await_left(0, ON_ITS_WAY);
     let killed = plan.len() - recovery.left();
-    recovery
-        .rig
-        .wait_until("vouch", || recovery.vouches(killed));
+    recovery.rig.wait_until("ping", || recovery.pings(killed));
     recovery.check();
     killed
 }
@@ -386,9 +384,9 @@ fn stopped_by_human() {
     let points = points();
     let at = |part: &str| points.iter().position(|point| point.contains(part));
     // From here on the state says that Gatehound is about to stop the gateway: see the known limits.
-    let owed = at("stop]: temporary file renamed").expect("the begin of the restart");
+    let pending_start = at("stop]: temporary file renamed").expect("the begin of the restart");
     let started = at("start]: acted").expect("the end of the restart");
-    let up = points[..owed].iter().chain(&points[started..]);
+    let up = points[..pending_start].iter().chain(&points[started..]);
     let plans: Vec<Vec<String>> = up.map(|point| vec![point.clone()]).collect();
     each(plans, stays_stopped);
 }
@@ -399,7 +397,7 @@ fn stays_stopped(plan: &[String]) -> usize {
         return 0;
     }
     let Recovery { rig, .. } = &recovery;
-    wait_until("the end of gatehound", PATIENCE, || {
+    wait_until("the end of gatehound", TIMEOUT, || {
         rig.main_pid(&rig.gatehound) == 0
     });
     // A start that was asked for may still be queued; cancelled there, it leaves no trace that a successor could see.
@@ -413,7 +411,7 @@ fn stays_stopped(plan: &[String]) -> usize {
     });
     let began = Instant::now();
     // The successor looks every half a second.
-    wait_until("some rounds", PATIENCE, || {
+    wait_until("some checks", TIMEOUT, || {
         let state = rig.property(&rig.gateway, "ActiveState");
         assert!(["inactive", "failed"].contains(&state.as_str()), "{state}");
         Duration::from_secs(2) < began.elapsed()

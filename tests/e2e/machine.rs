@@ -25,7 +25,7 @@ use tempfile::TempDir;
 const INSIDE: &str = "/opt/e2e";
 /// Ids of ordinary users, below 60000, that a distribution does not give out by itself.
 const USER_ID: u32 = 59001;
-const STRANGER_ID: u32 = 59002;
+const PORT_HOLDER_ID: u32 = 59002;
 /// Half a second on an idle host; the bound is for one that is compiling.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 const CGROUP_PREFIX: &str = "gatehound-e2e-";
@@ -119,7 +119,7 @@ impl Machine {
             "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{USER_ID}/bus"
         ));
         command.arg("E2E_ROOT_SOCKET=/run/e2e-as-root");
-        command.arg("E2E_STRANGER=stranger");
+        command.arg("E2E_PORT_HOLDER=port holder");
         command.arg(format!("E2E_FILES={INSIDE}"));
         command.args(
             PASSED_ON
@@ -258,7 +258,7 @@ fn unshare(cgroup: &Path, stage: &Path, name: &str) -> Command {
     command.env("STAGE", stage).env("NAME", name);
     command
         .env("USER_ID", USER_ID.to_string())
-        .env("STRANGER_ID", STRANGER_ID.to_string());
+        .env("PORT_HOLDER_ID", PORT_HOLDER_ID.to_string());
     command.stdin(Stdio::null());
     command
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 
-use crate::rig::{PATIENCE, Rig, Setup, systemctl, wait_until};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{FAST, event, wait_until_failing, wait_until_recovered};
 
 /// The trials of this file.
@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
     crate::named(list)
 }
 
-/// A vouching Gatehound that writes metrics into a folder of the trial's own, and their file.
+/// A healthy Gatehound that writes metrics into a folder of the trial's own, and their file.
 fn writing(mode: u32) -> (Rig, PathBuf) {
     let rig = Rig::with(&Setup::default());
     let folder = rig.folder("textfiles");
@@ -35,7 +35,7 @@ fn writing(mode: u32) -> (Rig, PathBuf) {
     rig.start_gateway();
     rig.start_gatehound();
     rig.journal
-        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+        .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     let path = folder.join(format!("gatehound-{}.prom", rig.profile));
     (rig, path)
 }
@@ -51,7 +51,7 @@ fn value(path: &Path, name: &str, label: &str) -> Option<f64> {
 
 #[track_caller]
 fn wait_for(path: &Path, name: &str, label: &str, expected: f64) {
-    wait_until(&format!("{name} {label} {expected}"), PATIENCE, || {
+    wait_until(&format!("{name} {label} {expected}"), TIMEOUT, || {
         value(path, name, label) == Some(expected)
     });
 }
@@ -59,18 +59,18 @@ fn wait_for(path: &Path, name: &str, label: &str, expected: f64) {
 fn told() {
     let (rig, path) = writing(0o700);
     wait_for(&path, "gatehound_gateway_up", &rig.gateway, 1.0);
-    wait_for(&path, "gatehound_phase", "\"vouching\"", 1.0);
+    wait_for(&path, "gatehound_phase", "\"healthy\"", 1.0);
     let mode = fs::metadata(&path).expect("the file").mode();
     assert_eq!(mode & 0o777, 0o644, "node_exporter is another user");
-    let round = || value(&path, "gatehound_last_round_timestamp_seconds", "");
+    let round = || value(&path, "gatehound_last_check_timestamp_seconds", "");
     let before = round();
-    wait_until("the next round", PATIENCE, || round() > before);
+    wait_until("the next check", TIMEOUT, || round() > before);
     let tasks = format!("/proc/{}/task", rig.main_pid(&rig.gatehound));
     assert_eq!(fs::read_dir(tasks).expect("its threads").count(), 2);
     rig.mode("blocked");
-    wait_until_failing(&rig, PATIENCE, "blocked");
+    wait_until_failing(&rig, TIMEOUT, "blocked");
     wait_for(&path, "gatehound_incident_open", "", 1.0);
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
     wait_for(&path, "gatehound_incident_open", "", 0.0);
     for counter in ["incidents", "restarts", "forced_stops"] {
         wait_for(&path, &format!("gatehound_{counter}_total"), "", 1.0);
@@ -78,22 +78,20 @@ fn told() {
     // A successor goes on counting.
     systemctl(&["restart", &rig.gatehound]);
     let before = round();
-    wait_until("a round of the successor", PATIENCE, || round() > before);
+    wait_until("a check of the successor", TIMEOUT, || round() > before);
     assert_eq!(value(&path, "gatehound_incidents_total", ""), Some(1.0));
     // The file goes with the setting, so that nothing stale is read.
     rig.settings(FAST);
     systemctl(&["reload", &rig.gatehound]);
-    wait_until("the end of the file", PATIENCE, || !path.exists());
+    wait_until("the end of the file", TIMEOUT, || !path.exists());
 }
 
 fn unwritable() {
     let (rig, path) = writing(0o500);
-    let warning = rig
-        .journal
-        .wait_for("a warning", PATIENCE, event("warning"));
+    let warning = rig.journal.wait_for("a warning", TIMEOUT, event("warning"));
     let expected = format!("cannot write {}: ", path.display());
     assert!(warning.message().starts_with(&expected), "{warning}");
-    let checked = rig.gatehound(&["config", "check"]);
+    let checked = rig.gatehound(&["settings", "check"]);
     let said = String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success(), "{said}");
     assert!(said.contains("this user cannot write in "), "{said}");
@@ -101,13 +99,13 @@ fn unwritable() {
     let said = String::from_utf8_lossy(&doctor.stdout);
     assert!(said.contains("sudo chgrp "), "{said}");
     rig.mode("blocked");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
     let folder = path.parent().expect("a folder");
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("its mode");
     wait_for(&path, "gatehound_gateway_up", "", 1.0);
     let warnings = rig.journal.all();
     let warnings = warnings.iter().filter(|one| event("warning")(one)).count();
-    assert_eq!(warnings, 1, "said once, not with each round");
+    assert_eq!(warnings, 1, "said once, not with each check");
     let doctor = rig.gatehound(&["doctor"]);
     let said = String::from_utf8_lossy(&doctor.stdout);
     assert!(said.contains("fine     metrics "), "{said}");

@@ -17,8 +17,8 @@ use crate::installation::{INSTALLED, home};
 use crate::packaging;
 use crate::place;
 use crate::privileged::as_root;
-use crate::rig::{PATIENCE, Rig, Setup, systemctl};
-use crate::watched::{FAST, event, incarnation};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl};
+use crate::watched::{FAST, event, invocation};
 
 const TRIALS: [(&str, fn()); 2] = [
     (
@@ -140,7 +140,7 @@ fn deb() {
     assert_eq!(rig.property(&rig.gatehound, "UnitFileState"), "enabled");
     let file = "/usr/lib/systemd/user/gatehound@.service";
     assert_eq!(rig.property(&rig.gatehound, "FragmentPath"), file);
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     let said = doctor(&rig);
     assert!(
         said.contains("its units are those of this version"),
@@ -162,8 +162,8 @@ fn rpm() {
     rpm(&["--install", "--nodeps", &package("gatehound.rpm")]);
     is_there_for_those_who_want_it(&rig);
     packaged(&rig, &["install"]);
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
-    let before = incarnation(&rig);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    let before = invocation(&rig);
     rpm(&["--erase", "gatehound"]);
     left_nothing(&rig, &before);
 }
@@ -193,7 +193,7 @@ fn is_there_for_those_who_want_it(rig: &Rig) {
 fn recovers(rig: &Rig) {
     rig.mode("blocked");
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
     rig.wait_until_healthy();
 }
 
@@ -216,7 +216,7 @@ fn upgraded(rig: &Rig) {
     assert!(said.contains(&remedy), "{said}");
     systemctl(&["restart", "gatehound*.service"]);
     assert_ne!(rig.property(&rig.gatehound, "InvocationID"), before);
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     let said = doctor(rig);
     assert!(
         said.contains(&format!("{} is running", rig.gatehound)),
@@ -273,12 +273,12 @@ fn uninstalled(rig: &Rig) {
     assert!(Path::new(PROGRAM).exists());
     assert_eq!(rig.property(&rig.gatehound, "LoadState"), "loaded");
     packaged(rig, &["install"]);
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
 }
 
 /// A removal stops the package's Gatehound and nobody's gateway, and a purge leaves nothing.
 fn removed(rig: &Rig) {
-    let before = incarnation(rig);
+    let before = invocation(rig);
     dpkg(&["--remove", "gatehound"]);
     assert_eq!(rig.property(&rig.gatehound, "ActiveState"), "inactive");
     dpkg(&["--purge", "gatehound"]);
@@ -286,10 +286,10 @@ fn removed(rig: &Rig) {
 }
 
 /// Nobody watches the gateway, which nobody stopped, and no file of a package is left.
-fn left_nothing(rig: &Rig, incarnation_before: &str) {
+fn left_nothing(rig: &Rig, invocation_before: &str) {
     assert_eq!(rig.property(&rig.gatehound, "ActiveState"), "inactive");
     assert_eq!(rig.property(&rig.gatehound, "LoadState"), "not-found");
-    assert_eq!(incarnation(rig), incarnation_before);
+    assert_eq!(invocation(rig), invocation_before);
     assert!(rig.healthy());
     let left = as_root(&["find", "/etc", "/usr", "/var/lib", "-iname", "*gatehound*"]).stdout;
     assert_eq!(left, "", "a purge left something");

@@ -37,25 +37,25 @@ pub fn as_root(argv: &[&str]) -> Outcome {
 }
 
 /// Runs a command as an ordinary user who is not this one to its end; panics when it cannot be run or fails.
-pub fn as_stranger(argv: &[&str]) -> Outcome {
-    let stranger = stranger();
-    as_root(&[&["runuser", "-u", &stranger, "--"], argv].concat())
+pub fn as_port_holder(argv: &[&str]) -> Outcome {
+    let port_holder = port_holder();
+    as_root(&[&["runuser", "-u", &port_holder, "--"], argv].concat())
 }
 
 /// The name of a user who is not this one.
-pub fn stranger() -> String {
-    env::var("E2E_STRANGER").unwrap_or_else(|_| "nobody".to_owned())
+pub fn port_holder() -> String {
+    env::var("E2E_PORT_HOLDER").unwrap_or_else(|_| "nobody".to_owned())
 }
 
 /// A program another user keeps running until this is dropped.
-pub struct StrangersProgram {
+pub struct PortHoldersProgram {
     unit: String,
 }
 
-impl StrangersProgram {
+impl PortHoldersProgram {
     /// Starts it as the system unit of this name, which must not be in use.
     pub fn start(unit: &str, argv: &[&str]) -> Self {
-        let user = format!("--uid={}", stranger());
+        let user = format!("--uid={}", port_holder());
         let name = format!("--unit={unit}");
         as_root(
             &[
@@ -70,7 +70,7 @@ impl StrangersProgram {
     }
 }
 
-impl Drop for StrangersProgram {
+impl Drop for PortHoldersProgram {
     fn drop(&mut self) {
         // A program that already ended has no unit any more, which is as good.
         let unit = &self.unit;

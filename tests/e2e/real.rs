@@ -17,9 +17,9 @@ use libtest_mimic::Trial;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::journal::Record;
-use crate::rig::{self, PATIENCE, Rig, Setup, quoted, systemctl, wait_until};
+use crate::rig::{self, Rig, Setup, TIMEOUT, quoted, systemctl, wait_until};
 use crate::watched::{
-    assert_field, assert_hands_off, between, event, events, from_systemd, incarnation,
+    assert_field, assert_hands_off, between, event, events, from_systemd, invocation,
     wait_until_failing, wait_until_recovered,
 };
 
@@ -32,8 +32,8 @@ const START: Duration = Duration::from_secs(180);
 /// Gatehound's defaults, as gatehound.toml(5) has them.
 const INTERVAL: Duration = Duration::from_secs(30);
 const PROBE_TIMEOUTS: Duration = Duration::from_secs(5 + 10);
-const BLOCKED_PATIENCE: Duration = Duration::from_secs(30);
-const BUSY_PATIENCE: Duration = Duration::from_secs(3 * 60);
+const BLOCKED_GRACE: Duration = Duration::from_secs(30);
+const BUSY_GRACE: Duration = Duration::from_secs(3 * 60);
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const FORCED_STOP_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -91,17 +91,17 @@ pub fn trials() -> Vec<Trial> {
             "real_a_second_gateway_on_the_port_is_not_a_config_error",
             second_gateway,
         ),
-        ("real_a_gateway_with_tls_is_vouched_for", tls),
+        ("real_a_gateway_with_tls_is_found_healthy", tls),
         (
-            "real_a_gateway_bound_to_all_addresses_is_vouched_for",
+            "real_a_gateway_bound_to_all_addresses_is_found_healthy",
             bind_lan,
         ),
         (
-            "real_a_gateway_bound_to_one_address_is_vouched_for",
+            "real_a_gateway_bound_to_one_address_is_found_healthy",
             bind_custom,
         ),
         (
-            "real_a_gateway_without_control_ui_is_vouched_for",
+            "real_a_gateway_without_control_ui_is_found_healthy",
             control_ui_off,
         ),
     ];
@@ -182,7 +182,7 @@ impl Real {
             &self.rig.gateway,
         ]);
         let listens = || std::net::TcpStream::connect(("127.0.0.1", self.inspector)).is_ok();
-        wait_until("the inspector", PATIENCE, listens);
+        wait_until("the inspector", TIMEOUT, listens);
         // Later, so that the answer leaves before.
         let expression = format!("setTimeout(() => {{ {script} }}, 50); 0");
         inspector::evaluate(self.inspector, &expression).expect("evaluate in the gateway");
@@ -221,14 +221,14 @@ fn now() -> Duration {
         .into()
 }
 
-/// A healthy gateway on loopback and a Gatehound that vouches for it.
-fn vouching() -> Real {
+/// A healthy gateway on loopback and a Gatehound that pings for it.
+fn once_healthy() -> Real {
     let real = Real::new(LOOPBACK, Setup::default());
     real.start();
     real.rig.start_gatehound();
     real.rig
         .journal
-        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+        .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     real
 }
 
@@ -238,7 +238,7 @@ const LOOPBACK: &str = r#"bind: "loopback""#;
 /// Waits for the end of the incident, which has to have been a restart, and only one.
 fn wait_until_restarted_once(rig: &Rig, within: Duration) -> Record {
     let recovered = wait_until_recovered(rig, within, "by-restart");
-    assert_field(&recovered, "GATEHOUND_RUNG", "1");
+    assert_field(&recovered, "GATEHOUND_ATTEMPT", "1");
     let starts = events(rig)
         .into_iter()
         .filter(|event| event == "starting")
@@ -248,18 +248,17 @@ fn wait_until_restarted_once(rig: &Rig, within: Duration) -> Record {
 }
 
 fn blocked() {
-    let real = vouching();
+    let real = once_healthy();
     let rig = &real.rig;
     let hung = real.hang(BLOCKED);
-    let failing = wait_until_failing(rig, INTERVAL + PATIENCE, "blocked");
+    let failing = wait_until_failing(rig, INTERVAL + TIMEOUT, "blocked");
     assert_field(&failing, "GATEHOUND_PROBE", "http");
-    let patience = BLOCKED_PATIENCE + FIRST_BACKOFF + STOP_TIMEOUT + PATIENCE;
-    rig.journal
-        .wait_for("the start", patience, event("starting"));
+    let grace = BLOCKED_GRACE + FIRST_BACKOFF + STOP_TIMEOUT + TIMEOUT;
+    rig.journal.wait_for("the start", grace, event("starting"));
     let began = Instant::now();
     wait_until("the gateway to be healthy", START, || rig.healthy());
     let own_start = began.elapsed();
-    let recovered = wait_until_restarted_once(rig, PATIENCE);
+    let recovered = wait_until_restarted_once(rig, TIMEOUT);
 
     let usec = recovered
         .get("GATEHOUND_DOWNTIME_USEC")
@@ -268,15 +267,15 @@ fn blocked() {
     let all = recovered.monotonic() - hung;
     let overhead = seen.saturating_sub(own_start);
     eprintln!(
-        "real: blocked loop: hang to healthy {all:.1?}, from the first failing round {seen:.1?}, \
+        "real: blocked loop: hang to healthy {all:.1?}, from the first failing check {seen:.1?}, \
          of which the gateway's own start {own_start:.1?}, overhead {overhead:.1?}"
     );
-    let bound = PROBE_TIMEOUTS + BLOCKED_PATIENCE + FIRST_BACKOFF + STOP_TIMEOUT + SLACK;
+    let bound = PROBE_TIMEOUTS + BLOCKED_GRACE + FIRST_BACKOFF + STOP_TIMEOUT + SLACK;
     assert!(
         overhead <= bound,
         "{overhead:?} of overhead, at most {bound:?} expected"
     );
-    // The hang begins between two rounds of a healthy gateway.
+    // The hang begins between two checks of a healthy gateway.
     assert!(
         all <= seen + INTERVAL + SLACK,
         "noticed {:?} late",
@@ -311,40 +310,40 @@ fn baseline() {
 }
 
 fn busy() {
-    let real = vouching();
+    let real = once_healthy();
     let rig = &real.rig;
     let hung = real.hang(BUSY);
-    let failing = wait_until_failing(rig, INTERVAL + PATIENCE, "busy");
-    let rung = rig
+    let failing = wait_until_failing(rig, INTERVAL + TIMEOUT, "busy");
+    let attempt = rig
         .journal
-        .wait_for("the rung", BUSY_PATIENCE + PATIENCE, event("backing-off"));
-    assert_field(&rung, "GATEHOUND_STALL", "busy");
-    let alone = rung.monotonic() - hung;
+        .wait_for("the attempt", BUSY_GRACE + TIMEOUT, event("backing-off"));
+    assert_field(&attempt, "GATEHOUND_STALL", "busy");
+    let alone = attempt.monotonic() - hung;
     eprintln!("real: busy loop: left alone for {alone:.1?}");
-    assert!(BUSY_PATIENCE <= alone, "left alone for {alone:?} only");
+    assert!(BUSY_GRACE <= alone, "left alone for {alone:?} only");
     assert!(
-        between(&failing, &rung) <= BUSY_PATIENCE + PROBE_TIMEOUTS,
-        "{rung}"
+        between(&failing, &attempt) <= BUSY_GRACE + PROBE_TIMEOUTS,
+        "{attempt}"
     );
     wait_until_restarted_once(rig, START);
 }
 
 fn busy_for_a_while() {
-    let real = vouching();
+    let real = once_healthy();
     let rig = &real.rig;
-    let before = incarnation(rig);
+    let before = invocation(rig);
     let hung = real.hang(BUSY_FOR_100_S);
-    let failing = wait_until_failing(rig, INTERVAL + PATIENCE, "busy");
-    assert_field(&failing, "GATEHOUND_PHASE", "doubting");
+    let failing = wait_until_failing(rig, INTERVAL + TIMEOUT, "busy");
+    assert_field(&failing, "GATEHOUND_PHASE", "failing");
     assert!(
-        rig.status_text().starts_with("doubting"),
+        rig.status_text().starts_with("failing"),
         "{}",
         rig.status_text()
     );
-    let recovered = wait_until_recovered(rig, BUSY_PATIENCE, "by-itself");
+    let recovered = wait_until_recovered(rig, BUSY_GRACE, "by-itself");
     let stalled = recovered.monotonic() - hung;
     eprintln!("real: busy loop of 100 s: healthy again after {stalled:.1?}");
-    // A probe may wait for the end of the loop, and then one more pause lies before the next round.
+    // A probe may wait for the end of the loop, and then one more pause lies before the next check.
     assert!(Duration::from_secs(100) <= stalled, "{stalled:?}");
     assert!(
         stalled <= Duration::from_secs(100 + 5) + PROBE_TIMEOUTS,
@@ -352,7 +351,7 @@ fn busy_for_a_while() {
     );
     assert!(!events(rig).contains(&"backing-off".to_owned()));
     assert_hands_off(rig);
-    assert_eq!(incarnation(rig), before);
+    assert_eq!(invocation(rig), before);
 }
 
 fn start() {
@@ -365,11 +364,11 @@ fn start() {
     let began = Instant::now();
     systemctl(&["start", &rig.gateway]);
     rig.start_gatehound();
-    rig.wait_for_status("starting", PATIENCE);
+    rig.wait_for_status("starting", TIMEOUT);
     wait_until("the gateway to be healthy", START, || rig.healthy());
     let took = began.elapsed();
     rig.journal
-        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+        .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     eprintln!("real: a start of {took:.1?}, left alone");
     assert!(Duration::from_secs(20) <= took, "{took:?} is a short start");
     assert!(
@@ -381,7 +380,7 @@ fn start() {
 }
 
 fn broken_config() {
-    let real = vouching();
+    let real = once_healthy();
     let rig = &real.rig;
     let mark = rig.journal.mark();
     real.configure(r#"bind: "loopback", watchdogTrial: true"#);
@@ -390,7 +389,7 @@ fn broken_config() {
         .wait_for_after(mark, "the exit", START, from_systemd("status=78/CONFIG"));
     let standing_by =
         rig.journal
-            .wait_for_after(mark, "config-error", INTERVAL + PATIENCE, |record| {
+            .wait_for_after(mark, "config-error", INTERVAL + TIMEOUT, |record| {
                 event("standing-by")(record)
                     && record.get("GATEHOUND_REASON").as_deref() == Some("config-error")
             });
@@ -400,14 +399,14 @@ fn broken_config() {
         said.contains("watchdogTrial"),
         "the gateway's own message is not quoted: {said}"
     );
-    rig.wait_for_status("standing-by: config-error", PATIENCE);
+    rig.wait_for_status("standing-by: config-error", TIMEOUT);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "failed");
     assert_eq!(rig.property(&rig.gateway, "ExecMainStatus"), "78");
     assert_hands_off(rig);
 
     real.configure(LOOPBACK);
     real.start();
-    rig.wait_for_status("vouching: gateway healthy", INTERVAL + PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", INTERVAL + TIMEOUT);
     assert_hands_off(rig);
 }
 
@@ -450,7 +449,7 @@ fn second_gateway() {
         .wait_for("the exit", START, from_systemd("status=78/CONFIG"));
     let standing_by = rig
         .journal
-        .wait_for("its reason", INTERVAL + PATIENCE, |record| {
+        .wait_for("its reason", INTERVAL + TIMEOUT, |record| {
             event("standing-by")(record) && record.message().contains("another gateway")
         });
     eprintln!("real: second gateway: {}", standing_by.message());
@@ -469,8 +468,8 @@ fn second_gateway() {
     assert!(lives && rig.healthy(), "the one started by hand is gone");
 }
 
-/// Holds that a gateway with this configuration is vouched for, from its start through a second round.
-fn vouched_for(config: &str) -> Real {
+/// Holds that a gateway with this configuration is found healthy, from its start through a second check.
+fn found_healthy(config: &str) -> Real {
     let real = Real::new(
         config,
         Setup {
@@ -485,21 +484,21 @@ fn vouched_for(config: &str) -> Real {
         .journal
         .wait_for("a healthy gateway", START, event("healthy"));
     eprintln!("real: {config}: {healthy}");
-    let vouches = || {
+    let pings = || {
         let sent = rig.notified();
         sent.iter()
             .filter(|sent| sent.text.contains("WATCHDOG=1"))
             .count()
     };
-    wait_until("a second vouch", INTERVAL + PATIENCE, || 2 <= vouches());
+    wait_until("a second ping", INTERVAL + TIMEOUT, || 2 <= pings());
     assert!(!events(rig).contains(&"failing".to_owned()));
     assert_hands_off(rig);
     real
 }
 
 fn tls() {
-    let real = vouched_for(r#"bind: "loopback", tls: { enabled: true }"#);
-    let plain = real.rig.get("/health", PATIENCE).unwrap_or_default();
+    let real = found_healthy(r#"bind: "loopback", tls: { enabled: true }"#);
+    let plain = real.rig.get("/health", TIMEOUT).unwrap_or_default();
     assert!(!plain.contains("200 OK"), "it speaks plain HTTP: {plain}");
 }
 
@@ -512,26 +511,26 @@ fn assert_probed_at(rig: &Rig, address: &str) {
 }
 
 fn bind_lan() {
-    let real = vouched_for(r#"bind: "lan""#);
+    let real = found_healthy(r#"bind: "lan""#);
     assert_probed_at(&real.rig, "127.0.0.1");
 }
 
 fn bind_custom() {
     // All of 127.0.0.0/8 is on the loopback interface.
-    let real = vouched_for(r#"bind: "custom", customBindHost: "127.0.0.5""#);
+    let real = found_healthy(r#"bind: "custom", customBindHost: "127.0.0.5""#);
     std::net::TcpStream::connect(("127.0.0.5", real.rig.port)).expect("bound as configured");
     // This version listens on loopback as well, which needs no network to be up.
     assert_probed_at(&real.rig, "127.0.0.1");
 }
 
 fn control_ui_off() {
-    let real = vouched_for(r#"bind: "loopback", controlUi: { enabled: false }"#);
-    let page = real.rig.get("/", PATIENCE).expect("an answer");
+    let real = found_healthy(r#"bind: "loopback", controlUi: { enabled: false }"#);
+    let page = real.rig.get("/", TIMEOUT).expect("an answer");
     assert!(page.starts_with("HTTP/1.1 404 "), "{page}");
 }
 
 fn three_hangs() {
-    let real = vouching();
+    let real = once_healthy();
     let rig = &real.rig;
     for hang in 1..=3 {
         let mark = rig.journal.mark();
@@ -563,7 +562,7 @@ fn three_hangs() {
         "the gateway has other words for it now"
     );
     // Whether they stay off is decided before this.
-    rig.journal.wait_for("its channels", PATIENCE, |record| {
+    rig.journal.wait_for("its channels", TIMEOUT, |record| {
         killed[2].monotonic() < record.monotonic() && record.message().contains("starting channels")
     });
     let tripped = real.said(BREAKER_TRIPPED);

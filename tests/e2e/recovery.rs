@@ -1,4 +1,4 @@
-//! Trials of the ladder: a gateway that hangs is brought back, one that stays broken is held.
+//! Trials of the attempts: a gateway that hangs is brought back, one that stays broken is held.
 
 use std::fs;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
-use crate::rig::{PATIENCE, Rig, Setup};
+use crate::rig::{Rig, Setup, TIMEOUT};
 use crate::watched::{
-    assert_field, between, event, events, from_systemd, vouching, vouching_with, wait_for_rounds,
-    wait_until_failing, wait_until_recovered,
+    assert_field, between, event, events, from_systemd, healthy_with, wait_for_checks,
+    wait_until_failing, wait_until_recovered, watched,
 };
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
     let list: &[(&str, fn())] = &[
         (
-            "rule_1_a_blocked_gateway_is_brought_back_without_a_vouch_meanwhile",
+            "rule_1_a_blocked_gateway_is_brought_back_without_a_ping_meanwhile",
             blocked,
         ),
         ("a_gateway_whose_port_is_gone_is_restarted", port_gone),
@@ -45,17 +45,17 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn blocked() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
     rig.mode("blocked");
-    let failing = wait_until_failing(&rig, PATIENCE, "blocked");
+    let failing = wait_until_failing(&rig, TIMEOUT, "blocked");
     assert_field(&failing, "GATEHOUND_PROBE", "http");
     let incident = failing.get("GATEHOUND_INCIDENT").expect("an incident");
-    let recovered = wait_until_recovered(&rig, PATIENCE, "by-restart");
+    let recovered = wait_until_recovered(&rig, TIMEOUT, "by-restart");
     assert_eq!(recovered.get("GATEHOUND_INCIDENT"), Some(incident.clone()));
-    assert_field(&recovered, "GATEHOUND_RUNG", "1");
+    assert_field(&recovered, "GATEHOUND_ATTEMPT", "1");
     let story = [
         "failing",
         "backing-off",
@@ -91,39 +91,39 @@ fn blocked() {
             );
         }
     }
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
-    wait_for_rounds(&rig, 2);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    wait_for_checks(&rig, 2);
     let starting = rig
         .journal
-        .wait_for("the start", PATIENCE, event("starting"));
-    let vouches: Vec<_> = rig
+        .wait_for("the start", TIMEOUT, event("starting"));
+    let pings: Vec<_> = rig
         .notified()
         .into_iter()
         .filter(|sent| sent.text.contains("WATCHDOG=1"))
         .collect();
-    // Not "recovered": journald stamps a record when it reads it, which may be after the vouch that followed it.
-    let first = vouches
+    // Not "recovered": journald stamps a record when it reads it, which may be after the ping that followed it.
+    let first = pings
         .iter()
-        .find(|vouch| failing.monotonic() <= vouch.at)
-        .expect("a vouch afterwards");
-    assert!(starting.monotonic() < first.at, "{vouches:?}");
+        .find(|ping| failing.monotonic() <= ping.at)
+        .expect("a watchdog ping afterwards");
+    assert!(starting.monotonic() < first.at, "{pings:?}");
     assert!(first.text.contains("WATCHDOG_USEC=90000000"), "{first:?}");
     assert!(rig.healthy());
 }
 
 /// Holds that a way to fail is answered with one restart, and that the journal names it.
 fn restarted_for(mode: &str, probe: &str, reason: &str, stalls: &[&str]) {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.mode(mode);
     let failing = rig
         .journal
-        .wait_for("the failing round", PATIENCE, event("failing"));
+        .wait_for("the failing check", TIMEOUT, event("failing"));
     let field = |name| failing.get(name).unwrap_or_default();
     assert_eq!(field("GATEHOUND_PROBE"), probe, "{failing}");
     assert!(field("GATEHOUND_REASON").contains(reason), "{failing}");
     let stall = field("GATEHOUND_STALL");
     assert!(stalls.contains(&stall.as_str()), "{failing}");
-    wait_until_recovered(&rig, PATIENCE, "by-restart");
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
     assert_eq!(
         events(&rig)
             .iter()
@@ -162,9 +162,9 @@ fn html() {
 fn never_healthy() {
     let settings = [
         ("BACKOFF", r#"["5s", "10s", "20s"]"#),
-        ("PATIENCE__STARTING", "1s"),
+        ("GRACE__STARTING", "1s"),
     ];
-    let rig = vouching_with(
+    let rig = healthy_with(
         &settings,
         Setup {
             notify_proxy: true,
@@ -174,14 +174,14 @@ fn never_healthy() {
     rig.mode_at_start("ok-false");
     rig.mode("ok-false");
     let mut mark = rig.journal.mark();
-    for (rung, delay) in [(1, 5), (2, 10), (3, 20)] {
-        let within = PATIENCE + Duration::from_secs(delay);
-        let backing_off = rig
-            .journal
-            .wait_for_after(mark, "a rung", within, event("backing-off"));
+    for (attempt, delay) in [(1, 5), (2, 10), (3, 20)] {
+        let within = TIMEOUT + Duration::from_secs(delay);
+        let backing_off =
+            rig.journal
+                .wait_for_after(mark, "an attempt", within, event("backing-off"));
         assert_eq!(
-            backing_off.get("GATEHOUND_RUNG"),
-            Some(rung.to_string()),
+            backing_off.get("GATEHOUND_ATTEMPT"),
+            Some(attempt.to_string()),
             "{backing_off}"
         );
         assert!(
@@ -196,33 +196,33 @@ fn never_healthy() {
         let waited = between(&backing_off, &stopping);
         assert!(
             (delay..delay + 3).contains(&(waited + Duration::from_millis(50)).as_secs()),
-            "rung {rung} waited {waited:?}"
+            "attempt {attempt} waited {waited:?}"
         );
         rig.journal
-            .wait_for_after(mark, "the start", PATIENCE, event("starting"));
+            .wait_for_after(mark, "the start", TIMEOUT, event("starting"));
         mark = rig.journal.mark();
     }
-    let holding = rig.journal.wait_for("the hold", PATIENCE, event("holding"));
+    let gave_up = rig.journal.wait_for("the hold", TIMEOUT, event("gave-up"));
     let bite = rig
         .journal
-        .wait_for("the bite", PATIENCE, from_systemd("Watchdog timeout"));
-    assert!(between(&holding, &bite) < Duration::from_secs(5), "{bite}");
+        .wait_for("the bite", TIMEOUT, from_systemd("Watchdog timeout"));
+    assert!(between(&gave_up, &bite) < Duration::from_secs(5), "{bite}");
     rig.journal.wait_for(
         "systemd's books",
-        PATIENCE,
+        TIMEOUT,
         from_systemd("Failed with result 'watchdog'"),
     );
     rig.journal
-        .wait_for_after(mark, "the successor", PATIENCE, event("watching"));
-    rig.wait_for_status("holding: the ladder is used up", PATIENCE);
-    wait_for_rounds(&rig, 5);
+        .wait_for_after(mark, "the successor", TIMEOUT, event("watching"));
+    rig.wait_for_status("gave-up: the attempts are used up", TIMEOUT);
+    wait_for_checks(&rig, 5);
     assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "1");
     assert!(
-        rig.status_text().starts_with("holding: "),
+        rig.status_text().starts_with("gave-up: "),
         "{}",
         rig.status_text()
     );
-    let last = rig.notified().pop().expect("a lease");
+    let last = rig.notified().pop().expect("a watchdog timeout");
     assert!(last.text.contains("WATCHDOG_USEC="), "{last:?}");
     assert_eq!(
         events(&rig)
@@ -234,22 +234,20 @@ fn never_healthy() {
     assert_eq!(
         events(&rig)
             .iter()
-            .filter(|event| *event == "holding")
+            .filter(|event| *event == "gave-up")
             .count(),
         1
     );
 }
 
 fn ignores_sigterm() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     assert_eq!(rig.property(&rig.gateway, "TimeoutStopUSec"), "5min 30s");
     rig.mode("blocked");
-    let stopping = rig
-        .journal
-        .wait_for("the stop", PATIENCE, event("stopping"));
+    let stopping = rig.journal.wait_for("the stop", TIMEOUT, event("stopping"));
     let starting = rig
         .journal
-        .wait_for("the start", PATIENCE, event("starting"));
+        .wait_for("the start", TIMEOUT, event("starting"));
     let took = between(&stopping, &starting);
     // One second until SIGKILL, as the settings say, and what two cores full of trials add.
     assert!(
@@ -257,22 +255,22 @@ fn ignores_sigterm() {
         "{took:?}"
     );
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
 }
 
 fn stopped() {
-    let rig = vouching(Setup::default());
+    let rig = watched(Setup::default());
     rig.mode("stopped");
-    let failing = wait_until_failing(&rig, PATIENCE, "stopped");
+    let failing = wait_until_failing(&rig, TIMEOUT, "stopped");
     let backing_off = rig
         .journal
-        .wait_for("the rung", PATIENCE, event("backing-off"));
+        .wait_for("the attempt", TIMEOUT, event("backing-off"));
     assert!(
         between(&failing, &backing_off) < Duration::from_millis(100),
         "{backing_off}"
     );
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
 }
 
 fn unit_files() {
@@ -283,7 +281,7 @@ fn unit_files() {
     fs::create_dir_all(drop_in.parent().expect("a folder")).expect("a folder for the drop-in");
     fs::write(&drop_in, "[Service]\nEnvironment=OPERATOR=1\n").expect("a drop-in");
     drop(rig);
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         gateway_service: "Environment=OPERATOR=1",
         ..Setup::default()
     });
@@ -296,7 +294,7 @@ fn unit_files() {
     let before = (seen(&unit), seen(&drop_in));
     rig.mode("blocked");
     rig.journal
-        .wait_for("the end of the incident", PATIENCE, event("recovered"));
+        .wait_for("the end of the incident", TIMEOUT, event("recovered"));
     assert_eq!((seen(&unit), seen(&drop_in)), before);
     let folder = fs::read_dir(drop_in.parent().expect("a folder"))
         .expect("the folder")

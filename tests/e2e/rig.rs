@@ -23,7 +23,7 @@ use crate::place;
 use crate::stand_in;
 
 /// How long anything may take that is not what a trial measures, on a host with more trials than cores.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What differs from one trial to the next.
 pub struct Setup {
@@ -226,11 +226,11 @@ impl Rig {
 
     /// Waits until a condition holds that may cost a process; panics with the journal when it does not in time.
     pub fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
-        let mut left = Left::of(PATIENCE);
+        let mut left = Left::of(TIMEOUT);
         while !condition() {
             assert!(
                 !left.is_none(),
-                "no {what} within {PATIENCE:?}; the journal:{}",
+                "no {what} within {TIMEOUT:?}; the journal:{}",
                 self.records()
             );
             thread::sleep(Duration::from_millis(100));
@@ -245,7 +245,7 @@ impl Rig {
 
     /// Waits until the gateway answers as a healthy one does.
     pub fn wait_until_healthy(&self) {
-        wait_until("the gateway to be healthy", PATIENCE, || self.healthy());
+        wait_until("the gateway to be healthy", TIMEOUT, || self.healthy());
     }
 
     /// Whether `/health` answers as it does when all is well.
@@ -265,7 +265,7 @@ impl Rig {
         assert_eq!(reply, "ok", "the order {mode}");
         if mode == "stopped" {
             let pid = self.main_pid(&self.gateway);
-            wait_until("the gateway to be stopped", PATIENCE, || {
+            wait_until("the gateway to be stopped", TIMEOUT, || {
                 process_state(pid) == 'T'
             });
         }
@@ -365,7 +365,7 @@ impl Drop for Rig {
         for unit in units {
             try_systemctl(&["stop", "--no-block", unit]);
             try_systemctl(&["kill", "--signal=KILL", unit]);
-            // Gatehound may have owed the gateway a start; it comes before the gateway in this order.
+            // Gatehound may have pending the gateway a start; it comes before the gateway in this order.
             try_systemctl(&["stop", unit]);
             try_systemctl(&["reset-failed", unit]);
         }
@@ -374,7 +374,7 @@ impl Drop for Rig {
             let _ = fs::remove_dir_all(self.unit_path(&format!("{unit}.d")));
         }
         let _ = fs::remove_dir_all(&self.folder);
-        // The unit preserves it, for a start still owed.
+        // The unit preserves it, for a start still pending.
         let _ = fs::remove_dir_all(self.runtime_directory());
         let _ = fs::remove_file(&self.settings).or_else(|_| fs::remove_dir(&self.settings));
     }

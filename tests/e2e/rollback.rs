@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::journal::Record;
 use crate::killed;
-use crate::rig::{Left, PATIENCE, Rig, Setup, quoted, systemctl, wait_until, write};
-use crate::watched::{FAST, assert_field, event, incarnation, wait_for_rounds};
+use crate::rig::{Left, Rig, Setup, TIMEOUT, quoted, systemctl, wait_until, write};
+use crate::watched::{FAST, assert_field, event, invocation, wait_for_checks};
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
@@ -64,7 +64,7 @@ const MORE: &str = "{gateway: {mode: 'local', auth: {token: 'hunter2hunter2'}}}"
 /// It is no JSON5 either.
 const BROKEN: &str = "{$include: './more.json', broken";
 
-/// A gateway whose configuration was proven good, and a Gatehound that vouches for it.
+/// A gateway whose configuration was known good, and a Gatehound that pings for it.
 struct Trialled {
     rig: Rig,
     home: PathBuf,
@@ -104,7 +104,7 @@ impl Trialled {
         this.rig.start_gatehound();
         this.rig
             .journal
-            .wait_for("the generation", PATIENCE, event("config-kept"));
+            .wait_for("the snapshot", TIMEOUT, event("snapshot-kept"));
         this
     }
 
@@ -142,7 +142,7 @@ impl Trialled {
     }
 
     fn await_event(&self, name: &str) -> Record {
-        self.rig.journal.wait_for(name, PATIENCE, event(name))
+        self.rig.journal.wait_for(name, TIMEOUT, event(name))
     }
 
     fn actions(&self) -> Vec<String> {
@@ -172,7 +172,7 @@ impl Trialled {
     }
 
     fn list(&self) -> String {
-        let listed = self.rig.gatehound(&["config", "list"]);
+        let listed = self.rig.gatehound(&["snapshot", "list"]);
         String::from_utf8_lossy(&listed.stdout).into_owned()
     }
 
@@ -205,8 +205,7 @@ fn rolled_back() {
     let kept = it.state().join("config/2.json");
     let named = format!("kept in {};", kept.display());
     assert!(record.message().contains(&named), "{record}");
-    it.rig
-        .wait_for_status("vouching: gateway healthy", PATIENCE);
+    it.rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     assert!(it.is_good());
     let mode = fs::metadata(&kept).expect("what was refused").permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
@@ -218,7 +217,7 @@ fn rolled_back() {
     );
     assert_eq!(it.actions(), ["rollback", "start"]);
     assert!(it.list().contains("rejected"), "{}", it.list());
-    wait_until("the alerts", PATIENCE, || {
+    wait_until("the alerts", TIMEOUT, || {
         it.alerts() == ["rolled-back", "back"]
     });
     for record in it.rig.journal.all() {
@@ -234,12 +233,14 @@ fn off() {
     let record = it.await_event("standing-by");
     let is_error = |record: &Record| {
         record.get("GATEHOUND_REASON").as_deref() == Some("config-error")
-            && record.message().contains("gatehound config restore --yes")
+            && record
+                .message()
+                .contains("gatehound snapshot restore --yes")
     };
     if !is_error(&record) {
-        it.rig.journal.wait_for("the remedy", PATIENCE, is_error);
+        it.rig.journal.wait_for("the remedy", TIMEOUT, is_error);
     }
-    wait_for_rounds(&it.rig, 4);
+    wait_for_checks(&it.rig, 4);
     it.assert_left_alone();
 }
 
@@ -248,9 +249,9 @@ fn refused_again() {
     it.rig.mode_at_start("exit=78");
     it.break_it();
     it.await_event("rolled-back");
-    it.rig.wait_for_status("is refused as well", PATIENCE);
+    it.rig.wait_for_status("is refused as well", TIMEOUT);
     let refused = it.rig.property(&it.rig.gateway, "InvocationID");
-    wait_for_rounds(&it.rig, 4);
+    wait_for_checks(&it.rig, 4);
     assert_eq!(it.rig.property(&it.rig.gateway, "InvocationID"), refused);
     assert_eq!(it.actions(), ["rollback", "start"]);
     assert!(it.is_good());
@@ -261,9 +262,9 @@ fn refused_again() {
 fn refused_while_paused() -> Trialled {
     let it = Trialled::new("auto");
     assert!(it.rig.gatehound(&["pause", "at work"]).status.success());
-    it.rig.wait_for_status("standing-by: paused", PATIENCE);
+    it.rig.wait_for_status("standing-by: paused", TIMEOUT);
     it.break_it();
-    wait_until("the refusal", PATIENCE, || {
+    wait_until("the refusal", TIMEOUT, || {
         it.rig.property(&it.rig.gateway, "ActiveState") == "failed"
     });
     it
@@ -271,11 +272,10 @@ fn refused_while_paused() -> Trialled {
 
 fn paused() {
     let it = refused_while_paused();
-    wait_for_rounds(&it.rig, 3);
+    wait_for_checks(&it.rig, 3);
     it.assert_left_alone();
     assert!(it.rig.gatehound(&["resume"]).status.success());
-    it.rig
-        .wait_for_status("vouching: gateway healthy", PATIENCE);
+    it.rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     assert!(it.is_good());
 }
 
@@ -284,15 +284,13 @@ fn edited() {
     // The same once more: it is the writing that tells that somebody is at work.
     write(&it.config(), BROKEN);
     assert!(it.rig.gatehound(&["resume"]).status.success());
-    it.rig
-        .wait_for_status("standing-by: config-error", PATIENCE);
-    wait_for_rounds(&it.rig, 4);
+    it.rig.wait_for_status("standing-by: config-error", TIMEOUT);
+    wait_for_checks(&it.rig, 4);
     it.assert_left_alone();
     // What the gateway has refused since is rolled back.
     systemctl(&["restart", &it.rig.gateway]);
     it.await_event("rolled-back");
-    it.rig
-        .wait_for_status("vouching: gateway healthy", PATIENCE);
+    it.rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
 }
 
 fn folder_gone() {
@@ -304,17 +302,16 @@ fn folder_gone() {
     write(&it.config(), good);
     let mark = it.rig.journal.mark();
     systemctl(&["restart", &it.rig.gateway]);
-    wait_until("the generation", PATIENCE, || {
+    wait_until("the snapshot", TIMEOUT, || {
         it.rig.journal.all()[mark..]
             .iter()
-            .any(event("config-kept"))
+            .any(event("snapshot-kept"))
     });
     fs::remove_dir_all(&parts).expect("no folder");
     write(&it.config(), BROKEN);
     systemctl(&["restart", &it.rig.gateway]);
     it.await_event("rolled-back");
-    it.rig
-        .wait_for_status("vouching: gateway healthy", PATIENCE);
+    it.rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     let now = [it.config(), parts.join("more.json")];
     let now = now.map(|path| fs::read_to_string(path).expect("the file"));
     assert_eq!(now, [good, MORE]);
@@ -328,7 +325,7 @@ fn read_only() {
     systemctl(&["restart", &it.rig.gateway]);
     let record = it.await_event("not-rolled-back");
     assert!(record.message().contains("is read-only"), "{record}");
-    wait_for_rounds(&it.rig, 4);
+    wait_for_checks(&it.rig, 4);
     it.assert_left_alone();
     let told = |record: &&Record| event("not-rolled-back")(record);
     assert_eq!(it.rig.journal.all().iter().filter(told).count(), 1);
@@ -349,7 +346,7 @@ impl Planned {
     fn ahead(plan: &[String]) -> Self {
         let it = Trialled::with("auto", true);
         let planned = Self {
-            before: incarnation(&it.rig),
+            before: invocation(&it.rig),
             mark: it.rig.journal.mark(),
             it,
         };
@@ -372,7 +369,7 @@ impl Planned {
         self.text("plan").is_empty()
     }
 
-    /// Starts of the gateway in systemd's books since it was proven good.
+    /// Starts of the gateway in systemd's books since it was known good.
     fn started(&self) -> usize {
         let started = |record: &&Record| {
             record.get("USER_UNIT").as_deref() == Some(&self.it.rig.gateway)
@@ -386,21 +383,21 @@ impl Planned {
     /// Holds that it was rolled back once, and that the gateway runs with it.
     fn check(&self) {
         let it = &self.it;
-        it.rig.wait_until("vouch for a new run", || {
+        it.rig.wait_until("ping for a new run", || {
             // First what costs no process.
             it.is_good()
                 && it.rig.healthy()
-                && incarnation(&it.rig) != self.before
-                && it.rig.status_text().starts_with("vouching: ")
+                && invocation(&it.rig) != self.before
+                && it.rig.status_text().starts_with("healthy: ")
         });
         // journald may be behind. The human's own start was refused; the other one is that after the rollback.
-        wait_until("the start in systemd's books", PATIENCE, || {
+        wait_until("the start in systemd's books", TIMEOUT, || {
             2 <= self.started()
         });
         assert_eq!(self.started(), 2);
         let list = it.list();
         assert_eq!(list.matches("rejected").count(), 1, "{list}");
-        assert_eq!(list.matches("proven").count(), 1, "{list}");
+        assert_eq!(list.matches("known good").count(), 1, "{list}");
         let files = fs::read_dir(it.folder())
             .expect("the gateway's folder")
             .count();

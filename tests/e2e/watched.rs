@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::journal::Record;
-use crate::rig::{PATIENCE, Rig, Setup, wait_until};
+use crate::rig::{Rig, Setup, TIMEOUT, wait_until};
 
 /// Settings under which nothing takes longer than it must; a trial that measures a default sets it itself.
 pub const FAST: &str = r#"
@@ -13,7 +13,7 @@ backoff = ["1s", "1s", "1s"]
 [probe]
 http_timeout = "1s"
 health_timeout = "1s"
-[patience]
+[grace]
 interval = "500ms"
 gone = "500ms"
 blocked = "1s"
@@ -26,18 +26,18 @@ hung = "1s"
 draining = "3s"
 "#;
 
-/// A gateway and a Gatehound that vouches for it, under the short settings.
-pub fn vouching(setup: Setup) -> Rig {
-    vouching_with(&[], setup)
+/// A gateway and a Gatehound that pings for it, under the short settings.
+pub fn watched(setup: Setup) -> Rig {
+    healthy_with(&[], setup)
 }
 
-/// As [`vouching`], with settings of the trial's own, each the name of a variable without its prefix and a value.
-pub fn vouching_with(own: &[(&str, &str)], setup: Setup) -> Rig {
+/// As [`healthy`], with settings of the trial's own, each the name of a variable without its prefix and a value.
+pub fn healthy_with(own: &[(&str, &str)], setup: Setup) -> Rig {
     let rig = Rig::with(&short(own, setup));
     rig.start_gateway();
     rig.start_gatehound();
     rig.journal
-        .wait_for("a healthy gateway", PATIENCE, event("healthy"));
+        .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     rig
 }
 
@@ -81,12 +81,12 @@ pub fn assert_field(record: &Record, field: &str, expected: &str) {
     assert_eq!(record.get(field).as_deref(), Some(expected), "{record}");
 }
 
-/// Waits for the round that opens an incident, which has to name this stall.
+/// Waits for the check that opens an incident, which has to name this stall.
 #[track_caller]
 pub fn wait_until_failing(rig: &Rig, within: Duration, stall: &str) -> Record {
     let failing = rig
         .journal
-        .wait_for("the failing round", within, event("failing"));
+        .wait_for("the failing check", within, event("failing"));
     assert_field(&failing, "GATEHOUND_STALL", stall);
     failing
 }
@@ -115,7 +115,7 @@ pub fn assert_hands_off(rig: &Rig) {
 }
 
 /// Waits until Gatehound has looked this many more times; needs [`Setup::notify_proxy`].
-pub fn wait_for_rounds(rig: &Rig, rounds: usize) {
+pub fn wait_for_checks(rig: &Rig, checks: usize) {
     let told = || {
         rig.notified()
             .iter()
@@ -123,11 +123,11 @@ pub fn wait_for_rounds(rig: &Rig, rounds: usize) {
             .count()
     };
     let before = told();
-    wait_until("more rounds", PATIENCE, || before + rounds <= told());
+    wait_until("more checks", TIMEOUT, || before + checks <= told());
 }
 
 /// The name of the gateway's current run.
-pub fn incarnation(rig: &Rig) -> String {
+pub fn invocation(rig: &Rig) -> String {
     rig.property(&rig.gateway, "InvocationID")
 }
 

@@ -5,10 +5,10 @@ use std::fs;
 use libtest_mimic::Trial;
 
 use crate::privileged;
-use crate::rig::{PATIENCE, Setup, systemctl, wait_until};
+use crate::rig::{Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    assert_hands_off, event, incarnation, vouching, vouching_with, wait_for_rounds,
-    wait_until_recovered,
+    assert_hands_off, event, healthy_with, invocation, wait_for_checks, wait_until_recovered,
+    watched,
 };
 
 /// The trials of this file.
@@ -30,7 +30,7 @@ pub fn trials() -> Vec<Trial> {
             foreign_flag_file,
         ),
         (
-            "a_healthy_round_starts_no_process_and_no_thread",
+            "a_healthy_check_starts_no_process_and_no_thread",
             nothing_is_spawned,
         ),
     ];
@@ -38,20 +38,20 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn crash() {
-    let rig = vouching(Setup::default());
-    let before = incarnation(&rig);
+    let rig = watched(Setup::default());
+    let before = invocation(&rig);
     systemctl(&["kill", "--signal=ABRT", "--kill-whom=main", &rig.gateway]);
     rig.journal
-        .wait_for("systemd's new run", PATIENCE, event("new-incarnation"));
+        .wait_for("systemd's new run", TIMEOUT, event("new-invocation"));
     rig.wait_until_healthy();
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
-    assert_ne!(incarnation(&rig), before);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    assert_ne!(invocation(&rig), before);
     assert_eq!(rig.property(&rig.gateway, "NRestarts"), "1");
     assert_hands_off(&rig);
 }
 
 fn crashes() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         restart_sec: "2s",
         ..Setup::default()
     });
@@ -59,15 +59,15 @@ fn crashes() {
     systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
     let failing = rig
         .journal
-        .wait_for("the incident", PATIENCE, event("failing"));
+        .wait_for("the incident", TIMEOUT, event("failing"));
     let reason = failing.get("GATEHOUND_REASON").expect("a reason");
     assert_eq!(reason, "a run ended before it was healthy: exit-code 1");
-    wait_until("more runs", PATIENCE, || {
+    wait_until("more runs", TIMEOUT, || {
         let restarts = rig.property(&rig.gateway, "NRestarts");
         4 <= restarts.parse().unwrap_or(0)
     });
     rig.mode_at_start("healthy");
-    wait_until_recovered(&rig, PATIENCE, "by-other");
+    wait_until_recovered(&rig, TIMEOUT, "by-other");
     let told = |name: &str| rig.journal.all().into_iter().filter(event(name)).count();
     assert_eq!(told("failing"), 1);
     assert_eq!(told("recovered"), 1);
@@ -75,42 +75,42 @@ fn crashes() {
 }
 
 fn stop() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
     systemctl(&["stop", &rig.gateway]);
-    rig.wait_for_status("standing-by: stopped", PATIENCE);
-    wait_for_rounds(&rig, 5);
+    rig.wait_for_status("standing-by: stopped", TIMEOUT);
+    wait_for_checks(&rig, 5);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
     assert!(rig.status_text().starts_with("standing-by: stopped"));
     assert_hands_off(&rig);
     systemctl(&["start", &rig.gateway]);
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
     assert_hands_off(&rig);
 }
 
 fn pause() {
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
     let paused = rig.gatehound(&["pause", "--for", "1h", "trying", "something"]);
     assert!(paused.status.success(), "{paused:?}");
-    rig.wait_for_status("standing-by: paused, trying something", PATIENCE);
+    rig.wait_for_status("standing-by: paused, trying something", TIMEOUT);
     rig.mode("blocked");
-    wait_for_rounds(&rig, 5);
+    wait_for_checks(&rig, 5);
     assert_hands_off(&rig);
     let mark = rig.journal.mark();
     assert!(rig.gatehound(&["resume"]).status.success());
     rig.journal
-        .wait_for_after(mark, "the restart", PATIENCE, event("starting"));
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+        .wait_for_after(mark, "the restart", TIMEOUT, event("starting"));
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
 }
 
 fn flag_file() {
     let flag = std::env::temp_dir().join(format!("gatehound-e2e-flag-{}", std::process::id()));
-    let rig = vouching_with(
+    let rig = healthy_with(
         &[("PAUSE__FLAG_FILE", flag.to_str().unwrap())],
         Setup {
             notify_proxy: true,
@@ -118,12 +118,12 @@ fn flag_file() {
         },
     );
     fs::write(&flag, "").unwrap();
-    rig.wait_for_status("standing-by: paused", PATIENCE);
+    rig.wait_for_status("standing-by: paused", TIMEOUT);
     rig.mode("blocked");
-    wait_for_rounds(&rig, 3);
+    wait_for_checks(&rig, 3);
     assert_hands_off(&rig);
     fs::remove_file(&flag).unwrap();
-    rig.wait_for_status("vouching: gateway healthy", PATIENCE);
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
 }
 
 fn foreign_flag_file() {
@@ -132,26 +132,26 @@ fn foreign_flag_file() {
     privileged::as_root(&[
         "install",
         "-o",
-        &privileged::stranger(),
+        &privileged::port_holder(),
         "-m",
         "666",
         "/dev/null",
         flag,
     ]);
-    let rig = vouching_with(&[("PAUSE__FLAG_FILE", flag)], Setup::default());
+    let rig = healthy_with(&[("PAUSE__FLAG_FILE", flag)], Setup::default());
     let warning = rig
         .journal
-        .wait_for("the refusal", PATIENCE, event("warning"));
+        .wait_for("the refusal", TIMEOUT, event("warning"));
     assert!(warning.message().contains("belongs to uid"), "{warning}");
     rig.mode("blocked");
     rig.journal
-        .wait_for("the restart", PATIENCE, event("recovered"));
+        .wait_for("the restart", TIMEOUT, event("recovered"));
     privileged::as_root(&["rm", flag]);
 }
 
 fn nothing_is_spawned() {
     // The user has more processes than one already, so that every fork and every thread is refused.
-    let rig = vouching(Setup {
+    let rig = watched(Setup {
         gatehound_service: "LimitNPROC=1".to_owned(),
         ..Setup::default()
     });
@@ -159,7 +159,7 @@ fn nothing_is_spawned() {
     let last = || rig.property(&rig.gatehound, "WatchdogTimestampMonotonic");
     for _ in 0..5 {
         let before = last();
-        wait_until("the next vouch", PATIENCE, || last() != before);
+        wait_until("the next ping", TIMEOUT, || last() != before);
         let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
         assert_eq!(threads, 1);
     }

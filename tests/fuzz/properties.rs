@@ -31,9 +31,9 @@ use gatehound::{
     other_watchdogs::crontab::{Crontab, Job as CronJob},
     pause::pause_file,
     policy::{
-        Action, Done, Event, Swept,
+        Action, CleanedUp, Done, Event,
         facts::{
-            Failure, Health, Incarnation, Job, Look, Monotonic, Outcome, Pause, Probe, Stall,
+            Failure, Health, Invocation, Job, Look, Monotonic, Outcome, Pause, Probe, Stall,
             UnitFacts,
         },
         state::{Phase, State},
@@ -315,9 +315,9 @@ pub fn http(input: &[u8]) {
         match outcome {
             Outcome::Pass(_) => {}
             Outcome::Fail { reason, .. } => is_short(reason.as_str()),
-            // What TLS makes of an alert or of an offer that it does not take may be for us to mend.
-            Outcome::Unsure(why) if kind == 4 => is_short(why.as_str()),
-            Outcome::Unsure(why) => panic!("{why}"),
+            // What TLS makes of an alert or of an offer that it does not take may be for us to fix.
+            Outcome::Unknown(why) if kind == 4 => is_short(why.as_str()),
+            Outcome::Unknown(why) => panic!("{why}"),
         }
     }
     match kind {
@@ -420,7 +420,7 @@ fn the_evidence_is_clean(proc: &Path, main_pid: u32) {
         stall: Stall::Blocked,
         unit: "openclaw-gateway.service".to_owned(),
         // Without a name of the run journalctl is not asked.
-        incarnation: None,
+        invocation: None,
         control_group: String::new(),
         main_pid,
         port: 18789,
@@ -594,7 +594,13 @@ pub fn settings(input: &[u8]) {
 /// A span of time, as a setting and as that of a pause.
 pub fn spans(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    for key in ["interval", "rearm", "backoff", "patience.gone", "nonsense"] {
+    for key in [
+        "interval",
+        "retry_after",
+        "backoff",
+        "grace.gone",
+        "nonsense",
+    ] {
         let sources = Sources {
             overrides: vec![format!("{key}={text}")],
             ..Sources::default()
@@ -624,7 +630,7 @@ fn can_be_gone_by(loaded: &Loaded) {
     let settings = &loaded.settings;
     assert_eq!(settings.validate(), Ok(()));
     assert_ne!(settings.gateway.port, Some(0));
-    for span in [settings.interval, settings.patience.interval] {
+    for span in [settings.interval, settings.grace.interval] {
         assert!(!span.is_zero() && span <= MAX_SPAN);
     }
     assert!(!settings.backoff.is_empty());
@@ -641,7 +647,7 @@ fn can_be_gone_by(loaded: &Loaded) {
 
 /// The state of a predecessor, behind a first line whose bytes say what happens to the successor.
 ///
-/// A state that is taken is kept as it is, whatever happens next ends in leases that end,
+/// A state that is taken is kept as it is, whatever happens next ends in watchdog timeouts that end,
 /// and a gateway that hangs from then on is restarted, whatever was remembered.
 pub fn state_file(input: &[u8]) {
     let at = input.iter().position(|byte| *byte == b'\n');
@@ -655,12 +661,12 @@ pub fn state_file(input: &[u8]) {
     }
     // The run that is remembered, then another one.
     let same = UnitFacts {
-        invocation_id: run.state.gateway.incarnation.clone(),
+        invocation_id: run.state.gateway.invocation.clone(),
         ..unit("active", 1)
     };
     run.a_gateway_that_hangs_is_restarted(same);
     let next = UnitFacts {
-        invocation_id: Some(Incarnation("e4".repeat(16))),
+        invocation_id: Some(Invocation("e4".repeat(16))),
         ..unit("active", run.now.0)
     };
     run.a_gateway_that_hangs_is_restarted(next);
@@ -733,7 +739,7 @@ impl Run {
             let shown = status(&self.settings, &self.state, Names::default(), self.now);
             is_short(shown.as_str());
             for action in &actions {
-                self.hold(action);
+                self.give_up(action);
             }
             event = actions.iter().find_map(done).map(Event::Done);
         }
@@ -742,9 +748,9 @@ impl Run {
         assert!(wait <= self.settings.interval, "{:?}", self.state);
     }
 
-    fn hold(&mut self, action: &Action) {
+    fn give_up(&mut self, action: &Action) {
         match action {
-            Action::Lease(lease) => assert!(*lease < Duration::from_secs(180), "{lease:?}"),
+            Action::Timeout(timeout) => assert!(*timeout < Duration::from_secs(180), "{timeout:?}"),
             Action::Record(record) => {
                 let entry = record.entry(&self.state, Names::default());
                 is_short(entry.text.as_str());
@@ -752,11 +758,11 @@ impl Run {
             }
             Action::Stop => self.stops += 1,
             Action::Leave => self.left = true,
-            Action::Vouch { .. }
+            Action::Ping { .. }
             | Action::KeepEvidence
             | Action::AskReadiness
             | Action::Kill
-            | Action::Sweep(_)
+            | Action::Cleanup(_)
             | Action::Restore { .. }
             | Action::Start => {}
         }
@@ -775,7 +781,7 @@ impl Run {
             last_words: None,
             debugged: false,
             listens: Line::default(),
-            stranger: None,
+            port_holder: None,
             progress: Some(false),
             health,
         })));
@@ -802,7 +808,7 @@ impl Run {
         match byte & 7 {
             0 => self.looks(Health::Healthy(Duration::from_millis(3))),
             1 => self.looks(failing(STALLS[pick % STALLS.len()])),
-            2 => self.looks(Health::Unsure("no descriptors".into())),
+            2 => self.looks(Health::Unknown("no descriptors".into())),
             3 => self.unit = unit(STATES[pick % STATES.len()], u64::from(byte)),
             4 => self.now = self.now + Duration::from_secs(1 << pick.min(20)),
             5 => {
@@ -829,7 +835,7 @@ impl Run {
         }
     }
 
-    /// Has a run of the gateway go on that answers nothing, for longer than all patience, all backoffs,
+    /// Has a run of the gateway go on that answers nothing, for longer than all grace, all backoffs,
     /// the window of forced stops and a hold together.
     ///
     /// Unless Gatehound leaves, or has stopped this run before, it has to stop it within that time.
@@ -844,7 +850,7 @@ impl Run {
     }
 
     fn holds_for_good(&self) -> bool {
-        matches!(self.state.phase, Phase::Holding { .. }) && self.state.gateway.stopped
+        matches!(self.state.phase, Phase::GaveUp { .. }) && self.state.gateway.stopped
     }
 }
 
@@ -853,12 +859,12 @@ fn done(action: &Action) -> Option<Done> {
     match action {
         Action::Stop => Some(Done::Stop(Ok(7))),
         Action::Kill => Some(Done::Kill(Ok(()))),
-        Action::Sweep(_) => Some(Done::Sweep(Ok(Swept::default()))),
+        Action::Cleanup(_) => Some(Done::Cleanup(Ok(CleanedUp::default()))),
         Action::Restore { .. } => Some(Done::Restored(Ok("/kept/1.json".into()))),
         Action::Start => Some(Done::Start(Ok(()))),
         Action::AskReadiness => Some(Done::Readiness(None)),
-        Action::Vouch { .. }
-        | Action::Lease(_)
+        Action::Ping { .. }
+        | Action::Timeout(_)
         | Action::Record(_)
         | Action::KeepEvidence
         | Action::Leave => None,
@@ -877,7 +883,7 @@ fn unit(active_state: &str, run: u64) -> UnitFacts {
     UnitFacts {
         load_state: "loaded".into(),
         active_state: active_state.into(),
-        invocation_id: Some(Incarnation(format!("{run:032x}"))),
+        invocation_id: Some(Invocation(format!("{run:032x}"))),
         active_since: Monotonic(run),
         restart: "always".into(),
         ..UnitFacts::default()

@@ -54,7 +54,7 @@ enum Order {
 struct Orders {
     sender: Sender<Order>,
     waker: UnixStream,
-    /// How often `/health` was asked for: each watcher does so once in a round of a healthy gateway.
+    /// How often `/health` was asked for: each watcher does so once in a check of a healthy gateway.
     asked: Arc<AtomicU64>,
 }
 

@@ -4,8 +4,9 @@
 _gatehound() {
     local word=$2 previous=$3 command='' index
     local -A commands=(
-        [gatehound]='run check status history incident doctor pause resume reset emergency-stop tidy config alert install uninstall'
-        [config]='show check list diff restore'
+        [gatehound]='run check status history incident doctor pause resume reset emergency-stop tidy settings snapshot alert install uninstall'
+        [settings]='show check'
+        [snapshot]='list diff restore'
         [alert]='test send ping'
     )
     local -A options=(
@@ -18,7 +19,7 @@ _gatehound() {
         [pause]='--for'
         [emergency-stop]='--disable'
         [tidy]='--keep --max-size --folder --dry-run'
-        [config restore]='--yes'
+        [snapshot restore]='--yes'
         [alert test]='--ping'
         [install]='--dry-run --replace-cron --side-by-side'
     )
@@ -43,7 +44,7 @@ _gatehound() {
         *)
             # Whatever follows a command that has none below it is an argument of it.
             case $command in
-            '' | config | alert) command=${command:+$command }${COMP_WORDS[index]} ;;
+            '' | settings | snapshot | alert) command=${command:+$command }${COMP_WORDS[index]} ;;
             esac
             ;;
         esac

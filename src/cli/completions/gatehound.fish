@@ -17,7 +17,7 @@ function __gatehound_is
             case '-*'
             case '*'
                 # Whatever follows a command that has none below it is an argument of it.
-                if contains -- "$command" '' config alert
+                if contains -- "$command" '' settings snapshot alert
                     set -a command $word
                 end
         end
@@ -42,17 +42,18 @@ complete -c gatehound -n __gatehound_is -a resume -d 'End a pause'
 complete -c gatehound -n __gatehound_is -a reset -d 'Send the ladder back to its first rung, and end a hold'
 complete -c gatehound -n __gatehound_is -a emergency-stop -d 'Stop Gatehound and gateway at once'
 complete -c gatehound -n __gatehound_is -a tidy -d 'Delete old log files of the gateway and empty large ones'
-complete -c gatehound -n __gatehound_is -a config -d 'The settings, and the generations of openclaw.json'
+complete -c gatehound -n __gatehound_is -a settings -d 'The settings of gatehound.toml(5)'
+complete -c gatehound -n __gatehound_is -a snapshot -d 'The kept snapshots of openclaw.json'
 complete -c gatehound -n __gatehound_is -a alert -d 'Who is told when the gateway is down'
 complete -c gatehound -n __gatehound_is -a install -d 'Put everything into place for this user, and start watching'
 complete -c gatehound -n __gatehound_is -a uninstall -d 'Stop watching and remove what install put into place'
 
-complete -c gatehound -n '__gatehound_is config' -a show -d 'Print every effective value and where it comes from'
-complete -c gatehound -n '__gatehound_is config' -a check -d 'Check the settings without starting'
-complete -c gatehound -n '__gatehound_is config' -a list -d 'List the kept generations of openclaw.json'
-complete -c gatehound -n '__gatehound_is config' -a diff -d 'Show what differs between a generation and openclaw.json'
-complete -c gatehound -n '__gatehound_is config' -a restore -d 'Put a generation of openclaw.json back'
-complete -c gatehound -n '__gatehound_is config restore' -l yes -d 'Do not ask'
+complete -c gatehound -n '__gatehound_is settings' -a show -d 'Print every effective value and where it comes from'
+complete -c gatehound -n '__gatehound_is settings' -a check -d 'Check the settings without starting'
+complete -c gatehound -n '__gatehound_is snapshot' -a list -d 'List the kept snapshots of openclaw.json'
+complete -c gatehound -n '__gatehound_is snapshot' -a diff -d 'Show what differs between a snapshot and openclaw.json'
+complete -c gatehound -n '__gatehound_is snapshot' -a restore -d 'Put a snapshot of openclaw.json back'
+complete -c gatehound -n '__gatehound_is snapshot restore' -l yes -d 'Do not ask'
 
 complete -c gatehound -n '__gatehound_is alert' -a test -d 'Send a test through every channel at once'
 complete -c gatehound -n '__gatehound_is alert' -a send -d 'Deliver the alerts that wait'

@@ -1,4 +1,4 @@
-//! `gatehound doctor`: what keeps the watch from being complete, each with the command that mends it.
+//! `gatehound doctor`: what keeps the watch from being complete, each with the command that fixes it.
 //!
 //! Owns the findings and their words. It looks only, and a part that cannot be looked at is itself a finding.
 
@@ -41,7 +41,7 @@ use crate::{
         settings_command as own_config,
         show::{Cell, Tone, row},
     },
-    other_watchdogs::finding::Rivals,
+    other_watchdogs::finding::OtherWatchdogs,
 };
 
 /// What concerns a watchdog in some versions of the gateway: the first and the last of them, what it is,
@@ -82,7 +82,7 @@ const DEFECTS: [Defect; 5] = [
     ),
 ];
 
-/// What mends most of them.
+/// What fixes most of them.
 const UPDATE: &str = "openclaw update";
 
 /// How bad a finding is.
@@ -103,15 +103,15 @@ struct Finding {
     severity: Severity,
     what: Line,
     /// A command, or what to do.
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
-/// What the commands that mend the gateway are told with.
+/// What the commands that fix the gateway are told with.
 struct Around<'a> {
     names: Names<'a>,
     settings: &'a Settings,
-    /// Whether a configuration that was proven good is kept.
-    proven: bool,
+    /// Whether a configuration that was known good is kept.
+    known_good: bool,
 }
 
 /// The findings so far.
@@ -123,20 +123,20 @@ impl Findings {
         self.add(about, Severity::Fine, what, None);
     }
 
-    fn warning(&mut self, about: &'static str, what: &str, mend: impl Into<String>) {
-        self.add(about, Severity::Warning, what, Some(mend.into()));
+    fn warning(&mut self, about: &'static str, what: &str, fix: impl Into<String>) {
+        self.add(about, Severity::Warning, what, Some(fix.into()));
     }
 
-    fn problem(&mut self, about: &'static str, what: &str, mend: impl Into<String>) {
-        self.add(about, Severity::Problem, what, Some(mend.into()));
+    fn problem(&mut self, about: &'static str, what: &str, fix: impl Into<String>) {
+        self.add(about, Severity::Problem, what, Some(fix.into()));
     }
 
-    fn add(&mut self, about: &'static str, severity: Severity, what: &str, mend: Option<String>) {
+    fn add(&mut self, about: &'static str, severity: Severity, what: &str, fix: Option<String>) {
         self.0.push(Finding {
             about,
             severity,
             what: Line::new(what),
-            mend,
+            fix,
         });
     }
 
@@ -163,12 +163,12 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
         let variable = sources.variables.get(OsStr::new("XDG_RUNTIME_DIR"));
         let is_unset = variable.is_none_or(|value| value.is_empty());
         // A bus that is there has a manager, which is only not found.
-        let mend = if is_unset && Path::new(&runtime).join("bus").exists() {
+        let fix = if is_unset && Path::new(&runtime).join("bus").exists() {
             export.clone()
         } else {
-            manager_mend()
+            manager_fix()
         };
-        findings.problem("manager", &e.to_string(), mend);
+        findings.problem("manager", &e.to_string(), fix);
     }
     // A manager that cannot be asked was told above.
     let _ = alerts(&mut findings, &sources, &settings.alert);
@@ -177,7 +177,7 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
             let around = Around {
                 names,
                 settings: &settings,
-                proven: has_proven(&sources),
+                known_good: has_known_good(&sources),
             };
             of_look(&mut findings, &seen, &around);
         }
@@ -191,7 +191,7 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     }
     session(&mut findings);
     clock(&mut findings, Path::new("/run"));
-    rivals(&mut findings, &sources);
+    other_watchdogs(&mut findings, &sources);
     if json {
         let found = serde_json::json!({ "worst": findings.worst(), "findings": findings.0 });
         say_json(&format!("{found:#}"));
@@ -211,31 +211,31 @@ fn settings(findings: &mut Findings, sources: &Sources) -> Settings {
                 // Each of them is about who may write the file.
                 let folder = sources.folder.display();
                 let uid = geteuid();
-                let mend = format!("sudo chown {uid} {folder}/*.toml && chmod o-w {folder}/*.toml");
-                findings.warning("settings", warning.as_str(), mend);
+                let fix = format!("sudo chown {uid} {folder}/*.toml && chmod o-w {folder}/*.toml");
+                findings.warning("settings", warning.as_str(), fix);
             }
             loaded.settings
         }
         Err(e) => {
             let profile = folders::profile_option(sources.profile.as_deref());
-            let mend = format!("mend it, then: gatehound config check{profile}");
-            findings.problem("settings", &e.to_string(), mend);
+            let fix = format!("fix it, then: gatehound settings check{profile}");
+            findings.problem("settings", &e.to_string(), fix);
             Settings::default()
         }
     }
 }
 
 /// The command that makes the user manager run.
-fn manager_mend() -> String {
+fn manager_fix() -> String {
     let uid = geteuid();
     install::linger_is_off().unwrap_or_else(|| format!("sudo systemctl start user@{uid}.service"))
 }
 
 /// Whether there is a configuration to go back to.
-fn has_proven(sources: &Sources) -> bool {
+fn has_known_good(sources: &Sources) -> bool {
     let state = folders::state(&sources.variables, sources.profile.as_deref());
     let kept = state.and_then(|state| Store::new(&state).list());
-    kept.is_ok_and(|(kept, _)| kept.iter().any(|one| one.kind == Kind::Proven))
+    kept.is_ok_and(|(kept, _)| kept.iter().any(|one| one.kind == Kind::KnownGood))
 }
 
 /// Both units: there, enabled, running, and Gatehound's own as it is shipped.
@@ -379,10 +379,10 @@ fn as_shipped(
     profile: &str,
 ) -> Result<(), ManagerError> {
     let path = manager.fragment_path(unit)?;
-    let mend = format!("gatehound install{profile}");
+    let fix = format!("gatehound install{profile}");
     if path.is_empty() {
         let what = format!("there is no unit {unit}");
-        findings.warning("gatehound", &what, mend);
+        findings.warning("gatehound", &what, fix);
         return Ok(());
     }
     match (
@@ -393,9 +393,9 @@ fn as_shipped(
         (Ok(_), _) => findings.warning(
             "gatehound",
             &format!("{path} is not the unit of this version: edited, or of another one"),
-            format!("{mend}; what you want otherwise belongs into: systemctl --user edit {unit}"),
+            format!("{fix}; what you want otherwise belongs into: systemctl --user edit {unit}"),
         ),
-        (Err(e), _) => findings.warning("gatehound", &format!("{path} cannot be read: {e}"), mend),
+        (Err(e), _) => findings.warning("gatehound", &format!("{path} cannot be read: {e}"), fix),
     }
     Ok(())
 }
@@ -476,7 +476,7 @@ fn credential(
     Ok(())
 }
 
-/// What one round shows: health, port, pause, version.
+/// What one check shows: health, port, pause, version.
 fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>) {
     let Names { unit, profile } = around.names;
     match &seen.look.health {
@@ -484,45 +484,45 @@ fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>) {
             findings.fine("gateway", &format!("healthy, /health {}", span(*took)));
         }
         Health::Failing(failure) => failing(findings, seen, failure, around),
-        Health::Unsure(why) => {
-            let mend = match &seen.look.unit {
+        Health::Unknown(why) => {
+            let fix = match &seen.look.unit {
                 Ok(_) => format!("gatehound check{profile}"),
-                Err(_) => manager_mend(),
+                Err(_) => manager_fix(),
             };
             let what = format!("cannot tell how it is: {why}");
-            findings.warning("gateway", &what, mend);
+            findings.warning("gateway", &what, fix);
         }
         Health::NotProbed => {}
     }
     let is_whole = config(findings, seen, around);
     port(findings, seen, around, is_whole);
-    if let Some(stranger) = &seen.look.stranger {
-        let mend = format!(
+    if let Some(port_holder) = &seen.look.port_holder {
+        let fix = format!(
             "stop that process; or give the gateway another port in openclaw.json, \
              then: openclaw{profile} gateway install --force"
         );
-        findings.problem("port", &format!("held by {stranger}"), mend);
+        findings.problem("port", &format!("held by {port_holder}"), fix);
     }
     let flag = &around.settings.pause.flag_file;
     let rm = if flag.is_dir() { "rm -r" } else { "rm" };
     let rm = format!("{rm} {}", flag.display());
     let of_flag = Line::new(&format!("flag file {}", flag.display()));
     for warning in &seen.warnings {
-        let (about, mend) = if warning.as_str().starts_with(of_flag.as_str()) {
+        let (about, fix) = if warning.as_str().starts_with(of_flag.as_str()) {
             ("pause", rm.clone())
         } else {
             ("look", format!("gatehound check{profile}"))
         };
-        findings.warning(about, warning.as_str(), mend);
+        findings.warning(about, warning.as_str(), fix);
     }
     if let Some(pause) = &seen.look.pause {
         let resume = format!("gatehound resume{profile}");
-        let mend = match pause.remaining {
+        let fix = match pause.remaining {
             Some(_) => resume,
             None if pause.reason == of_flag => rm,
             None => format!("{rm}; {resume}"),
         };
-        findings.warning("pause", &format!("paused: {}", pause.reason), mend);
+        findings.warning("pause", &format!("paused: {}", pause.reason), fix);
     }
     let answers = seen.target();
     let version = answers.and_then(|target| readiness::version(&target, READY_LIMIT));
@@ -542,8 +542,8 @@ fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>) {
 fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Around<'_>) {
     let Names { unit, profile } = around.names;
     let (probe, reason) = (failure.probe.name(), &failure.reason);
-    let (what, mend) = match &seen.look.unit {
-        // That there is no unit was told before, with what mends it.
+    let (what, fix) = match &seen.look.unit {
+        // That there is no unit was told before, with what fixes it.
         Ok(facts) if facts.load_state != "loaded" => (
             format!("failing, {probe}: {reason}"),
             format!("openclaw{profile} gateway install"),
@@ -567,15 +567,15 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
             ),
         ),
     };
-    findings.problem("gateway", &what, mend);
+    findings.problem("gateway", &what, fix);
 }
 
 impl Around<'_> {
     /// The command that makes a configuration right that is not.
     fn restore(&self) -> String {
         let profile = self.names.profile;
-        if self.proven {
-            format!("gatehound config diff{profile}; gatehound config restore --yes{profile}")
+        if self.known_good {
+            format!("gatehound snapshot diff{profile}; gatehound snapshot restore --yes{profile}")
         } else {
             format!("openclaw{profile} doctor --fix")
         }
@@ -598,14 +598,14 @@ fn config(findings: &mut Findings, seen: &Seen, around: &Around<'_>) -> bool {
         return true;
     };
     let profile = around.names.profile;
-    let mend = match severity {
+    let fix = match severity {
         // It may be right all the same: then an older one would only do harm.
-        Severity::Warning if around.proven => format!("gatehound config diff{profile}"),
+        Severity::Warning if around.known_good => format!("gatehound snapshot diff{profile}"),
         Severity::Warning if !place.path.exists() => format!("openclaw{profile} setup"),
         _ => around.restore(),
     };
     let what = format!("{why}; the gateway's next start may refuse that");
-    findings.add("config", severity, &what, Some(mend));
+    findings.add("config", severity, &what, Some(fix));
     false
 }
 
@@ -637,7 +637,7 @@ fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: boo
         findings.warning(
             "port",
             &format!("Gatehound's own gateway.port is {set}, which is watched, and the gateway's is {served}"),
-            format!("remove it from where gatehound config show{profile} says it is"),
+            format!("remove it from where gatehound settings show{profile} says it is"),
         );
     }
     let by = match (set, found.by_unit, found.by_file) {
@@ -676,14 +676,14 @@ fn of_version(findings: &mut Findings, version: &Line) {
     if known.peek().is_none() {
         findings.fine("version", &format!("gateway {version}"));
     }
-    for Defect(_, _, defect, mend) in known {
-        let severity = if *mend == UPDATE {
+    for Defect(_, _, defect, fix) in known {
+        let severity = if *fix == UPDATE {
             Severity::Warning
         } else {
             Severity::Fine
         };
         let what = format!("gateway {version}: {defect}");
-        findings.add("version", severity, &what, Some((*mend).to_owned()));
+        findings.add("version", severity, &what, Some((*fix).to_owned()));
     }
 }
 
@@ -691,7 +691,7 @@ fn of_version(findings: &mut Findings, version: &Line) {
 fn metrics(findings: &mut Findings, path: &Path, settings: &Settings, sources: &Sources) {
     if let Some(why) = textfile::obstacle(path) {
         let folder = path.parent().unwrap_or(path);
-        let mend = if folder.is_dir() && !path.is_dir() {
+        let fix = if folder.is_dir() && !path.is_dir() {
             let (group, folder) = (getegid(), folder.display());
             format!(
                 "let your group write there: sudo chgrp {group} {folder} && sudo chmod g+w {folder}"
@@ -699,7 +699,7 @@ fn metrics(findings: &mut Findings, path: &Path, settings: &Settings, sources: &
         } else {
             "set metrics.textfile to a file in a folder that is there".to_owned()
         };
-        findings.warning("metrics", &format!("not written: {why}"), mend);
+        findings.warning("metrics", &format!("not written: {why}"), fix);
         return;
     }
     let modified = path.metadata().and_then(|metadata| metadata.modified());
@@ -707,7 +707,7 @@ fn metrics(findings: &mut Findings, path: &Path, settings: &Settings, sources: &
     let age = modified.map(|at| at.elapsed().unwrap_or_default());
     let path = path.display();
     let profile = sources.profile.as_deref();
-    let mend = format!(
+    let fix = format!(
         "systemctl --user reload {}; gatehound status{}",
         shipped_unit(profile),
         folders::profile_option(profile)
@@ -718,10 +718,10 @@ fn metrics(findings: &mut Findings, path: &Path, settings: &Settings, sources: &
         }
         Ok(age) => {
             let what = format!("{path} was last written {} ago", span(age));
-            findings.warning("metrics", &what, mend);
+            findings.warning("metrics", &what, fix);
         }
         Err(_) => {
-            findings.warning("metrics", &format!("{path} was not written yet"), mend);
+            findings.warning("metrics", &format!("{path} was not written yet"), fix);
         }
     }
 }
@@ -738,7 +738,7 @@ fn ping(findings: &mut Findings, sources: &Sources) {
         Some(why) => findings.warning(
             "ping",
             &format!("it is not taken: {why}"),
-            format!("mend alert.ping, then: gatehound alert test --ping{option}"),
+            format!("fix alert.ping, then: gatehound alert test --ping{option}"),
         ),
         None if path.is_ok_and(|path| path.is_empty()) => findings.warning(
             "ping",
@@ -749,7 +749,7 @@ fn ping(findings: &mut Findings, sources: &Sources) {
     }
 }
 
-/// The longest from one round to the end of the next, and as much again.
+/// The longest from one check to the end of the next, and as much again.
 fn longest_wait(settings: &Settings) -> Duration {
     (settings.interval + longest_step(settings)) * 2
 }
@@ -795,12 +795,16 @@ fn clock(findings: &mut Findings, run: &Path) {
 }
 
 /// Who else might restart the gateway.
-fn rivals(findings: &mut Findings, sources: &Sources) {
+fn other_watchdogs(findings: &mut Findings, sources: &Sources) {
     let home = sources.variables.get(OsStr::new("HOME"));
     let home = home.map_or_else(PathBuf::new, PathBuf::from);
-    let found = Rivals::look(&home, manager().ok().as_mut());
-    for rival in found.all(&install::command(sources.profile.as_deref())) {
-        findings.warning(rival.about, &rival.what, rival.mend);
+    let found = OtherWatchdogs::look(&home, manager().ok().as_mut());
+    for other_watchdog in found.all(&install::command(sources.profile.as_deref())) {
+        findings.warning(
+            other_watchdog.about,
+            &other_watchdog.what,
+            other_watchdog.fix,
+        );
     }
 }
 
@@ -816,8 +820,8 @@ fn print(findings: &Findings) {
             row(&[severity, Cell::left(about, 9), Cell::new(what)]);
         };
         set(severity, finding.about, finding.what.as_str());
-        if let Some(mend) = &finding.mend {
-            set("", "", &format!("→ {mend}"));
+        if let Some(fix) = &finding.fix {
+            set("", "", &format!("→ {fix}"));
         }
     }
 }
@@ -842,7 +846,7 @@ mod tests {
         unit: UnitFacts,
         health: Health,
         pause: Option<Pause>,
-        proven: bool,
+        known_good: bool,
     }
 
     impl World {
@@ -864,7 +868,7 @@ mod tests {
                 unit,
                 health: Health::Healthy(Duration::from_millis(3)),
                 pause: None,
-                proven: true,
+                known_good: true,
             }
         }
 
@@ -896,7 +900,7 @@ mod tests {
                     config: None,
                     debugged: false,
                     listens: Line::default(),
-                    stranger: None,
+                    port_holder: None,
                     progress: None,
                     health: self.health.clone(),
                 },
@@ -911,40 +915,40 @@ mod tests {
                     profile: " --profile work",
                 },
                 settings: &self.settings,
-                proven: self.proven,
+                known_good: self.known_good,
             };
             let mut findings = Findings::default();
             of_look(&mut findings, &seen, &around);
             findings.0
         }
 
-        /// Holds that of one thing this is found, with this to mend it.
+        /// Holds that of one thing this is found, with this to fix it.
         #[track_caller]
-        fn check(&self, about: &str, severity: Severity, what: &str, mend: &str) {
+        fn check(&self, about: &str, severity: Severity, what: &str, fix: &str) {
             let found = self.findings();
             let fits = |one: &Finding| {
                 one.about == about
                     && one.severity == severity
                     && one.what.as_str().contains(what)
-                    && one.mend.as_deref().unwrap_or_default().contains(mend)
-                    && (mend != DIFF || one.mend.as_deref() == Some(DIFF))
+                    && one.fix.as_deref().unwrap_or_default().contains(fix)
+                    && (fix != DIFF || one.fix.as_deref() == Some(DIFF))
             };
             assert!(found.iter().any(fits), "{found:#?}");
         }
     }
 
     /// Alone, for what may be right all the same.
-    const DIFF: &str = "gatehound config diff --profile work";
+    const DIFF: &str = "gatehound snapshot diff --profile work";
 
     const RESTORE: &str =
-        "gatehound config diff --profile work; gatehound config restore --yes --profile work";
+        "gatehound snapshot diff --profile work; gatehound snapshot restore --yes --profile work";
 
     #[test]
     fn two_ports_are_both_told_and_which_is_in_force() {
         let world = World::new("{gateway: {port: 20000}}", "--port 18789");
         let what = format!("{UNIT} says 18789, which is in force, and ");
-        let mend = "openclaw --profile work gateway install --force";
-        world.check("port", Severity::Warning, &what, mend);
+        let fix = "openclaw --profile work gateway install --force";
+        world.check("port", Severity::Warning, &what, fix);
         world.check(
             "port",
             Severity::Warning,
@@ -963,7 +967,7 @@ mod tests {
             "port",
             Severity::Warning,
             "gateway.port is 7, ",
-            "gatehound config show",
+            "gatehound settings show",
         );
         let unit = World::new("{}", "--port=18789");
         unit.check("port", Severity::Fine, "18789, by the unit", "");
@@ -997,9 +1001,9 @@ mod tests {
             let mut world = World::new(text, "--port 18789");
             world.check("config", Severity::Problem, what, RESTORE);
             world.check("port", Severity::Fine, "18789, by the unit", "");
-            world.proven = false;
-            let mend = "openclaw --profile work doctor --fix";
-            world.check("config", Severity::Problem, what, mend);
+            world.known_good = false;
+            let fix = "openclaw --profile work doctor --fix";
+            world.check("config", Severity::Problem, what, fix);
         }
     }
 
@@ -1010,7 +1014,7 @@ mod tests {
         let mut none = World::new("{}", "--port 18789");
         fs::remove_dir_all(none.home.path().join(".openclaw-work")).unwrap();
         none.check("config", Severity::Warning, "no such file", DIFF);
-        none.proven = false;
+        none.known_good = false;
         none.check(
             "config",
             Severity::Warning,
@@ -1028,18 +1032,18 @@ mod tests {
         }
         let refused = World::down("failed", 78);
         let what = "exit status 78: Gateway start blocked";
-        let mend = format!("{RESTORE}; {start}");
-        refused.check("gateway", Severity::Problem, what, &mend);
+        let fix = format!("{RESTORE}; {start}");
+        refused.check("gateway", Severity::Problem, what, &fix);
         let hung = World::down("active", 0);
-        let mend = format!("systemctl --user restart {UNIT}");
-        hung.check("gateway", Severity::Problem, "failing, port: ", &mend);
+        let fix = format!("systemctl --user restart {UNIT}");
+        hung.check("gateway", Severity::Problem, "failing, port: ", &fix);
     }
 
     #[test]
     fn a_pause_is_told_with_what_ends_it() {
         let mut world = World::new("{}", "--port 18789");
         let flag = "/tmp/openclaw-maintenance";
-        for (reason, remaining, mend) in [
+        for (reason, remaining, fix) in [
             (
                 "disk",
                 Some(Duration::from_secs(9)),
@@ -1061,7 +1065,7 @@ mod tests {
                 reason: reason.into(),
                 remaining,
             });
-            world.check("pause", Severity::Warning, reason, mend);
+            world.check("pause", Severity::Warning, reason, fix);
         }
     }
 

@@ -34,7 +34,7 @@ use crate::{
         console::{manager, shipped_unit},
         settings_command,
     },
-    other_watchdogs::finding::{self, Options, Rivals},
+    other_watchdogs::finding::{self, Options, OtherWatchdogs},
 };
 
 /// The shipped units: the watchdog's, what delivers its alerts and what sends its pings, each with a template for profiles,
@@ -211,8 +211,8 @@ pub(crate) fn install(mut sources: Sources, options: &Options) -> anyhow::Result
     let settings = settings::load(&sources)
         .context("not installed, because Gatehound would not start")?
         .settings;
-    let rivals = Rivals::look(&places.home, Some(&mut manager));
-    let replace = rivals.settle(options, &command(sources.profile.as_deref()))?;
+    let other_watchdogs = OtherWatchdogs::look(&places.home, Some(&mut manager));
+    let replace = other_watchdogs.settle(options, &command(sources.profile.as_deref()))?;
     // Between an upgrade and a restart the old program runs on, and its file is no longer there.
     let mut changed = processes::program_is_gone(Path::new("/proc"), before.main_pid);
     if packaged::is_this() {
@@ -225,13 +225,13 @@ pub(crate) fn install(mut sources: Sources, options: &Options) -> anyhow::Result
     }
     if options.dry_run {
         if replace {
-            rivals.would_remove(&state);
+            other_watchdogs.would_remove(&state);
         }
         for unit in [&unit, TIMER] {
             say!("would enable and start  {unit}");
         }
     } else {
-        let removed = replace.then(|| rivals.remove(&state)).transpose();
+        let removed = replace.then(|| other_watchdogs.remove(&state)).transpose();
         let replaced = removed.context("program and units are in place, and not started")?;
         activate(&mut manager, &unit, &before, changed)
             .map_err(|e| undone(e, &mut manager, &unit, replaced.as_ref()))?;
@@ -370,7 +370,7 @@ fn await_active(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Says what still keeps the watch from being complete, each with what mends it.
+/// Says what still keeps the watch from being complete, each with what fixes it.
 fn missing(
     manager: &mut UserManager,
     gateway: &str,

@@ -1,34 +1,34 @@
-//! What the policy does beside the ten rules: patience, the ladder, holding, standing by, and when it looks.
+//! What the policy does beside the ten rules: grace, the attempts, gave-up, standing by, and when it looks.
 
 use std::time::Duration;
 
 use crate::policy::{
     Action, Event, Signal,
-    grace::next_round,
+    grace::next_check,
     step,
-    tests::world::{Active, Fault, Mood, World, broken, failure, secs, vouching, world},
+    tests::world::{Active, Fault, Mood, World, broken, failure, healthy, secs, world},
 };
 use crate::{
     policy::{
-        facts::{Incarnation, Monotonic, Stall},
+        facts::{Invocation, Monotonic, Stall},
         state::{BITE_AFTER, Bite, Phase, Standby, State, Step},
     },
-    settings::{Rearm, Settings},
+    settings::{RetryAfter, Settings},
     text::words::{Names, span},
 };
 
-/// Seconds from the first failing round until the phase is left for the ladder.
-fn patience_with(stall: Stall) -> u64 {
+/// Seconds from the first failing check until the phase is left for the attempts.
+fn grace_with(stall: Stall) -> u64 {
     let mut world = broken(stall);
     let first = world.now;
     world.run_until("backing-off");
     world.now.since(first).as_secs()
 }
 
-// Patience.
+// Grace.
 
 #[test]
-fn each_stall_is_given_its_own_patience() {
+fn each_stall_is_given_its_own_grace() {
     for (stall, expected) in [
         (Stall::Stopped, 0),
         (Stall::Gone, 10),
@@ -36,23 +36,23 @@ fn each_stall_is_given_its_own_patience() {
         (Stall::Busy, 180),
         (Stall::Answering, 30),
     ] {
-        assert_eq!(patience_with(stall), expected, "{stall:?}");
+        assert_eq!(grace_with(stall), expected, "{stall:?}");
     }
 }
 
 #[test]
 fn the_time_the_first_failing_probe_took_counts() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.look_takes = secs(5);
     world.breaks(Stall::Blocked);
     world.round();
-    let Phase::Doubting(doubt) = &world.state.phase else {
-        panic!("doubting");
+    let Phase::Failing(grace_used) = &world.state.phase else {
+        panic!("failing");
     };
-    let left = doubt
+    let left = grace_used
         .waited
-        .left(Stall::Blocked, &world.settings.patience)
-        .expect("patience is left");
+        .left(Stall::Blocked, &world.settings.grace)
+        .expect("grace is left");
     assert_eq!(left, secs(25));
 }
 
@@ -66,58 +66,58 @@ fn a_gateway_that_is_looked_at_while_failing_is_looked_at_every_five_seconds() {
 }
 
 #[test]
-fn the_patience_of_one_stall_is_not_used_up_by_another() {
+fn the_grace_of_one_stall_is_not_used_up_by_another() {
     let mut world = broken(Stall::Busy);
     world.run_for(secs(170));
     world.breaks(Stall::Blocked);
     world.run_for(secs(20));
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
     assert_eq!(world.texts("failing-otherwise").len(), 1);
     world.run_for(secs(10));
     assert_eq!(world.phase(), "backing-off");
 }
 
 #[test]
-fn trouble_of_our_own_uses_up_no_patience() {
+fn trouble_of_our_own_uses_up_no_grace() {
     let mut world = broken(Stall::Blocked);
     world.run_for(secs(10));
-    world.mood = Mood::Unsure;
+    world.mood = Mood::Unknown;
     world.run_for(secs(600));
     world.breaks(Stall::Blocked);
     world.run_for(secs(15));
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
 }
 
 #[test]
 fn trouble_of_our_own_neither_restarts_nor_forgives() {
     let mut world = broken(Stall::Blocked);
     world.run_for(secs(20));
-    world.mood = Mood::Unsure;
+    world.mood = Mood::Unknown;
     world.run_for(secs(600));
     world.breaks(Stall::Blocked);
     // Five of the thirty seconds are left over from before, less the look the doubt began with.
     world.run_for(secs(20));
-    assert_ne!(world.phase(), "doubting");
+    assert_ne!(world.phase(), "failing");
 }
 
 #[test]
 fn trouble_of_our_own_is_said_once_and_opens_no_incident() {
-    let mut world = vouching();
-    world.mood = Mood::Unsure;
+    let mut world = healthy();
+    world.mood = Mood::Unknown;
     world.run_for(secs(600));
-    assert_eq!(world.texts("cannot-tell").len(), 1);
+    assert_eq!(world.texts("unknown").len(), 1);
     assert_eq!(world.state.incident, None);
-    world.mends();
+    world.fixes();
     world.run_for(secs(10));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
     assert_eq!(world.texts("recovered").len(), 0);
 }
 
 #[test]
-fn trouble_of_our_own_holds_a_rung_back() {
+fn trouble_of_our_own_holds_a_attempt_back() {
     let mut world = broken(Stall::Blocked);
     world.run_until("backing-off");
-    world.mood = Mood::Unsure;
+    world.mood = Mood::Unknown;
     world.run_for(secs(600));
     assert_eq!(world.deeds(), []);
     world.breaks(Stall::Blocked);
@@ -179,7 +179,7 @@ fn progress_now_and_then_is_progress() {
 fn trouble_of_our_own_does_not_count_as_a_start_without_progress() {
     let mut world = starting(Some(false));
     world.run_for(secs(20));
-    world.mood = Mood::Unsure;
+    world.mood = Mood::Unknown;
     world.run_for(secs(120));
     world.breaks(Stall::Gone);
     world.run_for(secs(10));
@@ -194,7 +194,7 @@ fn a_gateway_up_for_longer_than_a_start_takes_counts_as_served_at_the_first_look
     world.watchdog_starts();
     world.breaks(Stall::Blocked);
     world.round();
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_gateway_up_for_less_than_a_start_takes_is_starting_at_the_first_look() {
 }
 
 #[test]
-fn a_restarted_gateway_has_its_startup_patience_before_the_next_rung() {
+fn a_restarted_gateway_has_its_startup_grace_before_the_next_attempt() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Start);
     world.run_for(secs(590));
@@ -222,17 +222,17 @@ fn a_restarted_gateway_has_its_startup_patience_before_the_next_rung() {
 
 #[test]
 fn a_crash_is_left_to_systemd() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.exits(134);
     world.run_for(secs(90));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
     assert_eq!(world.run, 2);
     assert_eq!(world.deeds(), []);
 }
 
 /// A healthy gateway crashes, and every run after it crashes this long after its start.
 fn crashes_before_it_is_healthy(lives: u64) -> World {
-    let mut world = vouching();
+    let mut world = healthy();
     world.breaks(Stall::Gone);
     world.exits(134);
     let end = world.now + secs(110);
@@ -266,8 +266,8 @@ fn crashes_before_health_open_one_incident_however_many_and_are_left_to_systemd(
 fn an_incident_of_crashes_ends_when_a_run_is_healthy() {
     let mut world = crashes_before_it_is_healthy(4);
     let began = world.state.incident.clone().expect("an incident").since;
-    world.mends();
-    world.run_until("vouching");
+    world.fixes();
+    world.run_until("healthy");
     assert_eq!(world.state.incident, None);
     let [recovered] = &world.texts("recovered")[..] else {
         panic!("one end");
@@ -278,11 +278,11 @@ fn an_incident_of_crashes_ends_when_a_run_is_healthy() {
 
 #[test]
 fn crashes_after_health_open_no_incident() {
-    let mut world = vouching();
+    let mut world = healthy();
     for _ in 0..5 {
         world.exits(1);
         world.run_for(secs(60));
-        assert_eq!(world.phase(), "vouching");
+        assert_eq!(world.phase(), "healthy");
     }
     assert_eq!(world.texts("failing").len(), 0);
 }
@@ -331,7 +331,7 @@ fn what_is_done_after_crashes_before_health_is_the_same_whether_or_not_they_are_
             world.exits(1);
         }
         world.run_for(secs(3600));
-        world.mends();
+        world.fixes();
         world.run_for(secs(3600));
         let told = world.texts("failing").concat().contains("before it was");
         world
@@ -346,7 +346,7 @@ fn what_is_done_after_crashes_before_health_is_the_same_whether_or_not_they_are_
 }
 
 #[test]
-fn a_hung_start_after_crashes_has_the_patience_of_any_start() {
+fn a_hung_start_after_crashes_has_the_grace_of_any_start() {
     let mut world = starting(None);
     world.run_for(secs(22));
     world.exits(1);
@@ -370,22 +370,22 @@ fn a_unit_systemd_gave_up_on_is_not_starting() {
 
 #[test]
 fn a_unit_systemd_gave_up_on_is_started_even_if_its_last_runs_were_not_seen() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.start_limit_hit(9);
     world.round();
     world.run_until_does(&Action::Start);
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Stop), 0);
     assert_eq!(world.count(&Action::Start), 1);
     assert!(world.texts("recovered")[0].ends_with("restarted once"));
 }
 
-// The ladder.
+// The attempts.
 
 #[test]
-fn the_ladder_waits_five_ten_and_twenty_seconds() {
+fn the_attempts_waits_five_ten_and_twenty_seconds() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     let taken = world.texts("backing-off");
     let delays: Vec<&str> = taken
         .iter()
@@ -394,18 +394,18 @@ fn the_ladder_waits_five_ten_and_twenty_seconds() {
     assert_eq!(
         delays,
         [
-            "rung 1 of 3: restart in 5 s",
-            "rung 2 of 3: restart in 10 s",
-            "rung 3 of 3: restart in 20 s"
+            "attempt 1 of 3: restart in 5 s",
+            "attempt 2 of 3: restart in 10 s",
+            "attempt 3 of 3: restart in 20 s"
         ]
     );
     assert_eq!(world.count(&Action::Stop), 3);
     assert_eq!(world.count(&Action::Start), 3);
-    assert!(world.texts("holding")[0].contains("the ladder is used up"));
+    assert!(world.texts("gave-up")[0].contains("the attempts are used up"));
 }
 
 #[test]
-fn each_rung_waits_its_delay() {
+fn each_attempt_waits_its_delay() {
     let mut world = broken(Stall::Gone);
     for delay in [5, 10, 20] {
         world.run_until("backing-off");
@@ -416,30 +416,30 @@ fn each_rung_waits_its_delay() {
 }
 
 #[test]
-fn failures_closer_together_than_debounce_use_one_rung() {
-    let mut world = vouching();
-    world.settings.patience.stopped = secs(0);
-    world.settings.patience.starting_idle = secs(1);
-    world.settings.patience.starting = secs(1);
+fn failures_closer_together_than_debounce_use_one_attempt() {
+    let mut world = healthy();
+    world.settings.grace.stopped = secs(0);
+    world.settings.grace.starting_idle = secs(1);
+    world.settings.grace.starting = secs(1);
     world.breaks(Stall::Stopped);
     world.run_until("backing-off");
     world.run_until_does(&Action::Start);
     world.run_until("backing-off");
-    let Phase::BackingOff { rung, .. } = world.state.phase else {
+    let Phase::BackingOff { attempt, .. } = world.state.phase else {
         panic!("backing off");
     };
-    assert_eq!(rung, 1);
-    world.run_until("holding");
-    assert_eq!(world.state.ladder.used, 3);
+    assert_eq!(attempt, 1);
+    world.run_until("gave-up");
+    assert_eq!(world.state.attempts.used, 3);
 }
 
 #[test]
-fn a_rung_counts_once_however_often_its_stop_is_refused() {
+fn a_attempt_counts_once_however_often_its_stop_is_refused() {
     let mut world = broken(Stall::Blocked);
     world.fresh = Mood::Healthy;
     world.faults = vec![Fault::Refused; 5];
-    world.run_until("vouching");
-    assert_eq!(world.state.ladder.used, 1);
+    world.run_until("healthy");
+    assert_eq!(world.state.attempts.used, 1);
     assert_eq!(world.count(&Action::Stop), 6);
 }
 
@@ -477,32 +477,32 @@ fn a_cancelled_stop_holds_and_says_so() {
     world.run_until_does(&Action::Stop);
     world.cancel_stop();
     world.run_for(secs(5));
-    assert_eq!(world.phase(), "holding");
-    assert!(world.texts("holding")[0].contains("cancelled"));
-    assert_eq!(world.state.owed, None);
+    assert_eq!(world.phase(), "gave-up");
+    assert!(world.texts("gave-up")[0].contains("cancelled"));
+    assert_eq!(world.state.pending_start, None);
 }
 
 #[test]
 fn a_stop_that_is_always_refused_holds_and_says_so() {
     let mut world = broken(Stall::Blocked);
     world.faults = vec![Fault::Refused; 50];
-    world.run_until("holding");
-    assert!(world.texts("holding")[0].contains("systemd does not stop the gateway"));
+    world.run_until("gave-up");
+    assert!(world.texts("gave-up")[0].contains("systemd does not stop the gateway"));
     assert_eq!(world.active, Active::Up);
-    assert_eq!(world.state.owed, None);
+    assert_eq!(world.state.pending_start, None);
 }
 
 #[test]
 fn a_refused_start_is_tried_again_at_a_growing_pace() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
-    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.run_until_does(&Action::Cleanup(Signal::Term));
     world.faults = vec![Fault::Refused; 200];
     world.run_for(secs(600));
     let starts = world.count(&Action::Start);
     assert!((15..60).contains(&starts), "{starts} starts in ten minutes");
     world.faults.clear();
-    world.run_until("vouching");
+    world.run_until("healthy");
 }
 
 #[test]
@@ -516,7 +516,7 @@ fn a_start_that_leaves_the_unit_down_is_tried_again_at_a_growing_pace() {
     let starts = world.count(&Action::Start);
     assert!((15..60).contains(&starts), "{starts} starts in ten minutes");
     world.unmet_condition = false;
-    world.run_until("vouching");
+    world.run_until("healthy");
 }
 
 #[test]
@@ -536,19 +536,19 @@ fn a_refused_kill_is_tried_again() {
     world.ignores_sigterm = true;
     world.run_until_does(&Action::Stop);
     world.faults = vec![Fault::Refused; 3];
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Kill), 4);
     assert_eq!(world.state.forced.len(), 1);
-    assert_eq!(world.texts("holding").len(), 0);
+    assert_eq!(world.texts("gave-up").len(), 0);
 }
 
 #[test]
-fn a_refused_sweep_does_not_keep_the_gateway_down() {
+fn a_refused_cleanup_does_not_keep_the_gateway_down() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Stop);
     world.faults = vec![Fault::Refused];
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Start), 1);
 }
 
@@ -557,55 +557,55 @@ fn a_start_that_takes_its_time_is_still_gatehounds_restart() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
     world.start_takes = secs(20);
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert!(world.texts("recovered")[0].ends_with("restarted once"));
 }
 
-// The sweep.
+// The cleanup.
 
 #[test]
-fn a_sweep_is_term_and_kill_twice_and_then_the_ladder_holds() {
+fn a_cleanup_is_term_and_kill_twice_and_then_the_gatehound_gives_up() {
     let mut world = broken(Stall::Gone);
     world.leftovers = u8::MAX;
-    world.run_until("holding");
+    world.run_until("gave-up");
     assert_eq!(
         world.deeds()[1..],
-        [Signal::Term, Signal::Kill, Signal::Term, Signal::Kill].map(Action::Sweep)
+        [Signal::Term, Signal::Kill, Signal::Term, Signal::Kill].map(Action::Cleanup)
     );
-    assert!(world.state.owed.is_some());
+    assert!(world.state.pending_start.is_some());
 }
 
 #[test]
 fn what_does_not_end_is_named_once_and_the_start_follows_when_it_has_ended() {
     let mut world = broken(Stall::Gone);
     world.leftovers = u8::MAX;
-    world.run_until("holding");
-    let held = world.texts("holding");
+    world.run_until("gave-up");
+    let held = world.texts("gave-up");
     assert!(held[0].contains("pid "), "{held:?}");
     let before = world.deeds().len();
     world.run_for(secs(600));
-    assert_eq!(world.phase(), "holding");
-    assert_eq!(world.texts("holding"), held);
+    assert_eq!(world.phase(), "gave-up");
+    assert_eq!(world.texts("gave-up"), held);
     let since = world.deeds().split_off(before);
     assert!(
         since
             .iter()
-            .all(|deed| *deed == Action::Sweep(Signal::Term)),
+            .all(|deed| *deed == Action::Cleanup(Signal::Term)),
         "{since:?}"
     );
-    world.mends();
+    world.fixes();
     world.leftovers = 0;
     world.run_for(world.settings.interval + secs(5));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
 }
 
 #[test]
-fn a_sweep_that_leaves_nobody_is_not_repeated() {
+fn a_cleanup_that_leaves_nobody_is_not_repeated() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Start);
     assert_eq!(
         world.deeds(),
-        [Action::Stop, Action::Sweep(Signal::Term), Action::Start]
+        [Action::Stop, Action::Cleanup(Signal::Term), Action::Start]
     );
 }
 
@@ -615,46 +615,46 @@ fn processes_that_sigkill_does_not_end_hold_until_they_have_ended() {
     world.fresh = Mood::Healthy;
     world.ignores_sigterm = true;
     world.ignores_sigkill = true;
-    world.run_until("holding");
-    assert!(world.texts("holding")[0].contains("SIGKILL does not end"));
-    // systemd's own limit ends it in the end, and the start is still owed.
-    world.run_until("vouching");
+    world.run_until("gave-up");
+    assert!(world.texts("gave-up")[0].contains("SIGKILL does not end"));
+    // systemd's own limit ends it in the end, and the start is still pending.
+    world.run_until("healthy");
     assert_eq!(world.run, 2);
 }
 
-// Strangers.
+// Port holders.
 
 #[test]
-fn a_stranger_on_the_port_is_named_and_holds_before_anything_is_stopped() {
+fn a_port_holder_on_the_port_is_named_and_holds_before_anything_is_stopped() {
     let mut world = broken(Stall::Gone);
-    world.stranger = true;
-    world.run_until("holding");
+    world.port_holder = true;
+    world.run_until("gave-up");
     assert_eq!(world.deeds(), []);
     assert_eq!(world.texts("backing-off").len(), 0);
-    assert!(world.texts("holding")[0].contains("pid 9 (sshd) of user 1001"));
+    assert!(world.texts("gave-up")[0].contains("pid 9 (sshd) of user 1001"));
 }
 
 #[test]
-fn a_stranger_that_appears_during_backoff_holds() {
+fn a_port_holder_that_appears_during_backoff_holds() {
     let mut world = broken(Stall::Gone);
     world.run_until("backing-off");
-    world.stranger = true;
-    world.run_until("holding");
+    world.port_holder = true;
+    world.run_until("gave-up");
     assert_eq!(world.deeds(), []);
 }
 
 #[test]
-fn a_stranger_found_by_the_sweep_holds_until_it_is_gone_and_then_the_start_follows() {
+fn a_port_holder_found_by_the_cleanup_holds_until_it_is_gone_and_then_the_start_follows() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Stop);
-    world.stranger = true;
-    world.run_until("holding");
+    world.port_holder = true;
+    world.run_until("gave-up");
     world.run_for(secs(600));
     assert_eq!(world.count(&Action::Start), 0);
-    assert_eq!(world.texts("holding").len(), 1);
-    world.stranger = false;
-    world.run_until("vouching");
+    assert_eq!(world.texts("gave-up").len(), 1);
+    world.port_holder = false;
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Start), 1);
 }
 
@@ -675,16 +675,16 @@ fn where_the_gateway_listened_is_known_while_it_is_down() {
     assert_eq!(world.state.addresses.as_str(), "127.0.0.1 192.0.2.1");
 }
 
-// Holding.
+// Gave-up.
 
 #[test]
-fn the_watchdog_bites_once_soon_after_the_ladder_is_used_up() {
+fn the_watchdog_bites_once_soon_after_the_attempts_is_used_up() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     let held = world.now;
     assert_eq!(
         world.log.last().map(|(_, last)| last),
-        Some(&Action::Lease(BITE_AFTER))
+        Some(&Action::Timeout(BITE_AFTER))
     );
     assert_eq!(BITE_AFTER, secs(2));
     world.run_for(secs(2));
@@ -692,13 +692,13 @@ fn the_watchdog_bites_once_soon_after_the_ladder_is_used_up() {
     assert_eq!(world.now.since(held), secs(2));
     world.run_for(secs(600));
     assert_eq!(world.bites, 1);
-    assert_eq!(world.phase(), "holding");
+    assert_eq!(world.phase(), "gave-up");
 }
 
 #[test]
 fn nothing_is_sent_while_the_watchdog_is_left_to_bite() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     let before = world.log.len();
     // systemd that runs no watchdog over Gatehound never bites.
     world.without_watchdog();
@@ -709,41 +709,41 @@ fn nothing_is_sent_while_the_watchdog_is_left_to_bite() {
 #[test]
 fn the_watchdog_does_not_bite_a_second_time_in_the_same_incident() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     world.run_for(secs(3600 * 12));
-    assert!(2 < world.texts("holding").len());
+    assert!(2 < world.texts("gave-up").len());
     assert_eq!(world.bites, 1);
 }
 
 #[test]
 fn the_watchdog_bites_again_in_another_incident() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     world.run_for(secs(60));
     world.human_starts();
-    world.mends();
+    world.fixes();
     world.human_restarts();
-    world.run_until("vouching");
+    world.run_until("healthy");
     world.breaks(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     world.run_for(secs(60));
     assert_eq!(world.bites, 2);
 }
 
 #[test]
-fn a_gateway_that_recovers_while_holding_is_vouched_for() {
+fn a_gateway_that_recovers_after_giving_up_is_found_healthy() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     world.run_for(secs(60));
-    world.mends();
+    world.fixes();
     world.run_for(secs(31));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
 }
 
 #[test]
-fn the_ladder_is_tried_again_after_rearm() {
+fn the_attempts_is_tried_again_after_retry_after() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     let held = world.now;
     world.log.clear();
     world.run_until_does(&Action::Stop);
@@ -752,74 +752,70 @@ fn the_ladder_is_tried_again_after_rearm() {
         secs(15 * 60) < rest && rest < secs(16 * 60 + 10),
         "{rest:?}"
     );
-    assert_eq!(world.texts("rearmed").len(), 1);
-    assert!(world.texts("backing-off")[0].starts_with("rung 1 of 3"));
+    assert_eq!(world.texts("retrying").len(), 1);
+    assert!(world.texts("backing-off")[0].starts_with("attempt 1 of 3"));
 }
 
 #[test]
-fn the_ladder_is_never_tried_again_when_rearm_is_never() {
+fn the_attempts_is_never_tried_again_when_retry_after_is_never() {
     let mut world = broken(Stall::Gone);
-    world.settings.rearm = Rearm::Never;
-    world.run_until("holding");
+    world.settings.retry_after = RetryAfter::Never;
+    world.run_until("gave-up");
     world.log.clear();
     world.run_for(secs(86_400));
     assert_eq!(world.deeds(), []);
-    assert!(
-        world
-            .status()
-            .ends_with("mend it, then run gatehound reset")
-    );
+    assert!(world.status().ends_with("fix it, then run gatehound reset"));
 }
 
 #[test]
-fn a_reset_tries_the_ladder_again_from_its_first_rung() {
+fn a_reset_tries_the_attempts_again_from_its_first_attempt() {
     let mut world = broken(Stall::Gone);
-    world.settings.rearm = Rearm::Never;
-    world.run_until("holding");
+    world.settings.retry_after = RetryAfter::Never;
+    world.run_until("gave-up");
     world.run_for(secs(600));
     world.log.clear();
     world.happens(Event::Reset);
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
     world.run_until_does(&Action::Stop);
-    assert!(world.texts("backing-off")[0].starts_with("rung 1 of 3"));
+    assert!(world.texts("backing-off")[0].starts_with("attempt 1 of 3"));
 }
 
 #[test]
 fn a_reset_does_not_disturb_a_healthy_gateway_or_a_restart_under_way() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.happens(Event::Reset);
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
 
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Stop);
     world.happens(Event::Reset);
     assert_eq!(world.phase(), "restarting");
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.run, 2);
 }
 
 #[test]
-fn a_reset_while_a_start_is_owed_does_not_lose_it() {
+fn a_reset_while_a_start_is_pending_does_not_lose_it() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
     world.leftovers = 5;
-    world.run_until("holding");
+    world.run_until("gave-up");
     world.leftovers = 0;
     world.happens(Event::Reset);
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.run, 2);
 }
 
 // Recovery.
 
 #[test]
-fn a_gateway_that_recovers_in_doubt_is_vouched_for_and_nothing_was_done() {
+fn a_gateway_that_recovers_while_failing_is_found_healthy_and_nothing_was_done() {
     let mut world = broken(Stall::Busy);
     world.run_for(secs(100));
-    world.mends();
+    world.fixes();
     world.run_for(secs(5));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
     assert_eq!(world.deeds(), []);
     assert!(world.texts("recovered")[0].contains("by itself"));
 }
@@ -828,7 +824,7 @@ fn a_gateway_that_recovers_in_doubt_is_vouched_for_and_nothing_was_done() {
 fn a_restart_that_helped_is_said_with_the_downtime() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert!(
         world.texts("recovered")[0].starts_with("gateway healthy again after 1"),
         "{:?}",
@@ -839,7 +835,7 @@ fn a_restart_that_helped_is_said_with_the_downtime() {
 
 #[test]
 fn every_record_of_an_incident_carries_its_id() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.breaks(Stall::Gone);
     world.round();
     let id = world
@@ -851,7 +847,7 @@ fn every_record_of_an_incident_carries_its_id() {
     world.fresh = Mood::Healthy;
     world.run_until("restarting");
     let during = world.state.clone();
-    world.run_until("vouching");
+    world.run_until("healthy");
     for record in world.records() {
         let fields = record.entry(&during, Names::default()).fields;
         assert!(
@@ -866,7 +862,7 @@ fn every_record_of_an_incident_carries_its_id() {
             "backing-off",
             "stopping",
             "starting",
-            "new-incarnation",
+            "new-invocation",
             "recovered"
         ]
     );
@@ -879,9 +875,9 @@ fn what_is_told_in_the_step_that_ends_an_incident_carries_its_id() {
     // Killed and started anew between two looks.
     world.run += 1;
     world.since = world.now;
-    world.mends();
+    world.fixes();
     world.round();
-    assert_eq!(world.events(), ["failing", "new-incarnation", "recovered"]);
+    assert_eq!(world.events(), ["failing", "new-invocation", "recovered"]);
     for record in world.records().iter().skip(1) {
         // As the daemon makes it out: with the state after the step.
         let fields = record.entry(&world.state, Names::default()).fields;
@@ -900,7 +896,7 @@ fn an_incident_is_named_by_the_run_that_the_look_saw_else_by_the_boot() {
         world.start_limit_hit(0);
         let mut look = world.look();
         if let Ok(unit) = &mut look.unit {
-            unit.invocation_id = run.map(|run| Incarnation(run.to_owned()));
+            unit.invocation_id = run.map(|run| Invocation(run.to_owned()));
         }
         world.happens(Event::Looked(Box::new(look)));
         world.state.incident.expect("an incident").id
@@ -917,13 +913,13 @@ fn a_restart_that_was_never_begun_is_not_said_to_have_helped() {
     let mut world = broken(Stall::Blocked);
     world.faults = vec![Fault::Refused];
     world.run_until_does(&Action::Stop);
-    world.mends();
-    world.run_until("vouching");
+    world.fixes();
+    world.run_until("healthy");
     assert!(world.texts("recovered")[0].contains("by itself"));
 }
 
 #[test]
-fn a_start_that_ran_out_of_patience_is_not_said_to_be_given_more() {
+fn a_start_that_ran_out_of_grace_is_not_said_to_be_given_more() {
     let mut world = starting(Some(false));
     world.run_until("backing-off");
     assert!(world.texts("failing")[0].ends_with("0 s given before a restart"));
@@ -949,7 +945,7 @@ fn each_reason_to_stand_by_is_named_and_left_when_it_is_gone() {
     ];
     for (reason, change) in reasons {
         for stall in [None, Some(Stall::Stopped)] {
-            let mut world = stall.map_or_else(vouching, broken);
+            let mut world = stall.map_or_else(healthy, broken);
             change(&mut world, true);
             world.run_for(secs(600));
             assert_eq!(world.standby(), Some(reason));
@@ -962,10 +958,10 @@ fn each_reason_to_stand_by_is_named_and_left_when_it_is_gone() {
                 "{}",
                 world.status()
             );
-            world.mends();
+            world.fixes();
             change(&mut world, false);
             world.run_for(secs(31));
-            assert_eq!(world.phase(), "vouching", "{reason:?}");
+            assert_eq!(world.phase(), "healthy", "{reason:?}");
         }
     }
 }
@@ -982,12 +978,12 @@ fn a_failing_gateway_without_a_bus_is_stood_by() {
 }
 
 #[test]
-fn a_healthy_gateway_without_a_bus_is_vouched_for() {
-    let mut world = vouching();
+fn a_healthy_gateway_without_a_bus_is_found_healthy() {
+    let mut world = healthy();
     world.no_bus = true;
     world.run_for(secs(600));
-    assert_eq!(world.phase(), "vouching");
-    assert_eq!(world.vouches(), 20);
+    assert_eq!(world.phase(), "healthy");
+    assert_eq!(world.pings(), 20);
 }
 
 #[test]
@@ -999,13 +995,13 @@ fn a_gateway_stopped_by_gatehound_without_a_bus_is_stood_by_and_then_started() {
     world.run_for(secs(600));
     assert_eq!(world.standby(), Some(Standby::NoBus));
     world.no_bus = false;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.run, 2);
 }
 
 #[test]
 fn a_pause_is_named_as_the_reason_even_without_a_bus() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.no_bus = true;
     world.paused = true;
     world.run_for(secs(60));
@@ -1022,27 +1018,27 @@ fn an_incident_that_a_human_ended_by_stopping_the_gateway_is_closed() {
 }
 
 #[test]
-fn a_pause_restarts_the_patience() {
+fn a_pause_restarts_the_grace() {
     let mut world = broken(Stall::Blocked);
     world.run_for(secs(25));
     world.paused = true;
     world.run_for(secs(60));
     world.paused = false;
-    world.run_until("doubting");
+    world.run_until("failing");
     world.run_for(secs(25));
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
 }
 
 // A successor.
 
 #[test]
-fn a_successor_of_a_holding_gatehound_holds_under_a_lease() {
+fn a_successor_that_gave_up_gatehound_holds_under_a_lease() {
     let mut world = broken(Stall::Gone);
-    world.run_until("holding");
+    world.run_until("gave-up");
     world.succeed();
     assert!(matches!(
         world.state.phase,
-        Phase::Holding {
+        Phase::GaveUp {
             bite: Bite::Done,
             ..
         }
@@ -1053,23 +1049,27 @@ fn a_successor_of_a_holding_gatehound_holds_under_a_lease() {
 }
 
 #[test]
-fn a_successor_gives_a_failing_gateway_its_whole_patience_again() {
+fn a_successor_gives_a_failing_gateway_its_whole_grace_again() {
     let mut world = broken(Stall::Blocked);
     world.run_for(secs(25));
     world.succeed();
     world.run_for(secs(25));
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
     world.run_for(secs(5));
     assert_eq!(world.phase(), "backing-off");
 }
 
 #[test]
-fn a_successor_goes_on_with_the_ladder_where_it_was() {
+fn a_successor_goes_on_with_the_attempts_where_it_was() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Start);
     world.succeed();
     world.run_until("backing-off");
-    assert!(world.status().contains("rung 2 of 3"), "{}", world.status());
+    assert!(
+        world.status().contains("attempt 2 of 3"),
+        "{}",
+        world.status()
+    );
 }
 
 #[test]
@@ -1091,31 +1091,31 @@ fn a_stop_that_systemd_did_not_take_is_decided_with_probes() {
 
 #[test]
 fn status_says_what_the_design_promises() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.settings = Settings {
-        settle: secs(3600 * 24),
+        reset_after: secs(3600 * 24),
         ..world.settings
     };
     world.run_for(secs(4 * 3600 + 12 * 60));
     assert_eq!(
         world.status(),
-        "vouching: gateway healthy, /health 3 ms, up 4 h 12 min"
+        "healthy: gateway healthy, /health 3 ms, up 4 h 12 min"
     );
 
     let mut world = broken(Stall::Blocked);
-    world.state.ladder.used = 1;
+    world.state.attempts.used = 1;
     world.run_until("backing-off");
     let Phase::BackingOff { until, .. } = world.state.phase else {
         panic!("backing off");
     };
     assert_eq!(until.since(world.now), secs(10));
-    // The incident began 18 s earlier than this doubt, on the rung before.
+    // The incident began 18 s earlier than this doubt, on the attempt before.
     if let Some(incident) = &mut world.state.incident {
         incident.since.0 -= 18_000_000;
     }
     assert_eq!(
         world.status(),
-        "backing-off: rung 2 of 3, blocked for 48 s, restart in 10 s"
+        "backing-off: attempt 2 of 3, blocked for 48 s, restart in 10 s"
     );
     assert_eq!(
         world.state.incident.as_ref().map(|it| &it.failure),
@@ -1144,14 +1144,14 @@ fn the_look_that_ends_a_backoff_takes_evidence() {
     } = &world;
     let stall = state.wants_evidence(settings, world.now);
     assert_eq!(stall, Some(Stall::Blocked));
-    let patient = vouching();
+    let patient = healthy();
     let now = patient.now;
     assert_eq!(patient.state.wants_evidence(settings, now), None);
 }
 
 #[test]
 fn a_gateway_that_was_never_restarted_is_not_asked_whether_all_of_it_works() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.degraded = Some("channels: telegram".into());
     for _ in 0..5 {
         world.round();
@@ -1165,7 +1165,7 @@ fn a_gateway_that_came_back_degraded_is_said_to_be_and_never_restarted_for_it() 
     world.degraded = Some("channels: telegram".into());
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Start);
-    world.run_until("vouching");
+    world.run_until("healthy");
     for _ in 0..50 {
         world.round();
     }
@@ -1182,35 +1182,35 @@ fn a_gateway_that_came_back_degraded_is_said_to_be_and_never_restarted_for_it() 
 
 #[test]
 fn a_unit_systemd_gave_up_on_is_said_to_be() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.start_limit_hit(9);
     world.run_until("backing-off");
     let said = &world.texts("failing")[0];
     assert!(said.contains("systemd gave up: start-limit-hit"), "{said}");
 }
 
-// Where in the interval rounds fall.
+// Where in the interval checks fall.
 
-/// The seconds after boot of the first healthy rounds of a Gatehound with this seed.
-fn healthy_rounds(seed: Option<u64>, rounds: usize) -> Vec<Duration> {
+/// The seconds after boot of the first healthy checks of a Gatehound with this seed.
+fn healthy_checks(seed: Option<u64>, checks: usize) -> Vec<Duration> {
     let mut world = world();
     world.state.seed = seed;
     let round = |_| {
         world.round();
         world.now.since(Monotonic::default())
     };
-    (0..rounds).map(round).collect()
+    (0..checks).map(round).collect()
 }
 
 #[test]
-fn gatehounds_that_begin_together_part_with_the_second_round() {
+fn gatehounds_that_begin_together_part_with_the_second_check() {
     let seeds = (0..100_u64).map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let all: Vec<Vec<Duration>> = seeds.map(|seed| healthy_rounds(Some(seed), 4)).collect();
-    assert!(all.iter().all(|rounds| rounds[0] == all[0][0]));
+    let all: Vec<Vec<Duration>> = seeds.map(|seed| healthy_checks(Some(seed), 4)).collect();
+    assert!(all.iter().all(|checks| checks[0] == all[0][0]));
     let busiest = |round: usize| {
-        let second = |rounds: &Vec<Duration>| rounds[round].as_secs();
+        let second = |checks: &Vec<Duration>| checks[round].as_secs();
         let begins = all.iter().map(second);
-        let with = |begin| all.iter().filter(|rounds| second(rounds) == begin).count();
+        let with = |begin| all.iter().filter(|checks| second(checks) == begin).count();
         begins.map(with).max().expect("a hundred")
     };
     assert_eq!(busiest(0), 100);
@@ -1223,20 +1223,20 @@ fn gatehounds_that_begin_together_part_with_the_second_round() {
 fn a_seed_makes_one_wait_shorter_and_none_longer() {
     let interval = Settings::default().interval;
     for seed in [0, 1, 999_999, 29_999_999, 30_000_000, u64::MAX] {
-        let rounds = healthy_rounds(Some(seed), 5);
-        let waits: Vec<Duration> = rounds.windows(2).map(|two| two[1] - two[0]).collect();
+        let checks = healthy_checks(Some(seed), 5);
+        let waits: Vec<Duration> = checks.windows(2).map(|two| two[1] - two[0]).collect();
         assert!(waits[0] <= interval, "{seed}: {waits:?}");
         assert!(
             waits[1..].iter().all(|wait| *wait == interval),
             "{seed}: {waits:?}"
         );
     }
-    let unseeded = healthy_rounds(None, 3);
+    let unseeded = healthy_checks(None, 3);
     assert!(unseeded.windows(2).all(|two| two[1] - two[0] == interval));
 }
 
 #[test]
-fn a_round_at_an_odd_moment_does_not_move_the_later_ones() {
+fn a_check_at_an_odd_moment_does_not_move_the_later_ones() {
     let mut world = world();
     world.state.seed = Some(7_000_000);
     world.round();
@@ -1250,13 +1250,13 @@ fn a_round_at_an_odd_moment_does_not_move_the_later_ones() {
 }
 
 #[test]
-fn soon_after_boot_and_with_any_interval_the_next_round_is_within_the_interval() {
+fn soon_after_boot_and_with_any_interval_the_next_check_is_within_the_interval() {
     for interval in [1, 99_999, 100_000, 30_000_000, 31_557_600_000_000] {
         for (now, seed) in [(0, 0), (0, u64::MAX), (1, 29_000_000), (u64::MAX - 5, 3)] {
             let (began, interval) = (Monotonic(now), Duration::from_micros(interval));
-            let wait = next_round(began, interval, Some(seed)).since(began);
+            let wait = next_check(began, interval, Some(seed)).since(began);
             assert!(wait <= interval, "{interval:?} {now} {seed}: {wait:?}");
-            let is_next = began < next_round(began, interval, Some(seed)) || u64::MAX - 5 == now;
+            let is_next = began < next_check(began, interval, Some(seed)) || u64::MAX - 5 == now;
             assert!(is_next, "{interval:?} {now} {seed}");
         }
     }

@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use crate::policy::tests::world::{Active, Witness, World, failure, incarnation, secs};
+use crate::policy::tests::world::{Active, Witness, World, failure, invocation, secs};
 use crate::{
     policy::{
-        facts::{Incarnation, Monotonic, Stall},
-        state::{Doubt, Phase, State, Step, Waited},
+        facts::{Invocation, Monotonic, Stall},
+        state::{GraceUsed, Phase, State, Step, Waited},
     },
-    settings::{Rearm, Settings},
+    settings::{RetryAfter, Settings},
 };
 
 /// The moment that every canonical world is at, as the one it began at.
@@ -59,7 +59,7 @@ impl World {
         if let Some(job) = &mut self.job {
             job.id = 1;
         }
-        let old = self.settings.patience.starting + secs(1);
+        let old = self.settings.grace.starting + secs(1);
         self.since = form.past(self.since, old);
         match &mut self.active {
             Active::Activating { until } | Active::Deactivating { until } => {
@@ -88,17 +88,17 @@ impl World {
         let mut runs: BTreeSet<u32> = seen.into_iter().flatten().collect();
         runs.insert(self.run);
         for state in self.saved.iter().chain([&self.state]) {
-            let owed = state
-                .owed
+            let pending_start = state
+                .pending_start
                 .as_ref()
-                .and_then(|owed| owed.incarnation.as_ref());
+                .and_then(|pending_start| pending_start.invocation.as_ref());
             let incident = state.incident.as_ref();
             let named = [
-                state.gateway.incarnation.as_ref(),
+                state.gateway.invocation.as_ref(),
                 state.unwanted.as_ref(),
                 incident.and_then(|incident| incident.started.as_ref()),
                 state.rollback.as_ref().and_then(|last| last.run.as_ref()),
-                owed,
+                pending_start,
             ];
             runs.extend(named.into_iter().flatten().map(number));
         }
@@ -106,8 +106,8 @@ impl World {
     }
 }
 
-fn number(incarnation: &Incarnation) -> u32 {
-    incarnation
+fn number(invocation: &Invocation) -> u32 {
+    invocation
         .0
         .trim_start_matches("run")
         .parse()
@@ -130,15 +130,15 @@ impl Form<'_> {
         u32::try_from(index.expect("a run that was collected")).expect("few runs") + 1
     }
 
-    fn incarnation(&self, name: &mut Option<Incarnation>) {
+    fn invocation(&self, name: &mut Option<Invocation>) {
         if let Some(name) = name {
-            *name = incarnation(self.run(number(name)));
+            *name = invocation(self.run(number(name)));
         }
     }
 
     fn witness(&self, witness: &mut Witness) {
-        let patience = &self.settings.patience;
-        let longest = patience.busy.max(patience.starting) + self.settings.backoff[0];
+        let grace = &self.settings.grace;
+        let longest = grace.busy.max(grace.starting) + self.settings.backoff[0];
         for run in [
             &mut witness.begun,
             &mut witness.stopped,
@@ -153,10 +153,10 @@ impl Form<'_> {
             *moment = moment.map(|moment| self.past(moment, horizon));
         };
         since(&mut witness.failing_since, self.settings.backoff[0]);
-        since(&mut witness.healthy_since, self.settings.settle);
-        since(&mut witness.known_since, self.settings.settle);
+        since(&mut witness.healthy_since, self.settings.reset_after);
+        since(&mut witness.known_since, self.settings.reset_after);
         witness.awake_since = self.past(witness.awake_since, longest);
-        witness.settles_until = witness.settles_until.map(|until| self.ahead(until));
+        witness.leaves_by = witness.leaves_by.map(|until| self.ahead(until));
         let window = self.settings.forced_stops.window;
         witness.forced.retain(|at| self.now.since(*at) < window);
         for at in &mut witness.forced {
@@ -166,10 +166,10 @@ impl Form<'_> {
 
     fn state(&self, state: &mut State) {
         self.phase(&mut state.phase);
-        self.incarnation(&mut state.gateway.incarnation);
-        self.incarnation(&mut state.unwanted);
+        self.invocation(&mut state.gateway.invocation);
+        self.invocation(&mut state.unwanted);
         state.gateway.since = NOW;
-        state.ladder.taken = self.past(state.ladder.taken, self.settings.debounce);
+        state.attempts.taken = self.past(state.attempts.taken, self.settings.debounce);
         for at in &mut state.forced {
             *at = self.past(*at, self.settings.forced_stops.window);
         }
@@ -179,54 +179,56 @@ impl Form<'_> {
             incident.failure = failure(Stall::Gone);
             incident.restarts = incident.restarts.min(1);
             incident.crashed = false;
-            self.incarnation(&mut incident.started);
+            self.invocation(&mut incident.started);
         }
         if let Some(rollback) = &mut state.rollback {
-            self.incarnation(&mut rollback.run);
+            self.invocation(&mut rollback.run);
         }
-        if let Some(owed) = &mut state.owed {
-            self.incarnation(&mut owed.incarnation);
-            owed.stop_job = owed.stop_job.map(|id| u32::from(Some(id) == self.job));
+        if let Some(pending_start) = &mut state.pending_start {
+            self.invocation(&mut pending_start.invocation);
+            pending_start.stop_job = pending_start
+                .stop_job
+                .map(|id| u32::from(Some(id) == self.job));
         }
-        state.awake_since = self.past(state.awake_since, self.settings.patience.starting);
+        state.awake_since = self.past(state.awake_since, self.settings.grace.starting);
         state.next = self.ahead(state.next);
-        if state.settles_until != Monotonic::default() {
-            state.settles_until = self.ahead(state.settles_until);
+        if state.leaves_by != Monotonic::default() {
+            state.leaves_by = self.ahead(state.leaves_by);
         }
     }
 
     fn phase(&self, phase: &mut Phase) {
-        let patience = &self.settings.patience;
+        let grace = &self.settings.grace;
         match phase {
             Phase::Starting { since, progress } => {
-                *since = self.past(*since, patience.starting);
-                *progress = self.past(*progress, patience.starting_idle);
+                *since = self.past(*since, grace.starting);
+                *progress = self.past(*progress, grace.starting_idle);
             }
-            Phase::Vouching { since, .. } => *since = self.past(*since, self.settings.settle),
-            Phase::Doubting(doubt) => self.doubt(doubt),
+            Phase::Healthy { since, .. } => *since = self.past(*since, self.settings.reset_after),
+            Phase::Failing(grace_used) => self.grace_used(grace_used),
             Phase::BackingOff { until, .. } => *until = self.ahead(*until),
             Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
                 *until = self.ahead(*until);
             }
             Phase::Restarting(Step::Starting { tries }) => *tries = (*tries).min(TRIES),
-            Phase::Restarting(Step::Sweeping { .. }) => {}
-            Phase::Holding { since, .. } => {
-                let rearm = match self.settings.rearm {
-                    Rearm::After(rest) => rest,
-                    Rearm::Never => Duration::ZERO,
+            Phase::Restarting(Step::CleaningUp { .. }) => {}
+            Phase::GaveUp { since, .. } => {
+                let retry_after = match self.settings.retry_after {
+                    RetryAfter::After(rest) => rest,
+                    RetryAfter::Never => Duration::ZERO,
                 };
-                *since = self.past(*since, rearm);
+                *since = self.past(*since, retry_after);
             }
             Phase::StandingBy { since, .. } => *since = NOW,
         }
     }
 
-    fn doubt(&self, doubt: &mut Doubt) {
-        let patience = &self.settings.patience;
-        doubt.since = NOW;
-        doubt.last = doubt.last.map(|last| self.past(last, secs(900)));
-        let waited = doubt.waited;
-        doubt.waited = Waited::default();
+    fn grace_used(&self, grace_used: &mut GraceUsed) {
+        let grace = &self.settings.grace;
+        grace_used.since = NOW;
+        grace_used.last = grace_used.last.map(|last| self.past(last, secs(900)));
+        let waited = grace_used.waited;
+        grace_used.waited = Waited::default();
         for stall in [
             Stall::Gone,
             Stall::Stopped,
@@ -234,8 +236,8 @@ impl Form<'_> {
             Stall::Busy,
             Stall::Answering,
         ] {
-            let left = waited.left(stall, patience).unwrap_or_default();
-            doubt.waited.add(stall, patience.of(stall) - left);
+            let left = waited.left(stall, grace).unwrap_or_default();
+            grace_used.waited.add(stall, grace.of(stall) - left);
         }
     }
 }
@@ -282,7 +284,7 @@ impl Hash for World {
             paused,
             updating,
             debugged,
-            stranger,
+            port_holder,
             progress,
             no_bus,
             no_unit,
@@ -304,7 +306,7 @@ impl Hash for World {
         (unclaimed, restart_after_stop, start_takes, stop_takes).hash(to);
         (ignores_sigterm, ignores_sigkill, leftovers, unmet_condition).hash(to);
         (start_is_queued, other_serves, degraded, foreign_job, paused).hash(to);
-        (updating, debugged, stranger, progress, no_bus, no_unit).hash(to);
+        (updating, debugged, port_holder, progress, no_bus, no_unit).hash(to);
         (
             content,
             refuses_all,

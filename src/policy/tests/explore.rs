@@ -1,10 +1,10 @@
 //! Every history of the toy world up to a bound, with every rule held in every state.
 //!
-//! A happening is anything that misbehaves, wants something or breaks; a round is Gatehound's own doing and free.
+//! A happening is anything that misbehaves, wants something or breaks; a check is Gatehound's own doing and free.
 //! All worlds that differ are visited once, those with fewer happenings first,
 //! so that what is printed of a violation is a history of the fewest happenings that lead there.
 //! In each, what has to become of it is followed to its end: a gateway that stays broken is acted on,
-//! one that is healthy is vouched for, and one that Gatehound took down comes back.
+//! one that is healthy is found healthy, and one that Gatehound took down comes back.
 
 use std::{
     any::Any,
@@ -23,7 +23,7 @@ use crate::{
         facts::{Monotonic, Stall},
         state::{Phase, State},
     },
-    settings::{Rearm, Rollback, Settings},
+    settings::{RetryAfter, Rollback, Settings},
 };
 
 /// Times of a few ticks each, all different where that matters, so that the worlds are few and every deadline is met.
@@ -32,17 +32,17 @@ fn settings() -> Settings {
         interval: secs(2),
         backoff: vec![secs(1), secs(2)],
         debounce: secs(4),
-        rearm: Rearm::After(secs(5)),
-        settle: secs(4),
+        retry_after: RetryAfter::After(secs(5)),
+        reset_after: secs(4),
         ..Settings::default()
     };
-    settings.patience.interval = secs(1);
-    settings.patience.gone = secs(1);
-    settings.patience.blocked = secs(2);
-    settings.patience.busy = secs(3);
-    settings.patience.answering = secs(2);
-    settings.patience.starting = secs(4);
-    settings.patience.starting_idle = secs(2);
+    settings.grace.interval = secs(1);
+    settings.grace.gone = secs(1);
+    settings.grace.blocked = secs(2);
+    settings.grace.busy = secs(3);
+    settings.grace.answering = secs(2);
+    settings.grace.starting = secs(4);
+    settings.grace.starting_idle = secs(2);
     settings.stop_timeout.hung = secs(2);
     settings.stop_timeout.draining = secs(3);
     settings.forced_stops.window = secs(30);
@@ -115,7 +115,7 @@ impl Display for Violation {
     }
 }
 
-/// How a world came to be: from which, and by which happening, a round if none.
+/// How a world came to be: from which, and by which happening, a check if none.
 struct Origin {
     from: u32,
     by: Option<u8>,
@@ -162,7 +162,7 @@ pub(super) fn explore(place: &Place, policy: Policy) -> Result<Report, Violation
     })
 }
 
-/// Rounds that are told of a world that does not come to its outcome.
+/// Checks that are told of a world that does not come to its outcome.
 const TOLD: usize = 40;
 
 type Layer = Vec<(u32, World)>;
@@ -199,7 +199,7 @@ impl Explorer<'_> {
         Ok(next)
     }
 
-    /// The world after a round or a happening.
+    /// The world after a check or a happening.
     fn moved(&mut self, world: &World, from: u32, by: Option<u8>) -> Result<World, Violation> {
         self.transitions += 1;
         let mut world = world.clone();
@@ -214,7 +214,7 @@ impl Explorer<'_> {
         moved.map_err(|panic| self.violation(said(panic), &Origin { from, by }, None))
     }
 
-    /// Adds a world, and all that come of it by rounds alone, where they are new.
+    /// Adds a world, and all that come of it by checks alone, where they are new.
     fn arrive(&mut self, world: World, origin: Origin, layer: &mut Layer) -> Result<(), Violation> {
         let mut next = Some((world, origin));
         while let Some((mut world, origin)) = next.take() {
@@ -292,7 +292,7 @@ impl Explorer<'_> {
                 Some(happening) => happening.clone().befalls(&mut world),
                 None => world.round(),
             }));
-            let what = happening.map_or_else(|| "round".to_owned(), |one| format!("{one:?}"));
+            let what = happening.map_or_else(|| "check".to_owned(), |one| format!("{one:?}"));
             tell(&mut history, &what, before, &mut world);
             if done.is_err() {
                 break;
@@ -344,13 +344,13 @@ const OUTCOMES: [Outcome; 4] = [
         there: |world| !world.deeds().is_empty(),
     },
     Outcome {
-        name: "liveness: a healthy gateway is vouched for",
+        name: "liveness: a healthy gateway is found healthy",
         due: World::healthy_and_undisturbed,
         given: |world| {
             world.peace();
             world.mood = Mood::Healthy;
         },
-        there: |world| 0 < world.vouches(),
+        there: |world| 0 < world.pings(),
     },
     Outcome {
         name: "rule 7: where it is asked for, what is refused is rolled back",
@@ -367,16 +367,16 @@ const OUTCOMES: [Outcome; 4] = [
         due: World::wanted,
         given: World::peace,
         there: |world| {
-            let up = world.active == Active::Up && world.state.owed.is_none();
-            up && matches!(world.state.phase, Phase::Vouching { .. })
+            let up = world.active == Active::Up && world.state.pending_start.is_none();
+            up && matches!(world.state.phase, Phase::Healthy { .. })
         },
     },
 ];
 
 const BROKEN: H = H::Mood(Mood::Failing(Stall::Blocked));
 const BREAKS_AGAIN: H = H::Fresh(Mood::Failing(Stall::Blocked));
-const MENDED: H = H::Mood(Mood::Healthy);
-const MENDS_NEXT: H = H::Fresh(Mood::Healthy);
+const FIXED: H = H::Mood(Mood::Healthy);
+const FIXES_NEXT: H = H::Fresh(Mood::Healthy);
 
 /// How the gateway and systemd behave by themselves.
 pub(super) fn gateway() -> Place {
@@ -387,14 +387,14 @@ pub(super) fn gateway() -> Place {
         saves_kept: 1,
         rollback: Rollback::Off,
         alphabet: vec![
-            MENDED,
+            FIXED,
             failing(Stall::Gone),
             failing(Stall::Stopped),
             BROKEN,
             failing(Stall::Busy),
             failing(Stall::Answering),
-            H::Mood(Mood::Unsure),
-            MENDS_NEXT,
+            H::Mood(Mood::Unknown),
+            FIXES_NEXT,
             BREAKS_AGAIN,
             H::Progress(Some(false)),
             H::Exits(1),
@@ -413,9 +413,9 @@ pub(super) fn human() -> Place {
         rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
-            MENDED,
+            FIXED,
             BREAKS_AGAIN,
-            MENDS_NEXT,
+            FIXES_NEXT,
             H::HumanStops,
             H::HumanStarts,
             H::HumanRestarts,
@@ -437,9 +437,9 @@ pub(super) fn gatehound() -> Place {
         rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
-            MENDED,
+            FIXED,
             BREAKS_AGAIN,
-            MENDS_NEXT,
+            FIXES_NEXT,
             H::Killed(0),
             H::Killed(1),
             H::Killed(2),
@@ -461,9 +461,9 @@ pub(super) fn forced() -> Place {
         rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
-            MENDED,
+            FIXED,
             BREAKS_AGAIN,
-            MENDS_NEXT,
+            FIXES_NEXT,
             H::IgnoresSigterm(true),
             H::IgnoresSigterm(false),
             H::Resumed,
@@ -481,7 +481,7 @@ pub(super) fn obstacles() -> Place {
         rollback: Rollback::Off,
         alphabet: vec![
             BROKEN,
-            MENDED,
+            FIXED,
             BREAKS_AGAIN,
             H::NoBus(true),
             H::NoBus(false),
@@ -489,8 +489,8 @@ pub(super) fn obstacles() -> Place {
             H::Updating(false),
             H::Debugged(true),
             H::Debugged(false),
-            H::Stranger(true),
-            H::Stranger(false),
+            H::PortHolder(true),
+            H::PortHolder(false),
             H::WrongSettings(6),
             H::Resumed,
         ],
@@ -508,7 +508,7 @@ fn everything() -> Place {
         }
     }
     alphabet.extend([
-        H::Fresh(Mood::Unsure),
+        H::Fresh(Mood::Unknown),
         H::Progress(None),
         H::Exits(134),
         H::StartLimit(0),
@@ -557,7 +557,7 @@ pub(super) fn rollback() -> Place {
             H::Paused(true),
             H::Paused(false),
             H::Updating(true),
-            H::Stranger(true),
+            H::PortHolder(true),
             H::OtherServes(true),
             H::OtherServes(false),
             H::Debugged(true),
@@ -583,7 +583,7 @@ pub(super) fn no_rollback() -> Place {
 /// Holds every rule in every world of a place, up to the bound that `EXPLORE_DEPTH` gives instead of 3:
 /// `EXPLORE_DEPTH=4 cargo test --release --lib no_history -- --nocapture --test-threads=1` goes deeper.
 #[track_caller]
-fn holds(mut place: Place, less: usize) {
+fn gives_up(mut place: Place, less: usize) {
     let depth = std::env::var("EXPLORE_DEPTH").map_or(3, |depth| depth.parse().expect("a number"));
     place.happenings = Some(usize::saturating_sub(depth, less));
     match explore(&place, HONEST) {
@@ -594,36 +594,36 @@ fn holds(mut place: Place, less: usize) {
 
 #[test]
 fn no_history_of_a_gateway_that_misbehaves_breaks_a_rule() {
-    holds(gateway(), 0);
+    gives_up(gateway(), 0);
 }
 
 #[test]
 fn no_history_of_humans_at_work_breaks_a_rule() {
-    holds(human(), 0);
+    gives_up(human(), 0);
 }
 
 #[test]
 fn no_history_of_gatehound_being_killed_and_refused_breaks_a_rule() {
-    holds(gatehound(), 1);
+    gives_up(gatehound(), 1);
 }
 
 #[test]
 fn no_history_of_forced_stops_and_suspends_breaks_a_rule() {
-    holds(forced(), 0);
+    gives_up(forced(), 0);
 }
 
 #[test]
-fn no_history_of_updates_debuggers_and_strangers_breaks_a_rule() {
-    holds(obstacles(), 0);
+fn no_history_of_updates_debuggers_and_port_holders_breaks_a_rule() {
+    gives_up(obstacles(), 0);
 }
 
 #[test]
 fn no_history_of_configurations_that_are_refused_breaks_a_rule() {
-    holds(rollback(), 0);
-    holds(no_rollback(), 1);
+    gives_up(rollback(), 0);
+    gives_up(no_rollback(), 1);
 }
 
 #[test]
 fn no_history_of_everything_at_once_breaks_a_rule() {
-    holds(everything(), 2);
+    gives_up(everything(), 2);
 }

@@ -10,7 +10,7 @@ use crate::policy::{
 /// Something that happens between two looks, or befalls the next actions.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Happening {
-    Rounds(u8),
+    Checks(u8),
     Passes(u16),
     Mood(Mood),
     Fresh(Mood),
@@ -30,7 +30,7 @@ pub(super) enum Happening {
     Paused(bool),
     Updating(bool),
     Debugged(bool),
-    Stranger(bool),
+    PortHolder(bool),
     NoBus(bool),
     NoUnit(bool),
     OtherServes(bool),
@@ -58,7 +58,7 @@ impl Happening {
     pub(super) fn befalls(self, world: &mut World) {
         use Happening as H;
         match self {
-            H::Rounds(rounds) => (0..rounds).for_each(|_| world.round()),
+            H::Checks(checks) => (0..checks).for_each(|_| world.round()),
             H::Passes(seconds) => world.run_for(secs(seconds.into())),
             H::Mood(mood) => world.mood = mood,
             H::Fresh(mood) => world.fresh = mood,
@@ -79,14 +79,14 @@ impl Happening {
             H::Paused(on) => world.paused = on,
             H::Updating(on) => world.updating = on,
             H::Debugged(on) => world.debugged = on,
-            H::Stranger(on) => world.stranger = on,
+            H::PortHolder(on) => world.port_holder = on,
             H::NoBus(on) => world.no_bus = on,
             H::NoUnit(on) => world.no_unit = on,
             H::OtherServes(on) => world.other_serves = on,
             H::IgnoresSigterm(on) => world.ignores_sigterm = on,
             H::IgnoresSigkill(on) => world.ignores_sigkill = on,
             H::UnmetCondition(on) => world.unmet_condition = on,
-            H::Leftovers(sweeps) => world.leftovers = sweeps,
+            H::Leftovers(passes) => world.leftovers = passes,
             H::StartTakes(seconds) => world.start_takes = secs(seconds.into()),
             H::LookTakes(seconds) => world.look_takes = secs(seconds.into()),
             H::Faults(faults) => world.faults = faults,

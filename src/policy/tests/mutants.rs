@@ -17,7 +17,7 @@ use crate::policy::{
 use crate::{
     policy::{
         facts::{Config, Health, Look, Monotonic, Stall, UnitFacts},
-        state::{Ladder, Phase, State},
+        state::{Attempts, Phase, State},
     },
     settings::{Rollback, Settings},
 };
@@ -68,13 +68,13 @@ type Mutant = (&'static str, StepFn, fn() -> Place, &'static str);
 /// Policies of which a single step is wrong.
 const ROUGH: [Mutant; 34] = [
     (
-        "vouches while it doubts",
+        "pings while it doubts",
         |settings, state, event, now| {
             let (mut state, mut actions) = step(settings, state, event, now);
-            if matches!(state.phase, Phase::Doubting(_)) {
-                actions.retain(|action| !matches!(action, Action::Lease(_)));
-                actions.push(Action::Vouch { restore: true });
-                state.leased = false;
+            if matches!(state.phase, Phase::Failing(_)) {
+                actions.retain(|action| !matches!(action, Action::Timeout(_)));
+                actions.push(Action::Ping { restore: true });
+                state.timeout_set = false;
             }
             (state, actions)
         },
@@ -82,12 +82,12 @@ const ROUGH: [Mutant; 34] = [
         "rule 1",
     ),
     (
-        "leases for ever",
+        "watchdog timeouts for ever",
         |settings, state, event, now| {
             let (state, mut actions) = step(settings, state, event, now);
             for action in &mut actions {
-                if let Action::Lease(lease) = action {
-                    *lease = Duration::MAX;
+                if let Action::Timeout(timeout) = action {
+                    *timeout = Duration::MAX;
                 }
             }
             (state, actions)
@@ -96,10 +96,10 @@ const ROUGH: [Mutant; 34] = [
         "rule 2",
     ),
     (
-        "leases never",
+        "watchdog timeouts never",
         |settings, state, event, now| {
             let (state, mut actions) = step(settings, state, event, now);
-            actions.retain(|action| !matches!(action, Action::Lease(_)));
+            actions.retain(|action| !matches!(action, Action::Timeout(_)));
             (state, actions)
         },
         gateway,
@@ -110,7 +110,7 @@ const ROUGH: [Mutant; 34] = [
         |settings, state, event, now| {
             let (state, mut actions) = step(settings, state, event, now);
             for action in &mut actions {
-                if let Action::Vouch { restore } = action {
+                if let Action::Ping { restore } = action {
                     *restore = false;
                 }
             }
@@ -227,11 +227,11 @@ const ROUGH: [Mutant; 34] = [
         "rule 4",
     ),
     (
-        "stops and sweeps at once",
+        "stops and cleanups at once",
         |settings, state, event, now| {
             let (state, mut actions) = step(settings, state, event, now);
             if actions.contains(&Action::Start) {
-                actions.insert(0, Action::Sweep(Signal::Term));
+                actions.insert(0, Action::Cleanup(Signal::Term));
             }
             (state, actions)
         },
@@ -275,8 +275,8 @@ const ROUGH: [Mutant; 34] = [
     (
         "ignores a stop by somebody else",
         |settings, mut state, event, now| {
-            if let Some(owed) = &mut state.owed {
-                owed.foreign_job = false;
+            if let Some(pending_start) = &mut state.pending_start {
+                pending_start.foreign_job = false;
             }
             let event = seen(event, |look| look.foreign_job = false);
             step(settings, state, event, now)
@@ -300,7 +300,7 @@ const ROUGH: [Mutant; 34] = [
     (
         "leaves a start to nobody when its settings are wrong",
         |settings, mut state, event, now| {
-            state.settles_until = Monotonic::default();
+            state.leaves_by = Monotonic::default();
             step(settings, state, event, now)
         },
         obstacles,
@@ -317,11 +317,11 @@ const ROUGH: [Mutant; 34] = [
         "rule 8",
     ),
     (
-        "settles at the first vouch",
+        "settles at the first ping",
         |settings, state, event, now| {
             let (mut state, actions) = step(settings, state, event, now);
-            if matches!(state.phase, Phase::Vouching { .. }) {
-                state.ladder = Ladder::default();
+            if matches!(state.phase, Phase::Healthy { .. }) {
+                state.attempts = Attempts::default();
             }
             (state, actions)
         },
@@ -332,7 +332,7 @@ const ROUGH: [Mutant; 34] = [
         "settles too soon",
         |settings, state, event, now| {
             let settings = Settings {
-                settle: settings.settle / 2,
+                reset_after: settings.reset_after / 2,
                 ..settings.clone()
             };
             step(&settings, state, event, now)
@@ -344,7 +344,7 @@ const ROUGH: [Mutant; 34] = [
         "settles never",
         |settings, state, event, now| {
             let settings = Settings {
-                settle: Duration::MAX,
+                reset_after: Duration::MAX,
                 ..settings.clone()
             };
             step(&settings, state, event, now)
@@ -432,7 +432,7 @@ const ROUGH: [Mutant; 34] = [
         "rolls back although another gateway makes it refuse",
         |settings, state, event, now| {
             let event = refusing(event, |look| {
-                look.stranger = None;
+                look.port_holder = None;
                 look.health = super::world::failing(Stall::Gone);
             });
             step(settings, state, event, now)
@@ -485,7 +485,7 @@ const ROUGH: [Mutant; 34] = [
             let done = matches!(event, Event::Done(Done::Restored(_)));
             let (mut state, actions) = step(settings, state, event, now);
             if done {
-                state.owed = None;
+                state.pending_start = None;
             }
             (state, actions)
         },
@@ -497,23 +497,23 @@ const ROUGH: [Mutant; 34] = [
 /// Policies of which no single step is wrong.
 const IDLE: [(&str, StepFn, &str); 3] = [
     (
-        "never vouches",
+        "never pings",
         |settings, state, event, now| {
             let event = seen(event, |look| {
                 if matches!(look.health, Health::Healthy(_)) {
-                    look.health = Health::Unsure("dazed".into());
+                    look.health = Health::Unknown("dazed".into());
                 }
             });
             step(settings, state, event, now)
         },
-        "liveness: a healthy gateway is vouched for",
+        "liveness: a healthy gateway is found healthy",
     ),
     (
         "never acts",
         |settings, state, event, now| {
             let event = seen(event, |look| {
                 if matches!(look.health, Health::Failing(_)) {
-                    look.health = Health::Unsure("dazed".into());
+                    look.health = Health::Unknown("dazed".into());
                 }
             });
             step(settings, state, event, now)
@@ -521,10 +521,10 @@ const IDLE: [(&str, StepFn, &str); 3] = [
         "liveness: a gateway that stays broken is acted on",
     ),
     (
-        "is never out of patience",
+        "is never out of grace",
         |settings, mut state, event, now| {
-            if let Phase::Doubting(doubt) = &mut state.phase {
-                *doubt = crate::policy::state::Doubt::new(now);
+            if let Phase::Failing(grace_used) = &mut state.phase {
+                *grace_used = crate::policy::state::GraceUsed::new(now);
             }
             step(settings, state, event, now)
         },
@@ -536,15 +536,15 @@ const IDLE: [(&str, StepFn, &str); 3] = [
 const FORGETFUL: [(&str, RestoredFn, &str); 3] = [
     ("begins anew", |_, _| State::default(), "rule 8"),
     (
-        "forgets what is owed",
+        "forgets what is pending",
         |state, now| State {
-            owed: None,
+            pending_start: None,
             ..state.restored(now)
         },
         "rule 8",
     ),
     (
-        "goes on with the rung",
+        "goes on with the attempt",
         |state, now| {
             let phase = state.phase.clone();
             let mut state = state.restored(now);

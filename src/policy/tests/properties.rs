@@ -17,7 +17,7 @@ use crate::{
         facts::Stall,
         state::{Standby, Step},
     },
-    settings::{Rearm, Rollback, Settings},
+    settings::{RetryAfter, Rollback, Settings},
 };
 
 fn stall() -> impl Strategy<Value = Stall> {
@@ -34,7 +34,7 @@ fn mood() -> impl Strategy<Value = Mood> {
     prop_oneof![
         2 => Just(Mood::Healthy),
         4 => stall().prop_map(Mood::Failing),
-        1 => Just(Mood::Unsure),
+        1 => Just(Mood::Unknown),
     ]
 }
 
@@ -49,7 +49,7 @@ fn fault() -> impl Strategy<Value = Fault> {
 fn happening() -> impl Strategy<Value = Happening> {
     use Happening as H;
     prop_oneof![
-        8 => (1..12_u8).prop_map(H::Rounds),
+        8 => (1..12_u8).prop_map(H::Checks),
         6 => (0..400_u16).prop_map(H::Passes),
         6 => mood().prop_map(H::Mood),
         2 => mood().prop_map(H::Fresh),
@@ -69,7 +69,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(H::Paused),
         1 => any::<bool>().prop_map(H::Updating),
         1 => any::<bool>().prop_map(H::Debugged),
-        1 => any::<bool>().prop_map(H::Stranger),
+        1 => any::<bool>().prop_map(H::PortHolder),
         1 => any::<bool>().prop_map(H::NoBus),
         1 => any::<bool>().prop_map(H::NoUnit),
         1 => any::<bool>().prop_map(H::OtherServes),
@@ -86,19 +86,19 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// Settings with times short enough for a history to reach the end of the ladder.
+/// Settings with times short enough for a history to reach the end of the attempts.
 fn settings() -> impl Strategy<Value = Settings> {
     (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(short, never, auto)| {
         let mut settings = Settings::default();
         if short {
-            settings.patience.starting = secs(20);
-            settings.patience.starting_idle = secs(10);
-            settings.patience.busy = secs(15);
+            settings.grace.starting = secs(20);
+            settings.grace.starting_idle = secs(10);
+            settings.grace.busy = secs(15);
             settings.debounce = secs(0);
-            settings.settle = secs(60);
+            settings.reset_after = secs(60);
         }
         if never {
-            settings.rearm = Rearm::Never;
+            settings.retry_after = RetryAfter::Never;
         }
         if auto {
             settings.rollback = Rollback::Auto;
@@ -114,7 +114,7 @@ fn history() -> impl Strategy<Value = (Settings, Vec<Happening>)> {
 fn world_after((settings, history): (Settings, Vec<Happening>)) -> World {
     let mut world = world();
     world.settings = settings;
-    // Every history has rounds at moments of its own.
+    // Every history has checks at moments of its own.
     world.state.seed = Some(history.len() as u64 * 7_777_777);
     for happening in history {
         happening.befalls(&mut world);
@@ -150,15 +150,15 @@ proptest! {
     fn whatever_happens_a_gateway_nobody_wants_down_is_healthy_in_the_end(history in history()) {
         let mut world = world_after(history);
         world.peace();
-        world.settings.rearm = Rearm::After(secs(900));
+        world.settings.retry_after = RetryAfter::After(secs(900));
         let wanted = world.wanted();
         world.run_for(secs(2 * 3600));
         if wanted {
-            prop_assert_eq!(world.phase(), "vouching", "{:?}", world.state);
-            prop_assert_eq!(&world.state.owed, &None);
+            prop_assert_eq!(world.phase(), "healthy", "{:?}", world.state);
+            prop_assert_eq!(&world.state.pending_start, &None);
             prop_assert_eq!(&world.state.incident, &None);
         } else {
-            let calm = world.phase() == "vouching"
+            let calm = world.phase() == "healthy"
                 || matches!(
                     world.standby(),
                     Some(Standby::Stopped | Standby::ConfigError | Standby::OtherGateway)
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happened_a_healthy_gateway_is_vouched_for_at_the_next_look(history in history()) {
+    fn whatever_happened_a_healthy_gateway_is_found_healthy_at_the_next_look(history in history()) {
         let mut world = world_after(history);
         world.peace();
         world.mood = Mood::Healthy;
@@ -180,7 +180,7 @@ proptest! {
             }
             world.log.clear();
             world.round();
-            prop_assert_eq!(world.vouches(), 1, "{:?}", world.state);
+            prop_assert_eq!(world.pings(), 1, "{:?}", world.state);
         }
     }
 
@@ -188,16 +188,16 @@ proptest! {
     fn whatever_happened_gatehound_leaves_when_told_to(history in history()) {
         let mut world = world_after(history);
         world.peace();
-        let (wanted, owed) = (world.wanted(), world.state.owed.is_some());
+        let (wanted, pending_start) = (world.wanted(), world.state.pending_start.is_some());
         // A start that already left the unit down once is not waited for.
         let restarting = matches!(
             world.restart_step(),
-            Some(Step::Stopping { .. } | Step::Killing { .. } | Step::Sweeping { .. } | Step::Starting { tries: 0 })
+            Some(Step::Stopping { .. } | Step::Killing { .. } | Step::CleaningUp { .. } | Step::Starting { tries: 0 })
         );
         world.happens(Event::Leave);
         world.run_for(secs(120));
         prop_assert!(world.left, "{:?}", world.state);
-        if wanted && owed && restarting && world.phase() != "holding" {
+        if wanted && pending_start && restarting && world.phase() != "gave-up" {
             prop_assert!(world.runs_or_starts(), "left the gateway down: {:?}", world.state);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::policy::{
     Action, Done, Event, NotRestored, Signal, step,
-    tests::world::{Active, Fault, Mood, World, broken, secs, vouching, world},
+    tests::world::{Active, Fault, Mood, World, broken, healthy, secs, world},
 };
 use crate::{
     policy::{
@@ -20,70 +20,72 @@ fn sees(world: &mut World, change: impl FnOnce(&mut Look)) {
     world.happens(Event::Looked(Box::new(look)));
 }
 
-// Rule 1: `WATCHDOG=1` only right after a round in which all three probes passed.
+// Rule 1: `WATCHDOG=1` only right after a check in which all three probes passed.
 
 #[test]
-fn rule_1_a_healthy_round_is_vouched_for() {
+fn rule_1_a_healthy_check_is_answered_with_a_ping() {
     let mut world = world();
     world.round();
-    assert_eq!(world.vouches(), 1);
+    assert_eq!(world.pings(), 1);
     world.run_for(secs(300));
-    assert_eq!(world.vouches(), 11);
+    assert_eq!(world.pings(), 11);
 }
 
 #[test]
-fn rule_1_nothing_is_vouched_for_from_the_first_failing_round_to_recovery() {
+fn rule_1_no_ping_is_sent_from_the_first_failing_check_to_recovery() {
     let mut world = broken(Stall::Blocked);
     world.run_until("restarting");
-    assert_eq!(world.vouches(), 0);
+    assert_eq!(world.pings(), 0);
     world.fresh = Mood::Healthy;
-    world.run_until("vouching");
-    assert_eq!(world.vouches(), 1);
+    world.run_until("healthy");
+    assert_eq!(world.pings(), 1);
 }
 
 #[test]
-fn rule_1_trouble_of_our_own_is_not_vouched_for() {
-    let mut world = vouching();
-    world.mood = Mood::Unsure;
+fn rule_1_trouble_of_our_own_is_not_answered_with_a_ping() {
+    let mut world = healthy();
+    world.mood = Mood::Unknown;
     world.run_for(secs(600));
-    assert_eq!(world.vouches(), 0);
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.pings(), 0);
+    assert_eq!(world.phase(), "failing");
 }
 
-// Rule 2: a lease is finite, names what it waits for, and the first vouch after it restores WatchdogSec.
+// Rule 2: a watchdog timeout is finite, names what it waits for, and the first ping after it restores WatchdogSec.
 
 #[test]
-fn rule_2_the_first_vouch_after_a_lease_restores_the_units_own_watchdog() {
-    let mut world = vouching();
+fn rule_2_the_first_ping_after_a_timeout_restores_the_units_own_watchdog() {
+    let mut world = healthy();
     world.run_for(secs(60));
-    assert_eq!(world.count(&Action::Vouch { restore: true }), 0);
+    assert_eq!(world.count(&Action::Ping { restore: true }), 0);
     world.mood = Mood::Failing(Stall::Busy);
     world.run_for(secs(40));
-    world.mends();
+    world.fixes();
     world.run_for(secs(60));
-    assert_eq!(world.count(&Action::Vouch { restore: true }), 1);
-    assert!(1 < world.vouches());
+    assert_eq!(world.count(&Action::Ping { restore: true }), 1);
+    assert!(1 < world.pings());
 }
 
 #[test]
 fn rule_2_a_successor_restores_the_units_own_watchdog() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.succeed();
     world.round();
-    assert_eq!(world.count(&Action::Vouch { restore: true }), 1);
+    assert_eq!(world.count(&Action::Ping { restore: true }), 1);
 }
 
 #[test]
-fn rule_2_a_loop_that_wedges_under_a_lease_is_ended_by_systemd() {
+fn rule_2_a_loop_that_wedges_under_a_timeout_is_ended_by_systemd() {
     // The toy systemd fails a test in which the watchdog bites; this is that it would.
     let mut world = broken(Stall::Busy);
-    world.run_until("doubting");
+    world.run_until("failing");
     let wedged = world.state.next;
     let mut leases = world.log.iter().filter_map(|(at, done)| match done {
-        Action::Lease(lease) => Some(*at + *lease),
+        Action::Timeout(timeout) => Some(*at + *timeout),
         _ => None,
     });
-    let bite = leases.next_back().expect("doubting is under a lease");
+    let bite = leases
+        .next_back()
+        .expect("failing is under a watchdog timeout");
     assert!(wedged < bite && bite.since(wedged) < secs(300));
 }
 
@@ -106,12 +108,12 @@ fn rule_3_nothing_is_done_while_paused() {
 
 #[test]
 fn rule_3_nothing_is_done_to_a_unit_that_a_human_stopped() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.human_stops();
     let mut world = does_nothing_for_an_hour(world, Standby::Stopped);
     world.human_starts();
     world.run_for(secs(60));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
 }
 
 #[test]
@@ -157,8 +159,8 @@ fn rule_3_an_update_between_stop_and_start_is_waited_out_and_then_the_start_foll
     assert_eq!(world.deeds(), [Action::Stop]);
     assert_eq!(world.standby(), Some(Standby::Updating));
     world.updating = false;
-    world.mends();
-    world.run_until("vouching");
+    world.fixes();
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Start), 1);
 }
 
@@ -171,7 +173,7 @@ fn rule_3_a_pause_between_stop_and_start_is_obeyed_and_then_the_start_follows() 
     world.run_for(secs(3600));
     assert_eq!(world.deeds(), [Action::Stop]);
     world.paused = false;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Start), 1);
 }
 
@@ -181,8 +183,8 @@ fn rule_3_a_pause_between_stop_and_start_is_obeyed_and_then_the_start_follows() 
 fn rule_4_a_gateway_that_recovers_during_backoff_is_left_alone() {
     let mut world = broken(Stall::Blocked);
     world.run_until("backing-off");
-    world.mends();
-    world.run_until("vouching");
+    world.fixes();
+    world.run_until("healthy");
     assert_eq!(world.deeds(), []);
     let ended = world.records().into_iter().find_map(|record| match record {
         Record::Of { record, .. } => Some(*record),
@@ -201,7 +203,7 @@ fn rule_4_a_gateway_that_recovers_during_backoff_is_left_alone() {
 fn rule_4_the_look_that_ends_the_backoff_is_a_new_one() {
     let mut world = broken(Stall::Stopped);
     world.run_until("backing-off");
-    world.mends();
+    world.fixes();
     let Phase::BackingOff { until, .. } = world.state.phase else {
         panic!("backing off");
     };
@@ -211,9 +213,9 @@ fn rule_4_the_look_that_ends_the_backoff_is_a_new_one() {
         world.breaks(Stall::Stopped);
         world.round();
     }
-    world.mends();
+    world.fixes();
     world.round();
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
     assert_eq!(world.deeds(), []);
 }
 
@@ -233,10 +235,10 @@ fn rule_4_a_gateway_that_recovers_while_the_stop_is_refused_is_left_alone() {
     let mut world = broken(Stall::Blocked);
     world.faults = vec![Fault::Refused];
     world.run_until_does(&Action::Stop);
-    world.mends();
+    world.fixes();
     world.run_for(secs(60));
-    assert_eq!(world.phase(), "vouching");
-    assert_eq!(world.state.owed, None);
+    assert_eq!(world.phase(), "healthy");
+    assert_eq!(world.state.pending_start, None);
     assert_eq!(world.deeds(), [Action::Stop]);
 }
 
@@ -246,27 +248,27 @@ fn rule_4_each_step_of_a_restart_follows_a_look_of_its_own() {
     let mut world = broken(Stall::Blocked);
     world.ignores_sigterm = true;
     world.fresh = Mood::Healthy;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(
         world.deeds(),
         [
             Action::Stop,
             Action::Kill,
-            Action::Sweep(Signal::Term),
+            Action::Cleanup(Signal::Term),
             Action::Start
         ]
     );
 }
 
-// Rule 5: one incarnation is restarted at most once; counters do not outlive the cause they counted.
+// Rule 5: one invocation is restarted at most once; counters do not outlive the cause they counted.
 
 #[test]
-fn rule_4_a_successor_goes_on_with_no_rung_that_nobody_watched() {
+fn rule_4_a_successor_goes_on_with_no_attempt_that_nobody_watched() {
     let mut world = broken(Stall::Blocked);
     world.run_until("backing-off");
     world.succeed();
     world.run_for(secs(29));
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
     assert_eq!(world.deeds(), []);
 }
 
@@ -275,19 +277,19 @@ fn rule_4_a_stop_that_died_with_gatehound_is_decided_anew() {
     let mut world = broken(Stall::Blocked);
     world.faults = vec![Fault::KilledBefore];
     world.run_until_does(&Action::Stop);
-    world.mends();
+    world.fixes();
     world.look_takes = secs(0);
     let mut healthy = world.clone();
     healthy.round();
-    assert_eq!(healthy.phase(), "vouching");
+    assert_eq!(healthy.phase(), "healthy");
     world.breaks(Stall::Blocked);
     world.run_for(secs(29));
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
     assert_eq!(world.count(&Action::Stop), 1);
-    // Nothing was stopped, so the rung is still to be taken.
-    assert_eq!(world.state.ladder.used, 0);
+    // Nothing was stopped, so the attempt is still to be taken.
+    assert_eq!(world.state.attempts.used, 0);
     world.run_until_does(&Action::Stop);
-    assert_eq!(world.state.ladder.used, 1);
+    assert_eq!(world.state.attempts.used, 1);
 }
 
 #[test]
@@ -295,13 +297,13 @@ fn rule_5_a_run_whose_stop_was_cancelled_is_not_stopped_again() {
     let mut world = broken(Stall::Blocked);
     world.run_until_does(&Action::Stop);
     world.cancel_stop();
-    world.run_until("holding");
+    world.run_until("gave-up");
     world.run_for(secs(3600));
-    assert!(!world.texts("rearmed").is_empty());
+    assert!(!world.texts("retrying").is_empty());
     assert!(
-        world.texts("holding")[1].contains("already stopped once"),
+        world.texts("gave-up")[1].contains("already stopped once"),
         "{:?}",
-        world.texts("holding")
+        world.texts("gave-up")
     );
     assert_eq!(world.count(&Action::Stop), 1);
 }
@@ -313,7 +315,7 @@ fn rule_5_a_human_who_resets_means_a_run_whose_stop_was_cancelled_as_well() {
     // A reset while the stop is under way comes before whoever cancels it.
     world.happens(Event::Reset);
     world.cancel_stop();
-    world.run_until("holding");
+    world.run_until("gave-up");
     assert_eq!(world.count(&Action::Stop), 1);
     world.happens(Event::Reset);
     world.run_until("restarting");
@@ -321,10 +323,10 @@ fn rule_5_a_human_who_resets_means_a_run_whose_stop_was_cancelled_as_well() {
 }
 
 #[test]
-fn rule_5_patience_does_not_outlive_the_run_it_was_used_on() {
-    let mut world = vouching();
+fn rule_5_grace_does_not_outlive_the_run_it_was_used_on() {
+    let mut world = healthy();
     world.mood = Mood::Failing(Stall::Busy);
-    world.run_until("doubting");
+    world.run_until("failing");
     world.run_for(secs(170));
     world.fresh = Mood::Failing(Stall::Busy);
     world.human_restarts();
@@ -334,15 +336,15 @@ fn rule_5_patience_does_not_outlive_the_run_it_was_used_on() {
 }
 
 #[test]
-fn rule_5_patience_does_not_outlive_a_healthy_round() {
-    let mut world = vouching();
+fn rule_5_grace_does_not_outlive_a_healthy_check() {
+    let mut world = healthy();
     for _ in 0..20 {
         world.mood = Mood::Failing(Stall::Blocked);
-        world.run_until("doubting");
+        world.run_until("failing");
         world.run_for(secs(25));
-        world.mends();
+        world.fixes();
         world.run_for(secs(31));
-        assert_eq!(world.phase(), "vouching");
+        assert_eq!(world.phase(), "healthy");
     }
     assert_eq!(world.deeds(), []);
 }
@@ -352,20 +354,20 @@ fn rule_5_patience_does_not_outlive_a_healthy_round() {
 fn hung() -> World {
     let mut world = broken(Stall::Stopped);
     world.ignores_sigterm = true;
-    world.settings.patience.starting_idle = secs(10);
-    world.settings.patience.starting = secs(10);
-    world.settings.settle = secs(5);
+    world.settings.grace.starting_idle = secs(10);
+    world.settings.grace.starting = secs(10);
+    world.settings.reset_after = secs(5);
     world
 }
 
-/// A gateway that hangs as soon as it is up and settled, so that the ladder never is what stops Gatehound.
+/// A gateway that hangs as soon as it is up and settled, so that the attempts never is what stops Gatehound.
 fn hang_again_and_again(world: &mut World, times: usize) {
     for _ in 0..times {
         let kills = world.count(&Action::Kill);
         world.run_until_does(&Action::Kill);
         assert_eq!(world.count(&Action::Kill), kills + 1);
         world.fresh = Mood::Healthy;
-        world.run_until("vouching");
+        world.run_until("healthy");
         world.run_for(secs(40));
         world.mood = Mood::Failing(Stall::Stopped);
     }
@@ -403,21 +405,21 @@ fn rule_6_the_backoff_says_how_long_the_budget_makes_it_wait() {
 }
 
 #[test]
-fn rule_6_a_sweep_with_sigkill_is_a_forced_stop_and_one_rung_counts_once() {
+fn rule_6_a_cleanup_with_sigkill_is_a_forced_stop_and_one_attempt_counts_once() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
     world.leftovers = 2;
-    world.run_until("vouching");
-    assert_eq!(world.count(&Action::Sweep(Signal::Kill)), 1);
+    world.run_until("healthy");
+    assert_eq!(world.count(&Action::Cleanup(Signal::Kill)), 1);
     assert_eq!(world.state.forced.len(), 1);
 
     let mut world = broken(Stall::Blocked);
     world.fresh = Mood::Healthy;
     world.ignores_sigterm = true;
     world.leftovers = 4;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Kill), 1);
-    assert_eq!(world.count(&Action::Sweep(Signal::Kill)), 2);
+    assert_eq!(world.count(&Action::Cleanup(Signal::Kill)), 2);
     assert_eq!(world.state.forced.len(), 1);
 }
 
@@ -428,7 +430,7 @@ fn rule_6_a_gateway_that_systemd_itself_had_to_kill_counts() {
     world.ignores_sigterm = true;
     // Longer than the unit's own TimeoutStopSec, so that systemd is first.
     world.settings.stop_timeout.hung = secs(400);
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Kill), 0);
     assert_eq!(world.state.forced.len(), 1);
 }
@@ -437,7 +439,7 @@ fn rule_6_a_gateway_that_systemd_itself_had_to_kill_counts() {
 fn rule_6_a_stop_that_ended_by_itself_is_not_forced() {
     let mut world = broken(Stall::Blocked);
     world.fresh = Mood::Healthy;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Stop), 1);
     assert_eq!(world.state.forced, []);
 }
@@ -446,7 +448,7 @@ fn rule_6_a_stop_that_ended_by_itself_is_not_forced() {
 
 #[test]
 fn rule_7_a_gateway_that_exits_78_is_left_down() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.exits(78);
     let world = does_nothing_for_an_hour(world, Standby::ConfigError);
     assert!(world.status().contains("exit status 78"));
@@ -454,7 +456,7 @@ fn rule_7_a_gateway_that_exits_78_is_left_down() {
 
 #[test]
 fn rule_7_another_gateway_that_serves_the_port_is_named() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.exits(78);
     world.other_serves = true;
     let world = does_nothing_for_an_hour(world, Standby::OtherGateway);
@@ -478,16 +480,16 @@ fn rule_7_a_run_that_exits_78_while_it_is_stopped_is_left_down() {
     world.exits(78);
     world.log.clear();
     let mut world = does_nothing_for_an_hour(world, Standby::ConfigError);
-    assert_eq!(world.state.owed, None);
-    world.mends();
+    assert_eq!(world.state.pending_start, None);
+    world.fixes();
     world.human_starts();
     world.run_for(secs(60));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
 }
 
 #[test]
 fn rule_7_a_start_limit_reached_by_exits_78_is_left_down() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.start_limit_hit(0);
     sees(&mut world, |look| {
         look.unit.as_mut().expect("there is a bus").exec_main_status = 78;
@@ -497,7 +499,7 @@ fn rule_7_a_start_limit_reached_by_exits_78_is_left_down() {
 
 /// A gateway that was healthy, and refuses what a human wrote since; where that is asked for, it is to be rolled back.
 fn refused() -> World {
-    let mut world = vouching();
+    let mut world = healthy();
     world.settings.rollback = Rollback::Auto;
     world.human_edits(1);
     world.exits(78);
@@ -506,7 +508,7 @@ fn refused() -> World {
 
 fn restore(judged: &str) -> Action {
     Action::Restore {
-        generation: 1,
+        snapshot: 1,
         rejected: "1".into(),
         judged: judged.into(),
     }
@@ -516,7 +518,7 @@ fn restore(judged: &str) -> Action {
 fn rule_7_what_is_refused_is_rolled_back_once() {
     let mut world = refused();
     world.run_until_does(&Action::Start);
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.deeds(), [restore("1"), Action::Start]);
     assert_eq!(
         world.events(),
@@ -524,7 +526,7 @@ fn rule_7_what_is_refused_is_rolled_back_once() {
             "standing-by",
             "rolled-back",
             "starting",
-            "new-incarnation",
+            "new-invocation",
             "healthy"
         ]
     );
@@ -545,7 +547,7 @@ fn rule_7_what_was_rolled_back_to_and_is_refused_as_well_is_left_down() {
     let mut world = does_nothing_for_an_hour(world, Standby::ConfigError);
     assert!(
         world.status().contains(
-            "generation 1, which was rolled back to, is refused as well; what was refused before is in /state/config/2.json"
+            "snapshot 1, which was rolled back to, is refused as well; what was refused before is in /state/config/2.json"
         ),
         "{}",
         world.status()
@@ -578,7 +580,7 @@ fn rule_7_nothing_is_rolled_back_while_there_is_a_reason_to_keep_hands_off() {
         |world| world.paused = true,
         |world| world.updating = true,
         |world| world.debugged = true,
-        |world| world.stranger = true,
+        |world| world.port_holder = true,
         |world| world.other_serves = true,
         |world| world.untouched = false,
     ];
@@ -606,7 +608,7 @@ fn rule_7_a_status_that_is_not_78_is_never_a_reason_to_roll_back() {
 
 #[test]
 fn rule_3_a_run_that_exits_78_while_a_human_stops_it_is_not_rolled_back() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.settings.rollback = Rollback::Auto;
     world.human_edits(1);
     world.stop_takes = secs(60);
@@ -627,7 +629,7 @@ fn rule_7_another_gateway_that_is_healthy_does_not_make_up_for_one_that_was_roll
     world.run_until("standing-by");
     world.ended = ("start-limit-hit", 1, 1);
     world.other_serves = true;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert!(!world.state.rollback.as_ref().unwrap().served);
 }
 
@@ -639,9 +641,9 @@ fn rule_4_the_port_is_looked_at_again_between_a_rollback_and_its_start() {
     world.run_for(secs(600));
     assert_eq!(world.standby(), Some(Standby::OtherGateway));
     assert_eq!(world.count(&Action::Start), 0);
-    // The start is owed all the while.
+    // The start is pending all the while.
     world.other_serves = false;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Start), 1);
 }
 
@@ -656,7 +658,7 @@ fn rule_8_a_humans_stop_between_a_rollback_and_its_start_is_final() {
         world
     };
     assert_eq!(world.standby(), Some(Standby::ConfigError));
-    assert_eq!((world.deeds(), world.state.owed), (vec![], None));
+    assert_eq!((world.deeds(), world.state.pending_start), (vec![], None));
 }
 
 #[test]
@@ -665,7 +667,7 @@ fn rule_8_a_successor_finishes_a_rollback_that_was_begun() {
         let mut world = refused();
         world.faults = vec![fault];
         world.run_until_does(&Action::Start);
-        world.run_until("vouching");
+        world.run_until("healthy");
         let judged = if fault == Fault::KilledBefore {
             "1"
         } else {
@@ -701,7 +703,7 @@ fn a_rollback_that_the_disk_cannot_do_is_told_once_and_not_tried_again() {
 }
 
 #[test]
-fn a_disk_that_is_late_with_a_rollback_is_asked_again_in_the_next_round() {
+fn a_disk_that_is_late_with_a_rollback_is_asked_again_in_the_next_check() {
     let mut world = refused();
     let look = Event::Looked(Box::new(world.look()));
     let (state, actions) = step(&world.settings, world.state.clone(), look, world.now);
@@ -709,9 +711,9 @@ fn a_disk_that_is_late_with_a_rollback_is_asked_again_in_the_next_round() {
     let late = Event::Done(Done::Restored(Err(NotRestored::Late)));
     let (state, actions) = step(&world.settings, state, late, world.now);
     assert_eq!(state.next, world.now + world.settings.interval);
-    assert!(matches!(actions[..], [Action::Lease(_)]), "{actions:?}");
+    assert!(matches!(actions[..], [Action::Timeout(_)]), "{actions:?}");
     world.state = state;
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.deeds(), [restore("1"), Action::Start]);
 }
 
@@ -720,7 +722,7 @@ fn a_disk_that_is_late_with_a_rollback_is_asked_again_in_the_next_round() {
 #[test]
 fn rule_8_a_successor_starts_what_its_predecessor_stopped() {
     for fault in [Fault::KilledBefore, Fault::KilledAfter] {
-        // Killed at the stop, at the sweep, at the start.
+        // Killed at the stop, at the cleanup, at the start.
         for at in 0..3 {
             let mut world = broken(Stall::Blocked);
             world.fresh = Mood::Healthy;
@@ -732,7 +734,7 @@ fn rule_8_a_successor_starts_what_its_predecessor_stopped() {
                 }
             }
             world.faults = vec![fault];
-            world.run_until("vouching");
+            world.run_until("healthy");
             assert_eq!(world.run, 2, "{fault:?} at {at}");
             assert_eq!(world.faults, []);
         }
@@ -746,12 +748,12 @@ fn rule_8_a_successor_that_comes_late_still_starts_the_gateway() {
         world.fresh = Mood::Healthy;
         world.faults = vec![fault];
         world.run_until_does(&Action::Stop);
-        world.round_later(secs(60));
-        world.run_until("vouching");
+        world.check_later(secs(60));
+        world.run_until("healthy");
         assert_eq!(world.run, 2, "{fault:?}");
         assert_eq!(world.count(&Action::Kill), 0, "{fault:?}");
         assert_eq!(
-            world.events().iter().filter(|e| **e == "holding").count(),
+            world.events().iter().filter(|e| **e == "gave-up").count(),
             0
         );
     }
@@ -766,7 +768,7 @@ fn rule_8_a_successor_repeats_a_kill_that_may_not_have_been_sent() {
     world.faults = vec![Fault::KilledBefore];
     world.run_until_does(&Action::Kill);
     assert!(matches!(world.active, Active::Deactivating { .. }));
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Kill), 2);
     assert_eq!(world.state.forced.len(), 1);
 }
@@ -795,21 +797,21 @@ fn rule_8_a_humans_stop_during_backoff_is_final() {
 #[test]
 fn rule_8_a_humans_stop_between_stop_and_start_is_final() {
     let mut world = broken(Stall::Gone);
-    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.run_until_does(&Action::Cleanup(Signal::Term));
     world.human_stops();
     world.log.clear();
     let world = does_nothing_for_an_hour(world, Standby::Stopped);
-    assert_eq!(world.state.owed, None);
+    assert_eq!(world.state.pending_start, None);
     assert_eq!(world.state.incident, None);
 }
 
 #[test]
-fn rule_8_a_humans_stop_while_owed_and_paused_is_final_even_for_a_successor() {
+fn rule_8_a_humans_stop_while_pending_and_paused_is_final_even_for_a_successor() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Stop);
     world.paused = true;
     world.run_for(secs(60));
-    assert!(world.state.owed.is_some());
+    assert!(world.state.pending_start.is_some());
     world.human_stops();
     world.run_for(secs(60));
     world.succeed();
@@ -820,28 +822,28 @@ fn rule_8_a_humans_stop_while_owed_and_paused_is_final_even_for_a_successor() {
 
 #[test]
 fn rule_8_a_humans_stop_of_a_unit_systemd_gave_up_on_is_remembered() {
-    let mut world = vouching();
+    let mut world = healthy();
     world.start_limit_hit(0);
-    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.run_until_does(&Action::Cleanup(Signal::Term));
     world.human_stops();
     world.log.clear();
     let mut world = does_nothing_for_an_hour(world, Standby::Stopped);
     world.human_starts();
     world.run_for(secs(60));
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
     world.start_limit_hit(0);
     world.run_until_does(&Action::Start);
 }
 
 #[test]
-fn rule_8_a_humans_start_settles_what_is_owed() {
+fn rule_8_a_humans_start_settles_what_is_pending() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Stop);
     world.fresh = Mood::Healthy;
     world.human_starts();
-    world.run_until("vouching");
+    world.run_until("healthy");
     assert_eq!(world.count(&Action::Start), 0);
-    assert_eq!(world.state.owed, None);
+    assert_eq!(world.state.pending_start, None);
     assert!(world.texts("recovered")[0].ends_with("restarted by systemd or a human"));
 }
 
@@ -861,7 +863,7 @@ fn rule_8_gatehound_that_is_told_to_stop_finishes_the_start_first() {
 fn rule_8_gatehound_that_owes_nothing_leaves_at_once() {
     for stall in [Stall::Gone, Stall::Busy] {
         let mut world = broken(stall);
-        for phase in ["doubting", "backing-off"] {
+        for phase in ["failing", "backing-off"] {
             world.run_until(phase);
             let mut leaving = world.clone();
             leaving.happens(Event::Leave);
@@ -881,12 +883,15 @@ fn rule_8_gatehound_does_not_stay_for_a_stop_or_a_start_that_is_refused() {
     assert_eq!(world.active, Active::Up);
 
     let mut world = broken(Stall::Gone);
-    world.run_until_does(&Action::Sweep(Signal::Term));
+    world.run_until_does(&Action::Cleanup(Signal::Term));
     world.happens(Event::Leave);
     world.faults = vec![Fault::Refused];
     world.run_for(secs(5));
     assert!(world.left);
-    assert!(world.state.owed.is_some(), "its successor owes the start");
+    assert!(
+        world.state.pending_start.is_some(),
+        "its successor still has to make the start"
+    );
 }
 
 /// A gateway that Gatehound is stopping, and that would be healthy again.
@@ -943,8 +948,12 @@ fn rule_8_wrong_settings_do_not_leave_a_stop_without_a_number_unanswered() {
     );
     world.faults = vec![Fault::KilledAfter];
     world.happens(look);
-    assert_eq!(world.state.phase.name(), "doubting");
-    assert!(state.owed.is_some_and(|owed| owed.stop_job.is_none()));
+    assert_eq!(world.state.phase.name(), "failing");
+    assert!(
+        state
+            .pending_start
+            .is_some_and(|pending_start| pending_start.stop_job.is_none())
+    );
     settled_with_wrong_settings(world);
 }
 
@@ -963,13 +972,13 @@ fn rule_8_wrong_settings_do_not_leave_a_start_that_was_tried_once_at_that() {
 #[test]
 fn rule_8_wrong_settings_do_not_end_a_hold_with_the_gateway_down() {
     let mut world = stopped_by_gatehound();
-    world.stranger = true;
-    world.run_until("holding");
-    settled_once(world, |world| world.stranger = false);
+    world.port_holder = true;
+    world.run_until("gave-up");
+    settled_once(world, |world| world.port_holder = false);
 
     let mut world = stopped_by_gatehound();
     world.leftovers = 60;
-    world.run_until("holding");
+    world.run_until("gave-up");
     settled_once(world, |world| world.leftovers = 0);
 }
 
@@ -1016,7 +1025,10 @@ fn a_gatehound_with_wrong_settings_stays_for_no_longer_than_it_may() {
     assert!(!world.left);
     world.run_for(secs(60));
     assert!(world.left);
-    assert!(world.state.owed.is_some(), "its successor owes the start");
+    assert!(
+        world.state.pending_start.is_some(),
+        "its successor still has to make the start"
+    );
 }
 
 #[test]
@@ -1030,28 +1042,28 @@ fn a_gatehound_with_wrong_settings_leaves_when_told_to() {
     assert!(world.left);
 }
 
-// Rule 9: the ladder goes back to its first rung only after the gateway stayed healthy for `settle`.
+// Rule 9: attempts count from 1 again only after the gateway stayed healthy for `reset_after`.
 
 #[track_caller]
-fn next_rung_after_healthy_for(healthy: u64, expected: usize) {
+fn next_attempt_after_healthy_for(healthy: u64, expected: usize) {
     let mut world = broken(Stall::Blocked);
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Start);
-    world.run_until("vouching");
+    world.run_until("healthy");
     world.run_for(secs(healthy));
     world.mood = Mood::Failing(Stall::Blocked);
     world.run_until("backing-off");
-    let Phase::BackingOff { rung, .. } = world.state.phase else {
+    let Phase::BackingOff { attempt, .. } = world.state.phase else {
         panic!("backing off");
     };
-    assert_eq!(rung, expected, "after {healthy} s");
+    assert_eq!(attempt, expected, "after {healthy} s");
 }
 
 #[test]
-fn rule_9_the_ladder_goes_back_only_after_five_healthy_minutes() {
-    next_rung_after_healthy_for(30, 2);
-    next_rung_after_healthy_for(270, 2);
-    next_rung_after_healthy_for(300, 1);
+fn rule_9_the_attempts_goes_back_only_after_five_healthy_minutes() {
+    next_attempt_after_healthy_for(30, 2);
+    next_attempt_after_healthy_for(270, 2);
+    next_attempt_after_healthy_for(300, 1);
 }
 
 #[test]
@@ -1060,44 +1072,44 @@ fn rule_9_health_that_was_interrupted_does_not_add_up() {
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Start);
     for _ in 0..10 {
-        world.run_until("vouching");
+        world.run_until("healthy");
         world.run_for(secs(200));
         world.mood = Mood::Failing(Stall::Busy);
-        world.run_until("doubting");
-        world.mends();
+        world.run_until("failing");
+        world.fixes();
     }
-    assert_eq!(world.state.ladder.used, 1);
-    assert_eq!(world.texts("settled").len(), 0);
+    assert_eq!(world.state.attempts.used, 1);
+    assert_eq!(world.texts("attempts-reset").len(), 0);
 }
 
 #[test]
-fn rule_9_a_restart_by_somebody_else_does_not_take_the_ladder_back() {
+fn rule_9_a_restart_by_somebody_else_does_not_take_the_attempts_back() {
     let mut world = broken(Stall::Blocked);
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Start);
-    world.run_until("vouching");
+    world.run_until("healthy");
     world.human_restarts();
     world.run_for(secs(60));
-    assert_eq!(world.state.ladder.used, 1);
+    assert_eq!(world.state.attempts.used, 1);
 }
 
-// Rule 10: time is monotonic; a suspend restarts every patience window.
+// Rule 10: time is monotonic; a suspend restarts every grace window.
 
 #[test]
-fn rule_10_a_suspend_restarts_the_patience_of_a_doubt() {
+fn rule_10_a_suspend_restarts_the_grace_of_a_failing_gateway() {
     let mut world = broken(Stall::Blocked);
-    world.run_until("doubting");
+    world.run_until("failing");
     for _ in 0..20 {
         world.run_for(secs(25));
         world.happens(Event::Resumed);
-        assert_eq!(world.phase(), "doubting");
+        assert_eq!(world.phase(), "failing");
     }
     world.run_until("backing-off");
     assert_eq!(world.deeds(), []);
 }
 
 #[test]
-fn rule_10_a_suspend_restarts_the_patience_of_a_start() {
+fn rule_10_a_suspend_restarts_the_grace_of_a_start() {
     let mut world = world();
     world.mood = Mood::Failing(Stall::Gone);
     world.progress = Some(false);
@@ -1111,7 +1123,7 @@ fn rule_10_a_suspend_restarts_the_patience_of_a_start() {
 }
 
 #[test]
-fn rule_10_a_suspend_restarts_the_patience_of_a_start_that_was_not_seen_before_it() {
+fn rule_10_a_suspend_restarts_the_grace_of_a_start_that_was_not_seen_before_it() {
     let mut world = world();
     world.now = world.now + secs(599);
     world.state.next = world.now;
@@ -1123,12 +1135,12 @@ fn rule_10_a_suspend_restarts_the_patience_of_a_start_that_was_not_seen_before_i
 }
 
 #[test]
-fn rule_10_a_suspend_during_backoff_goes_back_to_doubting() {
+fn rule_10_a_suspend_during_backoff_goes_back_to_failing() {
     let mut world = broken(Stall::Blocked);
     world.run_until("backing-off");
     world.happens(Event::Resumed);
     world.run_for(secs(25));
-    assert_eq!(world.phase(), "doubting");
+    assert_eq!(world.phase(), "failing");
     assert_eq!(world.deeds(), []);
 }
 
@@ -1149,12 +1161,12 @@ fn rule_10_a_suspend_during_a_stop_gives_the_stop_its_time_again() {
 #[test]
 fn rule_10_a_suspend_does_not_wake_a_watchdog_that_is_left_to_bite() {
     let mut world = broken(Stall::Blocked);
-    world.run_until("holding");
+    world.run_until("gave-up");
     let leases = world.log.len();
     world.happens(Event::Resumed);
     assert!(matches!(
         world.state.phase,
-        Phase::Holding {
+        Phase::GaveUp {
             bite: Bite::Due,
             ..
         }

@@ -5,18 +5,18 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::policy::{Action, Done, Event, NotRestored, Signal, Swept, step};
+use crate::policy::{Action, CleanedUp, Done, Event, NotRestored, Signal, step};
 use crate::{
     daemon::status_line::status,
     policy::{
         facts::{
-            Config, Failure, Health, Incarnation, Job, Look, Monotonic, Pause, Probe, Process,
+            Config, Failure, Health, Invocation, Job, Look, Monotonic, Pause, Probe, Process,
             Stall, UnitFacts,
         },
         record::Record,
         state::{Bite, Phase, Standby, State, Step},
     },
-    settings::{Rearm, Rollback, Settings, limits::longest_step},
+    settings::{RetryAfter, Rollback, Settings, limits::longest_step},
     text::{line::Line, words::Names},
 };
 
@@ -33,7 +33,7 @@ pub(super) type StepFn = fn(&Settings, State, Event, Monotonic) -> (State, Vec<A
 /// How a successor makes the state file its memory.
 pub(super) type RestoredFn = fn(State, Monotonic) -> State;
 
-/// How many looks in a row may be asked for without waiting; a sweep pass and a start need no more.
+/// How many looks in a row may be asked for without waiting; a cleanup pass and a start need no more.
 const LOOKS_AT_ONCE: u32 = 8;
 
 /// How the gateway behaves while it runs.
@@ -41,7 +41,7 @@ const LOOKS_AT_ONCE: u32 = 8;
 pub(super) enum Mood {
     Healthy,
     Failing(Stall),
-    Unsure,
+    Unknown,
 }
 
 /// Where the toy systemd has the unit.
@@ -81,7 +81,7 @@ pub(super) struct Witness {
     pub(super) seen: Option<u32>,
     /// The first failing look since one that was healthy, of this run.
     pub(super) failing_since: Option<Monotonic>,
-    /// The first vouch in a row of nothing else, of this run.
+    /// The first ping in a row of nothing else, of this run.
     pub(super) healthy_since: Option<Monotonic>,
     /// Since when every look has shown this run; a look without a bus shows none.
     pub(super) known_since: Option<Monotonic>,
@@ -92,14 +92,14 @@ pub(super) struct Witness {
     pub(super) forced_run: Option<u32>,
     /// The last run whose configuration Gatehound set out to roll back.
     pub(super) restoring: Option<u32>,
-    /// The last run whose configuration was replaced by the one that was proven good.
+    /// The last run whose configuration was replaced by the one that was known good.
     pub(super) restored: Option<u32>,
     /// Rollbacks since the gateway was seen healthy.
     pub(super) rollbacks: u32,
     /// A start was tried since Gatehound was told to stop.
     pub(super) start_tried: bool,
-    /// How long a Gatehound whose settings are wrong has to stay for a start that is owed.
-    pub(super) settles_until: Option<Monotonic>,
+    /// How long a Gatehound whose settings are wrong has to stay for a start that is pending.
+    pub(super) leaves_by: Option<Monotonic>,
 }
 
 #[derive(Clone)]
@@ -139,16 +139,16 @@ pub(super) struct World {
     pub(super) crash_pause: Duration,
     pub(super) ignores_sigterm: bool,
     pub(super) ignores_sigkill: bool,
-    /// Sweeps that what is left of the gateway outlives.
+    /// Cleanups that what is left of the gateway outlives.
     pub(super) leftovers: u8,
     /// A start job ends well and nothing runs.
     pub(super) unmet_condition: bool,
     /// A start job waits for another unit.
     pub(super) start_is_queued: bool,
     pub(super) other_serves: bool,
-    /// What openclaw.json holds: 0 is what was proven good, and anything else the gateway refuses.
+    /// What openclaw.json holds: 0 is what was known good, and anything else the gateway refuses.
     pub(super) content: u8,
-    /// The gateway refuses what was proven good as well.
+    /// The gateway refuses what was known good as well.
     pub(super) refuses_all: bool,
     /// Nobody has written to openclaw.json since the last run ended.
     pub(super) untouched: bool,
@@ -161,7 +161,7 @@ pub(super) struct World {
     pub(super) paused: bool,
     pub(super) updating: bool,
     pub(super) debugged: bool,
-    pub(super) stranger: bool,
+    pub(super) port_holder: bool,
     pub(super) progress: Option<bool>,
     pub(super) no_bus: bool,
     pub(super) no_unit: bool,
@@ -230,7 +230,7 @@ pub(super) fn world() -> World {
         paused: false,
         updating: false,
         debugged: false,
-        stranger: false,
+        port_holder: false,
         progress: Some(true),
         no_bus: false,
         no_unit: false,
@@ -247,18 +247,18 @@ pub(super) fn world() -> World {
     }
 }
 
-/// A world that vouches for its gateway, with an empty log.
-pub(super) fn vouching() -> World {
+/// A world that pings for its gateway, with an empty log.
+pub(super) fn healthy() -> World {
     let mut world = world();
     world.round();
-    assert_eq!(world.phase(), "vouching");
+    assert_eq!(world.phase(), "healthy");
     world.log.clear();
     world
 }
 
 /// A world whose gateway fails, this run and every later one, and that has just seen it for the first time.
 pub(super) fn broken(stall: Stall) -> World {
-    let mut world = vouching();
+    let mut world = healthy();
     world.breaks(stall);
     world.round();
     world
@@ -272,7 +272,7 @@ impl World {
         self.fresh = self.mood;
     }
 
-    pub(super) fn mends(&mut self) {
+    pub(super) fn fixes(&mut self) {
         self.mood = Mood::Healthy;
         self.fresh = Mood::Healthy;
     }
@@ -343,9 +343,10 @@ impl World {
         self.jobs
     }
 
-    /// Heard only while a start is owed.
+    /// Heard only while a start is pending.
     fn foreign_job_ended(&mut self) {
-        self.foreign_job |= self.state.owed.is_some() && !std::mem::take(&mut self.unclaimed);
+        self.foreign_job |=
+            self.state.pending_start.is_some() && !std::mem::take(&mut self.unclaimed);
     }
 
     fn stop_unit(&mut self, ours: bool) -> u32 {
@@ -367,7 +368,7 @@ impl World {
             Active::Deactivating { .. } => match &self.job {
                 // A second stop merges into the job of the first, which is signalled.
                 Some(job) if !self.restart_after_stop => {
-                    self.foreign_job |= self.state.owed.is_some() && ours != job.ours;
+                    self.foreign_job |= self.state.pending_start.is_some() && ours != job.ours;
                     job.id
                 }
                 _ => {
@@ -448,7 +449,7 @@ impl World {
             result: result.into(),
             exec_main_code: code,
             exec_main_status: status,
-            invocation_id: Some(incarnation(self.run)),
+            invocation_id: Some(invocation(self.run)),
             active_since: self.since,
             restart: "always".into(),
             restart_prevent_exit_status: vec![78],
@@ -505,7 +506,7 @@ impl World {
         assert!(
             matches!(
                 self.state.phase,
-                Phase::Holding {
+                Phase::GaveUp {
                     bite: Bite::Due,
                     ..
                 }
@@ -530,7 +531,7 @@ impl World {
         self.state = found.map_or_else(State::default, |state| (self.restored)(state, self.now));
         self.state.next = self.now;
         self.left = false;
-        self.witness.settles_until = None;
+        self.witness.leaves_by = None;
         self.foreign_job = false;
         self.adopt();
         self.watchdog = WATCHDOG;
@@ -540,24 +541,25 @@ impl World {
         }
     }
 
-    /// Gatehound dies, and its successor's settings are wrong: it stays for nothing but a start that is owed.
+    /// Gatehound dies, and its successor's settings are wrong: it stays for nothing but a start that is pending.
     pub(super) fn succeed_with_wrong_settings(&mut self, limit: Duration) {
         self.succeed();
-        self.left = self.state.owed.is_none();
+        self.left = self.state.pending_start.is_none();
         if self.left {
             self.deadline = None;
             return;
         }
         self.state.settle(self.now + limit);
-        self.witness.settles_until = Some(self.now + limit);
+        self.witness.leaves_by = Some(self.now + limit);
         self.witness.start_tried = false;
     }
 
     /// What `OwnJobs::adopt` does with the number of the stop, or without one.
     fn adopt(&mut self) {
-        let owed = self.state.owed.as_ref();
-        self.unclaimed = owed.is_some_and(|owed| owed.stop_job.is_none());
-        let known = owed.and_then(|owed| owed.stop_job);
+        let pending_start = self.state.pending_start.as_ref();
+        self.unclaimed =
+            pending_start.is_some_and(|pending_start| pending_start.stop_job.is_none());
+        let known = pending_start.and_then(|pending_start| pending_start.stop_job);
         if let Some(job) = &mut self.job {
             job.ours = std::mem::take(&mut self.unclaimed) || known == Some(job.id);
         }
@@ -574,7 +576,7 @@ impl World {
         self.saved.push(state);
     }
 
-    // Rounds.
+    // Checks.
 
     pub(super) fn look(&mut self) -> Look {
         let began = self.now;
@@ -589,7 +591,7 @@ impl World {
             _ if !serving => failing(Stall::Gone),
             Mood::Healthy => Health::Healthy(Duration::from_millis(3)),
             Mood::Failing(stall) => failing(stall),
-            Mood::Unsure => Health::Unsure("too many open files".into()),
+            Mood::Unknown => Health::Unknown("too many open files".into()),
         };
         Look {
             began,
@@ -609,16 +611,16 @@ impl World {
             debugged: self.debugged,
             remedy: None,
             config: (self.ended.2 == 78).then(|| Config {
-                generation: 1,
+                snapshot: 1,
                 content: Some(self.content.to_string()),
-                is_proven: self.content == 0,
+                is_known_good: self.content == 0,
                 untouched: self.untouched,
                 half_done: false,
                 was_rejected: self.rejected.contains(&self.content),
             }),
             last_words: None,
             listens: Line::default(),
-            stranger: self.stranger.then(|| "pid 9 (sshd) of user 1001".into()),
+            port_holder: self.port_holder.then(|| "pid 9 (sshd) of user 1001".into()),
             progress: self.progress,
             health,
         }
@@ -668,7 +670,7 @@ impl World {
     }
 
     /// Nobody runs for that long, as between Gatehound's death and its successor; then the successor looks.
-    pub(super) fn round_later(&mut self, time: Duration) {
+    pub(super) fn check_later(&mut self, time: Duration) {
         self.deadline = None;
         self.advance_to(self.now + time);
         self.succeed();
@@ -717,7 +719,7 @@ impl World {
     /// Takes one step, checks it, and carries out its actions.
     pub(super) fn happens(&mut self, event: Event) {
         if event == Event::Leave {
-            self.witness.settles_until = None;
+            self.witness.leaves_by = None;
         }
         let before = self.state.clone();
         let at_once = matches!(event, Event::Looked(_)) && self.state.next == self.now;
@@ -728,9 +730,9 @@ impl World {
             self.now,
         );
         self.state = state;
-        // Jobs are of interest from the moment a start is owed.
-        self.foreign_job &= self.state.owed.is_some();
-        self.unclaimed &= self.state.owed.is_some();
+        // Jobs are of interest from the moment a start is pending.
+        self.foreign_job &= self.state.pending_start.is_some();
+        self.unclaimed &= self.state.pending_start.is_some();
         self.check(&before, &event, &actions);
         self.save();
         let stays = self.state.next <= self.now;
@@ -756,17 +758,20 @@ impl World {
 
     fn carry_out(&mut self, action: &Action) -> Result<Option<Done>, Killed> {
         match action {
-            Action::Vouch { restore } => {
+            Action::Ping { restore } => {
                 if *restore {
                     self.watchdog = WATCHDOG;
                 }
-                assert!(self.watchdog == WATCHDOG, "rule 2: vouched under a lease");
+                assert!(
+                    self.watchdog == WATCHDOG,
+                    "rule 2: pinged under a watchdog timeout"
+                );
                 self.deadline = Some(self.now + self.watchdog);
                 return Ok(None);
             }
-            Action::Lease(lease) => {
-                self.watchdog = *lease;
-                self.deadline = Some(self.now + *lease);
+            Action::Timeout(timeout) => {
+                self.watchdog = *timeout;
+                self.deadline = Some(self.now + *timeout);
                 return Ok(None);
             }
             Action::Record(_) | Action::KeepEvidence => return Ok(None),
@@ -778,7 +783,7 @@ impl World {
             }
             Action::Stop
             | Action::Kill
-            | Action::Sweep(_)
+            | Action::Cleanup(_)
             | Action::Restore { .. }
             | Action::Start => {}
         }
@@ -793,7 +798,7 @@ impl World {
             Some(Fault::Refused) => {
                 self.witness.start_tried |= *action == Action::Start;
                 if matches!(action, Action::Restore { .. }) {
-                    // What cannot be restored is told, and nothing is owed for it.
+                    // What cannot be restored is told, and nothing is pending for it.
                     self.witness.restored = None;
                 }
                 return Ok(Some(refused(action)));
@@ -839,7 +844,7 @@ impl World {
                 }
                 Some(Done::Kill(Ok(())))
             }
-            Action::Sweep(_) => Some(Done::Sweep(Ok(self.sweep()))),
+            Action::Cleanup(_) => Some(Done::Cleanup(Ok(self.cleanup()))),
             Action::Restore { judged, .. } => Some(Done::Restored(self.restore(judged))),
             Action::Start => {
                 if self.start_is_queued {
@@ -852,8 +857,8 @@ impl World {
                 }
                 Some(Done::Start(Ok(())))
             }
-            Action::Vouch { .. }
-            | Action::Lease(_)
+            Action::Ping { .. }
+            | Action::Timeout(_)
             | Action::Record(_)
             | Action::KeepEvidence
             | Action::AskReadiness
@@ -879,7 +884,7 @@ impl World {
         Ok("/state/config/2.json".into())
     }
 
-    fn sweep(&mut self) -> Swept {
+    fn cleanup(&mut self) -> CleanedUp {
         let holder = Process {
             pid: 77,
             start_time: 1,
@@ -887,16 +892,16 @@ impl World {
             cgroup: String::new(),
             command: "leftover".into(),
         };
-        let mut swept = Swept::default();
+        let mut cleaned_up = CleanedUp::default();
         if 0 < self.leftovers {
             self.leftovers -= 1;
-            swept.signalled.push(holder.clone());
+            cleaned_up.signalled.push(holder.clone());
             if 0 < self.leftovers {
-                swept.left.push(holder);
+                cleaned_up.left.push(holder);
             }
         }
-        swept.stranger = self.stranger.then(|| "pid 9 (sshd) of user 1001".into());
-        swept
+        cleaned_up.port_holder = self.port_holder.then(|| "pid 9 (sshd) of user 1001".into());
+        cleaned_up
     }
 
     // What has to hold at every step.
@@ -907,13 +912,13 @@ impl World {
         if let Event::Looked(look) = event {
             self.note_look(look);
         }
-        self.check_ladder(before, event, actions);
+        self.check_attempts(before, event, actions);
         let acts = |action: &&Action| {
             matches!(
                 action,
                 Action::Stop
                     | Action::Kill
-                    | Action::Sweep(_)
+                    | Action::Cleanup(_)
                     | Action::Restore { .. }
                     | Action::Start
             )
@@ -927,13 +932,13 @@ impl World {
             match action {
                 Action::Record(record) => check_text(record, &self.state),
                 Action::Leave => self.check_leave(),
-                Action::Vouch { .. }
-                | Action::Lease(_)
+                Action::Ping { .. }
+                | Action::Timeout(_)
                 | Action::KeepEvidence
                 | Action::AskReadiness
                 | Action::Stop
                 | Action::Kill
-                | Action::Sweep(_)
+                | Action::Cleanup(_)
                 | Action::Restore { .. }
                 | Action::Start => {}
             }
@@ -942,7 +947,7 @@ impl World {
             Event::Resumed => self.witness.awake_since = self.now,
             Event::Leave => self.witness.start_tried = false,
             // Who asks for a new beginning means a run whose stop was cancelled as well.
-            Event::Reset if self.state.owed.is_none() => self.witness.stopped = None,
+            Event::Reset if self.state.pending_start.is_none() => self.witness.stopped = None,
             Event::Looked(_) | Event::Done(_) | Event::Reset => {}
         }
     }
@@ -953,13 +958,13 @@ impl World {
             event,
             Event::Looked(look) if matches!(look.health, Health::Healthy(_)) && look.pause.is_none()
         );
-        let vouches = actions
+        let pings = actions
             .iter()
-            .filter(|action| matches!(action, Action::Vouch { .. }))
+            .filter(|action| matches!(action, Action::Ping { .. }))
             .count();
         assert!(
-            vouches == 0 || healthy && vouches == 1,
-            "rule 1: vouched after {event:?}"
+            pings == 0 || healthy && pings == 1,
+            "rule 1: pinged after {event:?}"
         );
         let said = status(&self.settings, &self.state, Names::default(), self.now);
         assert!(
@@ -970,28 +975,34 @@ impl World {
         let leases: Vec<Duration> = actions
             .iter()
             .filter_map(|action| match action {
-                Action::Lease(lease) => Some(*lease),
+                Action::Timeout(timeout) => Some(*timeout),
                 _ => None,
             })
             .collect();
-        for lease in &leases {
+        for timeout in &leases {
             assert!(
-                secs(0) < *lease && *lease <= bound,
-                "rule 2: a lease of {lease:?}"
+                secs(0) < *timeout && *timeout <= bound,
+                "rule 2: a watchdog timeout of {timeout:?}"
             );
         }
         let leaving = actions.contains(&Action::Leave);
         match &self.state.phase {
-            Phase::Vouching { .. } => assert!(leases.is_empty(), "rule 2: vouching under a lease"),
-            Phase::Holding {
+            Phase::Healthy { .. } => assert!(
+                leases.is_empty(),
+                "rule 2: healthy under a watchdog timeout"
+            ),
+            Phase::GaveUp {
                 bite: Bite::Due, ..
             } => {}
-            _ => assert!(leaving || !leases.is_empty(), "rule 2: no lease in {said}"),
+            _ => assert!(
+                leaving || !leases.is_empty(),
+                "rule 2: no watchdog timeout in {said}"
+            ),
         }
     }
 
     fn pace(&self) -> Duration {
-        self.settings.interval.max(self.settings.patience.interval)
+        self.settings.interval.max(self.settings.grace.interval)
     }
 
     fn check_next(&self, event: &Event) {
@@ -1026,9 +1037,13 @@ impl World {
             Health::Failing(_) => {
                 witness.failing_since.get_or_insert(look.began);
             }
-            Health::Unsure(_) | Health::NotProbed => {}
+            Health::Unknown(_) | Health::NotProbed => {}
         }
-        if look.config.as_ref().is_some_and(|config| !config.is_proven) {
+        if look
+            .config
+            .as_ref()
+            .is_some_and(|config| !config.is_known_good)
+        {
             // Somebody has put another one there since.
             witness.restored = None;
         }
@@ -1052,46 +1067,46 @@ impl World {
     }
 
     /// Rule 9.
-    fn check_ladder(&mut self, before: &State, event: &Event, actions: &[Action]) {
-        let vouched = actions
+    fn check_attempts(&mut self, before: &State, event: &Event, actions: &[Action]) {
+        let pinged = actions
             .iter()
-            .any(|action| matches!(action, Action::Vouch { .. }));
+            .any(|action| matches!(action, Action::Ping { .. }));
         let Event::Looked(look) = event else {
-            let kept = before.ladder.used <= self.state.ladder.used;
+            let kept = before.attempts.used <= self.state.attempts.used;
             assert!(
                 kept || *event == Event::Reset,
-                "rule 9: {event:?} took the ladder back"
+                "rule 9: {event:?} took the attempts back"
             );
             return;
         };
         let now = self.now;
-        let since = vouched.then(|| *self.witness.healthy_since.get_or_insert(now));
-        let settled = since.is_some_and(|since| self.settings.settle <= now.since(since));
+        let since = pinged.then(|| *self.witness.healthy_since.get_or_insert(now));
+        let settled = since.is_some_and(|since| self.settings.reset_after <= now.since(since));
         self.witness.healthy_since = since;
         let down = look
             .unit
             .as_ref()
             .is_ok_and(|unit| matches!(unit.active_state.as_str(), "inactive" | "failed"));
-        let rested = match (&before.phase, self.settings.rearm) {
-            (Phase::Holding { since, .. }, Rearm::After(rest)) => rest <= now.since(*since),
+        let rested = match (&before.phase, self.settings.retry_after) {
+            (Phase::GaveUp { since, .. }, RetryAfter::After(rest)) => rest <= now.since(*since),
             _ => false,
         };
-        // A rung whose stop nobody asked for was never taken.
-        let untaken = before.owed.is_some()
-            && self.state.ladder.used + 1 == before.ladder.used
+        // An attempt whose stop nobody asked for was never taken.
+        let untaken = before.pending_start.is_some()
+            && self.state.attempts.used + 1 == before.attempts.used
             && self.witness.stopped != Some(self.run);
-        if self.state.ladder.used < before.ladder.used {
+        if self.state.attempts.used < before.attempts.used {
             assert!(
                 settled || down || rested || untaken,
-                "rule 9: the ladder went back after {:?} of health",
+                "rule 9: the attempts went back after {:?} of health",
                 since.map(|since| now.since(since))
             );
         }
         let known = self.witness.known_since;
-        let known = known.is_some_and(|since| self.settings.settle <= now.since(since));
+        let known = known.is_some_and(|since| self.settings.reset_after <= now.since(since));
         assert!(
-            !(settled && known) || self.state.ladder.used == 0,
-            "rule 9: the ladder did not go back"
+            !(settled && known) || self.state.attempts.used == 0,
+            "rule 9: the attempts did not go back"
         );
     }
 
@@ -1116,7 +1131,7 @@ impl World {
         );
         if exit_78 {
             assert!(!look.debugged, "rule 3: {action:?} while debugged");
-            let free = look.health == failing(Stall::Gone) && look.stranger.is_none();
+            let free = look.health == failing(Stall::Gone) && look.port_holder.is_none();
             assert!(free, "rule 4: {action:?} while the port is taken");
         }
         let recovered = *action == Action::Stop && !matches!(look.health, Health::Failing(_));
@@ -1142,7 +1157,7 @@ impl World {
             *action != Action::Kill || limit.hung.min(limit.draining) <= awake,
             "rule 10: {action:?} {awake:?} after a suspend"
         );
-        if matches!(action, Action::Kill | Action::Sweep(Signal::Kill)) {
+        if matches!(action, Action::Kill | Action::Cleanup(Signal::Kill)) {
             self.note_forced();
         }
         self.witness.begun = Some(self.run);
@@ -1168,9 +1183,9 @@ impl World {
         let fits = match (action, unit.active_state.as_str()) {
             (Action::Stop, "active") => !look.debugged,
             (Action::Kill, "active" | "deactivating")
-            | (Action::Sweep(_) | Action::Start, "inactive")
+            | (Action::Cleanup(_) | Action::Start, "inactive")
             | (Action::Start, "failed") => ours,
-            (Action::Sweep(_), "failed") => ours || given_up,
+            (Action::Cleanup(_), "failed") => ours || given_up,
             _ => false,
         };
         assert!(fits, "rule 3: {action:?} on {unit:?}");
@@ -1178,7 +1193,7 @@ impl World {
         assert!(!foreign, "rule 3: {action:?} during a job of somebody else");
     }
 
-    /// Rules 4 and 10: a restart begins with a look after the backoff, and with patience since a suspend.
+    /// Rules 4 and 10: a restart begins with a look after the backoff, and with grace since a suspend.
     fn check_second_look(&self, look: &Look, action: &Action) {
         let backoff = self.settings.backoff.first().copied().unwrap_or_default();
         let failing = self
@@ -1192,11 +1207,11 @@ impl World {
         let Health::Failing(failure) = &look.health else {
             return;
         };
-        let patience = &self.settings.patience;
-        let least = patience
+        let grace = &self.settings.grace;
+        let least = grace
             .of(failure.stall)
-            .min(patience.starting)
-            .min(patience.starting_idle);
+            .min(grace.starting)
+            .min(grace.starting_idle);
         let awake = self.now.since(self.witness.awake_since);
         assert!(
             least + backoff <= awake,
@@ -1230,7 +1245,7 @@ impl World {
             !owes || self.witness.start_tried,
             "rule 8: left the gateway down"
         );
-        let nobody_comes = self.witness.settles_until.is_some_and(|it| self.now < it);
+        let nobody_comes = self.witness.leaves_by.is_some_and(|it| self.now < it);
         assert!(
             !nobody_comes || !self.wanted() || self.runs_or_starts(),
             "rule 8: left the gateway down for good"
@@ -1270,10 +1285,10 @@ impl World {
             .collect()
     }
 
-    pub(super) fn vouches(&self) -> usize {
+    pub(super) fn pings(&self) -> usize {
         self.log
             .iter()
-            .filter(|(_, done)| matches!(done, Action::Vouch { .. }))
+            .filter(|(_, done)| matches!(done, Action::Ping { .. }))
             .count()
     }
 
@@ -1287,7 +1302,7 @@ impl World {
                     done,
                     Action::Stop
                         | Action::Kill
-                        | Action::Sweep(_)
+                        | Action::Cleanup(_)
                         | Action::Restore { .. }
                         | Action::Start
                 )
@@ -1362,7 +1377,7 @@ impl World {
         self.paused = false;
         self.updating = false;
         self.debugged = false;
-        self.stranger = false;
+        self.port_holder = false;
         self.no_bus = false;
         self.no_unit = false;
         self.other_serves = false;
@@ -1375,12 +1390,12 @@ impl World {
         self.human_edit_before_action = false;
         self.refuses_all = false;
         self.content = 0;
-        if self.mood == Mood::Unsure {
+        if self.mood == Mood::Unknown {
             self.mood = Mood::Failing(Stall::Blocked);
         }
     }
 
-    /// Whether the unit is up and neither a job nor a start that is owed is under way.
+    /// Whether the unit is up and neither a job nor a start that is pending is under way.
     pub(super) fn healthy_and_undisturbed(&self) -> bool {
         self.active == Active::Up && self.job.is_none()
     }
@@ -1393,10 +1408,11 @@ impl World {
 impl Witness {
     /// Nobody can be held to what was lost with the writes of the state file.
     fn forget(&mut self, state: &State, run: u32) {
-        let owed = state.owed.as_ref();
-        let owed = owed.and_then(|owed| owed.incarnation.as_ref());
-        self.begun = owed
-            .is_some_and(|owed| *owed == incarnation(run))
+        let pending_start = state.pending_start.as_ref();
+        let pending_start =
+            pending_start.and_then(|pending_start| pending_start.invocation.as_ref());
+        self.begun = pending_start
+            .is_some_and(|pending_start| *pending_start == invocation(run))
             .then_some(run);
         if !state.gateway.stopped {
             self.stopped = None;
@@ -1411,11 +1427,14 @@ impl Witness {
         self.forced_run = None;
         self.awake_since = state.awake_since;
         // A stop of a unit that systemd gave up on shows nowhere else; any other is seen again at the next look.
-        let remembered = state.unwanted == Some(incarnation(run));
-        let heard = state.owed.as_ref().is_some_and(|owed| owed.foreign_job);
+        let remembered = state.unwanted == Some(invocation(run));
+        let heard = state
+            .pending_start
+            .as_ref()
+            .is_some_and(|pending_start| pending_start.foreign_job);
         self.wish_seen &= remembered || heard;
         self.healthy_since = match state.phase {
-            Phase::Vouching { since, .. } => Some(since),
+            Phase::Healthy { since, .. } => Some(since),
             _ => None,
         };
     }
@@ -1431,8 +1450,8 @@ fn read_back(state: &State) -> State {
     read
 }
 
-pub(super) fn incarnation(run: u32) -> Incarnation {
-    Incarnation(format!("run{run}"))
+pub(super) fn invocation(run: u32) -> Invocation {
+    Invocation(format!("run{run}"))
 }
 
 fn refused(action: &Action) -> Done {
@@ -1440,7 +1459,7 @@ fn refused(action: &Action) -> Done {
     match action {
         Action::Stop => Done::Stop(Err(why())),
         Action::Kill => Done::Kill(Err(why())),
-        Action::Sweep(_) => Done::Sweep(Err(why())),
+        Action::Cleanup(_) => Done::Cleanup(Err(why())),
         Action::Restore { .. } => Done::Restored(Err(NotRestored::Failed(why()))),
         _ => Done::Start(Err(why())),
     }
