@@ -61,7 +61,7 @@ add_user() {
     chown "$2:$2" "home/$1"
 }
 add_user watched "$USER_ID"
-add_user stranger "$STRANGER_ID"
+add_user portholder "$PORT_HOLDER_ID"
 mkdir -p var/lib/systemd/linger
 : >var/lib/systemd/linger/watched
 

@@ -119,7 +119,7 @@ impl Machine {
             "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{USER_ID}/bus"
         ));
         command.arg("E2E_ROOT_SOCKET=/run/e2e-as-root");
-        command.arg("E2E_PORT_HOLDER=port holder");
+        command.arg("E2E_PORT_HOLDER=portholder");
         command.arg(format!("E2E_FILES={INSIDE}"));
         command.args(
             PASSED_ON
