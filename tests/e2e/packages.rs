@@ -43,11 +43,19 @@ pub fn trials() -> Vec<Trial> {
         eprintln!("e2e: the packages are tried in the throwaway machine alone, which root gets");
         return Vec::new();
     }
+    if chosen() && !place::file(FOLDER).exists() {
+        eprintln!("e2e: {}", packaging::LEFT_OUT);
+        return Vec::new();
+    }
     crate::named(&TRIALS)
 }
 
-/// Whether these arguments ask for a trial of this file.
+/// Whether the packages were asked for and these arguments choose a trial of this file.
 pub fn wanted() -> bool {
+    packaging::asked_for() && chosen()
+}
+
+fn chosen() -> bool {
     let options = Arguments::from_args();
     let filter = options.filter.unwrap_or_default();
     TRIALS.iter().any(|(name, _)| name.contains(&filter))

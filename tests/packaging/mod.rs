@@ -1,13 +1,21 @@
 //! Building the deb and the rpm of a program that is there already, by the metadata in Cargo.toml.
 //!
-//! Owns the calls of the tools; `.ci/release` makes the same calls for a release.
+//! Owns the calls of the tools, and whether they were asked for; `.ci/release` makes the same calls for a release.
 //! Knows nothing of what is in the packages.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
+
+/// What is said instead of the tests that need the tools.
+pub const LEFT_OUT: &str = "the deb and the rpm are left out; with them: GATEHOUND_PACKAGES=1";
+
+/// Whether the packages were asked for; their tools take minutes to build.
+pub fn asked_for() -> bool {
+    env::var_os("GATEHOUND_PACKAGES").is_some_and(|value| value == "1")
+}
 
 /// Builds the deb of this revision, in a target folder of its own.
 pub fn deb(program: &Path, revision: u8, target: &Path) -> Result<PathBuf, String> {
