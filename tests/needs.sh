@@ -1,0 +1,94 @@
+# What building, showing and testing Gatehound needs, and the checks for it.
+# Sourced by tests/demo, tests/run and .ci/run from the root of the checkout, none of which has a list of its own.
+# shellcheck shell=bash disable=SC2034
+
+# gcc and libc6-dev link.
+build_needs=(gcc libc6-dev)
+# What the throwaway machine boots.
+machine_needs=(systemd dbus-user-session libpam-systemd iproute2 util-linux)
+# procps has the kill(1) of ExecReload=; the shells are for what they complete.
+test_needs=(dbus-daemon procps groff-base bash zsh fish)
+# What the packages are built and read with.
+package_needs=(binutils dpkg-dev gzip rpm)
+# Debian has no packages of these.
+package_tools=(cargo-deb@3.8.0 cargo-generate-rpm@0.21.1)
+# What the shell watchdog calls that Gatehound is measured beside.
+measure_needs=(curl)
+
+# rustup puts cargo there, and on the PATH from the next login on.
+cargo_bin=${CARGO_HOME:-${HOME-}/.cargo}/bin
+[[ :$PATH: == *:$cargo_bin:* ]] || PATH=$cargo_bin:$PATH
+
+say() {
+    echo "$0: $*" >&2
+}
+
+# Prints what helps where there is no Rust or one that is too old.
+check_rust() {
+    local line wanted='' found version='([0-9]+)\.([0-9]+)' get
+    while read -r line; do
+        [[ $line != rust-version* ]] || wanted=$line
+    done <Cargo.toml
+    [[ $wanted =~ $version ]]
+    wanted=${BASH_REMATCH[0]}
+    local major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
+    if command -v cargo >/dev/null && found=$(rustc --version 2>/dev/null) && [[ $found =~ $version ]]; then
+        ((BASH_REMATCH[1] < major || (BASH_REMATCH[1] == major && BASH_REMATCH[2] < minor))) || return 0
+        say "Rust ${BASH_REMATCH[0]} is too old; $wanted or later is needed:"
+    else
+        say "Rust $wanted or later is needed and not there:"
+    fi
+    if command -v rustup >/dev/null; then
+        echo "rustup update stable && rustup default stable" >&2
+    else
+        get="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"
+        if ! command -v curl >/dev/null; then
+            get="apt-get install curl && $get"
+            ((EUID == 0)) || get="sudo $get"
+        fi
+        echo "$get" >&2
+    fi
+    return 1
+}
+
+# Sets `missing` to those of these Debian packages that are not installed; any C compiler is as good as gcc.
+find_missing() {
+    local package installed
+    missing=()
+    if ! command -v dpkg-query >/dev/null; then
+        say "this is not Debian; not looked for: $*"
+        return
+    fi
+    installed=$(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null) || true
+    for package; do
+        [[ $package != gcc ]] || ! command -v cc >/dev/null || continue
+        [[ $'\n'$installed$'\n' == *$'\n'"installed $package"$'\n'* ]] || missing+=("$package")
+    done
+}
+
+# Sees to Rust and these Debian packages: root gets what is missing, anybody else the line that installs it.
+need() {
+    local there=1
+    check_rust || there=0
+    find_missing "$@"
+    if ((${#missing[@]} && EUID)); then
+        say "Debian packages are missing:"
+        echo "sudo apt-get install ${missing[*]}" >&2
+        there=0
+    fi
+    ((there)) || exit 1
+    if ((${#missing[@]})); then
+        say "installing ${missing[*]}"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update
+        apt-get install --yes --no-install-recommends "${missing[@]}"
+    fi
+}
+
+# Installs a tool of cargo's, given as name@version, unless it is there.
+# Unoptimised, on two cores, cargo-deny is built in a minute and a half, cargo-deb in one, cargo-generate-rpm in two
+# and a half.
+need_tool() {
+    local name=${1%@*}
+    cargo "${name#cargo-}" --version >/dev/null 2>&1 || cargo install --locked --debug "$1"
+}
