@@ -69,8 +69,10 @@ pub struct UnitFacts {
     pub active_since_wall: Duration,
     /// `ExecMainExitTimestamp`: when the main process of the last run ended, by the wall clock likewise; 0 if none did.
     pub exited_wall: Duration,
-    /// `InactiveEnterTimestampMonotonic`: when the last run was over; 0 if none was.
-    pub inactive_since: Monotonic,
+    /// `ExecMainExitTimestampMonotonic`: when the main process of the last run ended; 0 if none did.
+    pub exited: Monotonic,
+    /// `InactiveExitTimestampMonotonic`: when the unit was last taken out of an inactive or failed state; 0 if it never was.
+    pub left_inactive: Monotonic,
     /// `StateChangeTimestampMonotonic`: when the unit's state changed last.
     pub state_changed: Monotonic,
     /// `ControlGroup`: path below the cgroup root, empty when there is none.

@@ -106,10 +106,11 @@ fn failed(unit: &UnitFacts) -> Standing {
         "on-abort" => aborted,
         _ => false,
     };
-    // `Result` keeps how the last run failed, and says `start-limit-hit` only after runs that succeeded.
-    // A unit that was down already and failed afterwards is one whose start was refused (systemd 252).
-    let start_refused =
-        unit.result == "start-limit-hit" || unit.inactive_since < unit.state_changed;
+    // `Result` keeps how the last run failed; before systemd 262 it says `start-limit-hit` only after runs that succeeded.
+    // A unit that was taken out of an inactive state after its last main process had ended was being started again,
+    // and systemd refused that (measured with systemd 247 to 262). After a stop the order is the other way round:
+    // it was taken out of an inactive state when the run began, and the main process ended last.
+    let start_refused = unit.result == "start-limit-hit" || unit.exited < unit.left_inactive;
     if start_refused || !restarts_by_itself {
         return Standing::GivenUp;
     }
@@ -279,8 +280,8 @@ mod tests {
         check(&limit, None, Standing::GivenUp);
         let after_a_failure = UnitFacts {
             result: "exit-code".into(),
-            inactive_since: Monotonic(7),
-            state_changed: Monotonic(8),
+            exited: Monotonic(7),
+            left_inactive: Monotonic(8),
             ..unit("failed")
         };
         check(&after_a_failure, None, Standing::GivenUp);
@@ -300,8 +301,8 @@ mod tests {
         check(&excluded, None, Standing::GivenUp);
         let stop_timed_out = UnitFacts {
             result: "timeout".into(),
-            inactive_since: Monotonic(7),
-            state_changed: Monotonic(7),
+            exited: Monotonic(8),
+            left_inactive: Monotonic(7),
             ..unit("failed")
         };
         check(&stop_timed_out, None, Standing::Stopped);

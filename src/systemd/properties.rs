@@ -28,7 +28,7 @@ pub struct UnitProperties {
     invocation_id: Option<Vec<u8>>,
     active_enter_timestamp: Option<u64>,
     active_enter_timestamp_monotonic: Option<u64>,
-    inactive_enter_timestamp_monotonic: Option<u64>,
+    inactive_exit_timestamp_monotonic: Option<u64>,
     state_change_timestamp_monotonic: Option<u64>,
     job: Option<(u32, OwnedObjectPath)>,
     fragment_path: Option<String>,
@@ -44,6 +44,7 @@ pub struct ServiceProperties {
     #[zbus(rename = "MainPID")]
     main_pid: Option<u32>,
     exec_main_exit_timestamp: Option<u64>,
+    exec_main_exit_timestamp_monotonic: Option<u64>,
     control_group: Option<String>,
     exec_start: Option<Vec<Command>>,
     environment: Option<Vec<String>>,
@@ -104,7 +105,12 @@ pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>
         active_since: Monotonic(unit.active_enter_timestamp_monotonic.unwrap_or_default()),
         active_since_wall: Duration::from_micros(unit.active_enter_timestamp.unwrap_or_default()),
         exited_wall: Duration::from_micros(service.exec_main_exit_timestamp.unwrap_or_default()),
-        inactive_since: Monotonic(unit.inactive_enter_timestamp_monotonic.unwrap_or_default()),
+        exited: Monotonic(
+            service
+                .exec_main_exit_timestamp_monotonic
+                .unwrap_or_default(),
+        ),
+        left_inactive: Monotonic(unit.inactive_exit_timestamp_monotonic.unwrap_or_default()),
         state_changed: Monotonic(unit.state_change_timestamp_monotonic.unwrap_or_default()),
         control_group: text.cut(service.control_group),
         restart: text.cut(service.restart),
