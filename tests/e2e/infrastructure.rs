@@ -403,7 +403,7 @@ fn port_holder() {
         watched: false,
         ..Setup::default()
     });
-    let unit = format!("gatehound-e2e-port holder-{}", std::process::id());
+    let unit = format!("gatehound-e2e-portholder-{}", std::process::id());
     let port = rig.port.to_string();
     let held = PortHoldersProgram::start(
         &unit,

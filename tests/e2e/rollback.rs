@@ -202,7 +202,7 @@ fn rolled_back() {
     it.break_it();
     let record = it.await_event("rolled-back");
     assert_field(&record, "GATEHOUND_ACTION", "rollback");
-    let kept = it.state().join("config/2.json");
+    let kept = it.state().join("snapshots/2.json");
     let named = format!("kept in {};", kept.display());
     assert!(record.message().contains(&named), "{record}");
     it.rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
