@@ -250,7 +250,7 @@ fn a_port_holder_among_several_holders_is_named_and_survives() {
     let [port_holder, holders @ ..] = sockets.map(Cat::gave_up);
     let proc = fake_proc(&port_holder, "/app.slice/other.service");
     for holder in &holders {
-        show(&proc, holder, "/app.slice/other.service");
+        show(&proc, holder, "/user.slice/user-1000.slice/session-3.scope");
     }
     let status = proc
         .path()
@@ -472,8 +472,9 @@ fn another_users_holder_is_in_the_way_only_at_an_address_that_the_gateway_needs(
     for needed in [&["127.0.0.1", "127.0.0.2"][..], &["0.0.0.0"], &["::"], &[]] {
         assert_eq!(named(needed, uid + 1), (0, 1), "{needed:?}");
     }
-    // Who may be signalled is cleaned up wherever it listens.
-    assert_eq!(named(&["127.0.0.1"], uid), (1, 0));
+    // Whose it is does not matter where it is in nobody's way.
+    assert_eq!(named(&["127.0.0.1"], uid), (0, 0));
+    assert_eq!(named(&["127.0.0.2"], uid), (1, 0));
     holder.survived();
 }
 
@@ -504,6 +505,76 @@ fn the_processes_of_gatehounds_own_unit_survive() {
     let cleaned_up = cleanup(&territory, Signal::Kill, AMPLE).unwrap();
     assert_eq!(cleaned_up.signalled, []);
     assert_eq!(cleaned_up.foreign.len(), 1);
+    holder.survived();
+}
+
+#[test]
+fn rule_12_a_port_holder_that_belongs_to_another_unit_is_named_and_survives() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let holder = Cat::gave_up(listener);
+    let user = "/user.slice/user-1000.slice/user@1000.service";
+    let own_cgroup = format!("{user}/app.slice/gatehound.service");
+    let unit = "gatehound-cleanup-test.service";
+    let survey = |cgroup: &str| {
+        let proc = fake_proc(&holder, cgroup);
+        let territory = Territory {
+            proc: proc.path(),
+            own_cgroup: &own_cgroup,
+            ..territory(address.port())
+        };
+        let found = survey(&territory).unwrap();
+        (found.ours.len(), found.foreign.len())
+    };
+    for another in [
+        format!("{user}/app.slice/proxy.service"),
+        format!("{user}/app.slice/run-r1.scope"),
+        format!("{user}/user.slice/libpod-0123.scope/container"),
+        format!("{user}/init.scope"),
+        "/system.slice/openclaw.service".to_owned(),
+        format!("/system.slice/{unit}"),
+    ] {
+        assert_eq!(survey(&another), (0, 1), "{another}");
+    }
+    for nobodys in [
+        format!("{user}/app.slice/{unit}"),
+        "/user.slice/user-1000.slice/session-3.scope".to_owned(),
+        format!("{user}/app.slice/vte-spawn-0123.scope"),
+        "/".to_owned(),
+    ] {
+        assert_eq!(survey(&nobodys), (1, 0), "{nobodys}");
+    }
+    holder.survived();
+}
+
+#[test]
+fn rule_12_where_there_is_cgroup_version_1_alone_the_user_manager_survives() {
+    let _alone = alone();
+    let (listener, address) = listener();
+    let holder = Cat::gave_up(listener);
+    let proc = fake_proc(&holder, "/");
+    let cgroup = proc.path().join(holder.pid().to_string()).join("cgroup");
+    let manager = "/user.slice/user-1000.slice/user@1000.service/init.scope";
+    for (text, expected) in [
+        (
+            format!("4:memory:/user.slice\n1:name=systemd:{manager}\n"),
+            (0, 1),
+        ),
+        (format!("1:name=systemd:{manager}\n0::/\n"), (0, 1)),
+        ("4:memory:/user.slice\n".to_owned(), (0, 1)),
+        (
+            "1:name=systemd:/user.slice/user-1000.slice/session-1.scope\n".to_owned(),
+            (1, 0),
+        ),
+    ] {
+        fs::write(&cgroup, &text).unwrap();
+        let territory = Territory {
+            proc: proc.path(),
+            ..territory(address.port())
+        };
+        let found = survey(&territory).unwrap();
+        assert_eq!((found.ours.len(), found.foreign.len()), expected, "{text}");
+    }
     holder.survived();
 }
 

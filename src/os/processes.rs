@@ -262,12 +262,22 @@ pub(crate) fn pids(proc: &Path) -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// Path of a process below the cgroup2 root; empty when it is in cgroups of version 1 only.
+/// Path of a process in the hierarchy that systemd sorts processes by; empty when there is none.
+///
+/// That is version 2, always hierarchy 0 without controllers, or `name=systemd` of version 1; see cgroups(7).
+/// Where both are there and version 2 has everybody in its root, systemd uses the other one.
 fn cgroup(proc: &Path, pid: u32) -> Option<String> {
     let text = read(&proc.join(pid.to_string()).join("cgroup"), MAX_FILE)?;
     let text = String::from_utf8_lossy(&text);
-    // Version 2 is always hierarchy 0, and has no controllers in the second field; see cgroups(7).
-    let path = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let unified = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let named = || {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines.find_map(|(_, rest)| rest.strip_prefix("name=systemd:"))
+    };
+    let path = match unified {
+        None | Some("/") => named().or(unified),
+        Some(_) => unified,
+    };
     Some(path.unwrap_or_default().to_owned())
 }
 

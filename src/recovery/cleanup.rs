@@ -114,10 +114,11 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
         let mut listeners = listeners.iter();
         listeners.any(|listener| listener.inode == inode && territory.needs(listener))
     };
-    for (inode, process) in &owners {
+    // Who has the port at an address that the gateway does not need is in nobody's way (rule 12).
+    for (_, process) in owners.iter().filter(|(inode, _)| is_needed(*inode)) {
         if territory.may_signal(process) {
             survey.claim(process.clone(), Claim::HoldsPort);
-        } else if is_needed(*inode) {
+        } else {
             survey.name(Holder::seen(process.clone()));
         }
     }
@@ -180,13 +181,42 @@ pub fn cleanup(
 }
 
 impl Territory<'_> {
-    /// Whether this process is one that may be signalled at all, whatever its claim.
+    /// Whether this process is one that may be signalled at all, whatever its claim: rule 12.
     fn may_signal(&self, process: &Process) -> bool {
         process.uid == self.uid
             && process.pid != 1
             && process.pid != std::process::id()
             && !processes::is_within(&process.cgroup, self.own_cgroup)
             && !is_manager(process)
+            && !self.is_of_another_unit(process)
+    }
+
+    /// Whether the process belongs to another unit, of whichever manager, or may do so.
+    ///
+    /// A login session and a desktop's terminal are no unit that anybody manages: what runs there was started by hand.
+    /// Where no cgroup can be read, nobody knows, and it is left alone.
+    fn is_of_another_unit(&self, process: &Process) -> bool {
+        let cgroup = process.cgroup.as_str();
+        if processes::is_within(cgroup, self.unit_cgroup()) {
+            return false;
+        }
+        match processes::unit_of(cgroup) {
+            None => cgroup.is_empty(),
+            Some(unit) if unit == self.unit => !self.is_of_this_manager(cgroup),
+            Some(unit) => !is_session(unit),
+        }
+    }
+
+    /// Whether a cgroup is of the manager that runs Gatehound: a system unit may have the name of a user's.
+    fn is_of_this_manager(&self, cgroup: &str) -> bool {
+        let ends = self
+            .own_cgroup
+            .find(".service/")
+            .map(|at| at + ".service/".len());
+        match ends.and_then(|end| self.own_cgroup.get(..end)) {
+            Some(manager) => cgroup.starts_with(manager),
+            None => !cgroup.starts_with("/system.slice/"),
+        }
     }
 
     /// Whether the gateway cannot start while somebody listens there.
@@ -208,7 +238,8 @@ impl Territory<'_> {
         let Territory { proc, unit, .. } = *self;
         match claim {
             Claim::HoldsPort => listeners::listening(proc, self.port).is_ok_and(|listeners| {
-                let inodes: Vec<u64> = listeners.iter().map(|it| it.inode).collect();
+                let needed = listeners.iter().filter(|it| self.needs(it));
+                let inodes: Vec<u64> = needed.map(|it| it.inode).collect();
                 !listeners::held(proc, process.pid, &inodes).is_empty()
             }),
             Claim::InCgroup => processes::is_within(&process.cgroup, self.unit_cgroup()),
@@ -225,6 +256,12 @@ fn is_manager(process: &Process) -> bool {
         .cgroup
         .split('/')
         .any(|component| component == "init.scope")
+}
+
+/// Whether a unit is the scope of a login session or of a desktop's terminal.
+fn is_session(unit: &str) -> bool {
+    let starts = ["session-", "vte-spawn-", "app-"];
+    unit.ends_with(".scope") && starts.iter().any(|start| unit.starts_with(start))
 }
 
 impl Survey {
@@ -650,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn managers_gatehound_and_other_users_may_not_be_signalled() {
+    fn rule_12_managers_gatehound_other_units_and_other_users_may_not_be_signalled() {
         let territory = Territory {
             own_cgroup: "/user/gatehound.service",
             ..territory()
@@ -663,11 +700,13 @@ mod tests {
             command: Line::new("node"),
         };
         let uid = territory.uid;
-        assert!(territory.may_signal(&process(4242, "/user/app.slice/x.service", uid)));
+        assert!(territory.may_signal(&process(4242, "/user.slice/session-3.scope", uid)));
         for spared in [
-            process(1, "/user/app.slice/x.service", uid),
-            process(std::process::id(), "/user/app.slice/x.service", uid),
-            process(4242, "/user/app.slice/x.service", uid + 1),
+            process(1, "/user.slice/session-3.scope", uid),
+            process(std::process::id(), "/user.slice/session-3.scope", uid),
+            process(4242, "/user.slice/session-3.scope", uid + 1),
+            process(4242, "/user/app.slice/x.service", uid),
+            process(4242, "", uid),
             process(4242, "/user/gatehound.service", uid),
             process(4242, "/user/gatehound.service/sub", uid),
             process(4242, "/user.slice/user@1000.service/init.scope", uid),
