@@ -43,6 +43,36 @@ pub fn listening(proc: &Path, port: u16) -> Result<Vec<Listener>, Line> {
     from_tables(proc, port)
 }
 
+/// The sockets in LISTEN that these processes hold, on whichever port, each with its port.
+///
+/// # Errors
+///
+/// As [`listening`].
+pub fn of_processes(proc: &Path, pids: &[u32]) -> Result<Vec<(u16, Listener)>, Line> {
+    let all = on_any_port(proc)?;
+    let inodes: Vec<u64> = all.iter().map(|(_, listener)| listener.inode).collect();
+    let held: Vec<u64> = pids
+        .iter()
+        .flat_map(|pid| held(proc, *pid, &inodes))
+        .collect();
+    Ok(all
+        .into_iter()
+        .filter(|(_, listener)| held.contains(&listener.inode))
+        .collect())
+}
+
+fn on_any_port(proc: &Path) -> Result<Vec<(u16, Listener)>, Line> {
+    if proc == Path::new(PROC)
+        && let Ok(sockets) = sock_diag::listening_on_any_port()
+    {
+        let sockets = sockets.into_iter();
+        return Ok(sockets
+            .map(|(port, socket)| (port, listener(socket)))
+            .collect());
+    }
+    tables(proc)
+}
+
 fn listener(socket: sock_diag::Socket) -> Listener {
     Listener {
         // An IPv6 socket bound to an IPv4 address shows it in IPv6 form.
@@ -54,16 +84,22 @@ fn listener(socket: sock_diag::Socket) -> Listener {
 }
 
 fn from_tables(proc: &Path, port: u16) -> Result<Vec<Listener>, Line> {
-    let mut found = listening_in(&proc.join("net/tcp"), port)?;
+    let found = tables(proc)?.into_iter();
+    let found = found.filter(|(its_port, _)| *its_port == port);
+    Ok(found.map(|(_, listener)| listener).collect())
+}
+
+fn tables(proc: &Path) -> Result<Vec<(u16, Listener)>, Line> {
+    let mut found = listening_in(&proc.join("net/tcp"))?;
     let tcp6 = proc.join("net/tcp6");
     // There is none when the kernel runs without IPv6.
     if fs::exists(&tcp6).map_err(|error| unreadable(&tcp6, error))? {
-        found.extend(listening_in(&tcp6, port)?);
+        found.extend(listening_in(&tcp6)?);
     }
     Ok(found)
 }
 
-fn listening_in(path: &Path, port: u16) -> Result<Vec<Listener>, Line> {
+fn listening_in(path: &Path) -> Result<Vec<(u16, Listener)>, Line> {
     let file = File::open(path).map_err(|error| unreadable(path, error))?;
     let mut table = BufReader::new(file.take(MAX_TABLE));
     let mut header = String::new();
@@ -82,13 +118,16 @@ fn listening_in(path: &Path, port: u16) -> Result<Vec<Listener>, Line> {
     Ok(entries
         .0
         .into_iter()
-        .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port)
-        .map(|entry| Listener {
-            // An IPv6 socket bound to an IPv4 address shows it in IPv6 form.
-            address: entry.local_address.ip().to_canonical(),
-            uid: entry.uid,
-            inode: entry.inode,
-            recv_queue: entry.rx_queue,
+        .filter(|entry| entry.state == TcpState::Listen)
+        .map(|entry| {
+            let listener = Listener {
+                // An IPv6 socket bound to an IPv4 address shows it in IPv6 form.
+                address: entry.local_address.ip().to_canonical(),
+                uid: entry.uid,
+                inode: entry.inode,
+                recv_queue: entry.rx_queue,
+            };
+            (entry.local_address.port(), listener)
         })
         .collect())
 }
@@ -242,6 +281,26 @@ mod tests {
         net::{TcpListener, TcpStream},
         os::unix::fs::MetadataExt as _,
     };
+
+    #[test]
+    fn the_listeners_of_a_process_are_found_on_whichever_port() {
+        let listeners = [
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+        ];
+        let expected = listeners
+            .each_ref()
+            .map(|it| it.local_addr().unwrap().port());
+        let own = [std::process::id()];
+        let by_tables = tables(Path::new(PROC)).unwrap();
+        for found in [of_processes(Path::new(PROC), &own).unwrap(), by_tables] {
+            for port in expected {
+                assert!(found.iter().any(|(found, _)| *found == port), "{found:?}");
+            }
+        }
+        // Nobody's process holds none, whoever listens.
+        assert_eq!(of_processes(Path::new(PROC), &[]).unwrap(), []);
+    }
 
     #[test]
     fn addresses_conflict_where_the_kernel_would_say_so() {

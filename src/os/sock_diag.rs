@@ -71,6 +71,24 @@ pub struct Socket {
 /// There is no socket diagnosis in this kernel, the sandbox lets nobody ask, or the answer was cut off,
 /// interrupted or not understood: it says nothing then, and never means that nothing listens.
 pub fn listening(port: u16) -> io::Result<Vec<Socket>> {
+    let mut found = dump(port)?;
+    // A kernel that does not filter by port would lead to another gateway.
+    found.retain(|(its_port, _)| *its_port == port);
+    Ok(found.into_iter().map(|(_, socket)| socket).collect())
+}
+
+/// The sockets in LISTEN on all ports, each with its port.
+///
+/// # Errors
+///
+/// As [`listening`], and where there are more than some thousand of them.
+pub fn listening_on_any_port() -> io::Result<Vec<(u16, Socket)>> {
+    /// The kernel takes no port for all of them.
+    const ANY: u16 = 0;
+    dump(ANY)
+}
+
+fn dump(port: u16) -> io::Result<Vec<(u16, Socket)>> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
@@ -82,9 +100,7 @@ pub fn listening(port: u16) -> io::Result<Vec<Socket>> {
     // An answer is some hundred bytes, and memory that is never written to costs nothing.
     let mut buffer = Vec::with_capacity(MAX_DATAGRAM);
     ask(socket.as_fd(), &request(port), &mut buffer, &mut found)?;
-    // A kernel that does not filter by port would lead to another gateway.
-    found.retain(|(its_port, _)| *its_port == port);
-    Ok(found.into_iter().map(|(_, socket)| socket).collect())
+    Ok(found)
 }
 
 fn ask(
