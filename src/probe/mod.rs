@@ -6,3 +6,4 @@ pub mod openclaw_files;
 pub mod openclaw_json;
 pub mod readiness;
 pub mod update;
+pub mod whose;

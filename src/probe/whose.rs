@@ -1,0 +1,220 @@
+//! Whose a listening socket is: the gateway unit's, or somebody else's.
+//!
+//! Owns that one question, and which port the unit's processes listen on.
+//! It believes the kernel alone: cgroups, descriptors and sockets, and no text that says which port is meant.
+
+use std::path::Path;
+
+use crate::{
+    os::{cgroup, listeners, processes},
+    policy::facts::{Listener, Process, UnitFacts},
+    text::line::Line,
+};
+
+/// Where the kernel is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel<'a> {
+    /// Root of procfs.
+    pub proc: &'a Path,
+    /// Where cgroup2 is mounted, if it is.
+    pub cgroups: Option<&'a Path>,
+}
+
+/// Whose the sockets on a port are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A process of the unit holds one of them.
+    Units(u32),
+    /// Each is held by a process that is not of the unit; this is one of them.
+    Anothers(Process),
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// Whose these sockets on the port are.
+///
+/// It errs towards [`Whose::Unknown`]: a process whose descriptors cannot be read may be the unit's.
+pub fn whose(kernel: Kernel<'_>, unit: &UnitFacts, port: u16, listeners: &[Listener]) -> Whose {
+    let inodes: Vec<u64> = listeners.iter().map(|listener| listener.inode).collect();
+    if unit.control_group.is_empty() || inodes.is_empty() {
+        return Whose::Unknown;
+    }
+    // Nearly always it is the main process itself, and to look at all others takes long.
+    if !listeners::held(kernel.proc, unit.main_pid, &inodes).is_empty() {
+        return Whose::Units(unit.main_pid);
+    }
+    let owners = listeners::owners(kernel.proc, listeners, &pids(kernel, unit));
+    let is_units = |process: &Process| processes::is_within(&process.cgroup, &unit.control_group);
+    if let Some((_, process)) = owners.iter().find(|(_, process)| is_units(process)) {
+        return Whose::Units(process.pid);
+    }
+    let is_owned = |inode: &u64| owners.iter().any(|(owned, _)| owned == inode);
+    let all_owned = inodes.iter().all(is_owned);
+    // The kernel says where a socket was made, whoever may not be looked at.
+    let made_in_unit = |listener: &Listener| {
+        let origin = kernel
+            .cgroups
+            .and_then(|root| listeners::origin(kernel.proc, root, port, listener));
+        origin.is_some_and(|origin| processes::is_within(&origin.cgroup, &unit.control_group))
+    };
+    if listeners.iter().any(made_in_unit) {
+        return Whose::Units(unit.main_pid);
+    }
+    match owners.into_iter().next() {
+        Some((_, process)) if all_owned && !process.cgroup.is_empty() => Whose::Anothers(process),
+        Some(_) | None => Whose::Unknown,
+    }
+}
+
+/// The ports on which the unit's processes listen, lowest first.
+///
+/// # Errors
+///
+/// The kernel's sockets cannot be read.
+pub fn ports(kernel: Kernel<'_>, unit: &UnitFacts) -> Result<Vec<u16>, Line> {
+    if unit.control_group.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = listeners::of_processes(kernel.proc, &pids(kernel, unit))?;
+    let mut ports: Vec<u16> = found.into_iter().map(|(port, _)| port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Ok(ports)
+}
+
+/// The unit's processes, its main one first.
+fn pids(kernel: Kernel<'_>, unit: &UnitFacts) -> Vec<u32> {
+    let flat = kernel
+        .cgroups
+        .and_then(|root| cgroup::pids(root, &unit.control_group));
+    let mut pids = vec![unit.main_pid];
+    match flat {
+        // What is below the unit's cgroup is in it as well, and an empty one has something below.
+        Some(flat) if flat.contains(&unit.main_pid) => pids.extend(flat),
+        Some(_) | None => {
+            let all = processes::in_cgroup(kernel.proc, &unit.control_group);
+            pids.extend(all.iter().map(|process| process.pid));
+        }
+    }
+    pids.retain(|pid| *pid != 0);
+    pids.dedup();
+    pids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        net::TcpListener,
+        os::unix::fs::symlink,
+        process::{Child, Command, Stdio},
+    };
+
+    const UNIT: &str = "/user.slice/user-1000.slice/user@1000.service/app.slice/gateway.service";
+
+    fn unit(main_pid: u32) -> UnitFacts {
+        UnitFacts {
+            control_group: UNIT.to_owned(),
+            main_pid,
+            ..UnitFacts::default()
+        }
+    }
+
+    /// A procfs that shows this process and one more, each as it is but in these cgroups.
+    struct Shown(tempfile::TempDir, Child);
+
+    impl Shown {
+        fn new(own: &str, other: &str) -> Self {
+            let child = Command::new("cat")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let proc = tempfile::tempdir().unwrap();
+            symlink("/proc/net", proc.path().join("net")).unwrap();
+            for (pid, cgroup) in [(std::process::id(), own), (child.id(), other)] {
+                let shown = proc.path().join(pid.to_string());
+                fs::create_dir(&shown).unwrap();
+                for name in ["stat", "status", "cmdline", "environ", "fd"] {
+                    symlink(format!("/proc/{pid}/{name}"), shown.join(name)).unwrap();
+                }
+                fs::write(shown.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
+            }
+            Self(proc, child)
+        }
+
+        fn kernel(&self) -> Kernel<'_> {
+            Kernel {
+                proc: self.0.path(),
+                cgroups: None,
+            }
+        }
+    }
+
+    impl Drop for Shown {
+        fn drop(&mut self) {
+            drop(self.1.stdin.take());
+            drop(self.1.wait());
+        }
+    }
+
+    fn listener() -> (TcpListener, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    fn on(port: u16) -> Vec<Listener> {
+        listeners::listening(Path::new("/proc"), port).unwrap()
+    }
+
+    #[test]
+    fn a_socket_of_the_main_process_or_of_another_one_in_the_cgroup_is_the_units() {
+        let (_kept, port) = listener();
+        let own = std::process::id();
+        let below = format!("{UNIT}/payload");
+        for cgroup in [UNIT, below.as_str()] {
+            let shown = Shown::new(cgroup, UNIT);
+            for main_pid in [own, shown.1.id()] {
+                let found = whose(shown.kernel(), &unit(main_pid), port, &on(port));
+                assert_eq!(found, Whose::Units(own), "{cgroup}");
+                assert!(
+                    ports(shown.kernel(), &unit(main_pid))
+                        .unwrap()
+                        .contains(&port)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn rule_1_a_socket_of_a_process_elsewhere_is_anothers() {
+        let (_kept, port) = listener();
+        let elsewhere = "/user.slice/user-1000.slice/session-3.scope";
+        let shown = Shown::new(elsewhere, UNIT);
+        let unit = unit(shown.1.id());
+        match whose(shown.kernel(), &unit, port, &on(port)) {
+            Whose::Anothers(process) => assert_eq!(process.pid, std::process::id()),
+            found => panic!("{found:?}"),
+        }
+        assert!(!ports(shown.kernel(), &unit).unwrap().contains(&port));
+    }
+
+    #[test]
+    fn where_nobody_can_tell_nobody_is_accused() {
+        let (_kept, port) = listener();
+        let shown = Shown::new("", UNIT);
+        let main_pid = shown.1.id();
+        let found = whose(shown.kernel(), &unit(main_pid), port, &on(port));
+        assert_eq!(found, Whose::Unknown, "no cgroup to be read");
+        let down = UnitFacts {
+            control_group: String::new(),
+            ..unit(main_pid)
+        };
+        let found = whose(shown.kernel(), &down, port, &on(port));
+        assert_eq!(found, Whose::Unknown, "a unit that is down");
+        let found = whose(shown.kernel(), &unit(main_pid), port, &[]);
+        assert_eq!(found, Whose::Unknown, "nobody listens");
+    }
+}
