@@ -37,7 +37,7 @@ use crate::{
         Settings,
         limits::{EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, READY_LIMIT},
     },
-    snapshots::store::{Comparing, Store},
+    snapshots::store::{Comparing, Run, Store},
     systemd::{ManagerError, UserManager},
     text::line::Line,
 };
@@ -317,8 +317,12 @@ impl Senses {
     /// The configuration as it is now; looked at anew each time, because somebody may be fixing it.
     fn config(&mut self, unit: &UnitFacts, found: &Found) -> Option<Config> {
         let (store, _) = self.kept.clone()?;
+        let run = Run {
+            began: unit.active_since_wall,
+            ended: unit.exited_wall,
+        };
         self.comparing
-            .compare(store, found.place()?, unit.exited_wall, KEEP_LIMIT)
+            .compare(store, found.place()?, run, KEEP_LIMIT)
     }
 
     /// The command that restores the configuration that is the last known good, where it is another one.

@@ -223,7 +223,7 @@ pub struct Config {
     pub content: Option<String>,
     /// It is the one that is the last known good.
     pub is_known_good: bool,
-    /// Nobody has written to it since the last run of the gateway ended, so that this is what the run refused.
+    /// Nobody has written to it since the last run of the gateway began, so that this is what the run refused.
     pub untouched: bool,
     /// A rollback was killed over it: some files are as they were known good, the others as they were refused.
     pub half_done: bool,

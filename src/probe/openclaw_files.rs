@@ -104,10 +104,13 @@ pub fn read_one(path: &Path) -> Result<Option<ConfigFile>, Line> {
 }
 
 /// How much later than [`ConfigFile::changed`] a file may have been changed: the kernel notes down its last tick.
-pub fn tick() -> Duration {
+///
+/// That may be long ago where the CPU that counts them is held up, as that of a busy virtual machine is; another one takes
+/// over once five have passed in vain (`MAX_STALLED_JIFFIES` in kernel/time/tick-sched.c), which makes six.
+pub fn lag() -> Duration {
     /// The longest there is, of a kernel with 100 of them in a second.
     const LONGEST: Duration = Duration::from_millis(10);
-    clock_getres(ClockId::CLOCK_REALTIME_COARSE).map_or(LONGEST, Duration::from)
+    6 * clock_getres(ClockId::CLOCK_REALTIME_COARSE).map_or(LONGEST, Duration::from)
 }
 
 fn changed(metadata: &Metadata) -> Duration {

@@ -431,12 +431,34 @@ impl Seen {
     }
 }
 
+/// When the last run of the gateway was, since the Unix epoch; zero is not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Run {
+    /// When it was started.
+    pub began: Duration,
+    /// When it was over.
+    pub ended: Duration,
+}
+
+impl Run {
+    /// Whether files that bear this time are what the run read, and nobody has written to them since.
+    ///
+    /// In doubt they are not, so that what a human wrote is never undone; all that costs is that a human is told instead.
+    /// A time before the begin is the one sign: what is written while the run is about to refuse what it read before is as
+    /// much a human's work as what is written after its end.
+    /// Such a time may be too early, but not by more than the lag: whoever wrote after the end is found by that,
+    /// and whoever wrote between begin and end within the lag of the begin was there before the gateway read anything.
+    fn refused_what_is_from(self, changed: Duration) -> bool {
+        changed < self.began && changed + openclaw_files::lag() < self.ended
+    }
+}
+
 /// The comparison that is on its way, if one is.
 #[derive(Debug, Default)]
 pub struct Comparing(Option<Receiver<Option<Config>>>);
 
 impl Comparing {
-    /// The configuration held against the one that is the last known good, `ended` being when the last run of the gateway did;
+    /// The configuration held against the one that is the last known good, `run` being the last one of the gateway;
     /// none where there is no such one, or that cannot be told within `budget`.
     ///
     /// One that took longer is waited for before there is another, and what it says then is of a moment that is over.
@@ -444,7 +466,7 @@ impl Comparing {
         &mut self,
         store: Store,
         place: Place,
-        ended: Duration,
+        run: Run,
         budget: Duration,
     ) -> Option<Config> {
         if let Some(late) = &self.0
@@ -455,7 +477,7 @@ impl Comparing {
         let (sender, receiver) = channel();
         thread::Builder::new()
             .name("config".to_owned())
-            .spawn(move || sender.send(compared(&store, &place, ended)))
+            .spawn(move || sender.send(compared(&store, &place, run)))
             .ok()?;
         let config = receiver.recv_timeout(budget);
         let is_late = config == Err(RecvTimeoutError::Timeout);
@@ -464,7 +486,7 @@ impl Comparing {
     }
 }
 
-fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
+fn compared(store: &Store, place: &Place, run: Run) -> Option<Config> {
     let seen = match Seen::look(store, place)? {
         Ok(seen) => seen,
         Err((snapshot, _)) => {
@@ -485,8 +507,7 @@ fn compared(store: &Store, place: &Place, ended: Duration) -> Option<Config> {
     Some(Config {
         snapshot: seen.last.number,
         is_known_good: seen.is_known_good(),
-        // Whoever wrote within a tick of the end is at work: that rolls back less.
-        untouched: seen.changed + openclaw_files::tick() < ended,
+        untouched: run.refused_what_is_from(seen.changed),
         half_done: seen.half_done(),
         was_rejected: kept.iter().any(is_content),
         content,
@@ -956,7 +977,7 @@ mod tests {
         const LONG: Duration = Duration::from_secs(60);
         let rig = Rig::new("{a: 1}");
         let differs = |place| {
-            let config = Comparing::default().compare(rig.store(), place, Duration::ZERO, LONG)?;
+            let config = Comparing::default().compare(rig.store(), place, Run::default(), LONG)?;
             (!config.is_known_good).then_some(config.snapshot)
         };
         assert_eq!(differs(rig.place()), None);
@@ -984,7 +1005,7 @@ mod tests {
         rig.prove().unwrap().unwrap();
         let (hanging, receiver) = channel();
         let mut comparing = Comparing(Some(receiver));
-        let mut compare = || comparing.compare(rig.store(), rig.place(), Duration::ZERO, LONG);
+        let mut compare = || comparing.compare(rig.store(), rig.place(), Run::default(), LONG);
         assert_eq!(compare(), None);
         // What it says at last is of a moment that is over.
         hanging.send(None).unwrap();
@@ -1012,9 +1033,14 @@ mod tests {
         );
     }
 
-    /// What a look would say of a run that ended after all that was written.
+    /// What a look would say of a run that began after all that was written.
     fn seen(rig: &Rig) -> Config {
-        compared(&rig.store(), &rig.place(), Duration::from_secs(u64::MAX)).unwrap()
+        let long_after = Duration::from_secs(u64::MAX);
+        let run = Run {
+            began: long_after,
+            ended: long_after,
+        };
+        compared(&rig.store(), &rig.place(), run).unwrap()
     }
 
     fn order(rig: &Rig, rejected: &Config) -> Order {
@@ -1165,26 +1191,30 @@ mod tests {
     }
 
     #[test]
-    fn a_write_after_the_run_ended_is_a_human_at_work() {
+    fn a_write_since_the_run_began_is_a_human_at_work() {
         let (rig, included, _) = refused();
-        let changed = openclaw_files::read_one(&included)
-            .unwrap()
-            .unwrap()
-            .changed;
-        let untouched = |ended| {
-            compared(&rig.store(), &rig.place(), ended)
-                .unwrap()
-                .untouched
+        let of = |path: &Path| openclaw_files::read_one(path).unwrap().unwrap().changed;
+        let changed = of(&included).max(of(&rig.config()));
+        let long = Duration::from_secs(2);
+        let untouched = |began, ended| {
+            let run = Run { began, ended };
+            let config = compared(&rig.store(), &rig.place(), run).unwrap();
+            config.untouched
         };
-        assert!(!untouched(changed));
-        let both = openclaw_files::read_one(&rig.config())
-            .unwrap()
-            .unwrap()
-            .changed;
-        // The time of a file is the one of the kernel's last tick, so the write may have been a tick later.
-        let latest = changed.max(both) + openclaw_files::tick();
-        assert!(!untouched(latest));
-        assert!(untouched(latest + Duration::from_micros(1)));
+        // Mended while the run that read it before was about to refuse it.
+        assert!(!untouched(changed - long, changed + long));
+        assert!(!untouched(changed, changed + long));
+        // Written and started at once.
+        let at_once = changed + Duration::from_micros(1);
+        assert!(untouched(at_once, changed + long));
+        // The kernel's clock for files may have stood still all the while the run took, so that this was written after it.
+        let latest = changed + openclaw_files::lag();
+        assert!(!untouched(at_once, at_once));
+        assert!(!untouched(at_once, latest));
+        assert!(untouched(at_once, latest + Duration::from_micros(1)));
+        // Nothing is known of the run.
+        assert!(!untouched(Duration::ZERO, changed + long));
+        assert!(!untouched(at_once, Duration::ZERO));
     }
 
     #[test]
