@@ -9,7 +9,6 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -278,7 +277,10 @@ fn failing_pings() {
     checks(2);
     rig.mode("blocked");
     wait_until_recovered(rig, TIMEOUT, "by-restart");
-    assert_eq!(rig.property(&alerting.ping, "ActiveState"), "active");
+    // The first one has hung for its minute by now where the machine is slow, and then the next one hangs.
+    wait_until("a ping that hangs", TIMEOUT, || {
+        rig.property(&alerting.ping, "ActiveState") == "active"
+    });
     let journal = Journal::follow(&[&alerting.ping]);
     // Nobody listens at port 1.
     rig.settings(&format!("{FAST}\n{}", ping_to(1)));
@@ -294,8 +296,10 @@ fn failing_pings() {
     let doctor = rig.gatehound(&["doctor"]);
     let doctor = String::from_utf8_lossy(&doctor.stdout);
     assert!(doctor.contains("it is not taken: "), "{doctor}");
-    let all = rig.journal.all();
-    assert_eq!(all.iter().filter(|one| event("warning")(one)).count(), 0);
+    let mut warnings = rig.journal.all();
+    warnings.retain(event("warning"));
+    let warnings: Vec<String> = warnings.iter().map(Record::to_string).collect();
+    assert!(warnings.is_empty(), "{warnings:?}");
 }
 
 fn without_unit() {
@@ -314,12 +318,11 @@ fn without_unit() {
     wait_until("both alerts", TIMEOUT, || alerting.waiting() == 2);
     let install = format!("; run gatehound install --profile {}", rig.profile);
     for what in ["alerts wait in the queue: ", "no ping is sent: "] {
-        rig.journal
-            .wait_for("a warning", Duration::from_secs(5), |record| {
-                let text = record.message();
-                let told = text.starts_with(what) && text.ends_with(&install);
-                event("warning")(record) && told
-            });
+        rig.journal.wait_for("a warning", TIMEOUT, |record| {
+            let text = record.message();
+            let told = text.starts_with(what) && text.ends_with(&install);
+            event("warning")(record) && told
+        });
     }
     systemctl(&["stop", &rig.gatehound]);
     rig.journal

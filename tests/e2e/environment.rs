@@ -618,7 +618,8 @@ fn frozen_while_failing() {
         .journal
         .wait_for("the end of grace", TIMEOUT, event("backing-off"));
     let grace = between(&resumed, &backing_off);
-    assert!(Duration::from_secs(7) < grace, "{grace:?}");
+    // All of it anew, less what the record of the thaw may be late; without that nothing would be left of it.
+    assert!(Duration::from_secs(4) < grace, "{grace:?}");
     trial.recovered_after(0);
 }
 

