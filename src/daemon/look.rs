@@ -625,6 +625,20 @@ mod tests {
     const LOOPBACK: &str = "127.0.0.1";
 
     #[test]
+    fn a_unit_that_exited_with_78_and_is_to_go_on_refuses_nothing() {
+        let unit = |active_state: &str, exec_main_status| UnitFacts {
+            active_state: active_state.to_owned(),
+            exec_main_status,
+            ..UnitFacts::default()
+        };
+        assert!(is_refusal(&unit("failed", 78)));
+        assert!(!is_refusal(&unit("failed", 1)));
+        for state in ["active", "activating", "inactive"] {
+            assert!(!is_refusal(&unit(state, 78)), "{state}");
+        }
+    }
+
+    #[test]
     fn a_gateway_at_loopback_needs_its_port_where_it_listened_else_there() {
         for text in [None, Some("{}"), Some("{gateway: {bind: 'loopback'}}")] {
             check(text, "", &[(LOOPBACK, true), (LAN, false)]);

@@ -424,3 +424,20 @@ fn incident_as_json(
         "evidence": evidence.collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_availability_that_is_not_whole_is_never_told_as_whole() {
+        for (availability, told) in [
+            (1.0, "100.00 %"),
+            (0.999_999, "99.99 %"),
+            (0.985_78, "98.57 %"),
+            (0.0, "0.00 %"),
+        ] {
+            assert_eq!(percent(availability), told);
+        }
+    }
+}

@@ -523,6 +523,21 @@ mod tests {
     }
 
     #[test]
+    fn no_lock_is_taken_behind_a_link_and_its_target_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("foreign");
+        fs::write(&target, b"foreign").unwrap();
+        symlink(&target, dir.path().join("lock")).unwrap();
+        let refused = Lock::take(dir.path(), "gatehound").unwrap_err();
+        assert!(matches!(refused, LockError::Cannot(_)), "{refused}");
+        assert_eq!(fs::read(&target).unwrap(), b"foreign");
+        // Nor is one made there.
+        fs::remove_file(&target).unwrap();
+        Lock::take(dir.path(), "gatehound").unwrap_err();
+        assert!(!target.exists());
+    }
+
+    #[test]
     fn a_lock_whose_folder_was_removed_is_taken_anew_or_is_lost_to_another() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("run");
