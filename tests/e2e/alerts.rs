@@ -53,7 +53,8 @@ impl Alerting {
     fn new(alert: &str, service: &str) -> Self {
         let this = Self::stopped(alert);
         this.install("gatehound-alert@.service", &this.unit, service);
-        this.install("gatehound-ping@.service", &this.ping, "");
+        let identifier = format!("SyslogIdentifier={}", this.ping);
+        this.install("gatehound-ping@.service", &this.ping, &identifier);
         this.start();
         this
     }

@@ -248,7 +248,9 @@ fn journal_frozen() {
     let mark = trial.rig.journal.mark();
     trial.rig.mode("healthy");
     trial.recovered_after(mark);
-    assert!(!trial.rig.status_text().contains("journal"));
+    wait_until("the status without it", TIMEOUT, || {
+        !trial.rig.status_text().contains("journal")
+    });
 }
 
 fn journal_gone() {
@@ -406,15 +408,18 @@ fn state_without_place() {
             .wait_for_after(mark, what, TIMEOUT, |record| {
                 event("warning")(record) && record.message().contains(what)
             });
-        let status = trial.rig.status_text();
-        assert!(status.contains("; its state cannot be kept"), "{status}");
+        trial
+            .rig
+            .wait_for_status("; its state cannot be kept", TIMEOUT);
     };
     without_place(&trial, &folder, said);
     let mark = trial.rig.journal.mark();
     fs::remove_dir_all(&folder).expect("the runtime folder");
     trial.rig.mode("ok-false");
     trial.recovered_after(mark);
-    assert!(!trial.rig.status_text().contains("cannot be kept"));
+    wait_until("the status without it", TIMEOUT, || {
+        !trial.rig.status_text().contains("cannot be kept")
+    });
     assert!(folder.join("state.json").exists());
 }
 

@@ -93,6 +93,9 @@ impl Shared {
 
 impl Journal {
     /// Follows what these units write and what others, the manager first of all, write about them, from now on.
+    ///
+    /// journald finds out the unit of a process that is still there when it gets to its line; one that writes and ends at
+    /// once is found where the unit has its own name for a `SyslogIdentifier=`, which is known without the process.
     pub fn follow(units: &[&str]) -> Self {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -110,6 +113,8 @@ impl Journal {
                 &format!("_SYSTEMD_USER_UNIT={unit}"),
                 "+",
                 &format!("USER_UNIT={unit}"),
+                "+",
+                &format!("SYSLOG_IDENTIFIER={unit}"),
                 "+",
             ]);
         }

@@ -110,7 +110,7 @@ fn refused_configuration() {
         "{}",
         standing_by.message()
     );
-    assert!(rig.status_text().contains(&command));
+    rig.wait_for_status(&command, TIMEOUT);
     let restored = rig.gatehound(&["snapshot", "restore", "--yes"]);
     assert!(restored.status.success(), "{restored:?}");
     assert_eq!(fs::read_to_string(&config).expect("the file"), good);
