@@ -82,6 +82,17 @@ fn unit_state(seen: &Seen) -> String {
     }
 }
 
+/// What is to be said where the gateway listens on another port than expected.
+fn elsewhere(seen: &Seen) -> String {
+    if seen.found.port == seen.found.expected {
+        return String::new();
+    }
+    format!(
+        ", where the unit listens; {} was expected",
+        seen.found.expected
+    )
+}
+
 fn tls(seen: &Seen) -> &'static str {
     if seen.found.tls { ", TLS" } else { "" }
 }
@@ -100,7 +111,12 @@ fn print_lines(unit: &str, seen: &Seen) {
     ]);
     say!("unit     {unit}: {}", unit_state(seen));
     match (seen.address, &seen.look.port_holder) {
-        (Some(address), _) => say!("port     {} on {address}{}", seen.found.port, tls(seen)),
+        (Some(address), _) => say!(
+            "port     {} on {address}{}{}",
+            seen.found.port,
+            tls(seen),
+            elsewhere(seen)
+        ),
         (None, Some(port_holder)) => say!("port     {}, held by {port_holder}", seen.found.port),
         (None, None) => say!("port     {}, nothing listens", seen.found.port),
     }
@@ -139,12 +155,13 @@ fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
         "unit": unit,
         "unit_state": unit_state(seen),
         "port": seen.found.port,
+        "expected_port": seen.found.expected,
         "address": seen.address,
         "tls": seen.found.tls,
         "profile": seen.found.profile,
         "config": seen.found.config_path.as_ref().map(|path| path.to_string_lossy()),
-        "config_failing": seen.found.doubt,
-        "port holder": seen.look.port_holder,
+        "config_doubt": seen.found.doubt,
+        "port_holder": seen.look.port_holder,
         "pause": seen.look.pause.as_ref().map(|pause| &pause.reason),
         "pause_remaining_seconds": seen.look.pause.as_ref().and_then(|pause| pause.remaining).map(|left| left.as_secs()),
         "warnings": seen.warnings,

@@ -28,6 +28,7 @@ use crate::{
         openclaw_json::Bind,
         readiness::{self, Readiness},
         update::{self, Update},
+        whose::{self, Kernel, Whose},
     },
     recovery::{
         cleanup::Holder,
@@ -35,7 +36,7 @@ use crate::{
     },
     settings::{
         Settings,
-        limits::{EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, READY_LIMIT},
+        limits::{EVIDENCE_LIMIT, JOURNAL_LIMIT, KEEP_LIMIT, PORT_LIMIT, READY_LIMIT},
     },
     snapshots::store::{Comparing, Run, Store},
     systemd::{ManagerError, UserManager},
@@ -66,6 +67,8 @@ pub struct Senses {
     healthy: bool,
     /// The main process, and the sockets that it was seen to hold.
     holder: Option<(u32, Vec<u64>)>,
+    /// The port on which a run of the unit was seen to listen.
+    served: Option<(Invocation, u16)>,
     /// Asks the gateway where it was last seen to listen.
     client: Option<Client>,
     /// CPU time of the unit's run as the last look saw it.
@@ -156,6 +159,7 @@ impl Senses {
             cgroups: cgroup::root(Path::new("/sys/fs/cgroup")),
             healthy: true,
             holder: None,
+            served: None,
             client: None,
             last: None,
             update: update::Bound::default(),
@@ -180,7 +184,7 @@ impl Senses {
         } else {
             self.ask_unit()
         };
-        let found = self.finder.find(settings, &self.unit, unit.as_ref().ok());
+        let found = self.find(settings, unit.as_ref().ok());
         let needs = needs(known, &found);
         let probed = match (probe, &unit) {
             // Another gateway may listen on the default port, to be judged and cleaned up in place of this one.
@@ -237,6 +241,61 @@ impl Senses {
             found,
             address: probed.address,
             needs,
+        }
+    }
+
+    /// The gateway, at the port on which its unit listens, whatever any text says.
+    fn find(&mut self, settings: &Settings, unit: Option<&UnitFacts>) -> Found {
+        let mut found = self.finder.find(settings, &self.unit, unit);
+        if settings.gateway.port.is_none()
+            && let Some(unit) = unit
+            && let Some(port) = self.port_of(unit, &found)
+        {
+            found.port = port;
+        }
+        found
+    }
+
+    /// The port on which the unit's processes listen: the expected one, else the one that answers as a gateway does.
+    ///
+    /// A run is remembered to serve where it was seen, so that it is not looked for again while it is healthy,
+    /// and so that nobody moves it by writing another port into a file.
+    fn port_of(&mut self, unit: &UnitFacts, found: &Found) -> Option<u16> {
+        /// So many ports are asked at most.
+        const ASKED: usize = 4;
+        let run = unit.invocation_id.as_ref()?;
+        let served = self.served.clone();
+        let known = served.filter(|(served, _)| served == run);
+        if let Some((_, port)) = known
+            && self.healthy
+        {
+            return Some(port);
+        }
+        let ports = whose::ports(self.kernel(), unit).ok()?;
+        let known = known.map(|(_, port)| port);
+        let is_one = |port: &u16| ports.contains(port);
+        let port = known
+            .filter(is_one)
+            .or(Some(found.expected).filter(is_one))
+            .or_else(|| match ports.as_slice() {
+                [port] => Some(*port),
+                several => several
+                    .iter()
+                    .copied()
+                    .take(ASKED)
+                    .find(|port| answers_health(*port, found)),
+            });
+        if let Some(port) = port {
+            self.served = Some((run.clone(), port));
+        }
+        // One of them is the gateway's, and none of them answers.
+        port.or_else(|| ports.first().copied())
+    }
+
+    fn kernel(&self) -> Kernel<'_> {
+        Kernel {
+            proc: &self.proc,
+            cgroups: self.cgroups.as_deref(),
         }
     }
 
@@ -363,7 +422,7 @@ impl Senses {
     /// Takes down what the failing gateway looks like.
     pub fn evidence(&mut self, settings: &Settings, stall: Stall) -> Evidence {
         let unit = self.ask_unit().unwrap_or_default();
-        let found = self.finder.find(settings, &self.unit, Some(&unit));
+        let found = self.find(settings, Some(&unit));
         let places = evidence::Places {
             proc: self.proc.clone(),
             cgroup: self.cgroups.clone(),
@@ -398,7 +457,12 @@ impl Senses {
             .into_iter()
             .partition(|listener| listener.uid == self.uid);
         let listens = addresses(&listening);
-        let owner = self.owner(&listening, main_pid);
+        let whose = self.whose(&listening, unit, port);
+        let owner = match &whose {
+            Whose::Units(pid) => *pid,
+            Whose::Anothers(_) => main_pid,
+            Whose::Unknown => listeners::owner(&self.proc, &listening, main_pid),
+        };
         let before = processes::activity(&self.proc, owner);
         let group = unit.map_or("", |unit| unit.control_group.as_str());
         let frozen = || {
@@ -409,12 +473,17 @@ impl Senses {
             let mut needs = needs.iter();
             listening.is_empty() && needs.any(|it| listeners::conflict(*it, other.address))
         });
-        let port_holder = in_the_way.map(|listener| self.port_holder(port, listener));
+        let port_holder = match whose {
+            Whose::Anothers(process) => Some(Line::new(&Holder::seen(process).to_string())),
+            Whose::Units(_) | Whose::Unknown => {
+                in_the_way.map(|listener| self.port_holder(port, listener))
+            }
+        };
         let address = found
             .address
             .or_else(|| listeners::address_to_probe(&listening));
         if let Some(holder) = &port_holder {
-            // Whatever it answers, it is not this user's gateway.
+            // Whatever it answers, it is not this unit's gateway (rule 1).
             let health = Health::Failing(Failure {
                 probe: Probe::Port,
                 reason: Line::new(&format!("port {port} is held by {holder}")),
@@ -468,22 +537,26 @@ impl Senses {
         }
     }
 
-    /// The process whose stall is judged: the owner of the listening socket, else the main process.
+    /// Whose the listening sockets are.
     ///
     /// A gateway that goes on healthily is taken to hold the sockets that it held before, because finding that out
     /// takes a look at each of its descriptors; one that has failed is looked at again.
-    fn owner(&mut self, listening: &[Listener], main_pid: u32) -> u32 {
+    fn whose(&mut self, listening: &[Listener], unit: Option<&UnitFacts>, port: u16) -> Whose {
+        let Some(unit) = unit else {
+            return Whose::Unknown;
+        };
         let inodes: Vec<u64> = listening.iter().map(|listener| listener.inode).collect();
         if self.healthy
             && let Some((pid, held)) = &self.holder
-            && *pid == main_pid
+            && *pid == unit.main_pid
             && *held == inodes
         {
-            return main_pid;
+            return Whose::Units(unit.main_pid);
         }
-        let owner = listeners::owner(&self.proc, listening, main_pid);
-        self.holder = (owner == main_pid).then_some((main_pid, inodes));
-        owner
+        let whose = whose::whose(self.kernel(), unit, port, listening);
+        let is_main = whose == Whose::Units(unit.main_pid);
+        self.holder = is_main.then_some((unit.main_pid, inodes));
+        whose
     }
 
     /// Another user's process that holds the port, in words.
@@ -528,6 +601,16 @@ impl Senses {
             }
         }
     }
+}
+
+/// Whether `/health` on this port answers as a gateway's does.
+fn answers_health(port: u16, found: &Found) -> bool {
+    let address = found.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let target = Target {
+        address: SocketAddr::new(address, port),
+        tls: found.tls,
+    };
+    matches!(Client::new(target).health(PORT_LIMIT), Outcome::Pass(_))
 }
 
 /// Whether the unit failed because the gateway refused its configuration.

@@ -119,7 +119,7 @@ impl OtherWatchdogs {
         }
         for unit in self.units.iter().filter(|unit| unit.contains("openclaw")) {
             add(
-                "other watchdog",
+                "other-watchdog",
                 format!("{unit} is active and may be another watchdog of the gateway"),
                 format!("if it is one: systemctl --user disable --now {unit}"),
             );
@@ -144,7 +144,7 @@ impl OtherWatchdogs {
         }
         for unit in self.units.iter().filter(|unit| !unit.contains("openclaw")) {
             all.push(OtherWatchdog {
-                about: "other watchdog",
+                about: "other-watchdog",
                 what: format!("{unit} is active and may be another watchdog of the gateway"),
                 fix: format!("if it is one: systemctl --user disable --now {unit}"),
             });

@@ -724,8 +724,8 @@ mod tests {
             .map(|seconds| Duration::from_secs(seconds.parse().unwrap()))
             .unwrap();
         let alert = ALERT_LIMIT * 2;
-        let failed =
-            KEEP_LIMIT + sum(&acts[3..]) + alert + settings.interval + calls(3) + probes + said;
+        let asked = KEEP_LIMIT + sum(&acts[3..]) + calls(3) + said + FIND_PORT_LIMIT;
+        let failed = asked + alert + settings.interval + probes;
         assert_eq!(
             failed,
             settings.interval + longest_without_timeout(&settings)

@@ -37,8 +37,10 @@ pub fn unit_name(settings: &Settings, profile: Option<&str>) -> String {
 /// Where the gateway is, and how it is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The port it serves on.
+    /// The port it serves on: where a process of its unit listens, else the one that is expected.
     pub port: u16,
+    /// The port that the settings, the unit, openclaw.json or the profile name.
+    pub expected: u16,
     /// The address to probe, if a setting names one; else the listening socket says it.
     pub address: Option<IpAddr>,
     /// Whether the port speaks TLS.
@@ -106,7 +108,8 @@ impl Finder {
     ///
     /// The port is the setting, else `--port` of ExecStart, else `OPENCLAW_GATEWAY_PORT` of the unit,
     /// else `gateway.port` of openclaw.json, else the profile's own, else 18789.
-    /// What `EnvironmentFile=` assigns is not among the unit's properties, and so is not known here.
+    /// What `EnvironmentFile=` assigns is not among the unit's properties, and so is not known here;
+    /// where the gateway really listens, the sockets of its unit say.
     pub fn find(&mut self, settings: &Settings, name: &str, facts: Option<&UnitFacts>) -> Found {
         if let Some(facts) = facts {
             self.last = Some(Unit {
@@ -124,8 +127,11 @@ impl Finder {
         };
         let by_unit = unit.port();
         let port = settings.gateway.port.or(by_unit).or(said.port);
+        let expected =
+            port.unwrap_or_else(|| profile.as_deref().map_or(DEFAULT_PORT, port_of_profile));
         Found {
-            port: port.unwrap_or_else(|| profile.as_deref().map_or(DEFAULT_PORT, port_of_profile)),
+            port: expected,
+            expected,
             address: settings.gateway.address,
             tls: settings.gateway.tls.or(said.tls).unwrap_or(false),
             bind: said.bind,

@@ -24,6 +24,12 @@ pub const RESTORE_LIMIT: Duration = Duration::from_secs(2);
 /// The longest that each part of an alert may delay a check: its file, and asking systemd to have it sent.
 pub const ALERT_LIMIT: Duration = Duration::from_millis(500);
 
+/// How long one port of several may take to say whether it is the gateway's.
+pub const PORT_LIMIT: Duration = Duration::from_millis(100);
+
+/// All that finding the port may take: four are asked, and half of it again for connecting and the body of each.
+pub const FIND_PORT_LIMIT: Duration = Duration::from_millis(600);
+
 /// The longest that the gateway's own lines in the journal are waited for.
 pub const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -43,6 +49,7 @@ pub fn longest_step(settings: &Settings) -> Duration {
         + CLEANUP_GRACE * 2
         + told
         + ALERT_LIMIT * 2
+        + FIND_PORT_LIMIT
 }
 
 /// The longest time from a watchdog ping to the watchdog timeout that follows when the next look finds the gateway failing,
@@ -54,6 +61,7 @@ pub fn longest_without_timeout(settings: &Settings) -> Duration {
         + JOURNAL_LIMIT * 2
         + KEEP_LIMIT
         + ALERT_LIMIT * 2
+        + FIND_PORT_LIMIT
 }
 
 /// A check that may outlast WatchdogSec would have systemd kill a watchdog that works.
@@ -73,7 +81,7 @@ pub fn fits(settings: &Settings, watchdog: Duration) -> Result<(), Invalid> {
         };
         let right = format!(
             "too long: interval, 1.3 times probe.http_timeout, 1.5 times probe.health_timeout and \
-             17.5s for the user manager, what a restarted gateway is asked and an alert together must be shorter than WatchdogSec={limit}"
+             18.1s for the user manager, what a restarted gateway is asked and an alert together must be shorter than WatchdogSec={limit}"
         );
         return Err(Invalid::span(key, span, right));
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
-use crate::rig::{Rig, Setup, TIMEOUT, systemctl};
+use crate::place;
+use crate::rig::{Rig, Setup, TIMEOUT, free_port, systemctl};
 use crate::watched::{
     assert_field, assert_hands_off, between, event, events, healthy_with, invocation, short,
     wait_for_checks, wait_until_failing, wait_until_recovered, watched,
@@ -34,6 +35,14 @@ pub fn trials() -> Vec<Trial> {
         (
             "a_gateway_on_an_address_of_its_own_is_found_healthy",
             own_address,
+        ),
+        (
+            "a_gateway_that_listens_where_no_text_says_is_found_by_its_units_socket",
+            found_by_its_socket,
+        ),
+        (
+            "rule_1_a_server_of_the_same_user_in_another_unit_is_named_and_gets_no_ping_and_no_signal",
+            another_units_server,
         ),
         ("a_gateway_without_a_page_is_healthy", no_page),
         (
@@ -252,6 +261,77 @@ fn own_address() {
     let checked = rig.gatehound(&["check"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(said.contains("on 127.0.0.5"), "{said}");
+}
+
+fn found_by_its_socket() {
+    let port = free_port();
+    // The stand-in takes the last port it is given, and who reads the command line the first.
+    let arguments: &'static str = Box::leak(format!("--port {port}").into_boxed_str());
+    let setup = Setup {
+        gateway_arguments: arguments,
+        ..Setup::default()
+    };
+    let rig = Rig::with(&short(&[], setup));
+    systemctl(&["start", &rig.gateway]);
+    rig.start_gatehound();
+    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    let checked = rig.gatehound(&["check"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let named = format!(
+        "{port} on 127.0.0.1, where the unit listens; {} was expected",
+        rig.port
+    );
+    assert!(said.contains(&named), "{said}");
+    assert_hands_off(&rig);
+    rig.mode("blocked");
+    wait_until_failing(&rig, TIMEOUT, "blocked");
+    let recovered = rig
+        .journal
+        .wait_for("the end of it", TIMEOUT, event("recovered"));
+    assert_field(&recovered, "GATEHOUND_REASON", "by-restart");
+}
+
+fn another_units_server() {
+    let setup = Setup {
+        gateway_program: Some("/bin/sh -c 'exec sleep 600'".to_owned()),
+        notify_proxy: true,
+        ..Setup::default()
+    };
+    let rig = Rig::with(&short(&[], setup));
+    let executable = place::executable().expect("this executable");
+    let executable = executable.to_str().expect("a path in UTF-8");
+    let (unit, port) = (format!("{}-proxy", rig.profile), rig.port.to_string());
+    let unit_name = format!("--unit={unit}");
+    let run = [
+        "--user",
+        "--collect",
+        &unit_name,
+        executable,
+        "stand-in-gateway",
+    ];
+    let started = Command::new("systemd-run")
+        .args(run)
+        .args(["gateway", "--port", &port])
+        .output()
+        .expect("systemd-run");
+    assert!(started.status.success(), "{started:?}");
+    rig.wait_until_healthy();
+    systemctl(&["start", &rig.gateway]);
+    rig.start_gatehound();
+    let gave_up = rig
+        .journal
+        .wait_for("a word about it", TIMEOUT, event("gave-up"));
+    let text = gave_up.message().to_owned();
+    assert!(text.contains(&format!("in unit {unit}.service")), "{text}");
+    assert!(text.contains("the port is held by pid "), "{text}");
+    assert_hands_off(&rig);
+    assert!(
+        !rig.notified()
+            .iter()
+            .any(|sent| sent.text.lines().any(|line| line == "WATCHDOG=1"))
+    );
+    rig.wait_until_healthy();
+    systemctl(&["stop", &unit]);
 }
 
 fn no_page() {
