@@ -23,7 +23,7 @@ fn compiled_for_release() -> Vec<u8> {
     let (source, object) = (folder.path().join("crate.rs"), folder.path().join("object"));
     let fault = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/os/fault.rs");
     let text = format!(
-        "pub mod policy {{ pub struct Action; pub mod state {{ pub struct State; }} }}\n\
+        "pub mod policy {{ pub mod answer {{ pub struct Answer; }} pub mod state {{ pub struct State; }} }}\n\
          #[path = {fault:?}] pub mod fault;\n\
          #[unsafe(no_mangle)] pub fn in_use() -> &'static str {{ fault::point(\"a point of a release\"); \"it is in use\" }}\n"
     );

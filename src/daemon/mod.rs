@@ -33,7 +33,8 @@ use crate::{
     },
     other_watchdogs::crontab,
     policy::{
-        Action, CleanedUp, Done, Event, NotRestored,
+        CleanedUp, Done, Event, NotRestored,
+        answer::{Answer, Effect, Noted, WatchdogMessage},
         facts::{Health, Monotonic, Process, Signal},
         record::Record,
         state::{Phase, State},
@@ -424,7 +425,7 @@ impl Daemon {
                 "no service manager listens (NOTIFY_SOCKET is not set); watching without one";
             self.warn(Line::new(text));
         }
-        self.record(&Record::Watching {
+        self.record(Record::Watching {
             unit: Line::new(&self.senses.unit),
             restored: matches!(left, Left::Memory),
         });
@@ -506,7 +507,7 @@ impl Daemon {
     }
 
     fn end(&mut self, notifier: &Notifier) {
-        self.record(&Record::Leaving);
+        self.record(Record::Leaving);
         self.warn_on_error(notifier.stopping());
     }
 
@@ -606,7 +607,7 @@ impl Daemon {
                     .files
                     .first()
                     .map(|file| file.path.display().to_string());
-                self.record(&Record::SnapshotKept {
+                self.record(Record::SnapshotKept {
                     snapshot: kept.number,
                     path: Line::new(&path.unwrap_or_default()),
                 });
@@ -670,14 +671,14 @@ impl Daemon {
         while let Some(next) = event.take() {
             let now = self.senses.clock.now();
             let pending_start = self.state.pending_start.is_some();
-            let (state, actions) = step(&self.settings, self.state.clone(), next, now);
-            self.metrics.counts.add(&self.state, &state, &actions);
+            let (state, answer) = step(&self.settings, self.state.clone(), next, now);
+            self.metrics.counts.add(&self.state, &state, &answer);
             self.state = state;
-            fault::answered(&self.state, &actions);
+            fault::answered(&self.state, &answer);
             fault::point("decided");
             self.watch_jobs_while_pending(pending_start);
             self.save();
-            event = self.carry_out(actions, notifier);
+            event = self.carry_out(&answer, notifier);
         }
     }
 
@@ -697,24 +698,22 @@ impl Daemon {
         }
     }
 
-    fn carry_out(&mut self, actions: Vec<Action>, notifier: &mut Notifier) -> Option<Event> {
-        let mut watchdog = Watchdog::Silence;
-        for action in &actions {
-            match action {
-                Action::Ping { restore: true } => watchdog = Watchdog::PingAndRestore,
-                Action::Ping { restore: false } => watchdog = Watchdog::Ping,
-                Action::Timeout(timeout) => watchdog = Watchdog::Timeout(*timeout),
-                Action::Record(record) => self.record(record),
-                Action::Leave => self.leaving = true,
-                Action::KeepEvidence => self.keep_evidence(),
-                Action::Stop
-                | Action::Kill
-                | Action::Cleanup(_)
-                | Action::Restore { .. }
-                | Action::Start
-                | Action::AskReadiness => {}
-            }
+    /// The evidence comes first, because the records say what is about to happen; systemd is said the phase before the effect,
+    /// which may take long.
+    fn carry_out(&mut self, answer: &Answer, notifier: &mut Notifier) -> Option<Event> {
+        if answer.effect.as_ref().is_some_and(Effect::begins_restart) {
+            self.keep_evidence();
         }
+        for noted in &answer.records {
+            self.write(noted);
+        }
+        self.leaving |= answer.leave;
+        let watchdog = match answer.watchdog {
+            Some(WatchdogMessage::Ping { restore: true }) => Watchdog::PingAndRestore,
+            Some(WatchdogMessage::Ping { restore: false }) => Watchdog::Ping,
+            Some(WatchdogMessage::Timeout(timeout)) => Watchdog::Timeout(timeout),
+            None => Watchdog::Silence,
+        };
         let status = self.status();
         if matches!(watchdog, Watchdog::Ping | Watchdog::PingAndRestore) {
             self.pinged = true;
@@ -730,34 +729,26 @@ impl Daemon {
             }
         }
         fault::point("told systemd");
-        // One act at a time, so that the policy can look again before the next.
-        actions
-            .iter()
-            .find_map(|action| self.act(action))
-            .inspect(|_| fault::point("acted"))
-            .map(Event::Done)
+        let done = self.act(answer.effect.as_ref()?);
+        fault::point("acted");
+        Some(Event::Done(done))
     }
 
-    fn act(&mut self, action: &Action) -> Option<Done> {
+    fn act(&mut self, effect: &Effect) -> Done {
         let unit = self.senses.unit.clone();
         let manager = &mut self.senses.manager;
         let line = |e: ManagerError| Line::new(&e.to_string());
-        match action {
-            Action::Stop => Some(Done::Stop(manager.stop(&unit).map_err(line))),
-            Action::Kill => Some(Done::Kill(manager.kill(&unit).map_err(line))),
-            Action::Cleanup(signal) => Some(Done::Cleanup(self.cleanup(*signal))),
-            Action::Restore {
+        match effect {
+            Effect::AskReadiness => Done::Readiness(self.ask_readiness()),
+            Effect::Stop { .. } => Done::Stop(manager.stop(&unit).map_err(line)),
+            Effect::Kill => Done::Kill(manager.kill(&unit).map_err(line)),
+            Effect::Cleanup { signal, .. } => Done::Cleanup(self.cleanup(*signal)),
+            Effect::Restore {
                 snapshot,
                 rejected,
                 judged,
-            } => Some(Done::Restored(self.roll_back(*snapshot, rejected, judged))),
-            Action::Start => Some(Done::Start(start(manager, &unit))),
-            Action::AskReadiness => Some(Done::Readiness(self.ask_readiness())),
-            Action::Ping { .. }
-            | Action::Timeout(_)
-            | Action::Record(_)
-            | Action::KeepEvidence
-            | Action::Leave => None,
+            } => Done::Restored(self.roll_back(*snapshot, rejected, judged)),
+            Effect::Start => Done::Start(start(manager, &unit)),
         }
     }
 
@@ -777,7 +768,7 @@ impl Daemon {
             })
             .map(|path| Line::new(&path.display().to_string()));
         fault::point("evidence kept");
-        self.record(&Record::Evidence {
+        self.record(Record::Evidence {
             summary: evidence.summary(),
             fields: evidence.fields(),
             kept,
@@ -906,7 +897,7 @@ impl Daemon {
         match layers::load(&self.sources) {
             Ok(loaded) => {
                 self.settings = loaded.settings;
-                self.record(&Record::Reloaded);
+                self.record(Record::Reloaded);
                 let unit = gateway::unit_name(&self.settings, self.sources.profile.as_deref());
                 if unit != self.senses.unit {
                     self.warn(Line::new(&format!(
@@ -928,14 +919,23 @@ impl Daemon {
         self.warn_on_error(told);
     }
 
-    fn record(&mut self, record: &Record) {
+    /// Writes a record of the daemon's own, which is of the incident that is open.
+    fn record(&mut self, record: Record) {
+        let incident = self.state.incident.as_ref();
+        self.write(&Noted {
+            incident: incident.map(|incident| incident.id.clone()),
+            record,
+        });
+    }
+
+    fn write(&mut self, noted: &Noted) {
         let names = names(&self.senses, &self.profile);
-        self.journal.write(record, &self.state, names);
+        self.journal.write(noted, &self.state, names);
         fault::point("record written");
     }
 
     fn warn(&mut self, text: Line) {
-        self.record(&Record::Warning { text });
+        self.record(Record::Warning { text });
     }
 
     fn warn_on_error(&mut self, result: Result<(), Line>) {

@@ -16,7 +16,8 @@ use systemd_journal_logger::{JournalLog, connected_to_journal};
 use crate::{
     os::terminal,
     policy::{
-        record::{Entry, Level, Record},
+        answer::Noted,
+        record::{Entry, Level},
         state::State,
     },
     text::words::Names,
@@ -69,8 +70,8 @@ impl Journal {
     }
 
     /// Writes one record, after those that are kept back. `USER_UNIT=` makes it appear in the gateway's own log as well.
-    pub fn write(&mut self, record: &Record, state: &State, names: Names<'_>) {
-        let mut entry = record.entry(state, names);
+    pub fn write(&mut self, noted: &Noted, state: &State, names: Names<'_>) {
+        let mut entry = noted.record.entry(noted.incident.as_deref(), state, names);
         entry.fields.push(("USER_UNIT", names.unit.to_owned()));
         self.late.add(entry);
         self.flush();

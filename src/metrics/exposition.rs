@@ -9,7 +9,7 @@ use std::{fmt::Write as _, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{
-    Action,
+    answer::{Answer, Effect},
     facts::{Health, Probe},
     record::Record,
     state::{Phase, Standby, State},
@@ -29,23 +29,14 @@ pub struct Counts {
 
 impl Counts {
     /// Counts what one step did.
-    pub fn add(&mut self, before: &State, after: &State, actions: &[Action]) {
-        for action in actions {
-            match action {
-                Action::Record(Record::Failing { .. }) => count(&mut self.incidents),
-                // Each restart begins with it, and nothing else does.
-                Action::KeepEvidence => count(&mut self.restarts),
-                Action::Record(_)
-                | Action::Ping { .. }
-                | Action::Timeout(_)
-                | Action::AskReadiness
-                | Action::Stop
-                | Action::Kill
-                | Action::Cleanup(_)
-                | Action::Restore { .. }
-                | Action::Start
-                | Action::Leave => {}
+    pub fn add(&mut self, before: &State, after: &State, answer: &Answer) {
+        for noted in &answer.records {
+            if matches!(noted.record, Record::Failing { .. }) {
+                count(&mut self.incidents);
             }
+        }
+        if answer.effect.as_ref().is_some_and(Effect::begins_restart) {
+            count(&mut self.restarts);
         }
         // The list is kept as short as the budget needs, so its length says nothing.
         if after.forced.last() != before.forced.last() && !after.forced.is_empty() {
@@ -333,6 +324,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::policy::answer::Noted;
     use crate::{
         policy::{
             facts::{Failure, Monotonic, Stall},
@@ -585,7 +577,20 @@ mod tests {
     fn incidents_restarts_and_forced_stops_are_counted_once_each() {
         let mut counts = Counts::default();
         let (mut before, after) = (State::default(), State::default());
-        let record = |record| Action::Record(record);
+        let records = |records: [Record; 2]| Answer {
+            records: records
+                .map(|record| Noted {
+                    incident: None,
+                    record,
+                })
+                .into(),
+            ..Answer::default()
+        };
+        let effect = |effect| Answer {
+            effect: Some(effect),
+            ..Answer::default()
+        };
+        let nothing = Answer::default();
         let failing = match failing(Probe::Port) {
             Health::Failing(failure) => Record::Failing {
                 failure,
@@ -593,20 +598,17 @@ mod tests {
             },
             other => panic!("{other:?}"),
         };
-        counts.add(
-            &before,
-            &after,
-            &[record(failing), record(Record::Retrying)],
-        );
-        counts.add(&before, &after, &[Action::KeepEvidence, Action::Stop]);
-        counts.add(&before, &after, &[Action::Stop, Action::Kill]);
+        counts.add(&before, &after, &records([failing, Record::Retrying]));
+        counts.add(&before, &after, &effect(Effect::Stop { begins: true }));
+        counts.add(&before, &after, &effect(Effect::Stop { begins: false }));
+        counts.add(&before, &after, &effect(Effect::Kill));
         // The budget is kept as a short list, in which a new one may take the place of an old one.
         before.forced = vec![Monotonic(1), Monotonic(2)];
         let mut forced = before.clone();
         forced.forced = vec![Monotonic(2), Monotonic(3)];
-        counts.add(&before, &forced, &[]);
-        counts.add(&forced, &forced, &[]);
-        counts.add(&forced, &State::default(), &[]);
+        counts.add(&before, &forced, &nothing);
+        counts.add(&forced, &forced, &nothing);
+        counts.add(&forced, &State::default(), &nothing);
         assert_eq!(
             counts,
             Counts {

@@ -8,15 +8,15 @@
 //! `tests/fault.rs` holds that ours does not, and that nothing of them is left without.
 //! Where they are compiled in they do nothing either, unless `E2E_FAULTS` names a folder with a file `plan`.
 
-use crate::policy::{Action, state::State};
+use crate::policy::{answer::Answer, state::State};
 
 /// The policy has answered; the points that follow, up to the next answer, are points of this one.
 #[inline]
-pub fn answered(state: &State, actions: &[Action]) {
+pub fn answered(state: &State, answer: &Answer) {
     #[cfg(debug_assertions)]
-    armed::answered(state, actions);
+    armed::answered(state, answer);
     #[cfg(not(debug_assertions))]
-    let _ = (state, actions);
+    let _ = (state, answer);
 }
 
 /// One effect is complete and the next has not begun.
@@ -47,27 +47,27 @@ mod armed {
     };
 
     use crate::policy::{
-        Action,
+        answer::{Answer, Effect, WatchdogMessage},
         facts::Signal,
         state::{Phase, State, Step},
     };
 
     /// What the points are told apart by: the answer they belong to, and those of it already passed.
-    struct Answer {
+    struct Current {
         words: String,
         passed: Vec<String>,
     }
 
-    static ANSWER: Mutex<Answer> = Mutex::new(Answer {
+    static CURRENT: Mutex<Current> = Mutex::new(Current {
         words: String::new(),
         passed: Vec::new(),
     });
 
-    pub(crate) fn answered(state: &State, actions: &[Action]) {
-        let actions: Vec<&str> = actions.iter().map(action).collect();
-        let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
-        answer.words = format!("{} [{}]", phase(&state.phase), actions.join(", "));
-        answer.passed.clear();
+    pub(crate) fn answered(state: &State, answer: &Answer) {
+        let words: Vec<&str> = words(answer).collect();
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        current.words = format!("{} [{}]", phase(&state.phase), words.join(", "));
+        current.passed.clear();
     }
 
     pub(crate) fn point(name: &str) {
@@ -75,12 +75,12 @@ mod armed {
             return;
         };
         // Held to the end: evidence is written in a thread of its own.
-        let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut label = format!("{}: {name}", answer.words);
-        while answer.passed.contains(&label) {
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut label = format!("{}: {name}", current.words);
+        while current.passed.contains(&label) {
             label.push_str(", again");
         }
-        answer.passed.push(label.clone());
+        current.passed.push(label.clone());
         let Ok(plan) = fs::read_to_string(folder.join("plan")) else {
             return;
         };
@@ -101,26 +101,48 @@ mod armed {
         match phase {
             Phase::Restarting(Step::Stopping { .. }) => "stopping",
             Phase::Restarting(Step::Killing { .. }) => "killing",
-            Phase::Restarting(Step::CleaningUp { .. }) => "sweeping",
+            Phase::Restarting(Step::CleaningUp { .. }) => "cleaning up",
             Phase::Restarting(Step::Starting { .. }) => "restarting",
             phase => phase.name(),
         }
     }
 
-    fn action(action: &Action) -> &'static str {
-        match action {
-            Action::Ping { .. } => "ping",
-            Action::Timeout(_) => "watchdog timeout",
-            Action::Record(record) => record.event(),
-            Action::KeepEvidence => "keep evidence",
-            Action::AskReadiness => "ask for readiness",
-            Action::Stop => "stop",
-            Action::Kill => "kill",
-            Action::Cleanup(Signal::Term) => "cleanup with SIGTERM",
-            Action::Cleanup(Signal::Kill) => "cleanup with SIGKILL",
-            Action::Restore { .. } => "restore",
-            Action::Start => "start",
-            Action::Leave => "leave",
+    /// What the answer asks for, in the order in which the labels name it.
+    fn words(answer: &Answer) -> impl Iterator<Item = &'static str> {
+        let effect = answer.effect.as_ref();
+        let begins = effect.is_some_and(Effect::begins_restart);
+        answer
+            .watchdog
+            .map(watchdog)
+            .into_iter()
+            .chain(begins.then_some("keep evidence"))
+            .chain(answer.records.iter().map(|noted| noted.record.event()))
+            .chain(effect.map(name))
+            .chain(answer.leave.then_some("leave"))
+    }
+
+    fn watchdog(message: WatchdogMessage) -> &'static str {
+        match message {
+            WatchdogMessage::Ping { .. } => "ping",
+            WatchdogMessage::Timeout(_) => "watchdog timeout",
+        }
+    }
+
+    fn name(effect: &Effect) -> &'static str {
+        match effect {
+            Effect::AskReadiness => "ask for readiness",
+            Effect::Stop { .. } => "stop",
+            Effect::Kill => "kill",
+            Effect::Cleanup {
+                signal: Signal::Term,
+                ..
+            } => "cleanup with SIGTERM",
+            Effect::Cleanup {
+                signal: Signal::Kill,
+                ..
+            } => "cleanup with SIGKILL",
+            Effect::Restore { .. } => "restore",
+            Effect::Start => "start",
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Owns the backoff, the budget of forced stops (rule 6) and gave-up; the restart at the end of an attempt is `restart`'s.
 
-use crate::policy::{Action, Machine, is_up};
+use crate::policy::{Machine, is_up};
 use crate::{
     policy::{
+        answer::WatchdogMessage,
         facts::{Failure, Look, Monotonic},
         record::Record,
         state::{Attempts, BITE_AFTER, Bite, Phase},
@@ -128,7 +129,7 @@ impl Machine<'_> {
         };
         if bite == Bite::Due {
             // The old watchdog timeout may have minutes to go; this one ends soon, and nothing is sent after it.
-            self.actions.push(Action::Timeout(BITE_AFTER));
+            self.answer.watchdog = Some(WatchdogMessage::Timeout(BITE_AFTER));
             self.state.timeout_set = true;
         }
         self.again_in(self.settings.interval);

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use crate::policy::{Action, Machine, POLL, is_up};
+use crate::policy::{Machine, POLL, is_up};
 use crate::{
     policy::{
+        answer::{Effect, WatchdogMessage},
         facts::{Failure, Health, Look, Monotonic, Stall},
         record::{Ended, Record},
         state::{Attempts, GraceUsed, Incident, Phase},
@@ -76,10 +77,11 @@ impl Machine<'_> {
             // Where the unit is down, it is another gateway that is healthy.
             rollback.served |= is_up(look);
         }
-        if let Some(incident) = self.state.incident.take() {
-            let ended = Ended::of(&incident);
+        if let Some(incident) = &self.state.incident {
+            let ended = Ended::of(incident);
             let downtime = self.now.since(incident.since);
-            self.close(&incident, Record::Recovered { ended, downtime });
+            self.record(Record::Recovered { ended, downtime });
+            self.state.incident = None;
         } else if !matches!(self.state.phase, Phase::Healthy { .. }) {
             self.record(Record::Healthy { took });
         }
@@ -88,12 +90,12 @@ impl Machine<'_> {
             self.record(Record::AttemptsReset);
         }
         self.state.phase = Phase::Healthy { since, took };
-        self.actions.push(Action::Ping {
+        self.answer.watchdog = Some(WatchdogMessage::Ping {
             restore: self.state.timeout_set,
         });
         // A gateway can answer and yet have come back without its channels.
         if 0 < self.state.attempts.used || self.state.degraded.is_some() {
-            self.actions.push(Action::AskReadiness);
+            self.answer.effect = Some(Effect::AskReadiness);
         }
         self.state.timeout_set = false;
         let next = next_check(look.began, self.settings.interval, self.state.seed);
@@ -206,6 +208,10 @@ impl Machine<'_> {
         // The run and the second name the incident: unique on this machine without a source of randomness.
         let name: String = name.chars().take(8).collect();
         let id = format!("{name:0>8}-{}", since.0 / 1_000_000);
+        // What the same step said before is of this incident as well.
+        for noted in &mut self.answer.records {
+            noted.incident.get_or_insert_with(|| id.clone());
+        }
         self.state.incident = Some(Incident {
             id,
             since,

@@ -330,15 +330,13 @@ impl Machine<'_> {
     fn stopped_by_human(&mut self, detail: Line) {
         self.state.pending_start = None;
         self.state.attempts = Attempts::default();
-        if let Some(incident) = self.state.incident.take() {
+        if let Some(incident) = &self.state.incident {
             let downtime = self.now.since(incident.since);
-            self.close(
-                &incident,
-                Record::Recovered {
-                    ended: Ended::StoppedByHuman,
-                    downtime,
-                },
-            );
+            self.record(Record::Recovered {
+                ended: Ended::StoppedByHuman,
+                downtime,
+            });
+            self.state.incident = None;
         }
         self.stand_by(Standby::Stopped, detail);
     }

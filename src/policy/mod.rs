@@ -4,6 +4,7 @@
 //! Irreversible actions (stop, kill, cleanup, start) are decided only in answer to a look,
 //! so that intent, pause and probes were seen immediately before each of them (rule 4).
 
+pub mod answer;
 mod attempts;
 pub mod facts;
 mod grace;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use crate::text::line::Line;
 use crate::{
     policy::{
-        facts::{Look, Monotonic, Process, Signal},
+        answer::{Answer, Effect, Noted, WatchdogMessage},
+        facts::{Look, Monotonic, Process},
         record::Record,
-        state::{Attempts, Bite, Incident, Phase, State, Step, Waited},
+        state::{Attempts, Bite, Phase, State, Step, Waited},
     },
     settings::{Settings, limits::longest_step},
 };
@@ -80,44 +82,6 @@ pub struct CleanedUp {
     pub port_holder: Option<Line>,
 }
 
-/// Something to be done. They are carried out in order, after the state has been saved.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Send `WATCHDOG=1`; with `restore`, the unit's own WatchdogSec in the same message.
-    Ping {
-        /// A watchdog timeout is in force.
-        restore: bool,
-    },
-    /// Send `WATCHDOG_USEC=`.
-    Timeout(Duration),
-    /// Write a journal record.
-    Record(Record),
-    /// Write down what was seen of the failing gateway before it is stopped.
-    KeepEvidence,
-    /// Ask a healthy gateway whether all of it works.
-    AskReadiness,
-    /// Ask systemd to stop the gateway.
-    Stop,
-    /// Ask systemd to send SIGKILL to the whole unit.
-    Kill,
-    /// Signal what is left of the gateway and who holds its port.
-    Cleanup(Signal),
-    /// Put the configuration that is the last known good in the place of the one that the gateway refused,
-    /// if that is still what was judged, and keep that one.
-    Restore {
-        /// The snapshot that is the last known good.
-        snapshot: u32,
-        /// The hash of what was refused.
-        rejected: String,
-        /// The hash of what this look saw there, which is the same but for a rollback that is gone on with.
-        judged: String,
-    },
-    /// Ask systemd to forget failures of the unit and to start it.
-    Start,
-    /// Leave the loop.
-    Leave,
-}
-
 /// Pause between looks while systemd is stopping or starting the unit.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -128,17 +92,12 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What an event does to the state, and what is to be done about it.
-pub fn step(
-    settings: &Settings,
-    state: State,
-    event: Event,
-    now: Monotonic,
-) -> (State, Vec<Action>) {
+pub fn step(settings: &Settings, state: State, event: Event, now: Monotonic) -> (State, Answer) {
     let mut machine = Machine {
         settings,
         state,
         now,
-        actions: Vec::new(),
+        answer: Answer::default(),
     };
     match event {
         Event::Looked(look) => machine.looked(&look),
@@ -156,7 +115,7 @@ struct Machine<'a> {
     settings: &'a Settings,
     state: State,
     now: Monotonic,
-    actions: Vec<Action>,
+    answer: Answer,
 }
 
 impl Machine<'_> {
@@ -238,9 +197,9 @@ impl Machine<'_> {
         self.again_in(Duration::ZERO);
     }
 
-    /// An action whose end decides when to look again; in case its end is never told, soon.
-    fn act(&mut self, action: Action) {
-        self.actions.push(action);
+    /// An effect whose end decides when to look again; in case its end never comes, soon.
+    fn act(&mut self, effect: Effect) {
+        self.answer.effect = Some(effect);
         self.again_in(RETRY);
     }
 
@@ -249,26 +208,17 @@ impl Machine<'_> {
     }
 
     fn record(&mut self, record: Record) {
-        self.actions.push(Action::Record(record));
+        let incident = self.state.incident.as_ref();
+        self.answer.records.push(Noted {
+            incident: incident.map(|incident| incident.id.clone()),
+            record,
+        });
     }
 
-    /// Records the end of an incident; what was told before it in the same step is of that incident as well.
-    fn close(&mut self, incident: &Incident, end: Record) {
-        self.record(end);
-        for action in &mut self.actions {
-            if let Action::Record(record) = action {
-                *record = Record::Of {
-                    incident: incident.id.clone(),
-                    record: Box::new(record.clone()),
-                };
-            }
-        }
-    }
-
-    fn finish(mut self) -> (State, Vec<Action>) {
+    fn finish(mut self) -> (State, Answer) {
         if self.state.leaving && self.may_leave() {
-            self.actions.push(Action::Leave);
-            return (self.state, self.actions);
+            self.answer.leave = true;
+            return (self.state, self.answer);
         }
         let silent = match self.state.phase {
             Phase::Healthy { .. } => true,
@@ -281,10 +231,12 @@ impl Machine<'_> {
         };
         if !silent {
             let timeout = self.state.next.since(self.now) + longest_step(self.settings) * 2;
-            self.actions.insert(0, Action::Timeout(timeout));
+            self.answer
+                .watchdog
+                .get_or_insert(WatchdogMessage::Timeout(timeout));
             self.state.timeout_set = true;
         }
-        (self.state, self.actions)
+        (self.state, self.answer)
     }
 
     /// Whether nothing is pending that could be settled now, or for as long as nobody else would: rule 8.

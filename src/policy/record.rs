@@ -165,13 +165,6 @@ pub enum Record {
         /// What was seen, what is done, what comes next.
         text: Line,
     },
-    /// A record of an incident that is closed in the same step.
-    Of {
-        /// The incident's id.
-        incident: String,
-        /// The record.
-        record: Box<Record>,
-    },
 }
 
 /// How an incident ended.
@@ -230,18 +223,11 @@ pub struct Entry {
 }
 
 impl Record {
-    /// Makes the record out, with the fields every record carries.
-    pub fn entry(&self, state: &State, names: Names<'_>) -> Entry {
-        let (record, incident) = match self {
-            Self::Of { incident, record } => (record.as_ref(), Some(incident.clone())),
-            record => (
-                record,
-                state.incident.as_ref().map(|incident| incident.id.clone()),
-            ),
-        };
+    /// Makes the record out, with the incident it belongs to and the fields every record carries.
+    pub fn entry(&self, incident: Option<&str>, state: &State, names: Names<'_>) -> Entry {
         let mut fields = vec![
-            ("MESSAGE_ID", record.message_id().to_owned()),
-            ("GATEHOUND_EVENT", record.event().to_owned()),
+            ("MESSAGE_ID", self.message_id().to_owned()),
+            ("GATEHOUND_EVENT", self.event().to_owned()),
             ("GATEHOUND_PHASE", state.phase.name().to_owned()),
         ];
         if let Some(incident) = incident {
@@ -264,10 +250,10 @@ impl Record {
         {
             fields.push(("GATEHOUND_FORCED", "1".to_owned()));
         }
-        record.own_fields(&mut fields);
+        self.own_fields(&mut fields);
         Entry {
-            level: record.level(),
-            text: Line::new(&record.text(names)),
+            level: self.level(),
+            text: Line::new(&self.text(names)),
             fields,
         }
     }
@@ -317,8 +303,7 @@ impl Record {
             | Self::NoLongerDegraded
             | Self::Reloaded
             | Self::SnapshotKept { .. }
-            | Self::Warning { .. }
-            | Self::Of { .. } => {}
+            | Self::Warning { .. } => {}
         }
     }
 
@@ -354,7 +339,6 @@ impl Record {
             Self::RolledBack { .. } => "rolled-back",
             Self::NotRolledBack { .. } => "not-rolled-back",
             Self::Warning { .. } => "warning",
-            Self::Of { record, .. } => record.event(),
         }
     }
 
@@ -390,7 +374,6 @@ impl Record {
             Self::RolledBack { .. } => "ce1d2ddc91894c549dadde60d8c5c138",
             Self::NotRolledBack { .. } => "cf0ffd5d50884ebca27cec89b74c1ede",
             Self::Warning { .. } => "7bb8dfa2417d478e9194daf607465a8d",
-            Self::Of { record, .. } => record.message_id(),
         }
     }
 
@@ -425,7 +408,6 @@ impl Record {
             | Self::Evidence { .. }
             | Self::SnapshotKept { .. }
             | Self::Reloaded => Level::Notice,
-            Self::Of { record, .. } => record.level(),
         }
     }
 
@@ -546,7 +528,6 @@ impl Record {
                 "openclaw.json cannot be rolled back: {why}; not tried again, a human is needed"
             ),
             Self::Warning { text } => text.to_string(),
-            Self::Of { record, .. } => record.text(names),
         }
     }
 }
@@ -818,7 +799,7 @@ mod tests {
     fn every_record_says_in_plain_words_what_was_seen_and_what_follows() {
         for (record, text) in all() {
             assert_eq!(
-                record.entry(&State::default(), WORK).text.as_str(),
+                record.entry(None, &State::default(), WORK).text.as_str(),
                 text,
                 "{record:?}"
             );
@@ -862,7 +843,7 @@ mod tests {
             limit: TEN,
             failure: failure(),
         }
-        .entry(&state, WORK);
+        .entry(Some("c0ffee00-7"), &state, WORK);
         let fields: Vec<_> = entry
             .fields
             .iter()
@@ -905,8 +886,8 @@ mod tests {
                 detail: detail.into(),
             };
             (
-                record.entry(&state, WORK).fields,
-                Record::Leaving.entry(&state, WORK).fields,
+                record.entry(None, &state, WORK).fields,
+                Record::Leaving.entry(None, &state, WORK).fields,
             )
         };
         let (begun, left) = standing_by("new disk");
@@ -921,14 +902,11 @@ mod tests {
 
     #[test]
     fn a_record_of_a_closed_incident_carries_that_incidents_id() {
-        let closed = Record::Of {
-            incident: "c0ffee00-7".into(),
-            record: Box::new(Record::Recovered {
-                ended: Ended::ByItself,
-                downtime: TEN,
-            }),
+        let closed = Record::Recovered {
+            ended: Ended::ByItself,
+            downtime: TEN,
         };
-        let entry = closed.entry(&State::default(), WORK);
+        let entry = closed.entry(Some("c0ffee00-7"), &State::default(), WORK);
         assert!(
             entry
                 .fields

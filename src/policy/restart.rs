@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use crate::policy::{Action, CleanedUp, KILL_LIMIT, Machine, POLL, RETRY, Signal, is_up};
+use crate::policy::{CleanedUp, KILL_LIMIT, Machine, POLL, RETRY, is_up};
 use crate::{
     policy::{
-        facts::{Failure, Look, Process, Stall},
+        answer::Effect,
+        facts::{Failure, Look, Process, Signal, Stall},
         record::Record,
         state::{Attempts, PendingStart, Phase, Step},
     },
@@ -47,7 +48,6 @@ impl Machine<'_> {
         let unit = look.unit.as_ref().ok();
         let invocation = unit.and_then(|unit| unit.invocation_id.clone());
         let control_group = unit.map_or_else(String::new, |unit| unit.control_group.clone());
-        self.actions.push(Action::KeepEvidence);
         self.state.pending_start = Some(PendingStart {
             invocation,
             control_group,
@@ -66,9 +66,9 @@ impl Machine<'_> {
                 limit: stop_timeout,
                 failure: failure.clone(),
             });
-            self.act(Action::Stop);
+            self.act(Effect::Stop { begins: true });
         } else {
-            self.cleanup(0);
+            self.cleanup(0, true);
         }
     }
 
@@ -82,7 +82,7 @@ impl Machine<'_> {
                     limit: until.since(self.now),
                     failure: failure.clone(),
                 });
-                self.act(Action::Stop);
+                self.act(Effect::Stop { begins: false });
             }
             Step::Stopping { .. }
             | Step::Killing { .. }
@@ -112,7 +112,7 @@ impl Machine<'_> {
                     until: self.now + KILL_LIMIT,
                 });
                 self.record(Record::Killing { after: timeout });
-                self.act(Action::Kill);
+                self.act(Effect::Kill);
             }
             Phase::Restarting(Step::Killing { until }) if until <= self.now => {
                 self.give_up(Line::new(
@@ -141,16 +141,19 @@ impl Machine<'_> {
     /// The unit is down because Gatehound stopped it: cleanup, then start.
     pub(super) fn down(&mut self, look: &Look) {
         match self.state.phase {
-            Phase::Restarting(Step::CleaningUp { passes }) => self.cleanup(passes),
+            Phase::Restarting(Step::CleaningUp { passes }) => self.cleanup(passes, false),
             // The start is queued behind something else's job.
             Phase::Restarting(Step::Starting { .. }) if has_job(look) => self.again_in(RETRY),
             Phase::Restarting(Step::Starting { .. }) => {
                 self.record(Record::Starting);
-                self.act(Action::Start);
+                self.act(Effect::Start);
             }
             // What is in the way may go by itself, and a start that is pending does not wait for `retry_after` then.
             Phase::GaveUp { since, .. } if self.is_blocked() && !self.retries(since) => {
-                self.act(Action::Cleanup(Signal::Term));
+                self.act(Effect::Cleanup {
+                    signal: Signal::Term,
+                    begins: false,
+                });
             }
             // Starting into a port that somebody else holds helps nobody.
             Phase::GaveUp { since, .. } if look.port_holder.is_some() && !self.retries(since) => {
@@ -167,12 +170,12 @@ impl Machine<'_> {
                 if was_killed(look) {
                     self.count_forced_stop();
                 }
-                self.cleanup(0);
+                self.cleanup(0, false);
             }
         }
     }
 
-    fn cleanup(&mut self, passes: u8) {
+    fn cleanup(&mut self, passes: u8, begins: bool) {
         self.state.phase = Phase::Restarting(Step::CleaningUp { passes });
         let signal = if passes.is_multiple_of(2) {
             Signal::Term
@@ -182,7 +185,7 @@ impl Machine<'_> {
         if signal == Signal::Kill {
             self.count_forced_stop();
         }
-        self.act(Action::Cleanup(signal));
+        self.act(Effect::Cleanup { signal, begins });
     }
 
     /// Whether two passes have not ended what is in the way of the start that is pending.

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use crate::policy::{Action, Machine, NotRestored, RETRY};
+use crate::policy::{Machine, NotRestored, RETRY};
 use crate::{
     policy::{
+        answer::Effect,
         facts::{Config, Health, Look, Probe},
         record::Record,
         state::{PendingStart, Phase, Rollback, Standby, Step},
@@ -73,7 +74,7 @@ impl Machine<'_> {
         };
         // Whoever was killed over it cannot tell; a human who put the good one back is taken for that, which rolls back less.
         rollback.found |= *judged != rollback.rejected;
-        let restore = Action::Restore {
+        let restore = Effect::Restore {
             snapshot: rollback.snapshot,
             rejected: rollback.rejected.clone(),
             judged: judged.clone(),
@@ -177,7 +178,7 @@ impl Machine<'_> {
             return self.again_in(RETRY);
         }
         self.record(Record::Starting);
-        self.act(Action::Start);
+        self.act(Effect::Start);
     }
 }
 

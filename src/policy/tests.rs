@@ -1,5 +1,6 @@
 //! Tests of the policy, each named for the rule or behaviour it holds.
 
+mod action;
 mod behaviours;
 mod canonical;
 mod explore;

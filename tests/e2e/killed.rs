@@ -296,7 +296,7 @@ fn points() -> Vec<String> {
         "start]: failures forgotten",
         "start]: acted",
         "new-invocation]: record written",
-        "healthy [recovered, ping",
+        "healthy [ping, recovered",
         LAST,
     ] {
         assert!(

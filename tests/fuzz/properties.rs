@@ -31,7 +31,8 @@ use gatehound::{
     other_watchdogs::crontab::{Crontab, Job as CronJob},
     pause::pause_file,
     policy::{
-        Action, CleanedUp, Done, Event,
+        CleanedUp, Done, Event,
+        answer::{Answer, Effect, WatchdogMessage},
         facts::{
             Failure, Health, Invocation, Job, Look, Monotonic, Outcome, Pause, Probe, Stall,
             UnitFacts,
@@ -729,43 +730,35 @@ impl Run {
         }
     }
 
-    /// Lets the policy answer, and answers its actions as the daemon does.
+    /// Lets the policy answer, and answers its effects as the daemon does.
     fn tell(&mut self, event: Event) {
         let mut event = Some(event);
         while let Some(next) = event.take() {
             let state = self.state.clone();
-            let (state, actions) = step(&self.settings, state, next, self.now);
+            let (state, answer) = step(&self.settings, state, next, self.now);
             self.state = state;
             let shown = status(&self.settings, &self.state, Names::default(), self.now);
             is_short(shown.as_str());
-            for action in &actions {
-                self.give_up(action);
-            }
-            event = actions.iter().find_map(done).map(Event::Done);
+            self.hear(&answer);
+            event = answer.effect.as_ref().map(done).map(Event::Done);
         }
         // Whatever it waits for, it looks again soon.
         let wait = self.state.next.since(self.now);
         assert!(wait <= self.settings.interval, "{:?}", self.state);
     }
 
-    fn give_up(&mut self, action: &Action) {
-        match action {
-            Action::Timeout(timeout) => assert!(*timeout < Duration::from_secs(180), "{timeout:?}"),
-            Action::Record(record) => {
-                let entry = record.entry(&self.state, Names::default());
-                is_short(entry.text.as_str());
-                entry.fields.iter().for_each(|(_, value)| is_clean(value));
-            }
-            Action::Stop => self.stops += 1,
-            Action::Leave => self.left = true,
-            Action::Ping { .. }
-            | Action::KeepEvidence
-            | Action::AskReadiness
-            | Action::Kill
-            | Action::Cleanup(_)
-            | Action::Restore { .. }
-            | Action::Start => {}
+    fn hear(&mut self, answer: &Answer) {
+        if let Some(WatchdogMessage::Timeout(timeout)) = answer.watchdog {
+            assert!(timeout < Duration::from_secs(180), "{timeout:?}");
         }
+        for noted in &answer.records {
+            let incident = noted.incident.as_deref();
+            let entry = noted.record.entry(incident, &self.state, Names::default());
+            is_short(entry.text.as_str());
+            entry.fields.iter().for_each(|(_, value)| is_clean(value));
+        }
+        self.stops += u32::from(matches!(answer.effect, Some(Effect::Stop { .. })));
+        self.left |= answer.leave;
     }
 
     fn looks(&mut self, health: Health) {
@@ -854,20 +847,15 @@ impl Run {
     }
 }
 
-/// What the daemon would answer an action.
-fn done(action: &Action) -> Option<Done> {
-    match action {
-        Action::Stop => Some(Done::Stop(Ok(7))),
-        Action::Kill => Some(Done::Kill(Ok(()))),
-        Action::Cleanup(_) => Some(Done::Cleanup(Ok(CleanedUp::default()))),
-        Action::Restore { .. } => Some(Done::Restored(Ok("/kept/1.json".into()))),
-        Action::Start => Some(Done::Start(Ok(()))),
-        Action::AskReadiness => Some(Done::Readiness(None)),
-        Action::Ping { .. }
-        | Action::Timeout(_)
-        | Action::Record(_)
-        | Action::KeepEvidence
-        | Action::Leave => None,
+/// What the daemon would answer an effect.
+fn done(effect: &Effect) -> Done {
+    match effect {
+        Effect::AskReadiness => Done::Readiness(None),
+        Effect::Stop { .. } => Done::Stop(Ok(7)),
+        Effect::Kill => Done::Kill(Ok(())),
+        Effect::Cleanup { .. } => Done::Cleanup(Ok(CleanedUp::default())),
+        Effect::Restore { .. } => Done::Restored(Ok("/kept/1.json".into())),
+        Effect::Start => Done::Start(Ok(())),
     }
 }
 

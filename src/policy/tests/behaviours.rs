@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::policy::{
-    Action, Event, Signal,
+    Event,
+    answer::Answer,
+    facts::Signal,
     grace::next_check,
     step,
+    tests::action::Action,
     tests::world::{Active, Fault, Mood, World, broken, failure, healthy, secs, world},
 };
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
         state::{BITE_AFTER, Bite, Phase, Standby, State, Step},
     },
     settings::{RetryAfter, Settings},
-    text::words::{Names, span},
+    text::words::span,
 };
 
 /// Seconds from the first failing check until the phase is left for the attempts.
@@ -315,7 +318,7 @@ fn what_is_done_after_crashes_before_health_is_the_same_whether_or_not_they_are_
         state: State,
         mut event: Event,
         now: Monotonic,
-    ) -> (State, Vec<Action>) {
+    ) -> (State, Answer) {
         if let Event::Looked(look) = &mut event
             && let Ok(unit) = &mut look.unit
         {
@@ -846,14 +849,9 @@ fn every_record_of_an_incident_carries_its_id() {
         .expect("an incident is open");
     world.fresh = Mood::Healthy;
     world.run_until("restarting");
-    let during = world.state.clone();
     world.run_until("healthy");
-    for record in world.records() {
-        let fields = record.entry(&during, Names::default()).fields;
-        assert!(
-            fields.contains(&("GATEHOUND_INCIDENT", id.clone())),
-            "{record:?}"
-        );
+    for noted in world.noted() {
+        assert_eq!(noted.incident.as_ref(), Some(&id), "{noted:?}");
     }
     assert_eq!(
         world.events(),
@@ -878,13 +876,8 @@ fn what_is_told_in_the_step_that_ends_an_incident_carries_its_id() {
     world.fixes();
     world.round();
     assert_eq!(world.events(), ["failing", "new-invocation", "recovered"]);
-    for record in world.records().iter().skip(1) {
-        // As the daemon makes it out: with the state after the step.
-        let fields = record.entry(&world.state, Names::default()).fields;
-        let told = fields
-            .iter()
-            .find(|(name, _)| *name == "GATEHOUND_INCIDENT");
-        assert_eq!(told.map(|(_, id)| id), id.as_ref(), "{record:?}");
+    for noted in world.noted().iter().skip(1) {
+        assert_eq!(noted.incident, id, "{noted:?}");
     }
 }
 

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use crate::policy::{
-    Action, Done, Event, Signal, step,
+    Done, Event,
+    answer::{Effect, WatchdogMessage},
+    step,
     tests::{
         explore::{
             HONEST, Place, Policy, explore, forced, gatehound, gateway, human, no_rollback,
@@ -70,13 +72,12 @@ const ROUGH: [Mutant; 34] = [
     (
         "pings while it doubts",
         |settings, state, event, now| {
-            let (mut state, mut actions) = step(settings, state, event, now);
+            let (mut state, mut answer) = step(settings, state, event, now);
             if matches!(state.phase, Phase::Failing(_)) {
-                actions.retain(|action| !matches!(action, Action::Timeout(_)));
-                actions.push(Action::Ping { restore: true });
+                answer.watchdog = Some(WatchdogMessage::Ping { restore: true });
                 state.timeout_set = false;
             }
-            (state, actions)
+            (state, answer)
         },
         gateway,
         "rule 1",
@@ -84,13 +85,11 @@ const ROUGH: [Mutant; 34] = [
     (
         "watchdog timeouts for ever",
         |settings, state, event, now| {
-            let (state, mut actions) = step(settings, state, event, now);
-            for action in &mut actions {
-                if let Action::Timeout(timeout) = action {
-                    *timeout = Duration::MAX;
-                }
+            let (state, mut answer) = step(settings, state, event, now);
+            if let Some(WatchdogMessage::Timeout(timeout)) = &mut answer.watchdog {
+                *timeout = Duration::MAX;
             }
-            (state, actions)
+            (state, answer)
         },
         gateway,
         "rule 2",
@@ -98,9 +97,11 @@ const ROUGH: [Mutant; 34] = [
     (
         "watchdog timeouts never",
         |settings, state, event, now| {
-            let (state, mut actions) = step(settings, state, event, now);
-            actions.retain(|action| !matches!(action, Action::Timeout(_)));
-            (state, actions)
+            let (state, mut answer) = step(settings, state, event, now);
+            answer
+                .watchdog
+                .take_if(|message| matches!(message, WatchdogMessage::Timeout(_)));
+            (state, answer)
         },
         gateway,
         "rule 2",
@@ -108,13 +109,11 @@ const ROUGH: [Mutant; 34] = [
     (
         "does not restore WatchdogSec",
         |settings, state, event, now| {
-            let (state, mut actions) = step(settings, state, event, now);
-            for action in &mut actions {
-                if let Action::Ping { restore } = action {
-                    *restore = false;
-                }
+            let (state, mut answer) = step(settings, state, event, now);
+            if let Some(WatchdogMessage::Ping { restore }) = &mut answer.watchdog {
+                *restore = false;
             }
-            (state, actions)
+            (state, answer)
         },
         gateway,
         "rule 2",
@@ -188,13 +187,13 @@ const ROUGH: [Mutant; 34] = [
     (
         "skips the second look",
         |settings, state, event, now| {
-            let (state, actions) = step(settings, state, event.clone(), now);
+            let (state, answer) = step(settings, state, event.clone(), now);
             let Phase::BackingOff { until, .. } = state.phase else {
-                return (state, actions);
+                return (state, answer);
             };
-            let (mut state, actions) = step(settings, state, event, until);
+            let (mut state, answer) = step(settings, state, event, until);
             state.next = now;
-            (state, actions)
+            (state, answer)
         },
         gateway,
         "rule 4",
@@ -217,23 +216,24 @@ const ROUGH: [Mutant; 34] = [
         "kills as soon as the stop is queued",
         |settings, state, event, now| {
             let queued = matches!(event, Event::Done(Done::Stop(Ok(_))));
-            let (state, mut actions) = step(settings, state, event, now);
+            let (state, mut answer) = step(settings, state, event, now);
             if queued {
-                actions.push(Action::Kill);
+                answer.effect = Some(Effect::Kill);
             }
-            (state, actions)
+            (state, answer)
         },
         gateway,
         "rule 4",
     ),
     (
-        "stops and cleanups at once",
+        "cleans up and starts without a look between",
         |settings, state, event, now| {
-            let (state, mut actions) = step(settings, state, event, now);
-            if actions.contains(&Action::Start) {
-                actions.insert(0, Action::Cleanup(Signal::Term));
+            let cleaned_up = matches!(event, Event::Done(Done::Cleanup(Ok(_))));
+            let (state, mut answer) = step(settings, state, event, now);
+            if cleaned_up {
+                answer.effect = Some(Effect::Start);
             }
-            (state, actions)
+            (state, answer)
         },
         gateway,
         "rule 4",
@@ -241,9 +241,9 @@ const ROUGH: [Mutant; 34] = [
     (
         "stops a run twice",
         |settings, state, event, now| {
-            let (mut state, actions) = step(settings, state, event, now);
+            let (mut state, answer) = step(settings, state, event, now);
             state.gateway.stopped = false;
-            (state, actions)
+            (state, answer)
         },
         human,
         "rule 5",
@@ -251,9 +251,9 @@ const ROUGH: [Mutant; 34] = [
     (
         "forgets the budget of forced stops",
         |settings, state, event, now| {
-            let (mut state, actions) = step(settings, state, event, now);
+            let (mut state, answer) = step(settings, state, event, now);
             state.forced.clear();
-            (state, actions)
+            (state, answer)
         },
         forced,
         "rule 6",
@@ -288,11 +288,9 @@ const ROUGH: [Mutant; 34] = [
         "leaves at once when told to",
         |settings, state, event, now| {
             let told = event == Event::Leave;
-            let (state, mut actions) = step(settings, state, event, now);
-            if told && !actions.contains(&Action::Leave) {
-                actions.push(Action::Leave);
-            }
-            (state, actions)
+            let (state, mut answer) = step(settings, state, event, now);
+            answer.leave |= told;
+            (state, answer)
         },
         gatehound,
         "rule 8",
@@ -309,9 +307,9 @@ const ROUGH: [Mutant; 34] = [
     (
         "forgets the start",
         |settings, state, event, now| {
-            let (state, mut actions) = step(settings, state, event, now);
-            actions.retain(|action| *action != Action::Start);
-            (state, actions)
+            let (state, mut answer) = step(settings, state, event, now);
+            answer.effect.take_if(|effect| *effect == Effect::Start);
+            (state, answer)
         },
         gateway,
         "rule 8",
@@ -319,11 +317,11 @@ const ROUGH: [Mutant; 34] = [
     (
         "settles at the first ping",
         |settings, state, event, now| {
-            let (mut state, actions) = step(settings, state, event, now);
+            let (mut state, answer) = step(settings, state, event, now);
             if matches!(state.phase, Phase::Healthy { .. }) {
                 state.attempts = Attempts::default();
             }
-            (state, actions)
+            (state, answer)
         },
         gateway,
         "rule 9",
@@ -357,12 +355,12 @@ const ROUGH: [Mutant; 34] = [
         |settings, state, event, now| {
             let before = state.clone();
             let resumed = event == Event::Resumed;
-            let (mut state, actions) = step(settings, state, event, now);
+            let (mut state, answer) = step(settings, state, event, now);
             if resumed {
                 state.phase = before.phase;
                 state.awake_since = before.awake_since;
             }
-            (state, actions)
+            (state, answer)
         },
         obstacles,
         "rule 10",
@@ -419,11 +417,11 @@ const ROUGH: [Mutant; 34] = [
     (
         "starts before it has rolled back",
         |settings, state, event, now| {
-            let (mut state, actions) = step(settings, state, event, now);
+            let (mut state, answer) = step(settings, state, event, now);
             if let Some(last) = state.rollback.as_mut().filter(|last| last.kept.is_none()) {
                 last.kept = Some("nowhere".into());
             }
-            (state, actions)
+            (state, answer)
         },
         rollback,
         "rule 7",
@@ -483,11 +481,11 @@ const ROUGH: [Mutant; 34] = [
         "forgets the start after a rollback",
         |settings, state, event, now| {
             let done = matches!(event, Event::Done(Done::Restored(_)));
-            let (mut state, actions) = step(settings, state, event, now);
+            let (mut state, answer) = step(settings, state, event, now);
             if done {
                 state.pending_start = None;
             }
-            (state, actions)
+            (state, answer)
         },
         rollback,
         "rule 8",

@@ -1,7 +1,11 @@
 //! The ten rules of the design, each held by the tests that carry its number.
 
 use crate::policy::{
-    Action, Done, Event, NotRestored, Signal, step,
+    Done, Event, NotRestored,
+    answer::Effect,
+    facts::Signal,
+    step,
+    tests::action::{Action, actions},
     tests::world::{Active, Fault, Mood, World, broken, healthy, secs, world},
 };
 use crate::{
@@ -186,10 +190,10 @@ fn rule_4_a_gateway_that_recovers_during_backoff_is_left_alone() {
     world.fixes();
     world.run_until("healthy");
     assert_eq!(world.deeds(), []);
-    let ended = world.records().into_iter().find_map(|record| match record {
-        Record::Of { record, .. } => Some(*record),
-        _ => None,
-    });
+    let ended = world
+        .records()
+        .into_iter()
+        .find(|record| matches!(record, Record::Recovered { .. }));
     assert!(matches!(
         ended,
         Some(Record::Recovered {
@@ -706,11 +710,12 @@ fn a_rollback_that_the_disk_cannot_do_is_told_once_and_not_tried_again() {
 fn a_disk_that_is_late_with_a_rollback_is_asked_again_in_the_next_check() {
     let mut world = refused();
     let look = Event::Looked(Box::new(world.look()));
-    let (state, actions) = step(&world.settings, world.state.clone(), look, world.now);
-    assert!(actions.contains(&restore("1")));
+    let (state, answer) = step(&world.settings, world.state.clone(), look, world.now);
+    assert!(actions(&answer).contains(&restore("1")));
     let late = Event::Done(Done::Restored(Err(NotRestored::Late)));
-    let (state, actions) = step(&world.settings, state, late, world.now);
+    let (state, answer) = step(&world.settings, state, late, world.now);
     assert_eq!(state.next, world.now + world.settings.interval);
+    let actions = actions(&answer);
     assert!(matches!(actions[..], [Action::Timeout(_)]), "{actions:?}");
     world.state = state;
     world.run_until("healthy");
@@ -928,13 +933,13 @@ fn rule_8_wrong_settings_do_not_leave_a_stop_without_a_number_unanswered() {
     let look = loop {
         world.now = world.state.next;
         let look = Event::Looked(Box::new(world.look()));
-        let (_, actions) = step(
+        let (_, answer) = step(
             &world.settings,
             world.state.clone(),
             look.clone(),
             world.now,
         );
-        if actions.contains(&Action::Stop) {
+        if answer.effect == Some(Effect::Stop { begins: true }) {
             break look;
         }
         world.happens(look);

@@ -5,13 +5,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::policy::{Action, CleanedUp, Done, Event, NotRestored, Signal, step};
+use crate::policy::{
+    CleanedUp, Done, Event, NotRestored, step,
+    tests::action::{Action, actions},
+};
 use crate::{
     daemon::status_line::status,
     policy::{
+        answer::{Answer, Noted},
         facts::{
             Config, Failure, Health, Invocation, Job, Look, Monotonic, Pause, Probe, Process,
-            Stall, UnitFacts,
+            Signal, Stall, UnitFacts,
         },
         record::Record,
         state::{Bite, Phase, Standby, State, Step},
@@ -28,7 +32,7 @@ pub(super) const fn secs(seconds: u64) -> Duration {
 const WATCHDOG: Duration = secs(90);
 
 /// What answers the events: the policy, or one that is broken on purpose.
-pub(super) type StepFn = fn(&Settings, State, Event, Monotonic) -> (State, Vec<Action>);
+pub(super) type StepFn = fn(&Settings, State, Event, Monotonic) -> (State, Answer);
 
 /// How a successor makes the state file its memory.
 pub(super) type RestoredFn = fn(State, Monotonic) -> State;
@@ -723,12 +727,13 @@ impl World {
         }
         let before = self.state.clone();
         let at_once = matches!(event, Event::Looked(_)) && self.state.next == self.now;
-        let (state, actions) = (self.step)(
+        let (state, answer) = (self.step)(
             &self.settings,
             std::mem::take(&mut self.state),
             event.clone(),
             self.now,
         );
+        let actions = actions(&answer);
         self.state = state;
         // Jobs are of interest from the moment a start is pending.
         self.foreign_job &= self.state.pending_start.is_some();
@@ -926,11 +931,9 @@ impl World {
         for action in actions.iter().filter(acts) {
             self.check_act(event, action);
         }
-        let acts = actions.iter().filter(acts).count();
-        assert!(acts <= 1, "rule 4: {acts} actions without a look between");
         for action in actions {
             match action {
-                Action::Record(record) => check_text(record, &self.state),
+                Action::Record(noted) => check_text(&noted.record, &self.state),
                 Action::Leave => self.check_leave(),
                 Action::Ping { .. }
                 | Action::Timeout(_)
@@ -1317,10 +1320,15 @@ impl World {
     }
 
     pub(super) fn records(&self) -> Vec<Record> {
+        self.noted().into_iter().map(|noted| noted.record).collect()
+    }
+
+    /// All records with their incidents, in order.
+    pub(super) fn noted(&self) -> Vec<Noted> {
         self.log
             .iter()
             .filter_map(|(_, done)| match done {
-                Action::Record(record) => Some(record.clone()),
+                Action::Record(noted) => Some(noted.clone()),
                 _ => None,
             })
             .collect()
@@ -1331,7 +1339,12 @@ impl World {
         self.records()
             .iter()
             .filter(|record| record.event() == event)
-            .map(|record| record.entry(&self.state, Names::default()).text.to_string())
+            .map(|record| {
+                record
+                    .entry(None, &self.state, Names::default())
+                    .text
+                    .to_string()
+            })
             .collect()
     }
 
@@ -1485,7 +1498,7 @@ pub(super) fn failing(stall: Stall) -> Health {
 /// Every record's text is one plain line that does not begin with a capital letter.
 #[track_caller]
 pub(super) fn check_text(record: &Record, state: &State) {
-    let text = record.entry(state, Names::default()).text.to_string();
+    let text = record.entry(None, state, Names::default()).text.to_string();
     assert!(
         text.starts_with(|c: char| c.is_lowercase()) && !text.ends_with('.'),
         "{text}"
