@@ -444,7 +444,7 @@ fn killed_at_any_point() {
         assert!(is_there, "{part} in {points:#?}");
     }
     let plans = points.into_iter().map(|point| vec![point]).collect();
-    killed::each(plans, |plan| {
+    killed::each(53, plans, |plan| {
         let planned = Planned::ahead(plan);
         let killed = planned.is_killed();
         planned.check();

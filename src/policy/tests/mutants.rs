@@ -70,7 +70,7 @@ type Mutant = (&'static str, StepFn, fn() -> Place, &'static str);
 /// Policies of which a single step is wrong.
 const ROUGH: [Mutant; 34] = [
     (
-        "pings while it doubts",
+        "pings while the gateway fails",
         |settings, state, event, now| {
             let (mut state, mut answer) = step(settings, state, event, now);
             if matches!(state.phase, Phase::Failing(_)) {
@@ -315,7 +315,7 @@ const ROUGH: [Mutant; 34] = [
         "rule 8",
     ),
     (
-        "settles at the first ping",
+        "counts the attempts anew at the first ping",
         |settings, state, event, now| {
             let (mut state, answer) = step(settings, state, event, now);
             if matches!(state.phase, Phase::Healthy { .. }) {
@@ -327,7 +327,7 @@ const ROUGH: [Mutant; 34] = [
         "rule 9",
     ),
     (
-        "settles too soon",
+        "counts the attempts anew too soon",
         |settings, state, event, now| {
             let settings = Settings {
                 reset_after: settings.reset_after / 2,
@@ -339,7 +339,7 @@ const ROUGH: [Mutant; 34] = [
         "rule 9",
     ),
     (
-        "settles never",
+        "never counts the attempts anew",
         |settings, state, event, now| {
             let settings = Settings {
                 reset_after: Duration::MAX,
@@ -566,6 +566,12 @@ fn caught(name: &str, policy: Policy, mut place: Place, by: &str) {
         }
         Ok(report) => panic!("{name} is not caught: {report}"),
     }
+}
+
+/// Where this number is stated, in tests/README.md, it is to be the same.
+#[test]
+fn forty_mutants_are_tried() {
+    assert_eq!(ROUGH.len() + IDLE.len() + FORGETFUL.len(), 40);
 }
 
 #[test]
