@@ -8,4 +8,5 @@ mod happening;
 mod mutants;
 mod properties;
 mod rules;
+mod table;
 mod world;
