@@ -12,8 +12,8 @@ use crate::cli::{
 };
 use crate::{
     daemon::{
-        Memory,
         look::{Seen, Senses},
+        memory::Memory,
     },
     os::{boot_id, clock::Clock, folders},
     policy::facts::Health,

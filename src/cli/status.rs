@@ -20,7 +20,7 @@ use crate::{
     pause::pause_command,
 };
 use crate::{
-    daemon::Memory,
+    daemon::memory::Memory,
     os::{clock::Clock, folders},
     policy::{
         facts::{Pause, UnitFacts},

@@ -1,65 +1,46 @@
 //! `gatehound run`: the one loop, in one thread, that looks, asks the policy and does what it says.
 //!
-//! Owns the order: the state is saved before any action is carried out,
-//! so that a successor knows what was begun.
-//! It judges nothing; that is `decide`'s.
+//! Owns when each thing is done: the state is saved before anything is carried out, so that a successor knows what was begun.
+//! It judges nothing; that is `policy`'s.
 
+mod core;
+mod effects;
+mod identity;
+mod known_good;
 pub mod look;
+pub mod memory;
 pub mod status_line;
 
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    net::IpAddr,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     time::Duration,
 };
 
-use crate::alerts::handover::{Alerts, Check};
-use crate::metrics::sampling::Metrics;
 use crate::{
-    alerts::alert::Told,
-    daemon::status_line::{before_the_first_look, status},
-    journal::writer::Journal,
-    metrics::exposition::Counts,
+    alerts::handover::Check,
+    daemon::{
+        core::{Daemon, names},
+        identity::{Own, PROC, own_cgroup, own_unit},
+        known_good::proof,
+        look::Seen,
+        memory::{Left, Memory},
+        status_line::before_the_first_look,
+    },
+    metrics::sampling::Around,
     os::{
-        boot_id,
-        clock::Clock,
-        fault, folders,
+        boot_id, fault, folders,
         own_files::{self, Kept, Lock, StateFile},
-        processes,
-        wake::Waker,
-        wall_clock,
     },
     other_watchdogs::crontab,
-    policy::{
-        CleanedUp, Done, Event, NotRestored,
-        answer::{Answer, Effect, Noted, WatchdogMessage},
-        facts::{Health, Monotonic, Process, Signal},
-        record::Record,
-        state::{Phase, State},
-        step,
-    },
-    probe::{
-        gateway::{self, Finder},
-        http::Target,
-        openclaw_files::Place,
-        readiness,
-    },
-    recovery::{cleanup, evidence::Evidence, incident_files},
+    policy::{Event, facts::Health, record::Record, step},
+    probe::gateway,
     settings::{
         Settings,
         layers::{self, ConfigError, Sources},
-        limits::{CLEANUP_GRACE, KEEP_LIMIT, MANAGER_LIMIT, READY_LIMIT, RESTORE_LIMIT},
     },
-    snapshots::store::{self, Proof, Snapshot, Store},
-    systemd::{
-        ManagerError, UserManager,
-        notify::{Notifier, Watchdog},
-    },
-    text::{line::Line, words::Names},
+    systemd::notify::{Notifier, Watchdog},
+    text::line::Line,
 };
-use look::{Seen, Senses};
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -163,257 +144,7 @@ fn start_what_is_pending(
     Ok(())
 }
 
-/// The running kernel's proc file system.
-const PROC: &str = "/proc";
-
-/// What Gatehound knows of itself, and what makes it the only one.
-struct Own {
-    unit: String,
-    cgroup: String,
-    lock: Lock,
-}
-
-/// What is kept in the state file.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub struct Memory {
-    /// Gatehound's own unit.
-    pub own_unit: String,
-    /// The gateway's unit the state is about.
-    pub unit: String,
-    /// The policy's memory.
-    pub state: State,
-    /// Which alerts were told.
-    #[serde(default)]
-    pub told: Told,
-    /// What was counted for the metrics.
-    #[serde(default)]
-    pub counts: Counts,
-}
-
-impl Memory {
-    /// The state file's content; reading it changes nothing, even if it makes no sense.
-    pub fn peek(dir: &Path) -> Option<Self> {
-        let boot_id = boot_id::get().ok()?;
-        match StateFile::new(dir, &boot_id).peek() {
-            Kept::Restored(memory) => Some(memory),
-            Kept::Fresh | Kept::OtherBoot | Kept::Rejected(_) => None,
-        }
-    }
-}
-
-/// What of a predecessor's memory is gone on with.
-struct Recalled {
-    state: State,
-    told: Told,
-    counts: Counts,
-    left: Left,
-}
-
-/// What a predecessor left behind.
-enum Left {
-    /// Nothing.
-    Nothing,
-    /// Its memory; the successor goes on with it.
-    Memory,
-    /// Something that cannot be gone on with; the line says what.
-    Other(Line),
-}
-
-/// The predecessor's state, where it is about the same unit.
-fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> Recalled {
-    let left = match file.load() {
-        Kept::Restored(memory) if memory.unit == unit => {
-            return Recalled {
-                state: memory.state.restored(now),
-                told: memory.told,
-                counts: memory.counts,
-                left: Left::Memory,
-            };
-        }
-        Kept::Restored(memory) => {
-            let text = format!("the state kept is about {}, not used", memory.unit);
-            Left::Other(Line::new(&text))
-        }
-        Kept::Rejected(why) => Left::Other(why),
-        Kept::Fresh | Kept::OtherBoot => Left::Nothing,
-    };
-    Recalled {
-        state: State {
-            next: now,
-            ..State::default()
-        },
-        told: Told::default(),
-        counts: Counts::default(),
-        left,
-    }
-}
-
-/// The cgroup of this process; empty when it cannot be seen.
-fn own_cgroup(proc: &Path) -> String {
-    processes::process(proc, std::process::id()).map_or_else(String::new, |process| process.cgroup)
-}
-
-/// Gatehound's own unit: the one its cgroup is named for, else the shipped name.
-fn own_unit(cgroup: &str, profile: Option<&str>) -> String {
-    let unit = cgroup.rsplit('/').next().unwrap_or_default();
-    match profile {
-        _ if unit.starts_with("gatehound") && unit.ends_with(".service") => unit.to_owned(),
-        Some(profile) => format!("gatehound@{profile}.service"),
-        None => "gatehound.service".to_owned(),
-    }
-}
-
-/// What tells this Gatehound from every other that runs under this kernel, as a number.
-fn seed(boot_id: &str, own_unit: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let user = nix::unistd::geteuid().as_raw();
-    (boot_id, own_unit, user).hash(&mut hasher);
-    hasher.finish()
-}
-
-fn start(manager: &mut UserManager, unit: &str) -> Result<(), Line> {
-    // The start limit may have been reached by what came before.
-    let done = manager
-        .reset_failed(unit)
-        .inspect(|()| fault::point("failures forgotten"))
-        .and_then(|()| manager.start(unit))
-        .map(drop);
-    done.map_err(|e| Line::new(&e.to_string()))
-}
-
-/// The run that was looked at, if it is up and its configuration can be found; a unit that does not say when the run
-/// was started proves nothing.
-fn proof(seen: &Seen) -> Option<Proof> {
-    let unit = seen.look.unit.as_ref().ok()?;
-    let is_known = unit.active_state == "active" && !unit.active_since_wall.is_zero();
-    Some(Proof {
-        run: unit.invocation_id.clone().filter(|_| is_known)?.0,
-        started: unit.active_since_wall,
-        place: seen.found.place()?,
-    })
-}
-
-/// A rollback on its way: the hash of what is rolled back, and what becomes of it.
-type Restoring = (String, Receiver<Result<Line, NotRestored>>);
-
-struct Daemon {
-    settings: Settings,
-    sources: Sources,
-    senses: Senses,
-    waker: Waker,
-    file: StateFile<Memory>,
-    state: State,
-    journal: Journal,
-    /// The option that names the profile, for commands in texts.
-    profile: String,
-    own: Own,
-    /// The port that was probed last.
-    port: u16,
-    /// The addresses at which the gateway needs it.
-    addresses: Vec<IpAddr>,
-    /// Where the gateway answered last.
-    target: Option<Target>,
-    /// What was taken down for a restart that may follow.
-    evidence: Option<Evidence>,
-    alerts: Alerts,
-    metrics: Metrics,
-    /// What would prove the configuration good if the run that was looked at last is found healthy.
-    proof: Option<Proof>,
-    /// The run that was found healthy and whose configuration was looked at for that.
-    known_good: Option<String>,
-    /// The configuration that is being kept meanwhile.
-    keeping: Option<Receiver<Result<Option<Snapshot>, Line>>>,
-    /// Where the gateway's configuration was when it was last looked for.
-    place: Option<Place>,
-    /// The rollback that the disk has not finished yet.
-    restoring: Option<Restoring>,
-    /// The state as the file holds it, with the alerts that were told and what was counted.
-    saved: Option<(State, Told, Counts)>,
-    /// Time spent suspended since boot.
-    suspended: Duration,
-    /// Warnings that stand and were already written.
-    warned: Vec<Line>,
-    /// Why the state was not kept when it was last to be, if it was not.
-    unsaved: Option<Line>,
-    /// Why the manager was not told when it was last to be, if it was not.
-    untold: Option<Line>,
-    /// Whether the last check pinged.
-    pinged: bool,
-    leaving: bool,
-}
-
 impl Daemon {
-    fn new(
-        settings: Settings,
-        sources: Sources,
-        dir: PathBuf,
-        own: Own,
-    ) -> Result<(Self, Left), Line> {
-        let boot_id = boot_id::get()?;
-        let mut manager =
-            UserManager::new(None, MANAGER_LIMIT).map_err(|e| Line::new(&e.to_string()))?;
-        let unit = gateway::unit_name(&settings, sources.profile.as_deref());
-        let file = StateFile::new(&dir, &boot_id);
-        let Recalled {
-            mut state,
-            told,
-            counts,
-            left,
-        } = recall(&file, &unit, Clock.now());
-        state.seed = Some(seed(&boot_id, &own.unit));
-        let profile = sources.profile.as_deref();
-        let profile_option = folders::profile_option(profile);
-        let state_folder = folders::state(&sources.variables, profile);
-        let alerts = Alerts::new(told, state_folder, profile, Clock.now());
-        let finder = Finder::new(&sources.variables);
-        if let Some(pending_start) = &state.pending_start {
-            manager.adopt(pending_start.stop_job);
-        }
-        let mut daemon = Self {
-            settings,
-            sources,
-            waker: Waker::new(&dir)?,
-            senses: Senses::new(
-                PathBuf::from(PROC),
-                dir,
-                boot_id,
-                unit,
-                finder,
-                Clock,
-                manager,
-            ),
-            file,
-            state,
-            journal: Journal::open(),
-            profile: profile_option,
-            own,
-            port: gateway::DEFAULT_PORT,
-            addresses: Vec::new(),
-            target: None,
-            evidence: None,
-            alerts,
-            metrics: Metrics::new(counts),
-            proof: None,
-            known_good: None,
-            keeping: None,
-            place: None,
-            restoring: None,
-            saved: None,
-            suspended: Clock.suspended(),
-            warned: Vec::new(),
-            unsaved: None,
-            untold: None,
-            pinged: false,
-            leaving: false,
-        };
-        daemon.senses.profile.clone_from(&daemon.profile);
-        daemon.senses.kept = daemon.store().map(|store| {
-            let profile = daemon.sources.profile.as_deref();
-            (store, store::restore_command(profile))
-        });
-        Ok((daemon, left))
-    }
-
     /// Tells everybody that the watching begins.
     fn begin(&mut self, notifier: &mut Notifier, left: Left, warnings: Vec<Line>) {
         let status = before_the_first_look(&self.state, &self.senses.unit);
@@ -455,29 +186,6 @@ impl Daemon {
                 self.profile
             )));
         }
-    }
-
-    /// The status line, with what ails Gatehound itself at its end.
-    fn status(&self) -> Line {
-        let status = status(
-            &self.settings,
-            &self.state,
-            names(&self.senses, &self.profile),
-            self.senses.clock.now(),
-        );
-        if self.unsaved.is_none() && self.journal.kept_back() == 0 {
-            return status;
-        }
-        let mut text = status.to_string();
-        if self.unsaved.is_some() {
-            text += "; its state cannot be kept";
-        }
-        match self.journal.kept_back() {
-            0 => {}
-            1 => text += "; the journal takes nothing, 1 record kept back",
-            records => text += &format!("; the journal takes nothing, {records} records kept back"),
-        }
-        Line::new(&text)
     }
 
     /// Writes the records that the journal did not take before, if it takes them now.
@@ -558,7 +266,7 @@ impl Daemon {
     /// Has the check written for whoever reads metrics; nobody waits for the disk.
     fn publish(&mut self, health: &Health) {
         let now = self.senses.clock.now();
-        let around = crate::metrics::sampling::Around {
+        let around = Around {
             settings: &self.settings,
             profile: self.sources.profile.as_deref(),
             unit: &self.senses.unit,
@@ -566,56 +274,6 @@ impl Daemon {
         };
         if let Some(why) = self.metrics.after(&around, &self.state, health, now) {
             self.warn(why);
-        }
-    }
-
-    fn store(&self) -> Option<Store> {
-        let state = folders::state(&self.sources.variables, self.sources.profile.as_deref());
-        state.ok().as_deref().map(Store::new)
-    }
-
-    /// Has the configuration of a run kept, once, when the run is first found healthy.
-    /// Nobody waits for the disk: what became of it is told in a later check.
-    fn keep_config(&mut self) {
-        match self.keeping.as_ref().map(Receiver::try_recv) {
-            Some(Err(TryRecvError::Empty)) => return,
-            Some(Ok(kept)) => self.config_kept(kept),
-            Some(Err(TryRecvError::Disconnected)) | None => {}
-        }
-        self.keeping = None;
-        if !matches!(self.state.phase, Phase::Healthy { .. }) {
-            return;
-        }
-        let new = |proof: &Proof| self.known_good.as_ref() != Some(&proof.run);
-        let (Some(proof), Some(store)) = (self.proof.take().filter(new), self.store()) else {
-            return;
-        };
-        self.known_good = Some(proof.run.clone());
-        let keep = self.settings.snapshots.keep;
-        let target = self.target;
-        let version = move || readiness::version(&target?, READY_LIMIT);
-        match store::keep_known_good(store, proof, version, wall_clock::now(), keep) {
-            Ok(keeping) => self.keeping = Some(keeping),
-            Err(why) => self.config_kept(Err(why)),
-        }
-    }
-
-    fn config_kept(&mut self, kept: Result<Option<Snapshot>, Line>) {
-        match kept {
-            Ok(Some(kept)) => {
-                let path = kept
-                    .files
-                    .first()
-                    .map(|file| file.path.display().to_string());
-                self.record(Record::SnapshotKept {
-                    snapshot: kept.number,
-                    path: Line::new(&path.unwrap_or_default()),
-                });
-            }
-            Ok(None) => {}
-            Err(why) => self.warn(Line::new(&format!(
-                "the gateway's configuration is not kept: {why}; going on without"
-            ))),
         }
     }
 
@@ -698,162 +356,6 @@ impl Daemon {
         }
     }
 
-    /// The evidence comes first, because the records say what is about to happen; systemd is said the phase before the effect,
-    /// which may take long.
-    fn carry_out(&mut self, answer: &Answer, notifier: &mut Notifier) -> Option<Event> {
-        if answer.effect.as_ref().is_some_and(Effect::begins_restart) {
-            self.keep_evidence();
-        }
-        for noted in &answer.records {
-            self.write(noted);
-        }
-        self.leaving |= answer.leave;
-        let watchdog = match answer.watchdog {
-            Some(WatchdogMessage::Ping { restore: true }) => Watchdog::PingAndRestore,
-            Some(WatchdogMessage::Ping { restore: false }) => Watchdog::Ping,
-            Some(WatchdogMessage::Timeout(timeout)) => Watchdog::Timeout(timeout),
-            None => Watchdog::Silence,
-        };
-        let status = self.status();
-        if matches!(watchdog, Watchdog::Ping | Watchdog::PingAndRestore) {
-            self.pinged = true;
-            self.metrics.pinged = Some(wall_clock::now());
-        }
-        match notifier.tell(watchdog, &status) {
-            Ok(()) => self.untold = None,
-            // In each check, as long as it stands.
-            Err(why) if self.untold.as_ref() == Some(&why) => {}
-            Err(why) => {
-                self.warn(why.clone());
-                self.untold = Some(why);
-            }
-        }
-        fault::point("told systemd");
-        let done = self.act(answer.effect.as_ref()?);
-        fault::point("acted");
-        Some(Event::Done(done))
-    }
-
-    fn act(&mut self, effect: &Effect) -> Done {
-        let unit = self.senses.unit.clone();
-        let manager = &mut self.senses.manager;
-        let line = |e: ManagerError| Line::new(&e.to_string());
-        match effect {
-            Effect::AskReadiness => Done::Readiness(self.ask_readiness()),
-            Effect::Stop { .. } => Done::Stop(manager.stop(&unit).map_err(line)),
-            Effect::Kill => Done::Kill(manager.kill(&unit).map_err(line)),
-            Effect::Cleanup { signal, .. } => Done::Cleanup(self.cleanup(*signal)),
-            Effect::Restore {
-                snapshot,
-                rejected,
-                judged,
-            } => Done::Restored(self.roll_back(*snapshot, rejected, judged)),
-            Effect::Start => Done::Start(start(manager, &unit)),
-        }
-    }
-
-    /// Writes down what the look before this decision took; a disk that is full or slow delays nothing.
-    fn keep_evidence(&mut self) {
-        let Some(evidence) = self.evidence.take() else {
-            return;
-        };
-        // Not the attempt, which comes again when Gatehound tries again.
-        let (incident, restart) = match &self.state.incident {
-            Some(incident) => (incident.id.as_str(), incident.restarts.saturating_add(1)),
-            None => ("", 1),
-        };
-        let kept = folders::state(&self.sources.variables, self.sources.profile.as_deref())
-            .and_then(|state| {
-                incident_files::save(&state, incident, restart, &evidence, KEEP_LIMIT)
-            })
-            .map(|path| Line::new(&path.display().to_string()));
-        fault::point("evidence kept");
-        self.record(Record::Evidence {
-            summary: evidence.summary(),
-            fields: evidence.fields(),
-            kept,
-        });
-    }
-
-    /// Waits for the disk no longer than it may; what it has not done by then goes on, and is asked after again.
-    fn roll_back(
-        &mut self,
-        snapshot: u32,
-        rejected: &str,
-        judged: &str,
-    ) -> Result<Line, NotRestored> {
-        let (of, restoring) = match self.restoring.take() {
-            Some(restoring) => restoring,
-            None => {
-                let nowhere = || NotRestored::Failed("its place is not known".into());
-                let run = self.state.rollback.as_ref();
-                let order = store::Order {
-                    place: self.place.clone().ok_or_else(nowhere)?,
-                    snapshot,
-                    rejected: rejected.to_owned(),
-                    judged: judged.to_owned(),
-                    run: run.and_then(|last| Some(last.run.clone()?.0)),
-                    now: wall_clock::now(),
-                    keep: self.settings.snapshots.keep,
-                };
-                let store = self.store().ok_or_else(nowhere)?;
-                let restoring = store::roll_back_in_thread(store, order);
-                (rejected.to_owned(), restoring.map_err(NotRestored::Failed)?)
-            }
-        };
-        match restoring.recv_timeout(RESTORE_LIMIT) {
-            Ok(restored) if of == rejected => restored,
-            // An older one is over, which nobody waited for any more.
-            Ok(_) => Err(NotRestored::Late),
-            Err(RecvTimeoutError::Timeout) => {
-                self.restoring = Some((of, restoring));
-                Err(NotRestored::Late)
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(NotRestored::Failed("it ended without a word".into()))
-            }
-        }
-    }
-
-    fn ask_readiness(&mut self) -> Option<Line> {
-        let run = self.state.gateway.invocation.clone();
-        self.senses.degraded(&self.target?, run.as_ref())
-    }
-
-    fn cleanup(&mut self, signal: Signal) -> Result<CleanedUp, Line> {
-        let Some(pending_start) = &self.state.pending_start else {
-            return Ok(CleanedUp::default());
-        };
-        let territory = cleanup::Territory {
-            proc: &self.senses.proc,
-            cgroups: self.senses.cgroups.as_deref(),
-            unit: &self.senses.unit,
-            port: self.port,
-            addresses: &self.addresses,
-            control_group: &pending_start.control_group,
-            invocation: pending_start.invocation.as_ref(),
-            uid: self.senses.uid,
-            own_cgroup: &self.own.cgroup,
-        };
-        let cleaned_up = cleanup::cleanup(&territory, signal, CLEANUP_GRACE)?;
-        for (process, why) in cleaned_up.unsignalled {
-            self.warn(Line::new(&format!(
-                "not signalled pid {}: {why}",
-                process.pid
-            )));
-        }
-        let processes =
-            |list: Vec<(Process, _)>| list.into_iter().map(|(process, _)| process).collect();
-        Ok(CleanedUp {
-            signalled: processes(cleaned_up.signalled),
-            left: processes(cleaned_up.left),
-            port_holder: cleaned_up
-                .foreign
-                .first()
-                .map(|holder| Line::new(&holder.to_string())),
-        })
-    }
-
     fn save(&mut self) {
         let state = self.state.durable();
         let told = self.alerts.told.clone();
@@ -917,71 +419,5 @@ impl Daemon {
         let status = self.status();
         let told = notifier.ready(&status);
         self.warn_on_error(told);
-    }
-
-    /// Writes a record of the daemon's own, which is of the incident that is open.
-    fn record(&mut self, record: Record) {
-        let incident = self.state.incident.as_ref();
-        self.write(&Noted {
-            incident: incident.map(|incident| incident.id.clone()),
-            record,
-        });
-    }
-
-    fn write(&mut self, noted: &Noted) {
-        let names = names(&self.senses, &self.profile);
-        self.journal.write(noted, &self.state, names);
-        fault::point("record written");
-    }
-
-    fn warn(&mut self, text: Line) {
-        self.record(Record::Warning { text });
-    }
-
-    fn warn_on_error(&mut self, result: Result<(), Line>) {
-        if let Err(text) = result {
-            self.warn(text);
-        }
-    }
-
-    /// Writes each warning when it first stands, not in every check.
-    fn warn_once(&mut self, standing: Vec<Line>) {
-        for text in &standing {
-            if !self.warned.contains(text) {
-                self.warn(text.clone());
-            }
-        }
-        self.warned = standing;
-    }
-}
-
-/// What the commands in a text are given, without borrowing all of the daemon.
-fn names<'a>(senses: &'a Senses, profile: &'a str) -> Names<'a> {
-    Names {
-        unit: &senses.unit,
-        profile,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_gatehound_without_alerts_and_metrics_remembered_is_gone_on_with() {
-        let memory = Memory {
-            own_unit: "gatehound.service".to_owned(),
-            unit: "openclaw-gateway.service".to_owned(),
-            state: State::default(),
-            told: Told::default(),
-            counts: Counts::default(),
-        };
-        let mut older = serde_json::to_value(&memory).unwrap();
-        for key in ["told", "counts"] {
-            older.as_object_mut().unwrap().remove(key).unwrap();
-        }
-        let read: Memory = serde_json::from_value(older).unwrap();
-        assert_eq!(read.told, Told::default());
-        assert_eq!(read.counts, Counts::default());
     }
 }

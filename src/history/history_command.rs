@@ -17,7 +17,7 @@ use crate::cli::{
     show::{Cell, Tone, line, row},
 };
 use crate::{
-    daemon::Memory,
+    daemon::memory::Memory,
     history::timeline::{History, Moment, Outcome, Past, StoodBy, Told},
     journal::journalctl::{self, Age, Place},
     os::{boot_id, clock::Clock, folders, wall_clock},

@@ -205,7 +205,7 @@ impl Recovery {
         assert_eq!(state["attempts"]["used"], 1, "{state}");
         assert_eq!(state["forced"].as_array().map(Vec::len), Some(1), "{state}");
         assert!(
-            state["pending"].is_null() && state["incident"].is_null(),
+            state["pending_start"].is_null() && state["incident"].is_null(),
             "{state}"
         );
         let folder = fs::read_dir(self.rig.runtime_directory()).expect("the runtime folder");

@@ -18,7 +18,7 @@ use std::{
 };
 
 use gatehound::{
-    daemon::{Memory, status_line::status},
+    daemon::{memory::Memory, status_line::status},
     history::timeline::{History, Moment},
     journal::{gateway_log, journalctl},
     os::{
