@@ -11,10 +11,7 @@ use crate::cli::{
     show::{Tone, line, paused},
 };
 use crate::{
-    daemon::{
-        look::{Seen, Senses},
-        memory::Memory,
-    },
+    daemon::{look::Seen, memory::Memory, senses::Senses},
     os::{boot_id, clock::Clock, folders},
     policy::facts::Health,
     probe::gateway::{self, Finder},

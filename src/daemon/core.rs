@@ -8,8 +8,8 @@ use crate::{
     alerts::{alert::Told, handover::Alerts},
     daemon::{
         identity::{Own, PROC, seed},
-        look::Senses,
         memory::{Left, Memory, Recalled, recall},
+        senses::Senses,
         status_line::status,
     },
     journal::writer::Journal,

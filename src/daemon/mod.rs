@@ -9,7 +9,10 @@ mod identity;
 mod known_good;
 pub mod look;
 pub mod memory;
+mod probing;
+pub mod senses;
 pub mod status_line;
+pub mod trouble;
 
 use std::{
     path::{Path, PathBuf},

@@ -421,8 +421,13 @@ impl Planned {
 }
 
 fn killed_at_any_point() {
+    /// The end of the first healthy check after the one that finds the gateway healthy.
+    const LAST: &str = "healthy [ping]: told systemd";
     let first = Planned::ahead(&[]);
     first.check();
+    wait_until("a check after the rollback", TIMEOUT, || {
+        first.text("passed").lines().any(|point| point == LAST)
+    });
     let mut points: Vec<String> = Vec::new();
     for point in first.text("passed").lines() {
         if !points.iter().any(|known| known == point) {

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::{
     alerts::{ping_note, queue},
-    daemon::look::{self, Seen},
+    daemon::{look::Seen, trouble},
     metrics::textfile,
     os::{folders, processes},
     policy::facts::{Failure, Health},
@@ -548,7 +548,7 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
             format!("failing, {probe}: {reason}"),
             format!("openclaw{profile} gateway install"),
         ),
-        Ok(facts) if look::is_refusal(facts) => {
+        Ok(facts) if trouble::is_refusal(facts) => {
             let said = seen.look.last_words.as_ref();
             let said = said.map_or_else(String::new, |said| format!(": {said}"));
             (

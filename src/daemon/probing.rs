@@ -1,0 +1,319 @@
+//! The three probes of one look: what listens, whose it is, and what it answers.
+//!
+//! Owns their order and what a failing gateway's process is doing meanwhile; knows nothing of phases.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    slice, thread,
+    time::Duration,
+};
+
+use crate::{
+    daemon::senses::Senses,
+    os::{
+        cgroup, listeners,
+        processes::{self, Activity},
+    },
+    policy::facts::{Failure, Health, Listener, Outcome, Probe, Stall, UnitFacts},
+    probe::{
+        gateway::Found,
+        http::{Client, Target},
+        openclaw_json::Bind,
+        whose::{self, Whose},
+    },
+    recovery::cleanup::Holder,
+    settings::Settings,
+    text::line::Line,
+};
+
+/// What the probes found.
+pub(super) struct Probed {
+    pub(super) health: Health,
+    pub(super) listens: Line,
+    pub(super) port_holder: Option<Line>,
+    /// The process whose stall was judged.
+    pub(super) owner: u32,
+    pub(super) address: Option<IpAddr>,
+}
+
+/// How long a loop that turns gets to notice that the request it did not answer is over.
+const REST: Duration = Duration::from_millis(50);
+
+impl Senses {
+    pub(super) fn probe(
+        &mut self,
+        settings: &Settings,
+        found: &Found,
+        needs: &[IpAddr],
+        unit: Option<&UnitFacts>,
+    ) -> Probed {
+        let port = found.port;
+        let main_pid = unit.map_or(0, |unit| unit.main_pid);
+        let listening = match listeners::listening(&self.proc, port) {
+            Ok(listening) => listening,
+            Err(why) => return Probed::unknown(why),
+        };
+        // Other users' listeners are never the gateway, so none of them is asked in its place.
+        let (listening, others): (Vec<Listener>, Vec<Listener>) = listening
+            .into_iter()
+            .partition(|listener| listener.uid == self.uid);
+        let listens = addresses(&listening);
+        let whose = self.whose(&listening, unit, port);
+        let owner = match &whose {
+            Whose::Units(pid) => *pid,
+            Whose::Anothers(_) => main_pid,
+            Whose::Unknown => listeners::owner(&self.proc, &listening, main_pid),
+        };
+        let before = processes::activity(&self.proc, owner);
+        let group = unit.map_or("", |unit| unit.control_group.as_str());
+        let frozen = || {
+            let root = self.cgroups.as_deref();
+            root.is_some_and(|root| cgroup::frozen(root, group))
+        };
+        let in_the_way = others.iter().find(|other| {
+            let mut needs = needs.iter();
+            listening.is_empty() && needs.any(|it| listeners::conflict(*it, other.address))
+        });
+        let port_holder = match whose {
+            Whose::Anothers(process) => Some(Line::new(&Holder::seen(process).to_string())),
+            Whose::Units(_) | Whose::Unknown => {
+                in_the_way.map(|listener| self.port_holder(port, listener))
+            }
+        };
+        let address = found
+            .address
+            .or_else(|| listeners::address_to_probe(&listening));
+        if let Some(holder) = &port_holder {
+            // Whatever it answers, it is not this unit's gateway (rule 1).
+            let health = Health::Failing(Failure {
+                probe: Probe::Port,
+                reason: Line::new(&format!("port {port} is held by {holder}")),
+                stall: Stall::Gone,
+            });
+            return Probed {
+                health,
+                listens,
+                port_holder,
+                owner,
+                address: None,
+            };
+        }
+        let Some(address) = address.filter(|_| !listening.is_empty()) else {
+            let reason = Line::new(&format!("nothing listens on port {port}"));
+            let stall = match before {
+                _ if frozen() => Stall::Stopped,
+                Some(activity) if activity.state == 'T' => Stall::Stopped,
+                Some(_) | None => Stall::Gone,
+            };
+            let health = Health::Failing(Failure {
+                probe: Probe::Port,
+                reason,
+                stall,
+            });
+            return Probed {
+                health,
+                listens,
+                port_holder,
+                owner,
+                address: None,
+            };
+        };
+        let target = Target {
+            address: SocketAddr::new(address, port),
+            tls: found.tls,
+        };
+        let client = self
+            .client
+            .take()
+            .filter(|client| client.target() == target);
+        let client = client.unwrap_or_else(|| Client::new(target));
+        let health = self.ask(settings, &client, owner, before.as_ref(), &frozen);
+        self.client = Some(client);
+        Probed {
+            health,
+            listens,
+            port_holder,
+            owner,
+            address: Some(address),
+        }
+    }
+
+    /// Whose the listening sockets are.
+    ///
+    /// A gateway that goes on healthily is taken to hold the sockets that it held before, because finding that out
+    /// takes a look at each of its descriptors; one that has failed is looked at again.
+    fn whose(&mut self, listening: &[Listener], unit: Option<&UnitFacts>, port: u16) -> Whose {
+        let Some(unit) = unit else {
+            return Whose::Unknown;
+        };
+        let inodes: Vec<u64> = listening.iter().map(|listener| listener.inode).collect();
+        if self.healthy
+            && let Some((pid, held)) = &self.holder
+            && *pid == unit.main_pid
+            && *held == inodes
+        {
+            return Whose::Units(unit.main_pid);
+        }
+        let whose = whose::whose(self.kernel(), unit, port, listening);
+        let is_main = whose == Whose::Units(unit.main_pid);
+        self.holder = is_main.then_some((unit.main_pid, inodes));
+        whose
+    }
+
+    /// Another user's process that holds the port, in words.
+    fn port_holder(&self, port: u16, listener: &Listener) -> Line {
+        let owner = listeners::owners(&self.proc, slice::from_ref(listener), &[]).pop();
+        let holder = owner.map_or_else(
+            || Holder::unseen(&self.proc, self.cgroups.as_deref(), port, listener),
+            |(_, process)| Holder::seen(process),
+        );
+        Line::new(&holder.to_string())
+    }
+
+    fn ask(
+        &self,
+        settings: &Settings,
+        client: &Client,
+        owner: u32,
+        before: Option<&Activity>,
+        frozen: &dyn Fn() -> bool,
+    ) -> Health {
+        let began = self.clock.now();
+        let (probe, outcome) = match client.http(settings.probe.http_timeout) {
+            Outcome::Pass(_) => (Probe::Health, client.health(settings.probe.health_timeout)),
+            other => (Probe::Http, other),
+        };
+        match outcome {
+            Outcome::Pass(took) => Health::Healthy(took),
+            Outcome::Unknown(why) => Health::Unknown(why),
+            Outcome::Fail { reason, answered } => {
+                let after = self.activity_at_rest(owner);
+                let elapsed = self.clock.now().since(began);
+                let stall = if frozen() {
+                    Stall::Stopped
+                } else {
+                    processes::stall(before, after.as_ref(), elapsed, answered)
+                };
+                Health::Failing(Failure {
+                    probe,
+                    reason,
+                    stall,
+                })
+            }
+        }
+    }
+
+    /// What the process does once it has dealt with the end of the request, which wakes one that sleeps.
+    fn activity_at_rest(&self, pid: u32) -> Option<Activity> {
+        let at_once = processes::activity(&self.proc, pid)?;
+        if at_once.state != 'R' {
+            return Some(at_once);
+        }
+        thread::sleep(REST);
+        processes::activity(&self.proc, pid)
+    }
+}
+
+impl Probed {
+    pub(super) fn not_made() -> Self {
+        Self {
+            health: Health::NotProbed,
+            listens: Line::default(),
+            port_holder: None,
+            owner: 0,
+            address: None,
+        }
+    }
+
+    pub(super) fn unknown(why: Line) -> Self {
+        Self {
+            health: Health::Unknown(why),
+            ..Self::not_made()
+        }
+    }
+}
+
+/// The addresses at which the gateway needs its port: all of IPv4 where its configuration says so,
+/// else where it listened last, else where it is to be probed, which is loopback unless a setting says otherwise;
+/// but every one where its configuration does not tell.
+///
+/// Too few have the attempts restart it into a taken port; too many could keep it down for good.
+pub(super) fn needs(known: &Line, found: &Found) -> Vec<IpAddr> {
+    let known = known.as_str().split(' ').map(str::parse);
+    let known: Vec<IpAddr> = known.flatten().collect();
+    let address = match found.bind {
+        Bind::Lan => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        _ if !known.is_empty() => return known,
+        Bind::Loopback => found.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        // It conflicts with every other.
+        Bind::Unknown => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    vec![address]
+}
+
+/// Where these sockets listen, in an order that stays.
+fn addresses(listening: &[Listener]) -> Line {
+    let mut addresses: Vec<String> = listening.iter().map(|it| it.address.to_string()).collect();
+    addresses.sort_unstable();
+    Line::new(&addresses.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{os::folders::Variables, probe::gateway::Finder};
+    use std::fs;
+
+    /// Where a gateway with this openclaw.json that was seen at `known` needs its port, and whether
+    /// somebody else at each of these addresses is in its way.
+    #[track_caller]
+    fn check(openclaw_json: Option<&str>, known: &str, others: &[(&str, bool)]) {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".openclaw")).unwrap();
+        if let Some(text) = openclaw_json {
+            fs::write(home.path().join(".openclaw/openclaw.json"), text).unwrap();
+        }
+        let variables = Variables::from([("HOME".into(), home.path().into())]);
+        let found = Finder::new(&variables).find(&Settings::default(), "", None);
+        let needs = needs(&known.into(), &found);
+        for (other, expected) in others {
+            let other = other.parse().unwrap();
+            let conflicts = needs.iter().any(|it| listeners::conflict(*it, other));
+            assert_eq!(conflicts, *expected, "{openclaw_json:?} {known} {other}");
+        }
+    }
+
+    const LAN: &str = "192.0.2.1";
+    const LOOPBACK: &str = "127.0.0.1";
+
+    #[test]
+    fn a_gateway_at_loopback_needs_its_port_where_it_listened_else_there() {
+        for text in [None, Some("{}"), Some("{gateway: {bind: 'loopback'}}")] {
+            check(text, "", &[(LOOPBACK, true), (LAN, false)]);
+            check(text, LAN, &[(LOOPBACK, false), (LAN, true)]);
+        }
+    }
+
+    #[test]
+    fn a_gateway_at_all_addresses_needs_its_port_at_each_wherever_it_was_seen() {
+        let text = Some("{gateway: {bind: 'lan'}}");
+        let others = [(LOOPBACK, true), (LAN, true), ("::", true), ("::1", false)];
+        for known in ["", LOOPBACK, "0.0.0.0"] {
+            check(text, known, &others);
+        }
+    }
+
+    #[test]
+    fn a_gateway_of_which_it_is_not_known_needs_its_port_where_it_listened_else_everywhere() {
+        for text in [
+            "{gateway: {bind: 'tailnet'}}",
+            "{gateway: {bind: 7}}",
+            "{gateway: {$include: './more.json'}}",
+            "{",
+        ] {
+            let all = [(LOOPBACK, true), (LAN, true), ("::1", true)];
+            check(Some(text), "", &all);
+            check(Some(text), LAN, &[(LOOPBACK, false), (LAN, true)]);
+        }
+    }
+}

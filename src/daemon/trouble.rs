@@ -1,0 +1,127 @@
+//! What is looked up only where something is wrong: a refused configuration, a gateway that came back degraded, evidence.
+//!
+//! Owns when the journal, the snapshots and `/ready` are asked; judges nothing and changes nothing.
+
+use std::path::PathBuf;
+
+use crate::{
+    daemon::senses::{JOURNALCTL, Senses},
+    journal::gateway_log,
+    policy::facts::{Config, Invocation, Stall, UnitFacts},
+    probe::{
+        gateway::Found,
+        http::Target,
+        readiness::{self, Readiness},
+    },
+    recovery::evidence::{self, Evidence},
+    settings::{
+        Settings,
+        limits::{EVIDENCE_LIMIT, KEEP_LIMIT, READY_LIMIT},
+    },
+    snapshots::store::Run,
+    text::line::Line,
+};
+
+impl Senses {
+    /// What the gateway said of its configuration, where its unit failed for that; asked for once a run.
+    pub(super) fn last_words(&mut self, unit: &UnitFacts) -> Option<Line> {
+        let run = unit.invocation_id.as_ref()?;
+        if !is_refusal(unit) {
+            return None;
+        }
+        if self
+            .last_words
+            .as_ref()
+            .is_none_or(|(asked, _)| asked != run)
+        {
+            let said = gateway_log::last_error(&self.gateway_lines(run));
+            self.last_words = Some((run.clone(), said));
+        }
+        self.last_words.as_ref()?.1.clone()
+    }
+
+    /// The configuration as it is now; looked at anew each time, because somebody may be fixing it.
+    pub(super) fn config(&mut self, unit: &UnitFacts, found: &Found) -> Option<Config> {
+        let (store, _) = self.kept.clone()?;
+        let run = Run {
+            began: unit.active_since_wall,
+            ended: unit.exited_wall,
+        };
+        self.comparing
+            .compare(store, found.place()?, run, KEEP_LIMIT)
+    }
+
+    /// The command that restores the configuration that is the last known good, where it is another one.
+    pub(super) fn remedy(&self, config: &Config) -> Option<Line> {
+        let (_, command) = self.kept.as_ref().filter(|_| !config.is_known_good)?;
+        Some(Line::new(&format!(
+            "it is not the configuration that worked last; {command} restores that one, snapshot {}",
+            config.snapshot
+        )))
+    }
+
+    /// What of a healthy gateway does not work, as far as it says so itself.
+    pub fn degraded(&mut self, target: &Target, run: Option<&Invocation>) -> Option<Line> {
+        if let Some(run) = run
+            && self.breaker.as_ref().is_none_or(|(asked, _)| asked != run)
+        {
+            let tripped = gateway_log::breaker_tripped(&self.gateway_lines(run));
+            self.breaker = Some((run.clone(), tripped));
+        }
+        let ready = match readiness::ready(target, READY_LIMIT) {
+            Readiness::Degraded(what) => Some(what),
+            Readiness::Ready | Readiness::Unknown => None,
+        };
+        let breaker = self
+            .breaker
+            .as_ref()
+            .and_then(|(_, tripped)| tripped.clone());
+        breaker.or(ready)
+    }
+
+    /// Takes down what the failing gateway looks like.
+    pub fn evidence(&mut self, settings: &Settings, stall: Stall) -> Evidence {
+        let unit = self.ask_unit().unwrap_or_default();
+        let found = self.find(settings, Some(&unit));
+        let places = evidence::Places {
+            proc: self.proc.clone(),
+            cgroup: self.cgroups.clone(),
+            journalctl: PathBuf::from(JOURNALCTL),
+        };
+        let subject = evidence::Subject {
+            stall,
+            unit: self.unit.clone(),
+            invocation: unit.invocation_id,
+            control_group: unit.control_group,
+            main_pid: unit.main_pid,
+            port: found.port,
+        };
+        evidence::collect(&places, &subject, EVIDENCE_LIMIT)
+    }
+}
+
+/// Whether the unit failed because the gateway refused its configuration.
+pub(crate) fn is_refusal(unit: &UnitFacts) -> bool {
+    /// EX_CONFIG of sysexits(3).
+    const REFUSED: i32 = 78;
+    unit.active_state == "failed" && unit.exec_main_status == REFUSED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_exited_with_78_and_is_to_go_on_refuses_nothing() {
+        let unit = |active_state: &str, exec_main_status| UnitFacts {
+            active_state: active_state.to_owned(),
+            exec_main_status,
+            ..UnitFacts::default()
+        };
+        assert!(is_refusal(&unit("failed", 78)));
+        assert!(!is_refusal(&unit("failed", 1)));
+        for state in ["active", "activating", "inactive"] {
+            assert!(!is_refusal(&unit(state, 78)), "{state}");
+        }
+    }
+}
