@@ -99,7 +99,7 @@ impl Senses {
             };
         }
         let Some(address) = address.filter(|_| !listening.is_empty()) else {
-            let reason = Line::new(&format!("nothing listens on port {port}"));
+            let reason = nothing_listens(port);
             let stall = match before {
                 _ if frozen() => Stall::Stopped,
                 Some(activity) if activity.state == 'T' => Stall::Stopped,
@@ -189,10 +189,16 @@ impl Senses {
             Outcome::Fail { reason, answered } => {
                 let after = self.activity_at_rest(owner);
                 let elapsed = self.clock.now().since(began);
-                let stall = if frozen() {
-                    Stall::Stopped
+                let port = client.target().address.port();
+                // The socket may have been closed since it was looked at; then the process may do what it likes.
+                let closed = listeners::listening(&self.proc, port).is_ok_and(|it| it.is_empty());
+                let (probe, reason, stall) = if frozen() {
+                    (probe, reason, Stall::Stopped)
+                } else if closed && !answered {
+                    (Probe::Port, nothing_listens(port), Stall::Gone)
                 } else {
-                    processes::stall(before, after.as_ref(), elapsed, answered)
+                    let stall = processes::stall(before, after.as_ref(), elapsed, answered);
+                    (probe, reason, stall)
                 };
                 Health::Failing(Failure {
                     probe,
@@ -256,6 +262,10 @@ fn addresses(listening: &[Listener]) -> Line {
     let mut addresses: Vec<String> = listening.iter().map(|it| it.address.to_string()).collect();
     addresses.sort_unstable();
     Line::new(&addresses.join(" "))
+}
+
+fn nothing_listens(port: u16) -> Line {
+    Line::new(&format!("nothing listens on port {port}"))
 }
 
 #[cfg(test)]
