@@ -18,8 +18,11 @@ use crate::cli::{
 };
 use crate::{
     daemon::memory::Memory,
-    history::timeline::{History, Moment, Outcome, Past, StoodBy, Told},
-    journal::journalctl::{self, Age, Place},
+    history::timeline::{History, Outcome, Past, StoodBy},
+    journal::{
+        journalctl::{self, Age, Place},
+        logged::{Logged, Moment},
+    },
     os::{boot_id, clock::Clock, folders, wall_clock},
     probe::gateway,
     recovery::incident_files,
@@ -99,7 +102,7 @@ pub(crate) fn incident(
             Line::new(id).as_str()
         );
     }
-    let told: Vec<&Told> = told
+    let told: Vec<&Logged> = told
         .iter()
         .filter(|told| told.incident() == Some(id))
         .collect();
@@ -144,7 +147,7 @@ fn units(sources: &Sources) -> [String; 2] {
     ]
 }
 
-fn records([unit, own_unit]: &[String; 2], age: Age<'_>) -> anyhow::Result<Vec<Told>> {
+fn records([unit, own_unit]: &[String; 2], age: Age<'_>) -> anyhow::Result<Vec<Logged>> {
     let place = Place {
         program: Path::new("journalctl"),
         unit,
@@ -307,7 +310,7 @@ fn outcome(past: &Past) -> &'static str {
 fn print_incident(
     id: &str,
     past: Option<&Past>,
-    told: &[&Told],
+    told: &[&Logged],
     evidence: &[(PathBuf, Result<Value, Line>)],
 ) {
     say!("incident   {}", Line::new(id));
@@ -408,7 +411,7 @@ fn history_as_json(history: &History, since: Duration) -> Value {
 
 fn incident_as_json(
     past: Option<&Past>,
-    told: &[&Told],
+    told: &[&Logged],
     evidence: &[(PathBuf, Result<Value, Line>)],
 ) -> Value {
     let records = told.iter().map(|told| {

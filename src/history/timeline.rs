@@ -3,82 +3,19 @@
 //! Owns what counts as an incident, as an outage without one, as time watched and as time down.
 //! Knows nothing of where the records come from, and trusts them no further than to add up times.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::policy::{facts::Monotonic, state::Standby};
-use crate::text::line::Line;
-
-/// One moment, by both clocks: people ask by the one, time is counted by the other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// Time since the Unix epoch.
-    pub wall: Duration,
-    /// The boot it belongs to, as `_BOOT_ID=` has it.
-    pub boot: String,
-    /// Time of that boot.
-    pub monotonic: Monotonic,
-}
-
-impl Moment {
-    /// Time from `earlier` to this; none across a reboot, because nobody watched for the most of it.
-    fn since(&self, earlier: &Self) -> Duration {
-        if self.boot == earlier.boot {
-            self.monotonic.since(earlier.monotonic)
-        } else {
-            Duration::ZERO
-        }
-    }
-}
-
-/// A record of Gatehound as the journal gives it back, or what systemd wrote when one failed, which has no field.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Told {
-    /// When the journal got it.
-    pub at: Moment,
-    /// `MESSAGE=`.
-    pub text: Line,
-    /// All other fields that Gatehound writes, by their names.
-    pub fields: BTreeMap<String, Line>,
-}
-
-impl Told {
-    fn field(&self, name: &str) -> Option<&Line> {
-        self.fields.get(name)
-    }
-
-    fn is(&self, name: &str, value: &str) -> bool {
-        self.field(name).is_some_and(|line| line.as_str() == value)
-    }
-
-    fn is_event(&self, event: &str) -> bool {
-        self.is("GATEHOUND_EVENT", event)
-    }
-
-    /// The incident it belongs to.
-    pub fn incident(&self) -> Option<&str> {
-        self.field("GATEHOUND_INCIDENT").map(Line::as_str)
-    }
-
-    /// What it is in the middle of, as the field and value that all records of that have; an incident comes first.
-    pub fn under_way(&self) -> Option<String> {
-        let incident = self.incident().filter(|_| !self.is_event("recovered"));
-        let standby = || Some(format!("GATEHOUND_STANDBY={}", self.standby()?));
-        incident.map_or_else(standby, |id| Some(format!("GATEHOUND_INCIDENT={id}")))
-    }
-
-    /// Whether it tells only that a Gatehound failed, and not how things stood.
-    pub fn is_by_systemd(&self) -> bool {
-        self.field("GATEHOUND_EVENT").is_none()
-    }
-
-    /// Why nothing was done from it on, if so; a transition, which every restart goes through, is not worth a word.
-    fn standby(&self) -> Option<&Line> {
-        let reason = self.field("GATEHOUND_STANDBY");
-        reason.filter(|reason| reason.as_str() != Standby::InTransition.name())
-    }
-}
+use crate::{
+    journal::{
+        fields::{ATTEMPT, DETAIL, DOWNTIME, FORCED, PROBE, REASON, STALL, STANDBY},
+        kinds::Kind,
+        logged::{Logged, Moment},
+    },
+    policy::{record::Ended, state::Standby},
+    text::line::Line,
+};
 
 /// Whether the gateway is down though nobody wants it down.
 fn is_outage(reason: &Line) -> bool {
@@ -88,8 +25,7 @@ fn is_outage(reason: &Line) -> bool {
 }
 
 /// How an incident ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It has not.
     UnderWay,
@@ -105,30 +41,41 @@ pub enum Outcome {
     Unseen,
 }
 
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl From<Ended> for Outcome {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::ByItself => Self::ByItself,
+            Ended::ByRestart(_) => Self::ByRestart,
+            Ended::ByOther => Self::ByOther,
+            Ended::StoppedByHuman => Self::Stopped,
+        }
+    }
+}
+
 impl Outcome {
     /// Its word, the one of `GATEHOUND_REASON=` where there is one.
     pub fn name(self) -> &'static str {
         match self {
             Self::UnderWay => "under-way",
-            Self::ByItself => "by-itself",
-            Self::ByRestart => "by-restart",
-            Self::ByOther => "by-other",
-            Self::Stopped => "stopped",
+            Self::ByItself => Ended::ByItself.name(),
+            Self::ByRestart => Ended::ByRestart(1).name(),
+            Self::ByOther => Ended::ByOther.name(),
+            Self::Stopped => Ended::StoppedByHuman.name(),
             Self::Unseen => "unseen",
         }
     }
 
     fn of(reason: Option<&Line>) -> Self {
-        let known = [
-            Self::ByItself,
-            Self::ByRestart,
-            Self::ByOther,
-            Self::Stopped,
-        ];
-        known
+        Ended::ALL
             .into_iter()
-            .find(|outcome| reason.is_some_and(|reason| reason.as_str() == outcome.name()))
-            .unwrap_or(Self::Unseen)
+            .find(|ended| reason.is_some_and(|reason| reason.as_str() == ended.name()))
+            .map_or(Self::Unseen, Self::from)
     }
 
     /// Whether the gateway was healthy again.
@@ -213,18 +160,18 @@ impl History {
     /// Folds records, oldest first, into what they tell of the time from `since` until `now`.
     ///
     /// Older ones tell how things stood then, and how it had come to that. `runs` says whether a Gatehound runs now.
-    pub fn of(told: &[Told], since: Duration, now: &Moment, runs: bool) -> Self {
+    pub fn of(records: &[Logged], since: Duration, now: &Moment, runs: bool) -> Self {
         let mut history = Self::default();
-        for (at, record) in told.iter().enumerate() {
+        for (at, record) in records.iter().enumerate() {
             history.take(record, since);
-            let until = match told.get(at + 1) {
+            let until = match records.get(at + 1) {
                 // Nothing tells when the one before ended; it ran until its last record at least.
-                Some(next) => (!next.is_event("watching")).then_some(&next.at),
+                Some(next) => (!next.is_event(Kind::Watching)).then_some(&next.at),
                 None => runs.then_some(now),
             };
             if let Some(until) = until
                 && !record.is_by_systemd()
-                && !record.is_event("leaving")
+                && !record.is_event(Kind::Leaving)
             {
                 history.pass(record, since, until.since(&record.at));
             }
@@ -234,14 +181,14 @@ impl History {
     }
 
     /// What follows upon a record went on for `span`.
-    fn pass(&mut self, record: &Told, since: Duration, span: Duration) {
+    fn pass(&mut self, record: &Logged, since: Duration, span: Duration) {
         let mut failing = record.standby().is_some_and(is_outage);
-        let mut watched = failing || !record.is("GATEHOUND_PHASE", "standing-by");
+        let mut watched = failing || record.field(STANDBY).is_none();
         if let Some(past) = self.open() {
             past.down += span;
             failing = true;
             // Between two runs that systemd starts it is as down as within them.
-            watched |= record.is("GATEHOUND_STANDBY", Standby::InTransition.name());
+            watched |= record.is(STANDBY, Standby::InTransition.name());
         }
         if let Some(stood_by) = self.standing_by() {
             stood_by.lasted += span;
@@ -282,7 +229,7 @@ impl History {
             .filter(|stood_by| stood_by.under_way)
     }
 
-    fn take(&mut self, record: &Told, since: Duration) {
+    fn take(&mut self, record: &Logged, since: Duration) {
         // A successor goes on where the one that failed was.
         if record.is_by_systemd() {
             return;
@@ -294,7 +241,7 @@ impl History {
         {
             past.outcome = Outcome::Unseen;
         }
-        let was_over = record.is_event("recovered") && record.at.wall < since;
+        let was_over = record.is_event(Kind::Recovered) && record.at.wall < since;
         let Some(id) = record.incident().filter(|_| !was_over) else {
             return;
         };
@@ -306,7 +253,7 @@ impl History {
         }
     }
 
-    fn take_standby(&mut self, record: &Told, since: Duration) {
+    fn take_standby(&mut self, record: &Logged, since: Duration) {
         let reason = record.standby();
         if let Some(stood_by) = self.standing_by() {
             stood_by.under_way =
@@ -314,7 +261,7 @@ impl History {
         }
         if record.at.wall < since {
             // What was over before is not asked for, and where it begins the one before is over.
-            let begins = record.is_event("standing-by");
+            let begins = record.is_event(Kind::StandingBy);
             self.stood_by.retain(|before| before.under_way && !begins);
         }
         if let Some(reason) = reason.filter(|_| self.standing_by().is_none()) {
@@ -330,9 +277,9 @@ impl History {
         }
         // The end of an incident, for one, is told before it in the same check.
         if let Some(stood_by) = self.standing_by()
-            && record.is_event("standing-by")
+            && record.is_event(Kind::StandingBy)
         {
-            stood_by.detail = record.field("GATEHOUND_DETAIL").cloned();
+            stood_by.detail = record.field(DETAIL).cloned();
             stood_by.text = record.text.clone();
         }
     }
@@ -352,7 +299,7 @@ impl History {
 }
 
 impl Past {
-    fn begun_by(record: &Told, id: &str) -> Self {
+    fn begun_by(record: &Logged, id: &str) -> Self {
         Self {
             id: id.to_owned(),
             began: record.at.wall,
@@ -372,48 +319,48 @@ impl Past {
     }
 
     /// An id is of one boot, whatever an older Gatehound made of it.
-    fn is_of(&self, record: &Told) -> bool {
+    fn is_of(&self, record: &Logged) -> bool {
         record.incident() == Some(&self.id) && record.at.boot == self.first.boot
     }
 
-    fn take(&mut self, record: &Told) {
+    fn take(&mut self, record: &Logged) {
         if self.outcome == Outcome::Unseen {
             self.outcome = Outcome::UnderWay;
         }
-        if self.probe.is_none() && record.field("GATEHOUND_PROBE").is_some() {
-            self.probe = record.field("GATEHOUND_PROBE").cloned();
-            self.reason = record.field("GATEHOUND_REASON").cloned();
+        if self.probe.is_none() && record.field(PROBE).is_some() {
+            self.probe = record.field(PROBE).cloned();
+            self.reason = record.field(REASON).cloned();
         }
-        if let Some(stall) = record.field("GATEHOUND_STALL") {
+        if let Some(stall) = record.field(STALL) {
             self.stall = Some(stall.clone());
         }
         // A delay that begins anew, as after a suspend, is that of the same attempt.
-        let attempt = record.field("GATEHOUND_ATTEMPT");
-        if record.is_event("backing-off") && self.attempt.as_ref() != attempt {
+        let attempt = record.field(ATTEMPT);
+        if record.is_event(Kind::BackingOff) && self.attempt.as_ref() != attempt {
             self.attempts += 1;
             self.attempt = attempt.cloned();
         }
-        if record.is_event("retrying") || record.is_event("reset") {
+        if record.is_event(Kind::Retrying) || record.is_event(Kind::Reset) {
             self.attempt = None;
         }
-        if record.is_event("evidence") {
+        if record.is_event(Kind::Evidence) {
             self.restarts += 1;
             self.is_forced = false;
         }
-        if record.field("GATEHOUND_FORCED").is_some() && !self.is_forced {
+        if record.field(FORCED).is_some() && !self.is_forced {
             self.forced += 1;
             self.is_forced = true;
         }
-        self.held |= record.is_event("gave-up");
-        if record.is_event("recovered") {
+        self.held |= record.is_event(Kind::GaveUp);
+        if record.is_event(Kind::Recovered) {
             self.ended(record);
         }
     }
 
     /// Gatehound measured the downtime, which may have begun before its records, and goes on while none runs.
-    fn ended(&mut self, record: &Told) {
-        self.outcome = Outcome::of(record.field("GATEHOUND_REASON"));
-        let downtime = record.field("GATEHOUND_DOWNTIME_USEC");
+    fn ended(&mut self, record: &Logged) {
+        self.outcome = Outcome::of(record.field(REASON));
+        let downtime = record.field(DOWNTIME);
         if let Some(down) = downtime.and_then(|line| line.as_str().parse().ok()) {
             let measured = Duration::from_micros(down);
             self.began = self.began.min(record.at.wall.saturating_sub(measured));
@@ -426,6 +373,7 @@ impl Past {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::facts::Monotonic;
 
     const ID: &str = "c0ffee00-100";
 
@@ -437,9 +385,9 @@ mod tests {
         }
     }
 
-    fn told(seconds: u64, event: &str, fields: &[(&str, &str)]) -> Told {
+    fn told(seconds: u64, event: &str, fields: &[(&str, &str)]) -> Logged {
         let event = ("GATEHOUND_EVENT", event);
-        Told {
+        Logged {
             at: at(seconds),
             text: Line::default(),
             fields: fields
@@ -450,12 +398,12 @@ mod tests {
         }
     }
 
-    fn of_incident(seconds: u64, event: &str, more: &[(&str, &str)]) -> Told {
+    fn of_incident(seconds: u64, event: &str, more: &[(&str, &str)]) -> Logged {
         let id = [("GATEHOUND_INCIDENT", ID)];
         told(seconds, event, &[&id, more].concat())
     }
 
-    fn failing(seconds: u64) -> Told {
+    fn failing(seconds: u64) -> Logged {
         let fields = [
             ("GATEHOUND_PROBE", "http"),
             ("GATEHOUND_REASON", "no answer within 5 s"),
@@ -464,7 +412,7 @@ mod tests {
         of_incident(seconds, "failing", &fields)
     }
 
-    fn recovered(seconds: u64, reason: &str, down: u64) -> Told {
+    fn recovered(seconds: u64, reason: &str, down: u64) -> Logged {
         let down = (down * 1_000_000).to_string();
         let fields = [
             ("GATEHOUND_REASON", reason),
@@ -473,19 +421,19 @@ mod tests {
         of_incident(seconds, "recovered", &fields)
     }
 
-    fn until(seconds: u64, told: &[Told]) -> History {
+    fn until(seconds: u64, told: &[Logged]) -> History {
         History::of(told, Duration::ZERO, &at(seconds), true)
     }
 
     /// What systemd writes of a Gatehound that was killed.
-    fn died(seconds: u64) -> Told {
-        Told {
+    fn died(seconds: u64) -> Logged {
+        Logged {
             at: at(seconds),
-            ..Told::default()
+            ..Logged::default()
         }
     }
 
-    fn standing_by(seconds: u64, reason: &str, detail: &str) -> Told {
+    fn standing_by(seconds: u64, reason: &str, detail: &str) -> Logged {
         let mut record = told(
             seconds,
             "standing-by",
@@ -499,12 +447,12 @@ mod tests {
         record
     }
 
-    fn in_next_boot(mut record: Told) -> Told {
+    fn in_next_boot(mut record: Logged) -> Logged {
         record.at.boot = "next".to_owned();
         record
     }
 
-    fn attempt(seconds: u64, attempt: &str) -> Told {
+    fn attempt(seconds: u64, attempt: &str) -> Logged {
         of_incident(seconds, "backing-off", &[("GATEHOUND_ATTEMPT", attempt)])
     }
 
@@ -514,7 +462,7 @@ mod tests {
 
     const FORCED: (&str, &str) = ("GATEHOUND_FORCED", "1");
 
-    fn hang() -> Vec<Told> {
+    fn hang() -> Vec<Logged> {
         vec![
             told(0, "healthy", &[]),
             failing(100),
@@ -818,8 +766,8 @@ mod tests {
             of_incident(4, "evidence", &[]),
             of_incident(4, "stopping", &[]),
             // It did not take SIGKILL until the cleanup, and the start was refused.
-            of_incident(5, "cleaned up", &[]),
-            of_incident(6, "cleaned up", &[FORCED]),
+            of_incident(5, "cleaned-up", &[]),
+            of_incident(6, "cleaned-up", &[FORCED]),
             of_incident(7, "starting", &[FORCED]),
             of_incident(8, "starting", &[FORCED]),
             attempt(9, "2"),

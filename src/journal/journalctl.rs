@@ -7,7 +7,10 @@ use std::{path::Path, time::Duration};
 
 use crate::os::child;
 use crate::{
-    history::timeline::{Moment, Told},
+    journal::{
+        fields::PREFIX,
+        logged::{Logged, Moment},
+    },
     policy::facts::{Invocation, Monotonic},
     text::line::Line,
 };
@@ -20,9 +23,6 @@ const MAX_RECORDS: usize = 8 * 1024 * 1024;
 
 /// With it the user manager says that a unit failed, by a signal for example (systemd.journal-fields(7), sd-messages.h).
 const UNIT_FAILED: &str = "d9b373ed55a64feb8242e02dbe79a49c";
-
-/// How every field begins that only Gatehound writes.
-const PREFIX: &str = "GATEHOUND_";
 
 /// The last lines that one run of a user unit wrote itself, oldest first; none if it wrote none.
 ///
@@ -81,7 +81,7 @@ pub enum Age<'a> {
 /// # Errors
 ///
 /// The program cannot be started, fails, or is not done within `budget`.
-pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<Told>, Line> {
+pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<Logged>, Line> {
     let until = |until: Duration| format!("--until=@{}", until.as_secs());
     let mut arguments = match age {
         Age::Since(since) => vec![format!("--since=@{}", since.as_secs())],
@@ -121,7 +121,7 @@ pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<
 }
 
 /// The records in what journalctl printed, without what has not the form of one.
-pub fn told(output: &[u8]) -> Vec<Told> {
+pub fn told(output: &[u8]) -> Vec<Logged> {
     let lines = output.split(|byte| *byte == b'\n');
     lines.filter_map(record).collect()
 }
@@ -129,13 +129,13 @@ pub fn told(output: &[u8]) -> Vec<Told> {
 /// A record from one line of JSON.
 ///
 /// A field is a text; bytes that are none, and fields that are there twice, come in other forms and are not ours.
-fn record(line: &[u8]) -> Option<Told> {
+fn record(line: &[u8]) -> Option<Logged> {
     let Ok(serde_json::Value::Object(all)) = serde_json::from_slice(line) else {
         return None;
     };
     let text = |name: &str| all.get(name)?.as_str();
     let usec = |name: &str| text(name)?.parse().ok();
-    Some(Told {
+    Some(Logged {
         at: Moment {
             wall: Duration::from_micros(usec("__REALTIME_TIMESTAMP")?),
             boot: text("_BOOT_ID")?.to_owned(),

@@ -1,5 +1,9 @@
 //! The journal: records written, the gateway's own lines read.
 
+pub mod entry;
+pub mod fields;
 pub mod gateway_log;
 pub mod journalctl;
+pub mod kinds;
+pub mod logged;
 pub mod writer;

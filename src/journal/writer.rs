@@ -1,7 +1,7 @@
 //! The journal, or standard error where no journal listens.
 //!
 //! Owns how records get there, and that a journal that takes none holds up nobody: they are kept back until it does.
-//! Their words and fields are `policy::record`'s.
+//! Their words and fields are `entry`'s.
 
 use std::{
     collections::VecDeque,
@@ -14,12 +14,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::{
+    journal::{entry::Entry, fields::USER_UNIT, kinds::Level},
     os::terminal,
-    policy::{
-        answer::Noted,
-        record::{Entry, Level},
-        state::State,
-    },
+    policy::{answer::Noted, state::State},
     text::words::Names,
 };
 
@@ -71,8 +68,8 @@ impl Journal {
 
     /// Writes one record, after those that are kept back. `USER_UNIT=` makes it appear in the gateway's own log as well.
     pub fn write(&mut self, noted: &Noted, state: &State, names: Names<'_>) {
-        let mut entry = noted.record.entry(noted.incident.as_deref(), state, names);
-        entry.fields.push(("USER_UNIT", names.unit.to_owned()));
+        let mut entry = Entry::of(&noted.record, noted.incident.as_deref(), state, names);
+        entry.fields.push((USER_UNIT, names.unit.to_owned()));
         self.late.add(entry);
         self.flush();
     }

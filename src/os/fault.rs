@@ -46,10 +46,13 @@ mod armed {
         unistd::Pid,
     };
 
-    use crate::policy::{
-        answer::{Answer, Effect, WatchdogMessage},
-        facts::Signal,
-        state::{Phase, State, Step},
+    use crate::{
+        journal::kinds::Kind,
+        policy::{
+            answer::{Answer, Effect, WatchdogMessage},
+            facts::Signal,
+            state::{Phase, State, Step},
+        },
     };
 
     /// What the points are told apart by: the answer they belong to, and those of it already passed.
@@ -116,7 +119,12 @@ mod armed {
             .map(watchdog)
             .into_iter()
             .chain(begins.then_some("keep evidence"))
-            .chain(answer.records.iter().map(|noted| noted.record.event()))
+            .chain(
+                answer
+                    .records
+                    .iter()
+                    .map(|noted| Kind::of(&noted.record).event()),
+            )
             .chain(effect.map(name))
             .chain(answer.leave.then_some("leave"))
     }

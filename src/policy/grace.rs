@@ -10,7 +10,7 @@ use crate::{
         answer::{Effect, WatchdogMessage},
         facts::{Failure, Health, Look, Monotonic, Stall},
         record::{Ended, Record},
-        state::{Attempts, GraceUsed, Incident, Phase},
+        state::{Attempts, GraceUsed, Incident, Phase, Standby},
     },
     text::line::Line,
 };
@@ -33,8 +33,8 @@ pub(super) fn next_check(began: Monotonic, interval: Duration, seed: Option<u64>
 impl Machine<'_> {
     /// The unit is one that can be acted upon; what the probes say decides.
     pub(super) fn judge(&mut self, look: &Look) {
-        if matches!(self.state.phase, Phase::StandingBy { .. }) {
-            self.resume_watching();
+        if let Phase::StandingBy { reason, .. } = self.state.phase {
+            self.resume_watching(reason);
         }
         if !matches!(look.health, Health::Unknown(_)) {
             self.state.unknown = None;
@@ -48,8 +48,8 @@ impl Machine<'_> {
         }
     }
 
-    fn resume_watching(&mut self) {
-        self.record(Record::WatchingAgain);
+    fn resume_watching(&mut self, was: Standby) {
+        self.record(Record::WatchingAgain { was });
         self.state.phase = if self.state.gateway.served {
             Phase::Failing(self.new_grace())
         } else {

@@ -108,7 +108,7 @@ fn steps(rig: &Rig, mark: usize, hung: Duration, healthy: Duration) -> Steps {
     let must = |name: &str| at(name).unwrap_or_else(|| panic!("no record of {name}"));
     let (failing, backing_off) = (must("failing"), must("backing-off"));
     let (stopping, starting) = (must("stopping"), must("starting"));
-    let stopped = at("killing").or(at("cleaned up")).unwrap_or(starting);
+    let stopped = at("killing").or(at("cleaned-up")).unwrap_or(starting);
     let span = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64();
     Steps {
         detection: span(hung, failing),

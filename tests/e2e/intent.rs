@@ -237,7 +237,7 @@ fn cleanup() {
     rig.mode("ok-false");
     let cleaned_up = rig
         .journal
-        .wait_for("the cleanup", TIMEOUT, event("cleaned up"));
+        .wait_for("the cleanup", TIMEOUT, event("cleaned-up"));
     assert!(
         cleaned_up.message().contains(&holder.0.id().to_string()),
         "{cleaned_up}"

@@ -19,8 +19,8 @@ use std::{
 
 use gatehound::{
     daemon::{memory::Memory, status_line::status},
-    history::timeline::{History, Moment},
-    journal::{gateway_log, journalctl},
+    history::timeline::History,
+    journal::{entry::Entry, gateway_log, journalctl, logged::Moment},
     os::{
         cgroup,
         folders::Variables,
@@ -753,7 +753,7 @@ impl Run {
         }
         for noted in &answer.records {
             let incident = noted.incident.as_deref();
-            let entry = noted.record.entry(incident, &self.state, Names::default());
+            let entry = Entry::of(&noted.record, incident, &self.state, Names::default());
             is_short(entry.text.as_str());
             entry.fields.iter().for_each(|(_, value)| is_clean(value));
         }

@@ -11,6 +11,7 @@ use crate::policy::{
 };
 use crate::{
     daemon::status_line::status,
+    journal::{entry::Entry, kinds::Kind},
     policy::{
         answer::{Answer, Noted},
         facts::{
@@ -1316,7 +1317,10 @@ impl World {
 
     /// The kinds of all records, in order.
     pub(super) fn events(&self) -> Vec<&'static str> {
-        self.records().iter().map(|record| record.event()).collect()
+        self.records()
+            .iter()
+            .map(|record| Kind::of(record).event())
+            .collect()
     }
 
     pub(super) fn records(&self) -> Vec<Record> {
@@ -1338,10 +1342,9 @@ impl World {
     pub(super) fn texts(&self, event: &str) -> Vec<String> {
         self.records()
             .iter()
-            .filter(|record| record.event() == event)
+            .filter(|record| Kind::of(record).event() == event)
             .map(|record| {
-                record
-                    .entry(None, &self.state, Names::default())
+                Entry::of(record, None, &self.state, Names::default())
                     .text
                     .to_string()
             })
@@ -1498,7 +1501,9 @@ pub(super) fn failing(stall: Stall) -> Health {
 /// Every record's text is one plain line that does not begin with a capital letter.
 #[track_caller]
 pub(super) fn check_text(record: &Record, state: &State) {
-    let text = record.entry(None, state, Names::default()).text.to_string();
+    let text = Entry::of(record, None, state, Names::default())
+        .text
+        .to_string();
     assert!(
         text.starts_with(|c: char| c.is_lowercase()) && !text.ends_with('.'),
         "{text}"

@@ -1,0 +1,87 @@
+//! A record as the journal gives it back.
+//!
+//! Owns how its fields are asked for, by the names with which they are written; what records add up to is `history`'s.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    journal::{
+        fields::{EVENT, INCIDENT, STANDBY},
+        kinds::Kind,
+    },
+    policy::{facts::Monotonic, state::Standby},
+    text::line::Line,
+};
+
+/// One moment, by both clocks: people ask by the one, time is counted by the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Time since the Unix epoch.
+    pub wall: Duration,
+    /// The boot it belongs to, as `_BOOT_ID=` has it.
+    pub boot: String,
+    /// Time of that boot.
+    pub monotonic: Monotonic,
+}
+
+impl Moment {
+    /// Time from `earlier` to this; none across a reboot, because nobody watched for the most of it.
+    pub(crate) fn since(&self, earlier: &Self) -> Duration {
+        if self.boot == earlier.boot {
+            self.monotonic.since(earlier.monotonic)
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+/// A record of Gatehound as the journal gives it back, or what systemd wrote when one failed, which has no field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Logged {
+    /// When the journal got it.
+    pub at: Moment,
+    /// `MESSAGE=`.
+    pub text: Line,
+    /// All other fields that Gatehound writes, by their names.
+    pub fields: BTreeMap<String, Line>,
+}
+
+impl Logged {
+    /// The value of one of Gatehound's fields.
+    pub fn field(&self, name: &str) -> Option<&Line> {
+        self.fields.get(name)
+    }
+
+    /// Whether a field has this value.
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        self.field(name).is_some_and(|line| line.as_str() == value)
+    }
+
+    /// Whether it is a record of this kind.
+    pub fn is_event(&self, kind: Kind) -> bool {
+        self.is(EVENT, kind.event())
+    }
+
+    /// The incident it belongs to.
+    pub fn incident(&self) -> Option<&str> {
+        self.field(INCIDENT).map(Line::as_str)
+    }
+
+    /// What it is in the middle of, as the field and value that all records of that have; an incident comes first.
+    pub fn under_way(&self) -> Option<String> {
+        let incident = self.incident().filter(|_| !self.is_event(Kind::Recovered));
+        let standby = || Some(format!("{STANDBY}={}", self.standby()?));
+        incident.map_or_else(standby, |id| Some(format!("{INCIDENT}={id}")))
+    }
+
+    /// Whether it tells only that a Gatehound failed, and not how things stood.
+    pub fn is_by_systemd(&self) -> bool {
+        self.field(EVENT).is_none()
+    }
+
+    /// Why nothing was done from it on, if so; a transition, which every restart goes through, is not worth a word.
+    pub fn standby(&self) -> Option<&Line> {
+        let reason = self.field(STANDBY);
+        reason.filter(|reason| reason.as_str() != Standby::InTransition.name())
+    }
+}
