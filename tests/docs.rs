@@ -534,7 +534,7 @@ fn page_of_metrics() -> String {
         unit: "openclaw-gateway.service",
         profile: None,
         uid: 1000,
-        round: Duration::ZERO,
+        checked: Duration::ZERO,
         ping: Some(Duration::ZERO),
     };
     sample.render()

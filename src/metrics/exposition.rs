@@ -49,7 +49,7 @@ fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }
 
-/// One check as the metrics tell it.
+/// One check as the metrics show it.
 #[derive(Clone, Debug)]
 pub struct Sample<'a> {
     /// The policy's memory after the check.
@@ -58,7 +58,7 @@ pub struct Sample<'a> {
     pub health: &'a Health,
     /// What was counted so far.
     pub counts: Counts,
-    /// How many attempts the attempts has.
+    /// How many attempts there are until Gatehound gives up.
     pub attempts: usize,
     /// The gateway's unit.
     pub unit: &'a str,
@@ -67,8 +67,8 @@ pub struct Sample<'a> {
     /// The user whose gateway it is: node_exporter takes no two files with the same series.
     pub uid: u32,
     /// When the check ended, since the Unix epoch.
-    pub round: Duration,
-    /// When systemd was last told that the gateway is healthy, since the Unix epoch; none since Gatehound started.
+    pub checked: Duration,
+    /// When the last watchdog ping was sent, since the Unix epoch; none if none was since Gatehound started.
     pub ping: Option<Duration>,
 }
 
@@ -166,13 +166,13 @@ impl Page {
     fn timestamps(&mut self, sample: &Sample<'_>) {
         self.gauge(
             "gatehound_last_check_timestamp_seconds",
-            "When Gatehound last looked at the gateway, as Unix time.",
-            &seconds(sample.round),
+            "When Gatehound last checked the gateway, in Unix time.",
+            &seconds(sample.checked),
         );
         if let Some(ping) = sample.ping {
             self.gauge(
-                "gatehound_last_ping_timestamp_seconds",
-                "When Gatehound last told systemd that all probes passed, as Unix time.",
+                "gatehound_last_watchdog_ping_timestamp_seconds",
+                "When Gatehound last sent WATCHDOG=1 to systemd, after all probes passed, in Unix time.",
                 &seconds(ping),
             );
         }
@@ -182,33 +182,33 @@ impl Page {
         let state = sample.state;
         self.gauge(
             "gatehound_gateway_up",
-            "Whether all probes of the last check passed.",
+            "1 if all probes of the last check passed, else 0.",
             flag(matches!(sample.health, Health::Healthy(_))),
         );
         self.gauge(
             "gatehound_gateway_degraded",
-            "Whether the gateway works and says that part of it does not.",
+            "1 if the gateway works and reports that part of it does not, else 0.",
             flag(state.degraded.is_some()),
         );
         self.probes(sample.health);
         self.gauge(
             "gatehound_incident_open",
-            "Whether the gateway has failed since it last was healthy.",
+            "1 while an incident is open: the gateway failed and is not healthy again, else 0.",
             flag(state.incident.is_some()),
         );
         self.gauge(
             "gatehound_needs_human",
-            "Whether nothing but a human, or the attempts tried anew, brings the gateway back.",
+            "1 if Gatehound gave up for now, or the gateway refuses its configuration, else 0.",
             flag(needs_human(&state.phase)),
         );
         self.gauge(
             "gatehound_attempt",
-            "The attempt that was taken last, from 1; 0 while none is.",
+            "The number of the last restart attempt, from 1; 0 when attempts count from 1 again.",
             &state.attempts.used.to_string(),
         );
         self.gauge(
             "gatehound_attempts_limit",
-            "How many attempts the attempts has.",
+            "How many restart attempts there are until Gatehound gives up.",
             &sample.attempts.to_string(),
         );
     }
@@ -222,7 +222,7 @@ impl Page {
             Health::Failing(failure) => Some(failure.probe),
         };
         let name = "gatehound_probe_success";
-        let help = "Whether a probe of the last check passed; absent for one that was not made.";
+        let help = "1 if the probe passed in the last check, else 0; absent if it was not made.";
         self.family(name, "gauge", help);
         for probe in all {
             let passed = failed != Some(probe);
@@ -233,7 +233,7 @@ impl Page {
         }
         if let Health::Healthy(took) = health {
             let name = "gatehound_probe_duration_seconds";
-            let help = "How long a probe of the last check took; only of one that passed.";
+            let help = "How long the probe took in the last check; absent if it did not pass.";
             self.family(name, "gauge", help);
             let took = format!("{:.6}", took.as_secs_f64());
             self.series(name, Some(("probe", Probe::Health.name())), &took);
@@ -242,7 +242,11 @@ impl Page {
 
     fn phases(&mut self, phase: &Phase) {
         let name = "gatehound_phase";
-        self.family(name, "gauge", "What Gatehound is doing: 1 for one phase.");
+        self.family(
+            name,
+            "gauge",
+            "1 for the phase that Gatehound is in, 0 for the others.",
+        );
         for one in PHASES {
             self.series(name, Some(("phase", one)), flag(one == phase.name()));
         }
@@ -256,7 +260,7 @@ impl Page {
             | Phase::GaveUp { .. } => None,
         };
         let name = "gatehound_standby";
-        let help = "Why there is nothing to do: 1 for one reason in the phase standing-by.";
+        let help = "1 for the reason why Gatehound stands by, if it does, 0 for the others.";
         self.family(name, "gauge", help);
         for one in REASONS {
             let value = flag(now == Some(one));
@@ -268,17 +272,17 @@ impl Page {
         for (name, help, value) in [
             (
                 "gatehound_incidents_total",
-                "Incidents since the boot: times that the gateway began to fail.",
+                "Incidents since the boot: how often the gateway began to fail.",
                 counts.incidents,
             ),
             (
                 "gatehound_restarts_total",
-                "Restarts of the gateway that Gatehound has begun since the boot.",
+                "Restarts of the gateway by Gatehound since the boot.",
                 counts.restarts,
             ),
             (
                 "gatehound_forced_stops_total",
-                "Stops of the gateway since the boot that took SIGKILL.",
+                "Stops of the gateway by Gatehound since the boot that took SIGKILL.",
                 counts.forced_stops,
             ),
         ] {
@@ -287,7 +291,7 @@ impl Page {
     }
 }
 
-/// Whether the policy has nothing left that it could do by itself.
+/// Whether Gatehound has nothing left that it could do by itself now.
 fn needs_human(phase: &Phase) -> bool {
     match phase {
         Phase::GaveUp { .. }
@@ -347,7 +351,7 @@ mod tests {
             unit: "openclaw-gateway.service",
             profile: None,
             uid: 1000,
-            round: Duration::from_millis(1_764_000_000_250),
+            checked: Duration::from_millis(1_764_000_000_250),
             ping: Some(Duration::from_millis(1_763_999_970_007)),
         }
     }
@@ -414,7 +418,7 @@ mod tests {
                 "1764000000.250",
             ),
             (
-                "gatehound_last_ping_timestamp_seconds",
+                "gatehound_last_watchdog_ping_timestamp_seconds",
                 "",
                 "1763999970.007",
             ),
@@ -474,7 +478,7 @@ mod tests {
         }
         .render();
         for (name, further, expected) in [
-            ("gatehound_last_ping_timestamp_seconds", "", None),
+            ("gatehound_last_watchdog_ping_timestamp_seconds", "", None),
             ("gatehound_gateway_up", "", Some("0")),
             ("gatehound_gateway_degraded", "", Some("1")),
             ("gatehound_probe_success", "probe=\"port\"", Some("1")),

@@ -1,7 +1,7 @@
 //! The daemon's part in metrics: what it remembers for them, and when the textfile is written.
 //!
 //! Owns how often that is, and that what goes wrong with it is said once.
-//! What is in it is `metrics::exposition`' business, how it is written `metrics::textfile`'s.
+//! What is in it is `exposition`'s, how it is written `textfile`'s.
 
 use std::{path::Path, time::Duration};
 
@@ -35,7 +35,7 @@ pub(crate) struct Around<'a> {
 pub(crate) struct Metrics {
     /// What was counted.
     pub(crate) counts: Counts,
-    /// When systemd was last told that the gateway is healthy, since the Unix epoch.
+    /// When the last watchdog ping was sent, since the Unix epoch.
     pub(crate) pinged: Option<Duration>,
     file: Option<Textfile>,
     /// When the file was last given to be written, and in which phase.
@@ -47,7 +47,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Begins with what a predecessor counted.
+    /// Goes on counting where a predecessor stopped.
     pub(crate) fn new(counts: Counts) -> Self {
         Self {
             counts,
@@ -55,7 +55,7 @@ impl Metrics {
         }
     }
 
-    /// After a check: has the file written, if there is to be one. Returns what went wrong, to be told once.
+    /// After a check: has the file written, if there is to be one. Returns what went wrong, when that is news.
     pub(crate) fn after(
         &mut self,
         around: &Around<'_>,
@@ -85,7 +85,7 @@ impl Metrics {
             unit: around.unit,
             profile: around.profile,
             uid: around.uid,
-            round: wall_clock::now(),
+            checked: wall_clock::now(),
             ping: self.pinged,
         };
         let wrong = self.write(&path, sample.render()).err();

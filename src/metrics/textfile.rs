@@ -1,7 +1,7 @@
 //! The textfile: metrics in a file that node_exporter reads.
 //!
 //! Owns the file, its mode, and the thread that writes it, for which nobody waits.
-//! What is in it is `metrics::exposition`' business.
+//! What is in it is `exposition`'s.
 
 use std::{
     fs, io,
