@@ -1125,7 +1125,7 @@ fn an_outage_without_an_incident_is_told_with_what_to_do() {
 }
 
 #[test]
-fn what_a_human_keeps_hands_off_of_is_not_told_to_be_down() {
+fn a_gateway_that_a_human_paused_is_not_shown_as_down() {
     let record = minute_old(
         "standing-by",
         &[
@@ -1140,7 +1140,7 @@ fn what_a_human_keeps_hands_off_of_is_not_told_to_be_down() {
     let row = said.lines().nth(1).unwrap_or_default();
     assert!(row.contains("  paused  "), "{said}");
     assert!(
-        row.contains("  -      -  under-way   hands off for 1 min"),
+        row.contains("  -         -  under-way   stood by for 1 min"),
         "{said}"
     );
     assert!(row.ends_with(": new disk"), "{said}");

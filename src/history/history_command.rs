@@ -1,6 +1,6 @@
 //! `gatehound history` and `gatehound incident`: what became of the gateway, and what was seen of one incident.
 //!
-//! Owns how they are shown; what the records mean is `history::timeline`'s.
+//! Owns how they are shown; what the records mean is `timeline`'s.
 
 use crate::cli::console::say;
 use std::{
@@ -46,7 +46,7 @@ pub(crate) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
     let since = Duration::from_secs(since.as_secs());
     // First, because the journal may take its time.
     let now = now()?;
-    // A Gatehound that pings writes nothing, so how things stood when the time began is told by a record before it.
+    // Nothing is written while the gateway stays healthy, so a record before the time that is asked for says how things stood when it began.
     let mut told = records(&units, Age::LastUntil(since))?;
     let within = records(&units, Age::Since(since))?;
     let first = told
@@ -92,7 +92,7 @@ pub(crate) fn incident(
     let Some(id) = id.or(past.map(|past| past.id.as_str())) else {
         match newer {
             Some(newer) => bail!("no incident in the journal, but {newer}"),
-            None => bail!("no incident in the journal; nothing is shown"),
+            None => bail!("no incident in the journal"),
         }
     };
     let evidence = incident_files::read(&folder, id);
@@ -135,7 +135,7 @@ fn newer(history: &History, profile: &str) -> Option<String> {
 
 /// The gateway's unit, and Gatehound's own.
 fn units(sources: &Sources) -> [String; 2] {
-    // Settings that are wrong are `settings check`'s to complain about; the unit's usual name then has to do.
+    // Settings that are wrong are `settings check`'s to complain about; the unit's usual name has to do then.
     let settings =
         layers::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
     let profile = sources.profile.as_deref();
@@ -178,8 +178,8 @@ fn print_history(history: &History, since: Duration, silent: bool) {
     if silent {
         say!("no record of Gatehound since {since} that you may read");
         say!(
-            "if it ran: a journal that is not persistent is lost at a reboot, and without the group \
-             systemd-journal you may read no other"
+            "if Gatehound ran: a journal that is not persistent is lost at a reboot, and a persistent one \
+             may be readable only for members of the group systemd-journal"
         );
         return;
     }
@@ -214,7 +214,7 @@ fn print_history(history: &History, since: Duration, silent: bool) {
         "{count}{outages} since {since}, watched for {}",
         span(history.watched)
     );
-    let availability = history.availability().map(percent);
+    let availability = percent(history.failing, history.watched);
     let mean = history.mean_time_to_recover().map(span);
     say!(
         "availability {}, mean time to recover {}",
@@ -223,9 +223,11 @@ fn print_history(history: &History, since: Duration, silent: bool) {
     );
 }
 
-/// Rounded down: 99.999 % is not 100 %.
-fn percent(availability: f64) -> String {
-    format!("{:.2} %", (availability * 10_000.0).floor() / 100.0)
+/// The availability, rounded down: with any downtime at all it is not 100 %. None if nobody watched.
+fn percent(failing: Duration, watched: Duration) -> Option<String> {
+    let up = watched.saturating_sub(failing).as_nanos();
+    let hundredths = (up * 10_000).checked_div(watched.as_nanos())?;
+    Some(format!("{}.{:02} %", hundredths / 100, hundredths % 100))
 }
 
 /// The cause comes last because its width is not known.
@@ -235,7 +237,7 @@ fn print_row([began, id, stall, down, attempts, ended, cause]: [&str; 7], tone: 
         Cell::left(id, 20),
         Cell::left(stall, 9),
         Cell::right(down, 11),
-        Cell::right(attempts, 5),
+        Cell::right(attempts, 8),
         Cell::left(ended, 10).tone(tone),
         Cell::new(cause),
     ]);
@@ -274,7 +276,7 @@ fn print_stood_by(stood_by: &StoodBy) {
     let (down, cause) = if stood_by.is_outage() {
         (lasted.as_str(), detail.to_owned())
     } else {
-        ("-", format!("hands off for {lasted}: {detail}"))
+        ("-", format!("stood by for {lasted}: {detail}"))
     };
     let texts: [&str; 7] = [
         &wall_clock::local(stood_by.began),
@@ -293,7 +295,11 @@ fn cause(past: &Past) -> String {
         (Some(probe), Some(reason)) => format!("{probe}: {reason}"),
         _ => "not in the journal".to_owned(),
     };
-    if past.held { cause + "; held" } else { cause }
+    if past.gave_up {
+        cause + "; gave up"
+    } else {
+        cause
+    }
 }
 
 fn outcome(past: &Past) -> &'static str {
@@ -301,9 +307,9 @@ fn outcome(past: &Past) -> &'static str {
         Outcome::UnderWay => "not over",
         Outcome::ByItself => "recovered by itself",
         Outcome::ByRestart => "recovered by Gatehound's restart",
-        Outcome::ByOther => "recovered by a restart that was not Gatehound's",
+        Outcome::ByOther => "recovered after a restart by systemd or a human",
         Outcome::Stopped => "a human stopped the gateway",
-        Outcome::Unseen => "nobody saw its end",
+        Outcome::Unseen => "its end was not seen",
     }
 }
 
@@ -324,7 +330,7 @@ fn print_incident(
                 say!("stall      {stall}");
             }
             say!(
-                "restarts   {}; attempts taken {}, stops with SIGKILL {}",
+                "restarts   {}; attempts {}, stops with SIGKILL {}",
                 past.restarts,
                 past.attempts,
                 past.forced
@@ -381,7 +387,7 @@ fn past_as_json(past: &Past) -> Value {
         "attempts": past.attempts,
         "restarts": past.restarts,
         "forced_stops": past.forced,
-        "held": past.held,
+        "gave_up": past.gave_up,
         "outcome": past.outcome,
     })
 }
@@ -433,14 +439,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_availability_that_is_not_whole_is_never_told_as_whole() {
-        for (availability, told) in [
-            (1.0, "100.00 %"),
-            (0.999_999, "99.99 %"),
-            (0.985_78, "98.57 %"),
-            (0.0, "0.00 %"),
+    fn availability_is_rounded_down() {
+        let year = Duration::from_secs(365 * 24 * 3600);
+        for (failing, watched, text) in [
+            (Duration::ZERO, year, "100.00 %"),
+            (Duration::from_nanos(1), year, "99.99 %"),
+            (Duration::from_secs(60), year, "99.99 %"),
+            (Duration::from_secs(15), Duration::from_secs(100), "85.00 %"),
+            (Duration::from_secs(1), Duration::from_secs(3), "66.66 %"),
+            (year, year, "0.00 %"),
         ] {
-            assert_eq!(percent(availability), told);
+            assert_eq!(percent(failing, watched).as_deref(), Some(text));
         }
+        assert_eq!(percent(Duration::ZERO, Duration::ZERO), None);
     }
 }

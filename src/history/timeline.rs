@@ -1,4 +1,4 @@
-//! History: what became of the gateway, folded from the records that the journal kept.
+//! History: what became of the gateway, added up from the records in the journal.
 //!
 //! Owns what counts as an incident, as an outage without one, as time watched and as time down.
 //! Knows nothing of where the records come from, and trusts them no further than to add up times.
@@ -17,7 +17,7 @@ use crate::{
     text::line::Line,
 };
 
-/// Whether the gateway is down though nobody wants it down.
+/// Whether the gateway is down against everybody's wish.
 fn is_outage(reason: &Line) -> bool {
     [Standby::ConfigError, Standby::OtherGateway]
         .iter()
@@ -37,7 +37,7 @@ pub enum Outcome {
     ByOther,
     /// A human stopped the gateway.
     Stopped,
-    /// Nobody saw its end: a reboot, a state that was lost, or a Gatehound that runs no more.
+    /// Its end was not seen: a reboot, a lost state file, or no Gatehound that runs.
     Unseen,
 }
 
@@ -102,14 +102,14 @@ pub struct Past {
     pub reason: Option<Line>,
     /// What the gateway's process was doing when it was last judged.
     pub stall: Option<Line>,
-    /// Attempts taken, each once until the attempts begins anew.
+    /// Attempts taken, each counted once until attempts count from 1 again.
     pub attempts: usize,
     /// Restarts that Gatehound began.
     pub restarts: usize,
     /// Those of them whose stop took SIGKILL.
     pub forced: usize,
     /// Whether Gatehound gave up for a while.
-    pub held: bool,
+    pub gave_up: bool,
     /// How it ended.
     pub outcome: Outcome,
     first: Moment,
@@ -137,7 +137,7 @@ pub struct StoodBy {
 }
 
 impl StoodBy {
-    /// Whether the gateway was down though nobody wanted it down.
+    /// Whether the gateway was down against everybody's wish.
     pub fn is_outage(&self) -> bool {
         is_outage(&self.reason)
     }
@@ -150,22 +150,22 @@ pub struct History {
     pub incidents: Vec<Past>,
     /// All times in which Gatehound stood by, oldest first.
     pub stood_by: Vec<StoodBy>,
-    /// Time in which Gatehound watched a gateway that was wanted up.
+    /// Time in which Gatehound watched a gateway that was meant to run.
     pub watched: Duration,
     /// The part of it in which an incident was open, or the gateway was down without one.
     pub failing: Duration,
 }
 
 impl History {
-    /// Folds records, oldest first, into what they tell of the time from `since` until `now`.
+    /// Adds up records, oldest first, to what they say of the time from `since` until `now`.
     ///
-    /// Older ones tell how things stood then, and how it had come to that. `runs` says whether a Gatehound runs now.
+    /// Older ones say how things stood when it began, and how it had come to that. `runs` says whether a Gatehound runs now.
     pub fn of(records: &[Logged], since: Duration, now: &Moment, runs: bool) -> Self {
         let mut history = Self::default();
         for (at, record) in records.iter().enumerate() {
             history.take(record, since);
             let until = match records.get(at + 1) {
-                // Nothing tells when the one before ended; it ran until its last record at least.
+                // Nothing says when the run of Gatehound before this one ended; at the earliest at its last record.
                 Some(next) => (!next.is_event(Kind::Watching)).then_some(&next.at),
                 None => runs.then_some(now),
             };
@@ -203,9 +203,16 @@ impl History {
     }
 
     /// The part of the time watched in which the gateway did not fail, from 0 to 1; none if nobody watched.
+    ///
+    /// Less than 1 whenever it failed at all, however long it was watched.
     pub fn availability(&self) -> Option<f64> {
-        (!self.watched.is_zero())
-            .then(|| 1.0 - self.failing.as_secs_f64() / self.watched.as_secs_f64())
+        let (watched, failing) = (self.watched.as_secs_f64(), self.failing.as_secs_f64());
+        let most = if failing == 0.0 {
+            1.0
+        } else {
+            1.0_f64.next_down()
+        };
+        (!self.watched.is_zero()).then(|| (1.0 - failing / watched).min(most))
     }
 
     /// The mean time down of the incidents that ended with a healthy check; none if there was no recovery.
@@ -235,7 +242,7 @@ impl History {
             return;
         }
         self.take_standby(record, since);
-        // Every record names the incident while one is open, so its end went by unseen.
+        // Every record names the incident while one is open, so its end was missed.
         if let Some(past) = self.open()
             && !past.is_of(record)
         {
@@ -275,7 +282,7 @@ impl History {
                 boot: record.at.boot.clone(),
             });
         }
-        // The end of an incident, for one, is told before it in the same check.
+        // The end of an incident, for example, is recorded before it in the same check.
         if let Some(stood_by) = self.standing_by()
             && record.is_event(Kind::StandingBy)
         {
@@ -284,7 +291,7 @@ impl History {
         }
     }
 
-    /// What was under way in another boot is over, whoever saw it; of what nobody looks at that may be.
+    /// What was under way in another boot is over; what nobody looks at may be.
     fn end(&mut self, now: &Moment, runs: bool) {
         let goes_on = |boot: &str| runs && boot == now.boot;
         if let Some(past) = self.open()
@@ -310,7 +317,7 @@ impl Past {
             attempts: 0,
             restarts: 0,
             forced: 0,
-            held: false,
+            gave_up: false,
             outcome: Outcome::UnderWay,
             first: record.at.clone(),
             attempt: None,
@@ -334,7 +341,7 @@ impl Past {
         if let Some(stall) = record.field(STALL) {
             self.stall = Some(stall.clone());
         }
-        // A delay that begins anew, as after a suspend, is that of the same attempt.
+        // A delay that starts again, as after a suspend, is that of the same attempt.
         let attempt = record.field(ATTEMPT);
         if record.is_event(Kind::BackingOff) && self.attempt.as_ref() != attempt {
             self.attempts += 1;
@@ -351,13 +358,13 @@ impl Past {
             self.forced += 1;
             self.is_forced = true;
         }
-        self.held |= record.is_event(Kind::GaveUp);
+        self.gave_up |= record.is_event(Kind::GaveUp);
         if record.is_event(Kind::Recovered) {
             self.ended(record);
         }
     }
 
-    /// Gatehound measured the downtime, which may have begun before its records, and goes on while none runs.
+    /// The downtime in the record may have begun before the first record, and includes time in which no Gatehound ran.
     fn ended(&mut self, record: &Logged) {
         self.outcome = Outcome::of(record.field(REASON));
         let downtime = record.field(DOWNTIME);
@@ -488,7 +495,7 @@ mod tests {
         assert_eq!(past.reason, Some("no answer within 5 s".into()));
         assert_eq!(past.stall, Some("busy".into()));
         assert_eq!((past.attempts, past.restarts, past.forced), (1, 1, 1));
-        assert!(!past.held);
+        assert!(!past.gave_up);
         assert_eq!(past.outcome, Outcome::ByRestart);
     }
 
@@ -502,6 +509,17 @@ mod tests {
             history.mean_time_to_recover(),
             Some(Duration::from_secs(61))
         );
+    }
+
+    #[test]
+    fn a_gateway_that_failed_at_all_was_not_always_available() {
+        let of = |failing| History {
+            watched: Duration::from_secs(10 * 365 * 24 * 3600),
+            failing,
+            ..History::default()
+        };
+        assert_eq!(of(Duration::ZERO).availability(), Some(1.0));
+        assert!(of(Duration::from_nanos(1)).availability().unwrap() < 1.0);
     }
 
     #[test]
