@@ -1,13 +1,13 @@
-//! What the gateway itself said: why it would not start, whether its crash-loop breaker tripped.
+//! What the gateway itself said: why it did not start, whether its crash-loop breaker tripped.
 //!
-//! Owns which of its lines tell; where the lines come from is `journalctl`'s.
+//! Owns which of its lines say so; where the lines come from is `journalctl`'s.
 
 use crate::text::line::Line;
 
 /// How many lines are enough to hold a whole start of the gateway.
 pub const LINES: usize = 200;
 
-/// How a line begins, behind its time, that says why the gateway ends with status 78.
+/// How a line begins, after its time, that says why the gateway exits with status 78.
 ///
 /// Source: OpenClaw 2026.9.6, and its runs with an invalid, an unreadable and a missing configuration (measured).
 const REASONS: [&str; 6] = [

@@ -1,4 +1,4 @@
-//! What stands in the journal, as journalctl tells it: a unit's last lines, Gatehound's own records, and when it failed.
+//! The journal, read with journalctl: a unit's last lines, Gatehound's own records, and when Gatehound failed.
 //!
 //! Owns what journalctl is asked for and how its answer is read; the child process is `child`'s.
 //! It knows nothing of what the lines and records mean.
@@ -93,7 +93,7 @@ pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<
             "--lines=1".to_owned(),
         ],
     };
-    // Anybody may write such records; this field the kernel pings for.
+    // Anybody may write such records, but this field is the kernel's.
     let ours = format!("_UID={}", rustix::process::getuid().as_raw());
     arguments.extend([
         "--output=json".to_owned(),
@@ -168,7 +168,7 @@ pub fn lines(output: &[u8], count: usize) -> Vec<Line> {
         .map(Line::lossy)
         .filter(|line| !line.as_str().is_empty())
         .collect();
-    // One message may have several lines.
+    // A message may have several lines.
     lines.drain(..lines.len().saturating_sub(count));
     lines
 }

@@ -25,7 +25,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Time from `earlier` to this; none across a reboot, because nobody watched for the most of it.
+    /// Time from `earlier` to this; none across a reboot, because nobody watched for most of it.
     pub(crate) fn since(&self, earlier: &Self) -> Duration {
         if self.boot == earlier.boot {
             self.monotonic.since(earlier.monotonic)
@@ -74,12 +74,12 @@ impl Logged {
         incident.map_or_else(standby, |id| Some(format!("{INCIDENT}={id}")))
     }
 
-    /// Whether it tells only that a Gatehound failed, and not how things stood.
+    /// Whether it only says that Gatehound itself failed, and not how things stood.
     pub fn is_by_systemd(&self) -> bool {
         self.field(EVENT).is_none()
     }
 
-    /// Why nothing was done from it on, if so; a transition, which every restart goes through, is not worth a word.
+    /// Why Gatehound stood by from it on, if it did; a transition does not count, because every restart goes through one.
     pub fn standby(&self) -> Option<&Line> {
         let reason = self.field(STANDBY);
         reason.filter(|reason| reason.as_str() != Standby::InTransition.name())

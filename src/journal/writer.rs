@@ -1,6 +1,6 @@
 //! The journal, or standard error where no journal listens.
 //!
-//! Owns how records get there, and that a journal that takes none holds up nobody: they are kept back until it does.
+//! Owns how records get there, and that a journal that takes none holds up nothing: they are kept back until it does.
 //! Their words and fields are `entry`'s.
 
 use std::{

@@ -20,7 +20,7 @@ pub enum Record {
     Watching {
         /// The gateway's unit.
         unit: Line,
-        /// What a predecessor left behind, if anything.
+        /// Whether it goes on from what an earlier run of Gatehound left.
         restored: bool,
     },
     /// Gatehound stops.
@@ -65,13 +65,13 @@ pub enum Record {
         /// How the gateway fails.
         failure: Failure,
     },
-    /// What the failing gateway looked like was taken down.
+    /// What the failing gateway looked like was collected.
     Evidence {
         /// The evidence in one line.
         summary: Line,
         /// The same in fields.
         fields: Vec<(&'static str, String)>,
-        /// Where all of it is, or why it is nowhere.
+        /// The file with all of it, or why there is none.
         kept: Result<Line, Line>,
     },
     /// systemd is asked to stop the gateway.
@@ -102,33 +102,33 @@ pub enum Record {
         /// Why.
         why: Line,
     },
-    /// Nothing more is done for now.
+    /// Restarts do not help: Gatehound waits before it tries again.
     GaveUp {
         /// Why.
         reason: Line,
         /// When Gatehound tries again.
         retry_after: RetryAfter,
     },
-    /// Gatehound tries again.
+    /// Gatehound tries again after it gave up.
     Retrying,
-    /// There is nothing to do.
+    /// Gatehound stands by.
     StandingBy {
         /// Why.
         reason: Standby,
         /// What was seen; may be empty.
         detail: Line,
     },
-    /// The reason to stand by is gone.
+    /// The reason to stand by is over.
     WatchingAgain {
         /// What it was.
         was: Standby,
     },
-    /// Gatehound's own trouble keeps it from telling how the gateway is.
+    /// Gatehound's own trouble keeps it from checking the gateway.
     Unknown {
         /// The trouble.
         why: Line,
     },
-    /// Attempts count from 1 again.
+    /// The gateway stayed healthy: attempts count from 1 again.
     AttemptsReset,
     /// Time passed in which nobody looked: the machine was suspended, or Gatehound was held up.
     Resumed,

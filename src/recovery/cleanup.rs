@@ -1,4 +1,4 @@
-//! The cleanup: the forced cleanup between stop and start.
+//! The forced cleanup between stop and start.
 //!
 //! Owns the signals and the rules of who may get one; it knows nothing of why the gateway is restarted.
 //! Nobody is found by name: a process is ours because it listens on the port, is in the unit's cgroup
@@ -74,7 +74,7 @@ pub struct Survey {
 /// Somebody who listens on the port and may not be signalled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The process; none when it cannot be told.
+    /// The process; none when it is not known.
     pub process: Option<Process>,
     /// The user it runs as, or who opened the socket.
     pub uid: u32,
@@ -99,7 +99,7 @@ pub struct CleanedUp {
     pub foreign: Vec<Holder>,
 }
 
-/// Looks for everything that is in the way of a start, and touches none of it.
+/// Looks for everything that is in the way of a start, without touching it.
 ///
 /// # Errors
 ///
@@ -145,7 +145,7 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
     Ok(survey)
 }
 
-/// Signals everything that is ours, waits until it has ended or `grace` is over, and looks again.
+/// Signals everything that is ours, waits until it has ended or for `budget`, and looks again.
 ///
 /// # Errors
 ///
@@ -153,7 +153,7 @@ pub fn survey(territory: &Territory<'_>) -> Result<Survey, Line> {
 pub fn cleanup(
     territory: &Territory<'_>,
     signal: Signal,
-    grace: Duration,
+    budget: Duration,
 ) -> Result<CleanedUp, Line> {
     let mut cleaned_up = CleanedUp::default();
     let mut ending = Vec::new();
@@ -170,7 +170,7 @@ pub fn cleanup(
         }
     }
     fault::point("signalled");
-    wait(ending, grace);
+    wait(ending, budget);
     let Survey { ours, foreign } = survey(territory).map_err(|error| {
         let signalled = cleaned_up.signalled.len();
         Line::new(&format!("{error}, after signalling {signalled} processes"))
@@ -234,7 +234,8 @@ impl Territory<'_> {
         }
     }
 
-    fn gives_up(&self, process: &Process, claim: Claim) -> bool {
+    /// Whether the claim on a process still holds.
+    fn still_claims(&self, process: &Process, claim: Claim) -> bool {
         let Territory { proc, unit, .. } = *self;
         match claim {
             Claim::HoldsPort => listeners::listening(proc, self.port).is_ok_and(|listeners| {
@@ -291,8 +292,8 @@ impl Holder {
         }
     }
 
-    /// Whoever holds this listener of the port, as far as can be told without a look at descriptors,
-    /// which another user's process shows to nobody without privileges.
+    /// Whoever holds this listener of the port, as far as that is known without descriptors,
+    /// which the kernel shows of another user's process only to the privileged.
     pub fn unseen(proc: &Path, cgroups: Option<&Path>, port: u16, listener: &Listener) -> Self {
         let origin = cgroups.and_then(|root| listeners::origin(proc, root, port, listener));
         let processes = origin.as_ref().and_then(|it| it.processes.as_ref());
@@ -315,7 +316,7 @@ fn unit(cgroup: &str) -> Option<Line> {
     processes::unit_of(cgroup).map(Line::new)
 }
 
-/// How much of a command is told, in characters: another user chose it, and what is done comes behind it in a message.
+/// How much of a command is shown, in characters: another user chose it, and what is done follows it in a message.
 const COMMAND: usize = 100;
 
 impl fmt::Display for Holder {
@@ -374,10 +375,10 @@ fn strike(territory: &Territory<'_>, seen: &Process, claim: Claim, signal: Signa
         return unsignalled("its user or cgroup has changed");
     }
     if !territory.may_signal(&now) {
-        return unsignalled("not one to be signalled");
+        return unsignalled("it must not be signalled");
     }
-    if !territory.gives_up(&now, claim) {
-        return unsignalled("its claim is gone");
+    if !territory.still_claims(&now, claim) {
+        return unsignalled("it is no longer in the way");
     }
     let number = match signal {
         Signal::Term => rustix::process::Signal::TERM,
@@ -390,11 +391,11 @@ fn strike(territory: &Territory<'_>, seen: &Process, claim: Claim, signal: Signa
     }
 }
 
-/// Returns when all these processes have ended, or `grace` is over.
-fn wait(mut ending: Vec<OwnedFd>, grace: Duration) {
+/// Returns when all these processes have ended, after `budget` at the latest.
+fn wait(mut ending: Vec<OwnedFd>, budget: Duration) {
     let start = Instant::now();
     while !ending.is_empty() {
-        let left = grace.saturating_sub(start.elapsed());
+        let left = budget.saturating_sub(start.elapsed());
         let mut polled: Vec<PollFd<'_>> = ending
             .iter()
             .map(|pidfd| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN))

@@ -1,7 +1,7 @@
-//! Evidence: what a failing gateway looks like, taken down before its restart destroys it.
+//! Evidence: what a failing gateway looks like, collected before its restart destroys it.
 //!
 //! Owns what is collected, in which order and for how long; judges nothing.
-//! What cannot be had is named and left out: evidence is worth something, the restart is worth more.
+//! What cannot be read is named and left out: evidence is worth something, the restart is worth more.
 //! Never collected: environments, the contents of memory, the command line of any process but the one that is looked at.
 //! Source of the /proc formats: proc(5).
 
@@ -48,7 +48,7 @@ pub struct Places {
     pub journalctl: PathBuf,
 }
 
-/// Whom the evidence is about.
+/// What the evidence is about.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// What its process is doing, as the probes judged it.
@@ -82,7 +82,7 @@ pub struct Evidence {
     pub load_average: Option<[f64; 3]>,
     /// The last lines the gateway wrote to the journal in this run.
     pub journal: Vec<Line>,
-    /// What could not be had, and why where that is known.
+    /// What could not be read, and why where that is known.
     pub missing: Vec<Line>,
 }
 
@@ -133,7 +133,7 @@ enum Part {
     Command(Line),
 }
 
-/// Collects what can be had within `budget`.
+/// Collects what can be read within `budget`.
 ///
 /// Files and journal have a thread each, because neither is sure ever to answer:
 /// /proc/PID/cmdline waits for a lock of that process's memory, which a process in disk wait may hold,
@@ -188,7 +188,7 @@ fn begin<T: Send + 'static>(
 
 fn lines(places: &Places, subject: &Subject, budget: Duration) -> Result<Vec<Line>, Line> {
     let Some(invocation) = &subject.invocation else {
-        return Err("the run has no name".into());
+        return Err("the run has no invocation id".into());
     };
     journalctl::last_lines(
         &places.journalctl,
@@ -201,21 +201,21 @@ fn lines(places: &Places, subject: &Subject, budget: Duration) -> Result<Vec<Lin
 
 /// Looks at everything but the journal, first at what is sure to answer.
 ///
-/// Sends [`PARTS`] in their order, nothing for one that cannot be had.
+/// Sends [`PARTS`] in their order, nothing for one that cannot be read.
 fn look(places: &Places, subject: &Subject, parts: &Sender<Option<Part>>) {
     let Places { proc, cgroup, .. } = places;
     // It fails when nobody waits any more.
-    let tell = |part| {
+    let send = |part| {
         let _ = parts.send(part);
     };
-    tell(load_average(proc).map(Part::LoadAverage));
+    send(load_average(proc).map(Part::LoadAverage));
     let root = cgroup.as_deref();
-    tell(root.map(|root| Part::Cgroup(cgroup::look(root, &subject.control_group))));
+    send(root.map(|root| Part::Cgroup(cgroup::look(root, &subject.control_group))));
     let listeners = listeners::listening(proc, subject.port);
-    tell(Some(Part::Listeners(listeners.clone())));
+    send(Some(Part::Listeners(listeners.clone())));
     let pid = listeners::owner(proc, &listeners.unwrap_or_default(), subject.main_pid);
-    tell(process(proc, pid).map(Part::Process));
-    tell(processes::process(proc, pid).map(|process| Part::Command(process.command)));
+    send(process(proc, pid).map(Part::Process));
+    send(processes::process(proc, pid).map(|process| Part::Command(process.command)));
 }
 
 fn process(proc: &Path, pid: u32) -> Option<Process> {
@@ -324,7 +324,7 @@ impl Evidence {
         let mut words = Vec::new();
         match &self.process {
             Some(process) => process.summarize(&mut words),
-            None => words.push("no process to be seen".to_owned()),
+            None => words.push("no process found".to_owned()),
         }
         if let Some(queue) = self.recv_queue() {
             words.push(format!("Recv-Q {queue}"));
@@ -462,10 +462,10 @@ fn cgroup_fields(cgroup: &Cgroup) -> [Field; 8] {
     ]
 }
 
-/// A journal field, without a value when that could not be had.
+/// A journal field, without a value when that could not be read.
 type Field = (&'static str, Option<String>);
 
-/// With which all of them begin.
+/// How all of them begin.
 const PREFIX: &str = "GATEHOUND_EVIDENCE_";
 
 fn field(name: &'static str, value: Option<impl ToString>) -> Field {
@@ -546,7 +546,7 @@ mod tests {
             missing: Vec::new(),
             ..evidence()
         };
-        assert_eq!(nothing.summary().as_str(), "gone: no process to be seen");
+        assert_eq!(nothing.summary().as_str(), "gone: no process found");
     }
 
     #[test]

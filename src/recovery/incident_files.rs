@@ -1,6 +1,6 @@
 //! The incident folder: what was seen before each restart, one file for each restart of an incident.
 //!
-//! Owns the names, the number of files that are kept, and that a disk that hangs holds up no restart.
+//! Owns their names, how many are kept, and that a hanging disk does not hold up a restart.
 //! Knows nothing of what is in the files.
 
 use std::{
@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::os::own_files::{cannot, ensure_private_dir, remove_unfinished, write_atomic};
 use crate::{
     os::files::{Links, read_limited},
-    text::line::Line,
+    text::{line::Line, words::span},
 };
 
 /// How many files are kept: months of incidents, at a few kilobytes each.
@@ -50,7 +50,7 @@ pub fn save<T: Serialize>(
     budget: Duration,
 ) -> Result<PathBuf, Line> {
     if !is_id(incident) {
-        let reason = format!("{incident:?} is not the id of an incident; its evidence is not kept");
+        let reason = format!("evidence not saved: {incident:?} is not the id of an incident");
         return Err(Line::new(&reason));
     }
     let mut bytes = serde_json::to_vec_pretty(evidence)
@@ -86,8 +86,9 @@ pub fn read(state: &Path, incident: &str) -> Vec<(PathBuf, Result<serde_json::Va
 
 fn content(path: &Path) -> Result<serde_json::Value, Line> {
     let contents = read_limited(path, MAX_FILE, Links::Refuse)?;
-    let bytes = contents.ok_or("it is gone")?.bytes;
-    serde_json::from_slice(&bytes).map_err(|e| Line::new(&format!("it makes no sense: {e}")))
+    let bytes = contents.ok_or("the file is gone")?.bytes;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Line::new(&format!("the file is not valid JSON: {e}")))
 }
 
 /// Does the work in a thread of its own, and leaves that behind when it is late.
@@ -102,9 +103,9 @@ pub(crate) fn within<T: Send + 'static>(
         .spawn(move || sender.send(work()))
         .map_err(|e| Line::new(&format!("cannot start a thread to write {what}: {e}")))?;
     receiver.recv_timeout(budget).map_err(|_| {
-        let budget = humantime::format_duration(budget);
         Line::new(&format!(
-            "the {what} is not written within {budget}; going on without"
+            "the {what} was not written within {}; going on without it",
+            span(budget)
         ))
     })
 }
@@ -150,7 +151,7 @@ fn ours(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     Ok(ours)
 }
 
-/// The incident and the restart that one of our names tells.
+/// The incident and the restart in one of our file names.
 fn parts(name: &str) -> Option<(&str, u32)> {
     let (incident, restart) = name.strip_suffix(".json")?.rsplit_once('-')?;
     is_id(incident).then_some((incident, restart.parse().ok()?))
@@ -204,7 +205,7 @@ mod tests {
         });
         assert_eq!(
             late.unwrap_err().as_str(),
-            "the evidence is not written within 10ms; going on without"
+            "the evidence was not written within 10 ms; going on without it"
         );
         drop(sender);
         assert_eq!(within(Duration::from_secs(60), "evidence", || 7), Ok(7));
