@@ -164,7 +164,7 @@ fn a_holder_of_the_port_is_ended_by_sigterm() {
     let cleaned_up = cleanup(&territory(address.port()), Signal::Term, AMPLE).unwrap();
     assert_eq!(signalled(&cleaned_up), [(holder.pid(), Claim::HoldsPort)]);
     check_nothing_in_the_way(&cleaned_up);
-    // It returned when the holder had ended, not when the grace was over.
+    // It returned when the holder had ended, not when the budget was used up.
     assert!(start.elapsed() < AMPLE);
     TcpListener::bind(address).unwrap();
     holder.was_ended_by(SIGTERM);
@@ -300,11 +300,11 @@ fn a_stopped_holder_outlasts_sigterm_and_is_ended_by_sigkill() {
 }
 
 #[test]
-fn a_holder_that_forks_when_it_is_told_to_end_is_ended_by_the_next_pass() {
+fn a_holder_that_forks_when_asked_to_end_is_ended_by_the_next_pass() {
     let _alone = alone();
     let (listener, address) = listener();
-    // A command in the background reads from nowhere unless it is told where from.
-    // Each says a word once it would fork when told to end, and then counts for some seconds:
+    // A command in the background reads from nowhere unless it is given where from.
+    // Each says a word once it would fork when asked to end, and then counts for some seconds:
     // a shell that is about to read would read first and hear the signal later.
     let script = r#"exec 3<&0; trap 'sh -c "$0" "$0" <&3 & exit' TERM; echo
         i=0; while [ $i -lt 9999999 ]; do i=$((i + 1)); done; read x"#;

@@ -499,6 +499,27 @@ fn every_field_of_a_record_is_in_gatehound_service_8() {
 }
 
 #[test]
+fn each_field_of_a_record_is_spelled_in_one_place() {
+    for name in sources("src/journal")
+        .into_iter()
+        .chain(sources("src/history"))
+        .chain(sources("src/policy"))
+        .filter(|name| !name.contains("/tests"))
+    {
+        let code = code(&name);
+        for field in fields::COMMON.iter().chain(&fields::OWN) {
+            let quoted = [format!("\"{field}\""), format!("\"{field}=")];
+            let is_spelled = quoted.iter().any(|quoted| code.contains(quoted));
+            assert_eq!(
+                is_spelled,
+                name == "src/journal/fields.rs",
+                "{field} in {name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_field_of_the_evidence_is_in_gatehound_service_8_and_no_other() {
     let source = code("src/recovery/evidence.rs");
     let prefix = "GATEHOUND_EVIDENCE";

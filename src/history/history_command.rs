@@ -47,27 +47,27 @@ pub(crate) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
     // First, because the journal may take its time.
     let now = now()?;
     // Nothing is written while the gateway stays healthy, so a record before the time that is asked for says how things stood when it began.
-    let mut told = records(&units, Age::LastUntil(since))?;
+    let mut logged = records(&units, Age::LastUntil(since))?;
     let within = records(&units, Age::Since(since))?;
-    let first = told
+    let first = logged
         .iter()
         .chain(&within)
-        .find(|told| !told.is_by_systemd());
+        .find(|logged| !logged.is_by_systemd());
     if let Some(first) = first
         && let Some(field) = first.under_way()
     {
-        // What was under way began earlier still, and its cause is told there.
+        // What was under way began earlier still, and the cause is in an earlier record.
         let earlier = records(&units, Age::AllUntil(since, &first.at.boot, &field))?;
         if !earlier.is_empty() {
-            told = earlier;
+            logged = earlier;
         }
     }
-    told.extend(within);
-    let history = History::of(&told, since, &now, runs(&units));
+    logged.extend(within);
+    let history = History::of(&logged, since, &now, runs(&units));
     if json {
         say_json(&format!("{:#}", history_as_json(&history, since)));
     } else {
-        print_history(&history, since, told.is_empty());
+        print_history(&history, since, logged.is_empty());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -83,8 +83,8 @@ pub(crate) fn incident(
     let units = units(sources);
     let now = now()?;
     let since = now.wall.saturating_sub(INCIDENTS_BACK);
-    let told = records(&units, Age::Since(since))?;
-    let history = History::of(&told, since, &now, runs(&units));
+    let logged = records(&units, Age::Since(since))?;
+    let history = History::of(&logged, since, &now, runs(&units));
     let of_id = |past: &&Past| id.is_none_or(|id| id == past.id);
     let past = history.incidents.iter().rev().find(of_id);
     let profile = &folders::profile_option(sources.profile.as_deref());
@@ -102,17 +102,17 @@ pub(crate) fn incident(
             Line::new(id).as_str()
         );
     }
-    let told: Vec<&Logged> = told
+    let logged: Vec<&Logged> = logged
         .iter()
-        .filter(|told| told.incident() == Some(id))
+        .filter(|logged| logged.incident() == Some(id))
         .collect();
     if json {
-        say_json(&format!("{:#}", incident_as_json(past, &told, &evidence)));
+        say_json(&format!("{:#}", incident_as_json(past, &logged, &evidence)));
     } else {
         if let Some(newer) = newer {
             say!("newer      {newer}");
         }
-        print_incident(id, past, &told, &evidence);
+        print_incident(id, past, &logged, &evidence);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -316,7 +316,7 @@ fn outcome(past: &Past) -> &'static str {
 fn print_incident(
     id: &str,
     past: Option<&Past>,
-    told: &[&Logged],
+    logged: &[&Logged],
     evidence: &[(PathBuf, Result<Value, Line>)],
 ) {
     say!("incident   {}", Line::new(id));
@@ -338,11 +338,11 @@ fn print_incident(
         }
         None => say!("           no longer in the journal"),
     }
-    if !told.is_empty() {
+    if !logged.is_empty() {
         say!("");
     }
-    for told in told {
-        say!("{}  {}", wall_clock::local(told.at.wall), told.text);
+    for logged in logged {
+        say!("{}  {}", wall_clock::local(logged.at.wall), logged.text);
     }
     for (path, content) in evidence {
         say!("");
@@ -417,11 +417,11 @@ fn history_as_json(history: &History, since: Duration) -> Value {
 
 fn incident_as_json(
     past: Option<&Past>,
-    told: &[&Logged],
+    logged: &[&Logged],
     evidence: &[(PathBuf, Result<Value, Line>)],
 ) -> Value {
-    let records = told.iter().map(|told| {
-        json!({ "at": wall_clock::utc(told.at.wall), "message": told.text, "fields": told.fields })
+    let records = logged.iter().map(|logged| {
+        json!({ "at": wall_clock::utc(logged.at.wall), "message": logged.text, "fields": logged.fields })
     });
     let evidence = evidence.iter().map(|(path, content)| match content {
         Ok(value) => json!({ "file": path.to_string_lossy(), "evidence": value }),

@@ -392,7 +392,7 @@ mod tests {
         }
     }
 
-    fn told(seconds: u64, event: &str, fields: &[(&str, &str)]) -> Logged {
+    fn logged(seconds: u64, event: &str, fields: &[(&str, &str)]) -> Logged {
         let event = ("GATEHOUND_EVENT", event);
         Logged {
             at: at(seconds),
@@ -407,7 +407,7 @@ mod tests {
 
     fn of_incident(seconds: u64, event: &str, more: &[(&str, &str)]) -> Logged {
         let id = [("GATEHOUND_INCIDENT", ID)];
-        told(seconds, event, &[&id, more].concat())
+        logged(seconds, event, &[&id, more].concat())
     }
 
     fn failing(seconds: u64) -> Logged {
@@ -428,8 +428,8 @@ mod tests {
         of_incident(seconds, "recovered", &fields)
     }
 
-    fn until(seconds: u64, told: &[Logged]) -> History {
-        History::of(told, Duration::ZERO, &at(seconds), true)
+    fn until(seconds: u64, logged: &[Logged]) -> History {
+        History::of(logged, Duration::ZERO, &at(seconds), true)
     }
 
     /// What systemd writes of a Gatehound that was killed.
@@ -441,7 +441,7 @@ mod tests {
     }
 
     fn standing_by(seconds: u64, reason: &str, detail: &str) -> Logged {
-        let mut record = told(
+        let mut record = logged(
             seconds,
             "standing-by",
             &[
@@ -471,7 +471,7 @@ mod tests {
 
     fn hang() -> Vec<Logged> {
         vec![
-            told(0, "healthy", &[]),
+            logged(0, "healthy", &[]),
             failing(100),
             attempt(130, "1"),
             of_incident(135, "evidence", &[]),
@@ -479,12 +479,12 @@ mod tests {
             of_incident(145, "killing", &[FORCED]),
             of_incident(146, "starting", &[FORCED]),
             recovered(160, "by-restart", 61),
-            told(400, "leaving", &[]),
+            logged(400, "leaving", &[]),
         ]
     }
 
     #[test]
-    fn an_incident_is_told_with_its_cause_its_attempts_and_its_end() {
+    fn an_incident_is_shown_with_its_cause_its_attempts_and_its_end() {
         let history = until(1000, &hang());
         let [past] = &history.incidents[..] else {
             panic!("{history:?}")
@@ -524,12 +524,12 @@ mod tests {
 
     #[test]
     fn time_in_which_the_gateway_is_not_wanted_up_does_not_count() {
-        let told = [
-            told(0, "healthy", &[]),
+        let logged = [
+            logged(0, "healthy", &[]),
             standing_by(10, "stopped", ""),
-            told(500, "new-invocation", &[]),
+            logged(500, "new-invocation", &[]),
         ];
-        let history = until(520, &told);
+        let history = until(520, &logged);
         assert_eq!(history.watched, Duration::from_secs(30));
         assert_eq!(history.availability(), Some(1.0));
     }
@@ -541,17 +541,17 @@ mod tests {
             ("GATEHOUND_STANDBY", "in-transition"),
         ];
         let starting = [("GATEHOUND_PHASE", "starting")];
-        let told = [
-            told(0, "healthy", &[]),
+        let logged = [
+            logged(0, "healthy", &[]),
             standing_by(100, "in-transition", ""),
-            told(105, "new-invocation", &starting),
+            logged(105, "new-invocation", &starting),
             of_incident(110, "failing", &transition),
             of_incident(115, "new-invocation", &starting),
             of_incident(120, "standing-by", &transition),
             of_incident(125, "new-invocation", &starting),
             recovered(130, "by-other", 20),
         ];
-        let history = until(200, &told);
+        let history = until(200, &logged);
         // That systemd restarts a gateway that was healthy is as unwatched as ever.
         assert_eq!(history.watched, Duration::from_secs(195));
         assert_eq!(history.failing, Duration::from_secs(20));
@@ -561,8 +561,8 @@ mod tests {
 
     #[test]
     fn an_incident_without_an_end_is_under_way_and_grows() {
-        let told = [failing(100), of_incident(130, "warning", &[])];
-        let history = until(160, &told);
+        let logged = [failing(100), of_incident(130, "warning", &[])];
+        let history = until(160, &logged);
         assert_eq!(history.incidents[0].outcome, Outcome::UnderWay);
         assert_eq!(history.incidents[0].down, Duration::from_secs(60));
         assert_eq!(history.mean_time_to_recover(), None);
@@ -575,7 +575,7 @@ mod tests {
         let history = History::of(&[failing(100)], Duration::ZERO, &later, true);
         assert_eq!(history.incidents[0].outcome, Outcome::Unseen);
         assert_eq!(history.watched, Duration::ZERO);
-        let forgotten = [failing(100), told(130, "healthy", &[])];
+        let forgotten = [failing(100), logged(130, "healthy", &[])];
         let history = until(200, &forgotten);
         assert_eq!(history.incidents[0].outcome, Outcome::Unseen);
         let mut other = failing(130);
@@ -588,7 +588,7 @@ mod tests {
 
     #[test]
     fn an_incident_that_another_boot_left_open_ends_with_the_first_record_of_this_one() {
-        let next = |seconds, event| in_next_boot(told(seconds, event, &[]));
+        let next = |seconds, event| in_next_boot(logged(seconds, event, &[]));
         let rebooted = [failing(100), next(5, "watching"), next(65, "warning")];
         let now = next(85, "").at;
         let history = History::of(&rebooted, Duration::ZERO, &now, true);
@@ -597,8 +597,8 @@ mod tests {
         // In the same boot, a Gatehound that begins without the incident has lost the state.
         let lost = [
             failing(100),
-            told(130, "watching", &[]),
-            told(140, "warning", &[]),
+            logged(130, "watching", &[]),
+            logged(140, "warning", &[]),
         ];
         let history = until(150, &lost);
         assert_eq!(outcomes(&history), [Outcome::Unseen]);
@@ -607,21 +607,21 @@ mod tests {
 
     #[test]
     fn the_same_id_met_again_is_the_same_incident() {
-        let told = [
+        let logged = [
             failing(100),
-            told(110, "new-invocation", &[]),
+            logged(110, "new-invocation", &[]),
             recovered(110, "by-other", 11),
-            told(200, "leaving", &[]),
+            logged(200, "leaving", &[]),
         ];
-        let history = until(300, &told);
+        let history = until(300, &logged);
         assert_eq!(outcomes(&history), [Outcome::ByOther]);
         assert_eq!(
             history.incidents[0].reason,
             Some("no answer within 5 s".into())
         );
-        assert_eq!(outcomes(&until(105, &told[..1])), [Outcome::UnderWay]);
-        assert_eq!(outcomes(&until(115, &told[..2])), [Outcome::Unseen]);
-        let lasting = [told[0].clone(), told[1].clone(), failing(120)];
+        assert_eq!(outcomes(&until(105, &logged[..1])), [Outcome::UnderWay]);
+        assert_eq!(outcomes(&until(115, &logged[..2])), [Outcome::Unseen]);
+        let lasting = [logged[0].clone(), logged[1].clone(), failing(120)];
         assert_eq!(outcomes(&until(130, &lasting)), [Outcome::UnderWay]);
         // An older Gatehound gave the same id in each boot.
         let again = [failing(100), in_next_boot(failing(101))];
@@ -630,14 +630,14 @@ mod tests {
 
     #[test]
     fn the_cause_is_that_of_the_first_record_that_names_one() {
-        let told = [of_incident(100, "new-invocation", &[]), failing(100)];
-        assert_eq!(until(110, &told).incidents[0].probe, Some("http".into()));
+        let logged = [of_incident(100, "new-invocation", &[]), failing(100)];
+        assert_eq!(until(110, &logged).incidents[0].probe, Some("http".into()));
     }
 
     #[test]
     fn what_was_before_the_window_is_gone_on_with_from_its_beginning() {
         let since = at(1000).wall;
-        let quiet = [told(10, "healthy", &[])];
+        let quiet = [logged(10, "healthy", &[])];
         let history = History::of(&quiet, since, &at(1120), true);
         assert_eq!(history.watched, Duration::from_secs(120));
         assert_eq!(history.availability(), Some(1.0));
@@ -659,16 +659,16 @@ mod tests {
         assert_eq!(history.stood_by[0].began, at(10).wall);
         assert_eq!(history.failing, Duration::from_secs(120));
 
-        for end in [died(10), told(10, "leaving", &[])] {
+        for end in [died(10), logged(10, "leaving", &[])] {
             let history = History::of(&[end], since, &at(1120), false);
             assert_eq!(history.watched, Duration::ZERO);
         }
     }
 
     #[test]
-    fn an_incident_that_began_before_the_window_is_told_whole_and_counts_from_there() {
+    fn an_incident_that_began_before_the_window_is_shown_whole_and_counts_from_there() {
         let paused = ("GATEHOUND_STANDBY", "paused");
-        let told = [
+        let logged = [
             failing(100),
             attempt(130, "1"),
             of_incident(140, "evidence", &[]),
@@ -677,7 +677,7 @@ mod tests {
             of_incident(300, "new-invocation", &[]),
             of_incident(89_000, "reminder", &[]),
         ];
-        let history = History::of(&told, at(90_000).wall, &at(93_600), true);
+        let history = History::of(&logged, at(90_000).wall, &at(93_600), true);
         let past = &history.incidents[0];
         assert_eq!(past.began, at(100).wall);
         assert_eq!(past.down, Duration::from_secs(93_500));
@@ -690,12 +690,12 @@ mod tests {
 
     #[test]
     fn of_the_times_of_standing_by_before_the_window_the_last_goes_on_into_it() {
-        let told = [
+        let logged = [
             standing_by(10, "paused", "old disk"),
             standing_by(500, "paused", "new disk"),
-            told(89_000, "reloaded", &[("GATEHOUND_STANDBY", "paused")]),
+            logged(89_000, "reloaded", &[("GATEHOUND_STANDBY", "paused")]),
         ];
-        let history = History::of(&told, at(90_000).wall, &at(93_600), true);
+        let history = History::of(&logged, at(90_000).wall, &at(93_600), true);
         let [pause] = &history.stood_by[..] else {
             panic!("{history:?}")
         };
@@ -708,11 +708,11 @@ mod tests {
     fn what_a_record_is_in_the_middle_of_is_found_by_a_field() {
         let paused = ("GATEHOUND_STANDBY", "paused");
         for (record, field) in [
-            (told(1, "healthy", &[]), None),
+            (logged(1, "healthy", &[]), None),
             (recovered(1, "by-itself", 1), None),
             (failing(1), Some(format!("GATEHOUND_INCIDENT={ID}"))),
             (
-                told(1, "reloaded", &[paused]),
+                logged(1, "reloaded", &[paused]),
                 Some("GATEHOUND_STANDBY=paused".to_owned()),
             ),
         ] {
@@ -723,29 +723,29 @@ mod tests {
     #[test]
     fn what_no_gatehound_looks_at_any_more_is_not_under_way() {
         let paused = ("GATEHOUND_STANDBY", "paused");
-        for end in [died(70), told(70, "leaving", &[paused])] {
-            let told = [standing_by(60, "paused", ""), end];
-            let ended = History::of(&told, Duration::ZERO, &at(90), false);
+        for end in [died(70), logged(70, "leaving", &[paused])] {
+            let logged = [standing_by(60, "paused", ""), end];
+            let ended = History::of(&logged, Duration::ZERO, &at(90), false);
             assert!(!ended.stood_by[0].under_way);
             assert_eq!(ended.stood_by[0].lasted, Duration::from_secs(10));
         }
-        let told = [failing(60), of_incident(70, "leaving", &[])];
-        let ended = History::of(&told, Duration::ZERO, &at(90), false);
+        let logged = [failing(60), of_incident(70, "leaving", &[])];
+        let ended = History::of(&logged, Duration::ZERO, &at(90), false);
         assert_eq!(outcomes(&ended), [Outcome::Unseen]);
         // One that begins again goes on with it.
-        let begun = [&told[..], &[of_incident(80, "watching", &[])]].concat();
+        let begun = [&logged[..], &[of_incident(80, "watching", &[])]].concat();
         assert_eq!(outcomes(&until(90, &begun)), [Outcome::UnderWay]);
     }
 
     #[test]
     fn time_in_which_no_gatehound_ran_is_not_watched() {
-        let healthy = || told(0, "healthy", &[]);
-        let begun = || told(500, "watching", &[]);
-        // As systemd tells.
+        let healthy = || logged(0, "healthy", &[]);
+        let begun = || logged(500, "watching", &[]);
+        // As systemd says.
         let history = until(510, &[healthy(), died(100), begun()]);
         assert_eq!(history.watched, Duration::from_secs(110));
-        // Nothing tells: until the last record.
-        let lost = [healthy(), told(30, "reloaded", &[]), begun()];
+        // Nothing says so: until the last record.
+        let lost = [healthy(), logged(30, "reloaded", &[]), begun()];
         assert_eq!(until(510, &lost).watched, Duration::from_secs(40));
         // None runs now.
         let history = History::of(&lost[..2], Duration::ZERO, &at(510), false);
@@ -756,13 +756,13 @@ mod tests {
 
     #[test]
     fn time_in_which_no_gatehound_ran_is_no_downtime() {
-        let told = [
+        let logged = [
             failing(100),
             died(110),
             of_incident(86_500, "watching", &[]),
             recovered(86_510, "by-itself", 86_415),
         ];
-        let history = until(86_510, &told);
+        let history = until(86_510, &logged);
         assert_eq!(history.incidents[0].began, at(95).wall);
         // Five before the first record, ten before the death, ten after the new beginning.
         assert_eq!(history.incidents[0].down, Duration::from_secs(25));
@@ -775,7 +775,7 @@ mod tests {
 
     #[test]
     fn restarts_attempts_and_forced_stops_are_counted_once_each() {
-        let told = [
+        let logged = [
             failing(0),
             attempt(1, "1"),
             // A suspend sends it back to failing.
@@ -797,13 +797,13 @@ mod tests {
             of_incident(15, "reset", &[]),
             attempt(16, "1"),
         ];
-        let history = until(20, &told);
+        let history = until(20, &logged);
         let past = &history.incidents[0];
         assert_eq!((past.attempts, past.restarts, past.forced), (4, 2, 2));
     }
 
     #[test]
-    fn a_time_of_standing_by_has_its_words_whatever_was_told_first() {
+    fn a_time_of_standing_by_has_its_words_whatever_was_recorded_first() {
         let mut end = recovered(9, "stopped", 8);
         let stopped = standing_by(9, "stopped", "x");
         let standby = stopped.fields["GATEHOUND_STANDBY"].clone();
@@ -815,20 +815,20 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_without_an_incident_is_told_and_fails() {
+    fn an_outage_without_an_incident_is_listed_and_fails() {
         let phase = ("GATEHOUND_PHASE", "standing-by");
         let reason = ("GATEHOUND_STANDBY", "config-error");
-        let told = [
-            told(0, "healthy", &[]),
+        let logged = [
+            logged(0, "healthy", &[]),
             standing_by(60, "config-error", "port is no number"),
             // A successor goes on with it.
             died(70),
-            told(100, "watching", &[phase, reason]),
-            told(110, "healthy", &[]),
+            logged(100, "watching", &[phase, reason]),
+            logged(110, "healthy", &[]),
             standing_by(120, "in-transition", ""),
             standing_by(130, "paused", "new disk"),
         ];
-        let history = until(140, &told);
+        let history = until(140, &logged);
         let [outage, pause] = &history.stood_by[..] else {
             panic!("{history:?}")
         };
@@ -850,7 +850,7 @@ mod tests {
         // No boot goes on with what another left.
         let mut now = at(150);
         now.boot = "next".to_owned();
-        let history = History::of(&told, Duration::ZERO, &now, true);
+        let history = History::of(&logged, Duration::ZERO, &now, true);
         assert!(!history.stood_by[1].under_way);
     }
 

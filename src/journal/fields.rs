@@ -7,6 +7,10 @@ pub const PREFIX: &str = "GATEHOUND_";
 
 /// The kind of record, one constant for each.
 pub const MESSAGE_ID: &str = "MESSAGE_ID";
+/// Whose record it is, as every journal reader knows it.
+pub const SYSLOG_IDENTIFIER: &str = "SYSLOG_IDENTIFIER";
+/// The value of [`SYSLOG_IDENTIFIER`] in all our records.
+pub const IDENTIFIER: &str = "gatehound";
 /// The gateway's unit, which puts the record into its log.
 pub const USER_UNIT: &str = "USER_UNIT";
 /// The kind of event.

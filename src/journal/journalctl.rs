@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use crate::os::child;
 use crate::{
     journal::{
-        fields::PREFIX,
+        fields::{IDENTIFIER, MESSAGE_ID, PREFIX, SYSLOG_IDENTIFIER, USER_UNIT},
         logged::{Logged, Moment},
     },
     policy::facts::{Invocation, Monotonic},
@@ -97,8 +97,8 @@ pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<
     let ours = format!("_UID={}", rustix::process::getuid().as_raw());
     arguments.extend([
         "--output=json".to_owned(),
-        "SYSLOG_IDENTIFIER=gatehound".to_owned(),
-        format!("USER_UNIT={}", place.unit),
+        format!("{SYSLOG_IDENTIFIER}={IDENTIFIER}"),
+        format!("{USER_UNIT}={}", place.unit),
         ours.clone(),
     ]);
     let boot = match age {
@@ -111,17 +111,17 @@ pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<
     };
     arguments.extend([
         "+".to_owned(),
-        format!("MESSAGE_ID={UNIT_FAILED}"),
-        format!("USER_UNIT={}", place.own_unit),
+        format!("{MESSAGE_ID}={UNIT_FAILED}"),
+        format!("{USER_UNIT}={}", place.own_unit),
         ours,
     ]);
     arguments.extend(boot);
     let output = journalctl(place.program, &arguments, MAX_RECORDS, budget)?;
-    Ok(told(&output))
+    Ok(logged(&output))
 }
 
 /// The records in what journalctl printed, without what has not the form of one.
-pub fn told(output: &[u8]) -> Vec<Logged> {
+pub fn logged(output: &[u8]) -> Vec<Logged> {
     let lines = output.split(|byte| *byte == b'\n');
     lines.filter_map(record).collect()
 }
@@ -190,11 +190,11 @@ mod tests {
     fn a_record_has_its_moment_its_text_and_our_fields() {
         let line = r#"{"__REALTIME_TIMESTAMP":"1700000000000001","__MONOTONIC_TIMESTAMP":"7","_BOOT_ID":"b",
             "MESSAGE":"gateway failing","GATEHOUND_EVENT":"failing","GATEHOUND_REASON":[27,255],"PRIORITY":"4"}"#;
-        let told = record(line.as_bytes()).unwrap();
-        assert_eq!(told.at.wall, Duration::from_micros(1_700_000_000_000_001));
-        assert_eq!(told.at.monotonic, Monotonic(7));
-        assert_eq!(told.text.as_str(), "gateway failing");
-        let fields: Vec<_> = told.fields.iter().collect();
+        let logged = record(line.as_bytes()).unwrap();
+        assert_eq!(logged.at.wall, Duration::from_micros(1_700_000_000_000_001));
+        assert_eq!(logged.at.monotonic, Monotonic(7));
+        assert_eq!(logged.text.as_str(), "gateway failing");
+        let fields: Vec<_> = logged.fields.iter().collect();
         assert_eq!(
             fields,
             [(&"GATEHOUND_EVENT".to_owned(), &Line::new("failing"))]

@@ -309,7 +309,7 @@ The reason to stand by is over.",
         message_id: "11d11b8bbb3e44d8bf33a4162a7882e5",
         level: Warning,
         own_fields: [REASON],
-        subject: "Gatehound cannot tell how @USER_UNIT@ is",
+        subject: "Gatehound cannot check @USER_UNIT@",
         explained: "\
 Something on Gatehound's side is in the way: @GATEHOUND_REASON@.
 This counts neither as health nor as a failure; nothing is done until a check succeeds.",

@@ -14,7 +14,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::{
-    journal::{entry::Entry, fields::USER_UNIT, kinds::Level},
+    journal::{
+        entry::Entry,
+        fields::{IDENTIFIER, USER_UNIT},
+        kinds::Level,
+    },
     os::terminal,
     policy::{answer::Noted, state::State},
     text::words::Names,
@@ -164,7 +168,7 @@ fn send_to_journald(entry: &Entry, wait: Duration) -> Sent {
     if !has_room(SOCKET, wait) {
         return Sent::NotTaken;
     }
-    let journal = journal.with_syslog_identifier("gatehound".to_owned());
+    let journal = journal.with_syslog_identifier(IDENTIFIER.to_owned());
     let level = match entry.level {
         Level::Error => log::Level::Error,
         Level::Warning => log::Level::Warn,
@@ -184,7 +188,7 @@ fn send_to_journald(entry: &Entry, wait: Duration) -> Sent {
 
 /// Whether a socket's queue has room for a datagram within this time.
 ///
-/// Only one that is connected to it can tell.
+/// Only a socket that is connected to it knows.
 fn has_room(path: &str, wait: Duration) -> bool {
     let connected = UnixDatagram::unbound().and_then(|socket| {
         socket.connect(path)?;
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn room_in_a_queue_is_told_without_sending_anything() {
+    fn room_in_a_queue_is_known_without_sending_anything() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
         let name = path.to_str().unwrap();

@@ -124,7 +124,7 @@ mod tests {
         settings
     }
 
-    /// A healthy check at a second of the boot; says what is told.
+    /// A healthy check at a second of the boot; returns what went wrong.
     fn round(metrics: &mut Metrics, settings: &Settings, second: u64) -> Option<Line> {
         let around = Around {
             settings,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_once_and_once_again_after_it_was_right() {
+    fn what_is_wrong_is_said_once_and_once_again_after_it_was_right() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("inner");
         let path = inner.join("gatehound.prom");

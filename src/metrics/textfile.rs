@@ -15,7 +15,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::os::own_files::{cannot, publish, remove_unfinished};
 use crate::text::line::Line;
 
-/// Anybody may read it: node_exporter is another user, and what is in it tells no more than `systemctl status` does.
+/// Anybody may read it: node_exporter is another user, and what is in it says no more than `systemctl status` does.
 const MODE: u32 = 0o644;
 
 enum Job {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_is_told() {
+    fn what_is_in_the_way_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gatehound.prom");
         assert_eq!(obstacle(&path), None);

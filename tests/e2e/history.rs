@@ -16,7 +16,7 @@ use crate::watched::{event, from_systemd, healthy_with, wait_until_recovered, wa
 pub fn trials() -> Vec<Trial> {
     crate::named(&[
         (
-            "after_a_hang_one_command_tells_the_cause_and_one_more_the_evidence",
+            "after_a_hang_one_command_shows_the_cause_and_one_more_the_evidence",
             told,
         ),
         (
@@ -27,7 +27,10 @@ pub fn trials() -> Vec<Trial> {
             "time_in_which_no_gatehound_ran_is_not_counted_as_watched",
             unwatched,
         ),
-        ("a_window_without_a_record_is_told_by_the_one_before", quiet),
+        (
+            "a_window_without_a_record_is_explained_by_the_one_before",
+            quiet,
+        ),
         (
             "a_refused_configuration_is_in_the_history_though_it_is_no_incident",
             refused,
@@ -113,7 +116,7 @@ fn ended_unseen() {
     let failing = rig
         .journal
         .wait_for("the failing check", TIMEOUT, event("failing"));
-    // A later record of it is the last one before a short window, and does not tell the cause.
+    // A later record of it is the last one before a short window, and does not name the cause.
     systemctl(&["reload", &rig.gatehound]);
     rig.journal
         .wait_for("the new settings", TIMEOUT, event("reloaded"));

@@ -1,4 +1,4 @@
-//! Trials of the metrics: the shipped unit can write them, they tell what happened, and they harm nothing.
+//! Trials of the metrics: the shipped unit can write them, they show what happened, and they harm nothing.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -13,11 +13,11 @@ use crate::watched::{FAST, event, wait_until_failing, wait_until_recovered};
 pub fn trials() -> Vec<Trial> {
     let list: &[(&str, fn())] = &[
         (
-            "metrics_tell_node_exporter_of_a_hung_gateway_and_of_its_restart",
+            "metrics_show_node_exporter_a_hung_gateway_and_its_restart",
             told,
         ),
         (
-            "metrics_that_cannot_be_written_are_told_once_and_delay_nothing",
+            "metrics_that_cannot_be_written_are_reported_once_and_delay_nothing",
             unwritable,
         ),
     ];

@@ -173,7 +173,7 @@ pub fn line(input: &[u8]) {
 
 /// The records that journalctl prints, and the history that is folded from them.
 pub fn journal_records(input: &[u8]) {
-    let told = journalctl::told(input);
+    let told = journalctl::logged(input);
     for told in &told {
         is_short(told.text.as_str());
         told.fields
