@@ -13,6 +13,7 @@ pub mod record;
 mod restart;
 mod rollback;
 pub mod state;
+mod successor;
 mod unit;
 
 use std::time::Duration;

@@ -21,7 +21,7 @@ pub struct State {
     pub gateway: Gateway,
     /// The failure that is being dealt with, from its first failing check to the check that is healthy again.
     pub incident: Option<Incident>,
-    /// How far the attempts has been climbed.
+    /// How many attempts were used, and when the last one was.
     pub attempts: Attempts,
     /// When stops needed SIGKILL, oldest first.
     pub forced: Vec<Monotonic>,
@@ -44,7 +44,7 @@ pub struct State {
     pub awake_since: Monotonic,
     /// systemd waits under a watchdog timeout; the next ping restores the unit's own WatchdogSec.
     pub timeout_set: bool,
-    /// Gatehound was told to stop and only settles what it still has to make.
+    /// Gatehound was asked to stop, and stays only for a start that is pending.
     pub leaving: bool,
     /// Until when Gatehound does not leave with a start still pending: its settings are wrong, so it has no successor.
     #[serde(default)]
@@ -77,7 +77,7 @@ pub enum Phase {
     },
     /// A probe failed or could not tell; grace for this stall is not used up.
     Failing(GraceUsed),
-    /// On an attempt, waiting its delay.
+    /// Before an attempt, waiting its delay.
     BackingOff {
         /// The attempt, from 1. It counts as used once its restart begins.
         attempt: usize,
@@ -199,7 +199,7 @@ impl Standby {
     }
 }
 
-/// A failing spell about the gateway's health, and how much of the grace it has used.
+/// How long the gateway has been failing, and how much of its grace it has used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GraceUsed {
     /// When it began.
@@ -213,7 +213,7 @@ pub struct GraceUsed {
 }
 
 impl GraceUsed {
-    /// A failing spell that begins now.
+    /// Nothing is used yet.
     pub fn new(since: Monotonic) -> Self {
         Self {
             since,
@@ -301,7 +301,7 @@ pub struct Incident {
     pub crashed: bool,
 }
 
-/// How far the attempts has been climbed.
+/// How many attempts were used, and when the last one was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempts {
     /// Attempts used so far.
@@ -310,7 +310,7 @@ pub struct Attempts {
     pub taken: Monotonic,
 }
 
-/// A start that Gatehound still has to make because it stopped the gateway: rule 8.
+/// A start that is pending because Gatehound stopped the gateway: rule 8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PendingStart {
     /// The run that is stopped; none when the unit was already down.
@@ -364,102 +364,11 @@ pub enum Bite {
 /// How long systemd is left to wait before the watchdog bites: long enough for the records to be written.
 pub(super) const BITE_AFTER: Duration = Duration::from_secs(2);
 
-/// `TimeoutStopSec=` of the gateway's unit: no stop goes on for longer.
-const LONGEST_STOP: Duration = Duration::from_secs(330);
-
 impl State {
-    /// The memory of a predecessor, fit to go on with.
-    ///
-    /// Grace starts anew, because nobody looked in between.
-    /// A watchdog bite that was due has happened: that is why there is a successor.
-    pub fn restored(mut self, now: Monotonic) -> Self {
-        self.place_in_the_past(now);
-        self.next = now;
-        self.leaving = false;
-        self.leaves_by = Monotonic::default();
-        // systemd starts a service under its own WatchdogSec, but restoring it once more costs nothing.
-        self.timeout_set = true;
-        let pending_start = self.pending_start.as_ref();
-        let stop_job = pending_start.is_some_and(|pending_start| pending_start.stop_job.is_some());
-        let stop_timeout =
-            pending_start.map_or(Duration::ZERO, |pending_start| pending_start.stop_timeout);
-        match &mut self.phase {
-            Phase::Failing(grace_used) => {
-                grace_used.waited = Waited::default();
-                grace_used.last = None;
-            }
-            // The stop or the SIGKILL may have died with the predecessor, so each gets its chance again.
-            Phase::Restarting(Step::Stopping { until }) if stop_job => *until = now + stop_timeout,
-            // A gateway that runs may have recovered meanwhile; one that is on its way down, or is, still has to make its start.
-            Phase::BackingOff { .. } | Phase::Restarting(Step::Stopping { .. }) => {
-                self.phase = Phase::Failing(GraceUsed::new(now));
-            }
-            Phase::Restarting(step @ Step::Killing { .. }) => {
-                *step = Step::Stopping { until: now };
-            }
-            Phase::GaveUp { bite, .. } if *bite == Bite::Due => {
-                *bite = Bite::Done;
-                if let Some(incident) = &mut self.incident {
-                    incident.bitten = true;
-                }
-            }
-            Phase::GaveUp { .. }
-            | Phase::Starting { .. }
-            | Phase::Healthy { .. }
-            | Phase::Restarting(Step::CleaningUp { .. } | Step::Starting { .. })
-            | Phase::StandingBy { .. } => {}
-        }
-        self
-    }
-
     /// Goes on for nothing but the start that is pending, and no longer than until then.
     pub fn settle(&mut self, until: Monotonic) {
         self.leaving = true;
         self.leaves_by = until;
-    }
-
-    /// Takes moments that lie ahead for this one, and a stop that takes too long for the longest that systemd grants.
-    ///
-    /// They are those of a clock that was set back, as for a container that was moved, or of a damaged file;
-    /// nothing that is measured from them would ever be over.
-    fn place_in_the_past(&mut self, now: Monotonic) {
-        let mut moments = vec![
-            &mut self.gateway.since,
-            &mut self.attempts.taken,
-            &mut self.awake_since,
-        ];
-        moments.extend(&mut self.forced);
-        moments.extend(self.incident.as_mut().map(|incident| &mut incident.since));
-        match &mut self.phase {
-            Phase::Starting { since, progress } => moments.extend([since, progress]),
-            Phase::Failing(grace_used) => {
-                moments.push(&mut grace_used.since);
-                moments.extend(&mut grace_used.last);
-            }
-            Phase::Healthy { since, .. }
-            | Phase::GaveUp { since, .. }
-            | Phase::StandingBy { since, .. } => moments.push(since),
-            // These wait for a moment that is still to come; the policy bounds it.
-            Phase::BackingOff { .. } | Phase::Restarting(_) => {}
-        }
-        for moment in moments {
-            *moment = (*moment).min(now);
-        }
-        if let Some(pending_start) = &mut self.pending_start {
-            pending_start.stop_timeout = pending_start.stop_timeout.min(LONGEST_STOP);
-        }
-    }
-
-    /// What a successor needs of it: the same memory from one healthy check to the next.
-    pub fn durable(&self) -> Self {
-        let mut state = Self {
-            next: Monotonic::default(),
-            ..self.clone()
-        };
-        if let Phase::Healthy { took, .. } = &mut state.phase {
-            *took = Duration::ZERO;
-        }
-        state
     }
 
     /// Whether a look that begins now may end in a restart, so that evidence has to be taken before it.
@@ -510,9 +419,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{policy::facts::Probe, settings::limits::*};
-
-    const NOW: Monotonic = Monotonic(500_000_000);
+    use crate::settings::limits::*;
 
     #[test]
     fn a_stall_has_its_grace_once_and_not_a_moment_more() {
@@ -527,115 +434,6 @@ mod tests {
         assert_eq!(waited.left(Stall::Busy, &grace), Some(grace.busy));
         waited.add(Stall::Gone, Duration::from_secs(1));
         assert_eq!(waited.left(Stall::Gone, &grace), None);
-    }
-
-    #[test]
-    fn a_successor_gives_each_step_of_a_restart_its_chance_again() {
-        for (step, expected) in [
-            (
-                Step::Stopping {
-                    until: Monotonic(1),
-                },
-                Step::Stopping {
-                    until: NOW + Duration::from_secs(30),
-                },
-            ),
-            (
-                Step::Killing {
-                    until: Monotonic(1),
-                },
-                Step::Stopping { until: NOW },
-            ),
-            (
-                Step::CleaningUp { passes: 3 },
-                Step::CleaningUp { passes: 3 },
-            ),
-            (Step::Starting { tries: 2 }, Step::Starting { tries: 2 }),
-        ] {
-            let state = State {
-                phase: Phase::Restarting(step),
-                pending_start: Some(PendingStart {
-                    stop_job: Some(7),
-                    stop_timeout: Duration::from_secs(30),
-                    ..PendingStart::default()
-                }),
-                leaving: true,
-                ..State::default()
-            }
-            .restored(NOW);
-            assert_eq!(state.phase, Phase::Restarting(expected));
-            assert!(state.pending_start.is_some() && state.timeout_set && !state.leaving);
-            assert_eq!(state.next, NOW);
-        }
-    }
-
-    #[test]
-    fn a_successor_fails_anew_where_nothing_is_known_to_have_been_stopped() {
-        let failure = Failure {
-            probe: Probe::Http,
-            reason: Line::from("no answer within 5 s"),
-            stall: Stall::Blocked,
-        };
-        for phase in [
-            Phase::BackingOff {
-                attempt: 1,
-                until: Monotonic(1),
-                failure,
-            },
-            Phase::Restarting(Step::Stopping {
-                until: Monotonic(1),
-            }),
-        ] {
-            let state = State {
-                phase,
-                pending_start: Some(PendingStart::default()),
-                ..State::default()
-            }
-            .restored(NOW);
-            assert_eq!(state.phase, Phase::Failing(GraceUsed::new(NOW)));
-            assert!(state.pending_start.is_some());
-        }
-    }
-
-    #[test]
-    fn moments_that_lie_ahead_are_waited_for_by_no_successor() {
-        let ahead = Monotonic(u64::MAX);
-        let phases = [
-            Phase::Starting {
-                since: ahead,
-                progress: ahead,
-            },
-            Phase::GaveUp {
-                since: ahead,
-                reason: "the attempts are used up".into(),
-                bite: Bite::Done,
-            },
-        ];
-        for phase in phases {
-            let state = State {
-                phase,
-                forced: vec![Monotonic(7), ahead],
-                attempts: Attempts {
-                    used: 1,
-                    taken: ahead,
-                },
-                pending_start: Some(PendingStart {
-                    stop_timeout: Duration::MAX,
-                    ..PendingStart::default()
-                }),
-                ..State::default()
-            }
-            .restored(NOW);
-            let since = match state.phase {
-                Phase::Starting { since, progress } => since.max(progress),
-                Phase::GaveUp { since, .. } => since,
-                other => panic!("{other:?}"),
-            };
-            assert_eq!(since, NOW);
-            assert_eq!(state.forced, [Monotonic(7), NOW]);
-            assert_eq!(state.attempts.taken, NOW);
-            assert_eq!(state.pending_start.unwrap().stop_timeout, LONGEST_STOP);
-        }
     }
 
     #[test]
