@@ -52,7 +52,7 @@ pub(super) struct Daemon {
     pub(super) evidence: Option<Evidence>,
     pub(super) alerts: Alerts,
     pub(super) metrics: Metrics,
-    /// What would prove the configuration good if the run that was looked at last is found healthy.
+    /// What would prove the configuration good if the run that was looked at last is healthy.
     pub(super) proof: Option<Proof>,
     /// The run that was found healthy and whose configuration was looked at for that.
     pub(super) known_good: Option<String>,
@@ -62,16 +62,16 @@ pub(super) struct Daemon {
     pub(super) place: Option<Place>,
     /// The rollback that the disk has not finished yet.
     pub(super) restoring: Option<Restoring>,
-    /// The state as the file holds it, with the alerts that were told and what was counted.
+    /// The state as the file holds it, with the alerts that were sent and what was counted.
     pub(super) saved: Option<(State, Told, Counts)>,
     /// Time spent suspended since boot.
     pub(super) suspended: Duration,
     /// Warnings that stand and were already written.
     pub(super) warned: Vec<Line>,
-    /// Why the state was not kept when it was last to be, if it was not.
+    /// Why the state could not be kept the last time, if it could not.
     pub(super) unsaved: Option<Line>,
-    /// Why the manager was not told when it was last to be, if it was not.
-    pub(super) untold: Option<Line>,
+    /// Why systemd could not be notified the last time, if it could not.
+    pub(super) unnotified: Option<Line>,
     /// Whether the last check pinged.
     pub(super) pinged: bool,
     pub(super) leaving: bool,
@@ -137,7 +137,7 @@ impl Daemon {
             suspended: Clock.suspended(),
             warned: Vec::new(),
             unsaved: None,
-            untold: None,
+            unnotified: None,
             pinged: false,
             leaving: false,
         };

@@ -25,7 +25,7 @@ use crate::{
 };
 
 impl Daemon {
-    /// The evidence comes first, because the records say what is about to happen; systemd is said the phase before the effect,
+    /// The evidence comes first, because the records say what is about to happen; systemd learns the phase before the effect,
     /// which may take long.
     pub(super) fn carry_out(&mut self, answer: &Answer, notifier: &mut Notifier) -> Option<Event> {
         if answer.effect.as_ref().is_some_and(Effect::begins_restart) {
@@ -47,15 +47,15 @@ impl Daemon {
             self.metrics.pinged = Some(wall_clock::now());
         }
         match notifier.tell(watchdog, &status) {
-            Ok(()) => self.untold = None,
+            Ok(()) => self.unnotified = None,
             // In each check, as long as it stands.
-            Err(why) if self.untold.as_ref() == Some(&why) => {}
+            Err(why) if self.unnotified.as_ref() == Some(&why) => {}
             Err(why) => {
                 self.warn(why.clone());
-                self.untold = Some(why);
+                self.unnotified = Some(why);
             }
         }
-        fault::point("told systemd");
+        fault::point("systemd notified");
         let done = self.act(answer.effect.as_ref()?);
         fault::point("acted");
         Some(Event::Done(done))

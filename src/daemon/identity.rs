@@ -34,7 +34,7 @@ pub(super) fn own_unit(cgroup: &str, profile: Option<&str>) -> String {
     }
 }
 
-/// What tells this Gatehound from every other that runs under this kernel, as a number.
+/// A number that differs from one Gatehound under this kernel to every other.
 pub(super) fn seed(boot_id: &str, own_unit: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     let user = nix::unistd::geteuid().as_raw();

@@ -27,8 +27,8 @@ pub(super) fn proof(seen: &Seen) -> Option<Proof> {
 }
 
 impl Daemon {
-    /// Has the configuration of a run kept, once, when the run is first found healthy.
-    /// Nobody waits for the disk: what became of it is told in a later check.
+    /// Has the configuration of a run kept, once, at the run's first healthy check.
+    /// Nobody waits for the disk: what became of it is said in a later check.
     pub(super) fn keep_config(&mut self) {
         match self.keeping.as_ref().map(Receiver::try_recv) {
             Some(Err(TryRecvError::Empty)) => return,

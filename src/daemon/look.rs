@@ -10,7 +10,7 @@ use std::{
 use crate::{
     daemon::{
         probing::{Probed, needs},
-        senses::{Senses, told},
+        senses::{Senses, in_words},
         trouble::is_refusal,
     },
     os::{cgroup, processes},
@@ -29,7 +29,7 @@ use crate::{
 pub struct Seen {
     /// The look.
     pub look: Look,
-    /// What was refused or doubted on the way.
+    /// What was refused or unclear on the way.
     pub warnings: Vec<Line>,
     /// The gateway that was looked for.
     pub found: Found,
@@ -66,7 +66,7 @@ impl Senses {
         let began = self.clock.now();
         // What is decided on a gateway that fails rests on a second, whole answer below.
         let mut unit = if self.healthy {
-            self.manager.unit_again(&self.unit).map_err(told)
+            self.manager.unit_again(&self.unit).map_err(in_words)
         } else {
             self.ask_unit()
         };
@@ -114,7 +114,7 @@ impl Senses {
             last_words,
             remedy,
             config,
-            // One that answers is found healthy, whoever looks on.
+            // One that answers is healthy, whoever traces it.
             debugged: probed_at_all && !healthy && processes::is_traced(&self.proc, probed.owner),
             listens: probed.listens,
             port_holder: probed.port_holder,
@@ -164,7 +164,7 @@ impl Senses {
     }
 
     /// An update of the gateway that is going on. `unit` is none where it does not matter:
-    /// a gateway that is healthy is found healthy, however young its files are.
+    /// a gateway that answers is healthy, however young its files are.
     fn update(&mut self, unit: Option<&UnitFacts>, warnings: &mut Vec<Line>) -> Option<Line> {
         let sign = unit.and_then(|unit| {
             let scopes = self

@@ -24,7 +24,7 @@ pub struct Memory {
     pub unit: String,
     /// The policy's memory.
     pub state: State,
-    /// Which alerts were told.
+    /// Which alerts were sent.
     #[serde(default)]
     pub told: Told,
     /// What was counted for the metrics.

@@ -74,7 +74,7 @@ const PENDING_START_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// Units with such a name are taken for other watchdogs of the gateway.
 const OTHER_WATCHDOGS: &str = "*openclaw*watchdog*";
 
-/// Runs until it is told to stop.
+/// Runs until it is asked to stop.
 ///
 /// # Errors
 /// The settings are wrong, another Gatehound watches this gateway, or the machine lacks what the loop stands on.
@@ -83,7 +83,7 @@ pub fn run(sources: Sources) -> Result<(), RunError> {
     let ran = run_notifying(sources, &mut notifier);
     if let Err(error) = &ran {
         // journald may lose which unit a line came from when its process is gone before journald has looked at it.
-        // That this cannot be told either is no reason to tell less through the exit status.
+        // Where this cannot be sent either, the exit status says it.
         let _ = notifier.tell(Watchdog::Silence, &Line::new(&error.to_string()));
     }
     ran
@@ -120,7 +120,7 @@ fn run_notifying(mut sources: Sources, notifier: &mut Notifier) -> Result<(), Ru
 ///
 /// For a run whose settings are wrong: the gateway must not stay down for that, and systemd starts no other after it.
 /// So it waits for what is in the way of the start, such as a pause or an update, but not for ever.
-/// Its watchdog timeouts extend TimeoutStartSec=, because systemd has not been told that Gatehound is ready, and will not be.
+/// Its watchdog timeouts extend TimeoutStartSec=, because systemd is never notified that this Gatehound is ready.
 fn start_what_is_pending(
     sources: Sources,
     dir: PathBuf,
@@ -142,13 +142,13 @@ fn start_what_is_pending(
     )));
     daemon
         .state
-        .settle(daemon.senses.clock.now() + PENDING_START_LIMIT);
+        .leave_after_start(daemon.senses.clock.now() + PENDING_START_LIMIT);
     daemon.watch(notifier);
     Ok(())
 }
 
 impl Daemon {
-    /// Tells everybody that the watching begins.
+    /// Says that the watching begins.
     fn begin(&mut self, notifier: &mut Notifier, left: Left, warnings: Vec<Line>) {
         let status = before_the_first_look(&self.state, &self.senses.unit);
         let told = notifier.ready(&status);
@@ -181,7 +181,7 @@ impl Daemon {
         let jobs = jobs
             .iter()
             .map(|(path, line)| format!("{}: {line}", path.display()));
-        // A manager that cannot be asked is the first look's to tell.
+        // That the manager cannot be asked is said by the first look.
         let units = self.senses.manager.active_units(OTHER_WATCHDOGS);
         for other_watchdog in jobs.chain(units.unwrap_or_default()) {
             self.warn(Line::new(&format!(
@@ -248,18 +248,18 @@ impl Daemon {
         }
     }
 
-    /// Has told what is due to be told, after everything that the check led to is done.
+    /// Sends the alerts that are due, after everything that the check led to is done.
     ///
-    /// The queue comes before the memory of it: a successor tells it rather twice than never.
+    /// The queue comes before the memory of it: a successor sends an alert rather twice than never.
     fn alert(&mut self) {
         let now = self.senses.clock.now();
-        let round = Check {
+        let check = Check {
             state: &self.state,
             names: names(&self.senses, &self.profile),
             pinged: self.pinged,
             now,
         };
-        let failed = self.alerts.after(&self.settings.alert, &round);
+        let failed = self.alerts.after(&self.settings.alert, &check);
         self.save();
         if let Some(why) = failed {
             self.warn(why);

@@ -241,9 +241,9 @@ impl Probed {
 
 /// The addresses at which the gateway needs its port: all of IPv4 where its configuration says so,
 /// else where it listened last, else where it is to be probed, which is loopback unless a setting says otherwise;
-/// but every one where its configuration does not tell.
+/// but every one where its configuration does not say.
 ///
-/// Too few have the attempts restart it into a taken port; too many could keep it down for good.
+/// Too few, and it is restarted into a taken port; too many could keep it down for good.
 pub(super) fn needs(known: &Line, found: &Found) -> Vec<IpAddr> {
     let known = known.as_str().split(' ').map(str::parse);
     let known: Vec<IpAddr> = known.flatten().collect();

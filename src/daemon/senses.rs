@@ -61,7 +61,7 @@ pub struct Senses {
     pub(super) update: update::Bound,
     /// What a run said at its end, asked for once.
     pub(super) last_words: Option<(Invocation, Option<Line>)>,
-    /// The kept configurations, and the command that restores the last one; where a look shall tell of them.
+    /// The kept configurations, and the command that restores the last one; where a look needs them.
     pub kept: Option<(Store, Line)>,
     /// The option that names the profile, for commands in texts.
     pub profile: String,
@@ -74,7 +74,7 @@ pub struct Senses {
 /// The program that reads the journal, found by `$PATH`.
 pub(super) const JOURNALCTL: &str = "journalctl";
 
-pub(super) fn told(error: ManagerError) -> Line {
+pub(super) fn in_words(error: ManagerError) -> Line {
     Line::new(&error.to_string())
 }
 
@@ -115,7 +115,7 @@ impl Senses {
     }
 
     pub(super) fn ask_unit(&mut self) -> Result<UnitFacts, Line> {
-        self.manager.unit(&self.unit).map_err(told)
+        self.manager.unit(&self.unit).map_err(in_words)
     }
 
     /// What a run of the gateway wrote last; nothing if that cannot be had in time.

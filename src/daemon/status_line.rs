@@ -2,14 +2,18 @@
 //!
 //! Owns the words a person reads in `systemctl --user status gatehound`.
 
-use crate::text::line::Line;
+use std::time::Duration;
+
 use crate::{
     policy::{
-        facts::{Failure, Monotonic},
+        facts::{Failure, Monotonic, Stall},
         state::{Bite, Phase, Standby, State, Step},
     },
     settings::{RetryAfter, Settings},
-    text::words::{Names, span, words},
+    text::{
+        line::Line,
+        words::{Names, span},
+    },
 };
 
 /// The status line: the phase's name, a colon, and what a person wants to know about it.
@@ -31,12 +35,12 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
         Phase::Starting { since, .. } => {
             let ago = span(now.since(*since));
             match &state.unknown {
-                Some(why) => format!("gateway started {ago} ago, cannot tell how it is: {why}"),
+                Some(why) => format!("gateway started {ago} ago; {}", unknown(why)),
                 None => format!("gateway started {ago} ago, not healthy yet"),
             }
         }
         Phase::Healthy { took, .. } => {
-            let mut text = format!("gateway healthy, /health {}", span(*took));
+            let mut text = format!("/health {}", span(*took));
             // Without a bus nobody says since when it runs.
             if state.gateway.invocation.is_some() {
                 text += &format!(", up {}", span(now.since(state.gateway.since)));
@@ -47,15 +51,16 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             text
         }
         Phase::Failing(grace_used) => match (&state.unknown, &grace_used.failure) {
-            (Some(why), _) => format!("cannot tell how the gateway is: {why}; looking again"),
+            (Some(why), _) => unknown(why),
             (None, Some(failure)) => {
-                let left = grace_used
-                    .waited
-                    .left(failure.stall, &settings.grace)
-                    .unwrap_or_default();
-                format!("{}, {} more given", words(failure), span(left))
+                let left = grace_used.waited.left(failure.stall, &settings.grace);
+                let next = after_grace(settings, state, left.unwrap_or_default(), now);
+                format!(
+                    "{}, {next} unless it recovers",
+                    failing_for(state, failure, now)
+                )
             }
-            (None, None) => "looking again".to_owned(),
+            (None, None) => "checking again".to_owned(),
         },
         Phase::BackingOff {
             attempt,
@@ -65,7 +70,7 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             let of = settings.backoff.len();
             let failing = failing_for(state, failure, now);
             format!(
-                "attempt {attempt} of {of}, {failing}, restart in {}",
+                "attempt {attempt} of {of}: {failing}, restart in {} unless it recovers",
                 span(until.since(now))
             )
         }
@@ -75,7 +80,7 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
         Phase::Restarting(step) => {
             let of = settings.backoff.len();
             format!(
-                "attempt {} of {of}, {}",
+                "attempt {} of {of}: {}",
                 state.attempts.used,
                 restarting(*step, now)
             )
@@ -88,27 +93,48 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             let next = next(settings.retry_after, *since, names, now);
             gave_up(reason, *bite, &next)
         }
-        Phase::StandingBy {
-            reason: Standby::Stopped,
-            detail,
-            ..
-        } if detail.as_str().is_empty() => format!(
-            "stopped, systemctl --user start {} brings it back",
-            names.unit
-        ),
-        Phase::StandingBy { reason, detail, .. } if detail.as_str().is_empty() => {
-            reason.name().to_owned()
+        Phase::StandingBy { reason, detail, .. } => {
+            let mut text = reason.name().to_owned();
+            if !detail.as_str().is_empty() {
+                text += &format!(", {detail}");
+            }
+            if let Some(command) = way_out(*reason, names) {
+                text += &format!("; {command}");
+            }
+            text
         }
-        Phase::StandingBy { reason, detail, .. } => format!("{}, {detail}", reason.name()),
     }
 }
 
+fn unknown(why: &Line) -> String {
+    format!("its state is unknown: {why}; checking again")
+}
+
+/// What the process is doing and for how long, and the probe that failed.
 fn failing_for(state: &State, failure: &Failure, now: Monotonic) -> String {
     let since = state
         .incident
         .as_ref()
         .map_or(now, |incident| incident.since);
-    format!("{} for {}", failure.stall.name(), span(now.since(since)))
+    let stall = match failure.stall {
+        Stall::Gone => "port closed",
+        Stall::Stopped => "process stopped by a signal",
+        Stall::Blocked => "event loop blocked",
+        Stall::Busy => "event loop busy",
+        Stall::Answering => "wrong answers",
+    };
+    let probe = failure.probe.name();
+    let span = span(now.since(since));
+    format!("{stall} for {span} ({probe}: {})", failure.reason)
+}
+
+/// What follows when so much of the grace is left: the delay of the next attempt, or giving up.
+fn after_grace(settings: &Settings, state: &State, left: Duration, now: Monotonic) -> String {
+    let attempt = state.attempts.next(settings.debounce, now);
+    match settings.backoff.get(attempt.saturating_sub(1)) {
+        Some(delay) => format!("restart in {}", span(left.saturating_add(*delay))),
+        None => format!("giving up in {}", span(left)),
+    }
 }
 
 fn restarting(step: Step, now: Monotonic) -> String {
@@ -118,7 +144,7 @@ fn restarting(step: Step, now: Monotonic) -> String {
             span(until.since(now))
         ),
         Step::Killing { .. } => "SIGKILL sent, waiting for the gateway to end".to_owned(),
-        Step::CleaningUp { .. } => "gateway stopped, clearing what is left of it".to_owned(),
+        Step::CleaningUp { .. } => "gateway stopped, ending what is left of it".to_owned(),
         Step::Starting { tries: 0 | 1 } => "starting the gateway".to_owned(),
         Step::Starting { tries } => {
             format!("starting the gateway, tried {tries} times so far")
@@ -126,32 +152,50 @@ fn restarting(step: Step, now: Monotonic) -> String {
     }
 }
 
-/// What comes after a hold.
+/// What comes after giving up.
 fn next(retry_after: RetryAfter, since: Monotonic, names: Names<'_>, now: Monotonic) -> String {
     match retry_after {
         RetryAfter::After(rest) => format!(
-            "trying again in {}",
-            span(rest.saturating_sub(now.since(since)))
+            "next try in {}; see: gatehound incident{}",
+            span(rest.saturating_sub(now.since(since))),
+            names.profile
         ),
-        RetryAfter::Never => format!("fix it, then run gatehound reset{}", names.profile),
+        RetryAfter::Never => format!(
+            "no further try; once fixed: gatehound reset{}",
+            names.profile
+        ),
     }
 }
 
 fn gave_up(reason: &Line, bite: Bite, next: &str) -> String {
     match bite {
-        Bite::Due => {
-            format!("{reason}; a human is needed, {next}; the watchdog is left to bite once")
-        }
-        Bite::Done => format!("{reason}; a human is needed, {next}"),
+        Bite::Due => format!("{reason}; {next}; systemd restarts gatehound now, once"),
+        Bite::Done => format!("{reason}; {next}"),
+    }
+}
+
+/// The command that ends the standing by, where a human began it.
+fn way_out(reason: Standby, names: Names<'_>) -> Option<String> {
+    match reason {
+        Standby::Stopped => Some(format!(
+            "to start it: systemctl --user start {}",
+            names.unit
+        )),
+        Standby::Paused => Some(format!("to go on: gatehound resume{}", names.profile)),
+        Standby::NoUnit
+        | Standby::NoBus
+        | Standby::Updating
+        | Standby::ConfigError
+        | Standby::OtherGateway
+        | Standby::InTransition
+        | Standby::Debugged => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::policy::facts::{Invocation, Probe, Stall};
+    use crate::policy::facts::{Invocation, Probe};
     use crate::policy::state::{GraceUsed, Incident, Waited};
 
     const NOW: Monotonic = Monotonic(20_000_000_000);
@@ -204,7 +248,7 @@ mod tests {
                 since: ago(60),
                 took: Duration::from_millis(3),
             },
-            "healthy: gateway healthy, /health 3 ms, up 4 h 12 min",
+            "healthy: /health 3 ms, up 4 h 12 min",
         );
     }
 
@@ -219,7 +263,7 @@ mod tests {
             ..State::default()
         };
         let status = status(&Settings::default(), &state, WORK, NOW);
-        assert_eq!(status.as_str(), "healthy: gateway healthy, /health 3 ms");
+        assert_eq!(status.as_str(), "healthy: /health 3 ms");
     }
 
     #[test]
@@ -230,7 +274,8 @@ mod tests {
                 until: NOW + Duration::from_secs(10),
                 failure: failure(),
             },
-            "backing-off: attempt 2 of 3, blocked for 48 s, restart in 10 s",
+            "backing-off: attempt 2 of 3: event loop blocked for 48 s (http: no answer within 5 s), \
+             restart in 10 s unless it recovers",
         );
     }
 
@@ -249,14 +294,18 @@ mod tests {
             last: None,
             waited: Waited::default(),
         };
-        says(Phase::Failing(grace_used.clone()), "failing: looking again");
+        says(
+            Phase::Failing(grace_used.clone()),
+            "failing: checking again",
+        );
         grace_used.failure = Some(failure());
         grace_used
             .waited
             .add(Stall::Blocked, Duration::from_secs(12));
         says(
             Phase::Failing(grace_used.clone()),
-            "failing: http: no answer within 5 s (blocked), 18 s more given",
+            "failing: event loop blocked for 48 s (http: no answer within 5 s), \
+             restart in 38 s unless it recovers",
         );
         let starting = Phase::Starting {
             since: ago(40),
@@ -265,11 +314,11 @@ mod tests {
         for (phase, expected) in [
             (
                 Phase::Failing(grace_used),
-                "failing: cannot tell how the gateway is: too many open files; looking again",
+                "failing: its state is unknown: too many open files; checking again",
             ),
             (
                 starting,
-                "starting: gateway started 40 s ago, cannot tell how it is: too many open files",
+                "starting: gateway started 40 s ago; its state is unknown: too many open files; checking again",
             ),
         ] {
             let state = State {
@@ -296,7 +345,7 @@ mod tests {
             ),
             (
                 Step::CleaningUp { passes: 1 },
-                "gateway stopped, clearing what is left of it",
+                "gateway stopped, ending what is left of it",
             ),
             (Step::Starting { tries: 0 }, "starting the gateway"),
             (
@@ -306,26 +355,26 @@ mod tests {
         ] {
             says(
                 Phase::Restarting(step),
-                &format!("restarting: attempt 2 of 3, {expected}"),
+                &format!("restarting: attempt 2 of 3: {expected}"),
             );
         }
     }
 
     #[test]
-    fn holding_says_why_and_what_comes_next() {
+    fn giving_up_says_why_and_what_comes_next() {
         let gave_up = |bite| Phase::GaveUp {
             since: ago(60),
-            reason: "the attempts are used up".into(),
+            reason: "3 restarts did not help".into(),
             bite,
         };
         says(
             gave_up(Bite::Due),
-            "gave-up: the attempts are used up; a human is needed, trying again in 14 min; \
-             the watchdog is left to bite once",
+            "gave-up: 3 restarts did not help; next try in 14 min; \
+             see: gatehound incident --profile work; systemd restarts gatehound now, once",
         );
         says(
             gave_up(Bite::Done),
-            "gave-up: the attempts are used up; a human is needed, trying again in 14 min",
+            "gave-up: 3 restarts did not help; next try in 14 min; see: gatehound incident --profile work",
         );
     }
 
@@ -335,9 +384,13 @@ mod tests {
             (
                 Standby::Stopped,
                 "",
-                "stopped, systemctl --user start openclaw-gateway-work.service brings it back",
+                "stopped; to start it: systemctl --user start openclaw-gateway-work.service",
             ),
-            (Standby::Paused, "maintenance", "paused, maintenance"),
+            (
+                Standby::Paused,
+                "maintenance",
+                "paused, maintenance; to go on: gatehound resume --profile work",
+            ),
             (
                 Standby::ConfigError,
                 "exit status 78",

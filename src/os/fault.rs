@@ -55,7 +55,7 @@ mod armed {
         },
     };
 
-    /// What the points are told apart by: the answer they belong to, and those of it already passed.
+    /// What distinguishes the points: the answer they belong to, and those of it already passed.
     struct Current {
         words: String,
         passed: Vec<String>,

@@ -1,4 +1,4 @@
-//! The attempts: which attempt is next, how long it waits, and when it holds.
+//! The attempts: which is next, how long it waits, and when Gatehound gives up.
 //!
 //! Owns the backoff, the budget of forced stops (rule 6) and gave-up; the restart at the end of an attempt is `restart`'s.
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Machine<'_> {
-    /// Takes the next attempt, or holds when there is none.
+    /// Takes the next attempt, or gives up when there is none.
     pub(super) fn next_attempt(&mut self, look: &Look, failure: &Failure) {
         if let Some(port_holder) = &look.port_holder {
             return self.give_up(Line::new(&format!("the port is held by {port_holder}")));
@@ -25,10 +25,11 @@ impl Machine<'_> {
                 "this run of the gateway was already stopped once and still runs",
             ));
         }
-        let attempt = self.attempt();
+        let attempt = self.state.attempts.next(self.settings.debounce, self.now);
         let of = self.settings.backoff.len();
         let Some(delay) = self.settings.backoff.get(attempt - 1) else {
-            return self.give_up(Line::new("the attempts are used up"));
+            let restarts = if of == 1 { "restart" } else { "restarts" };
+            return self.give_up(Line::new(&format!("{of} {restarts} did not help")));
         };
         let until = (self.now + *delay).max(self.forced_stop_allowed_from());
         self.state.phase = Phase::BackingOff {
@@ -43,17 +44,6 @@ impl Machine<'_> {
             failure: failure.clone(),
         });
         self.wait_for_attempt(until);
-    }
-
-    /// The attempt that comes next, from 1. Failures closer together than `debounce` use one attempt.
-    fn attempt(&self) -> usize {
-        let attempts = &self.state.attempts;
-        let again = 0 < attempts.used && self.now.since(attempts.taken) < self.settings.debounce;
-        if again {
-            attempts.used
-        } else {
-            attempts.used.saturating_add(1)
-        }
     }
 
     fn wait_for_attempt(&mut self, until: Monotonic) {
@@ -112,7 +102,7 @@ impl Machine<'_> {
             .incident
             .as_ref()
             .is_some_and(|incident| incident.bitten);
-        // The bite is for who watches on; one that only settles a start would be ended over it.
+        // The bite is for a Gatehound that watches on; one that stays only for a start would be ended by it.
         let bite = if bitten || self.state.leaving {
             Bite::Done
         } else {

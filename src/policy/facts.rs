@@ -1,4 +1,4 @@
-//! What was seen: the words in which the adapters tell the policy about the world.
+//! What was seen: the words in which the adapters describe the world to the policy.
 //!
 //! Plain data. Nothing here looks, judges or acts.
 

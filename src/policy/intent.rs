@@ -1,4 +1,4 @@
-//! What a look leaves to Gatehound: whose hand the unit is in, and whether to keep hands off it.
+//! What a look leaves to Gatehound: who is at work on the unit, and whether to stand by.
 //!
 //! Owns the order in which a look is read: what is pending first, then what humans and systemd are doing (rules 3 and 7),
 //! and only then what the probes say, which `grace` judges.
@@ -22,7 +22,7 @@ impl Machine<'_> {
         if let (Ok(unit), Some(pending_start)) = (&look.unit, &self.state.pending_start)
             && unit::started_since(unit, pending_start)
         {
-            self.settled(unit.invocation_id.clone());
+            self.run_begun(unit.invocation_id.clone());
         }
         if let Some(pending_start) = &mut self.state.pending_start {
             pending_start.foreign_job |= look.foreign_job;
@@ -48,7 +48,7 @@ impl Machine<'_> {
         {
             self.state.unwanted = unit.invocation_id.clone();
         }
-        match self.hands_off(look, &standing) {
+        match self.reason_to_stand_by(look, &standing) {
             Some((Standby::Stopped, detail)) => self.stopped_by_human(detail),
             Some((Standby::ConfigError, detail)) => self.config_error(look, detail),
             Some((Standby::InTransition, detail)) => {
@@ -65,7 +65,7 @@ impl Machine<'_> {
                 }
                 Standing::DownForUs if self.state.rolls_back() => self.down_for_rollback(look),
                 Standing::DownForUs => self.down(look),
-                // Each of these is a reason to keep hands off, so they do not get here.
+                // Each of these is a reason to stand by, so they do not get here.
                 Standing::NoUnit
                 | Standing::Stopped
                 | Standing::ConfigError
@@ -77,8 +77,8 @@ impl Machine<'_> {
     }
 
     /// What the unit's state means.
-    /// A run that exits 78 while it is stopped is not pending a start: rule 7 goes before rule 8.
-    /// One that is pending because of a rollback is pending to such a run.
+    /// No start is pending for a run that exits 78 while it is stopped: rule 7 goes before rule 8.
+    /// The start that follows a rollback is pending for just such a run.
     /// A unit that systemd gave up on stays failed when a human stops it, so that has to be remembered.
     fn standing(&self, unit: &UnitFacts) -> Standing {
         let not_pending = || unit::standing(unit, None);
@@ -98,7 +98,7 @@ impl Machine<'_> {
     }
 
     /// Why nothing may be done now, if so: rules 3 and 7.
-    fn hands_off(&self, look: &Look, standing: &Standing) -> Option<(Standby, Line)> {
+    fn reason_to_stand_by(&self, look: &Look, standing: &Standing) -> Option<(Standby, Line)> {
         if let Some(pause) = &look.pause {
             return Some((Standby::Paused, pause.reason.clone()));
         }
@@ -231,7 +231,7 @@ impl Machine<'_> {
     }
 
     /// A new run of the gateway has begun since Gatehound stopped it.
-    fn settled(&mut self, run: Option<Invocation>) {
+    fn run_begun(&mut self, run: Option<Invocation>) {
         self.state.pending_start = None;
         if let Phase::Restarting(step) = self.state.phase {
             if let (Step::Starting { .. }, Some(incident)) = (step, &mut self.state.incident) {
@@ -246,7 +246,7 @@ impl Machine<'_> {
     }
 
     /// Where systemd is about to restart a run that failed before it was healthy, an incident is open:
-    /// every such run has its grace anew, so that nobody would be told of a gateway that never starts.
+    /// every such run has its grace anew, so that a gateway that never starts would go unreported.
     fn crashed(&mut self, look: &Look) {
         let Ok(unit) = &look.unit else { return };
         let by_itself = unit::is_restarted_by_itself(unit)

@@ -34,17 +34,17 @@ use crate::{
 pub enum Event {
     /// The world was looked at.
     Looked(Box<Look>),
-    /// An action ended.
+    /// An effect ended.
     Done(Done),
     /// The machine was suspended, or Gatehound was held up, and runs again.
     Resumed,
-    /// A human asks for the attempts to go back to its first attempt.
+    /// A human asks for the attempts to count from 1 again.
     Reset,
-    /// Gatehound is told to stop.
+    /// Gatehound is asked to stop.
     Leave,
 }
 
-/// How an action ended; the error says why it did not succeed.
+/// How an effect ended; the error says why it did not succeed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Done {
     /// systemd queued the stop as this job.
@@ -89,7 +89,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long the kernel has to end processes after SIGKILL; only disk wait outlasts it.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Pause before an action that systemd refused is tried again.
+/// Pause before an effect that systemd refused is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What an event does to the state, and what is to be done about it.
@@ -105,8 +105,8 @@ pub fn step(settings: &Settings, state: State, event: Event, now: Monotonic) -> 
         Event::Done(done) => machine.done(done),
         Event::Resumed => machine.resumed(),
         Event::Reset => machine.reset(),
-        // Whoever is told to stop leaves to a successor what cannot be done now.
-        Event::Leave => machine.state.settle(Monotonic::default()),
+        // What cannot be done now is left to a successor.
+        Event::Leave => machine.state.leave_after_start(Monotonic::default()),
     }
     machine.finish()
 }
@@ -142,7 +142,7 @@ impl Machine<'_> {
             Done::Cleanup(Err(why)) => {
                 // A port that is still taken makes the start fail by itself; not starting would leave it down for sure.
                 self.state.phase = Phase::Restarting(Step::Starting { tries: 0 });
-                self.failed_to("cleanup what is left of the gateway", &why);
+                self.failed_to("clean up what is left of the gateway", &why);
             }
             Done::Start(Err(why)) => {
                 self.failed_to("start the gateway", &why);
@@ -240,7 +240,7 @@ impl Machine<'_> {
         (self.state, self.answer)
     }
 
-    /// Whether nothing is pending that could be settled now, or for as long as nobody else would: rule 8.
+    /// Whether no start is pending that could be made now, or that nobody else would make: rule 8.
     fn may_leave(&self) -> bool {
         if self.state.pending_start.is_some() && self.now < self.state.leaves_by {
             return false;

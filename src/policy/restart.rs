@@ -89,7 +89,7 @@ impl Machine<'_> {
             | Step::CleaningUp { .. }
             | Step::Starting { .. } => {
                 self.state.pending_start = None;
-                self.give_up(Line::new("systemd does not stop the gateway"));
+                self.give_up(Line::new("systemd did not stop the gateway"));
             }
         }
     }
@@ -116,7 +116,7 @@ impl Machine<'_> {
             }
             Phase::Restarting(Step::Killing { until }) if until <= self.now => {
                 self.give_up(Line::new(
-                    "SIGKILL does not end the gateway's processes; they wait for a device",
+                    "SIGKILL does not end the gateway's processes, which wait for a disk or another device",
                 ));
             }
             Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
@@ -236,7 +236,7 @@ impl Machine<'_> {
         self.again_in(Duration::ZERO);
     }
 
-    /// Said once, when the hold began; what is worth saying next is that the start goes on.
+    /// It was said when Gatehound gave up; what is worth saying next is that the start goes on.
     fn cleaned_up_after_giving_up(&mut self, cleaned_up: &CleanedUp) {
         if !cleaned_up.left.is_empty() || cleaned_up.port_holder.is_some() {
             return self.again_in(self.settings.interval);
@@ -274,7 +274,7 @@ fn still_there(first: &Process, others: usize) -> Line {
         others => format!(" and {others} more"),
     };
     Line::new(&format!(
-        "pid {} ({}){others}, left of the gateway or on its port, do not end",
+        "pid {} ({}){others}, left of the gateway or on its port, survived SIGKILL",
         first.pid, first.command
     ))
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Machine<'_> {
-    /// The gateway refuses its configuration, and nothing else keeps hands off it.
+    /// The gateway refuses its configuration, and nothing else is a reason to stand by.
     pub(super) fn config_error(&mut self, look: &Look, detail: Line) {
         self.stand_by(Standby::ConfigError, detail);
         let (Some(config), Ok(unit)) = (self.rejected(look), &look.unit) else {
@@ -72,7 +72,7 @@ impl Machine<'_> {
         let (Some(rollback), Some(judged)) = (&mut self.state.rollback, &seen.content) else {
             return;
         };
-        // Whoever was killed over it cannot tell; a human who put the good one back is taken for that, which rolls back less.
+        // A Gatehound that was killed over it cannot report it; a human who put the good one back is taken for that, which rolls back less.
         rollback.found |= *judged != rollback.rejected;
         let restore = Effect::Restore {
             snapshot: rollback.snapshot,
@@ -119,7 +119,7 @@ impl Machine<'_> {
     /// The gateway is down and its configuration is being rolled back, by this Gatehound or one before it.
     pub(super) fn down_for_rollback(&mut self, look: &Look) {
         match &look.health {
-            // Whoever has the port otherwise is a reason to keep hands off.
+            // A port that is taken was a reason to stand by before this.
             Health::Healthy(_) | Health::Failing(_) => {}
             Health::Unknown(_) => return self.again_in(self.settings.grace.interval),
             Health::NotProbed => return self.again_in(Duration::ZERO),
@@ -200,7 +200,7 @@ pub(super) fn refusal(look: &Look, rollback: &Option<Rollback>) -> Line {
     let after = rollback.as_ref().filter(|last| !last.served);
     let after = after.and_then(|last| match &last.kept {
         Some(kept) if config.is_some_and(|config| config.is_known_good) => Some(format!(
-            "snapshot {}, which was rolled back to, is refused as well; what was refused before is in {kept}",
+            "snapshot {}, which was put in its place, is refused as well; what was refused before is kept in {kept}",
             last.snapshot
         )),
         Some(_) | None => None,

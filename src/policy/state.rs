@@ -37,7 +37,7 @@ pub struct State {
     pub unwanted: Option<Invocation>,
     /// What of the healthy gateway does not work, as far as it says so itself.
     pub degraded: Option<Line>,
-    /// Why Gatehound could not tell at the last look how the gateway is, if it could not.
+    /// Why the last look could not find out how the gateway is, if it could not.
     pub unknown: Option<Line>,
     /// When the last suspend ended that Gatehound knows of: no grace counts from before it.
     #[serde(default)]
@@ -310,6 +310,18 @@ pub struct Attempts {
     pub taken: Monotonic,
 }
 
+impl Attempts {
+    /// The attempt that comes next, from 1. Failures closer together than `debounce` use one attempt.
+    pub fn next(&self, debounce: Duration, now: Monotonic) -> usize {
+        let again = 0 < self.used && now.since(self.taken) < debounce;
+        if again {
+            self.used
+        } else {
+            self.used.saturating_add(1)
+        }
+    }
+}
+
 /// A start that is pending because Gatehound stopped the gateway: rule 8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PendingStart {
@@ -344,7 +356,7 @@ pub struct Rollback {
     pub snapshot: u32,
     /// Where what was refused is kept, once it is replaced; without, and with nothing pending, it was not.
     pub kept: Option<Line>,
-    /// A look found what was refused replaced, in part at least, and nobody had told: it counts, as one that was told does.
+    /// A look found what was refused replaced, in part at least, although no rollback was reported done: it counts all the same.
     #[serde(default)]
     pub found: bool,
     /// The gateway has been healthy since.
@@ -366,7 +378,7 @@ pub(super) const BITE_AFTER: Duration = Duration::from_secs(2);
 
 impl State {
     /// Goes on for nothing but the start that is pending, and no longer than until then.
-    pub fn settle(&mut self, until: Monotonic) {
+    pub fn leave_after_start(&mut self, until: Monotonic) {
         self.leaving = true;
         self.leaves_by = until;
     }
@@ -491,7 +503,7 @@ mod tests {
             ("watch_jobs", calls(1)),
             ("keep_evidence", KEEP_LIMIT),
         ];
-        // `Daemon::act`: systemd is told before it and after it.
+        // `Daemon::act`: systemd is notified before it and after it.
         let acts = [
             ("restore", RESTORE_LIMIT),
             ("start, with reset_failed", calls(2)),

@@ -35,7 +35,7 @@ impl State {
             }
             // The stop or the SIGKILL may have died with the predecessor, so each gets its chance again.
             Phase::Restarting(Step::Stopping { until }) if stop_job => *until = now + stop_timeout,
-            // A gateway that runs may have recovered meanwhile; one that is on its way down, or is, still has to make its start.
+            // A gateway that runs may have recovered meanwhile; one that is on its way down, or is down, is started again.
             Phase::BackingOff { .. } | Phase::Restarting(Step::Stopping { .. }) => {
                 self.phase = Phase::Failing(GraceUsed::new(now));
             }
@@ -191,7 +191,7 @@ mod tests {
             },
             Phase::GaveUp {
                 since: ahead,
-                reason: "the attempts are used up".into(),
+                reason: "3 restarts did not help".into(),
                 bite: Bite::Done,
             },
         ];

@@ -66,7 +66,7 @@ pub(super) fn standing(unit: &UnitFacts, pending_start: Option<&PendingStart>) -
         "inactive" => Standing::Stopped,
         "failed" => failed(unit),
         // activating, deactivating, reloading, and whatever a later systemd may add:
-        // hands off is the careful reading of a state we do not know.
+        // standing by is the careful reading of a state we do not know.
         _ => Standing::InTransition,
     }
 }
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_after_the_one_we_stopped_settles_what_is_pending() {
+    fn a_run_after_the_one_we_stopped_ends_what_is_pending() {
         assert!(!started_since(&unit("inactive"), &pending_start()));
         let next = UnitFacts {
             invocation_id: Some(Invocation("b".into())),

@@ -161,7 +161,7 @@ fn doctor(rig: &Rig) {
     systemctl(&["daemon-reload"]);
     rig.settings(FAST);
     doctor_of_alerts(rig);
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
 }
 
 /// Who is to be told and cannot be is found, with what fixes it.
@@ -286,7 +286,7 @@ fn install() {
         said.contains(&format!("watching   {}", rig.gateway)),
         "{said}"
     );
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
     assert_eq!(
         fs::read(home(INSTALLED[0])).unwrap(),
         fs::read(place::file("gatehound")).unwrap()
@@ -549,7 +549,7 @@ fn replace_cron() {
         fs::metadata(kept).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
 
     let again = cron.gatehound(&rig, &["install"]);
     assert!(again.status.success(), "{again:?}");

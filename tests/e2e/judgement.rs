@@ -128,7 +128,7 @@ fn refused_configuration() {
     assert!(listed.contains("replaced"), "{listed}");
     systemctl(&["reset-failed", &rig.gateway]);
     systemctl(&["start", &rig.gateway]);
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
     for record in rig.journal.all() {
         assert!(!record.message().contains("hunter"), "{}", record.message());
     }
@@ -227,7 +227,7 @@ fn listener_in_a_child() {
     let rig = watched(Setup::default());
     rig.mode("fork-listener");
     rig.wait_until_healthy();
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
     assert_hands_off(&rig);
     rig.mode("fork-listener:blocked");
     wait_until_failing(&rig, TIMEOUT, "blocked");
@@ -257,7 +257,7 @@ fn own_address() {
     let rig = Rig::with(&short(&[], setup));
     systemctl(&["start", &rig.gateway]);
     rig.start_gatehound();
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
     let checked = rig.gatehound(&["check"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(said.contains("on 127.0.0.5"), "{said}");
@@ -274,7 +274,7 @@ fn found_by_its_socket() {
     let rig = Rig::with(&short(&[], setup));
     systemctl(&["start", &rig.gateway]);
     rig.start_gatehound();
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
     let checked = rig.gatehound(&["check"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     let named = format!(

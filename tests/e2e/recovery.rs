@@ -92,7 +92,7 @@ fn blocked() {
             );
         }
     }
-    rig.wait_for_status("healthy: gateway healthy", TIMEOUT);
+    rig.wait_for_status("healthy: /health", TIMEOUT);
     wait_for_checks(&rig, 2);
     let starting = rig
         .journal
@@ -216,7 +216,7 @@ fn never_healthy() {
         from_systemd("Failed with result 'watchdog'"),
     );
     after(&bite, "the successor", TIMEOUT, "watching");
-    rig.wait_for_status("gave-up: the attempts are used up", TIMEOUT);
+    rig.wait_for_status("gave-up: 3 restarts did not help", TIMEOUT);
     wait_for_checks(&rig, 5);
     assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "1");
     assert!(

@@ -98,7 +98,7 @@ fn trouble_of_our_own_neither_restarts_nor_forgives() {
     world.mood = Mood::Unknown;
     world.run_for(secs(600));
     world.breaks(Stall::Blocked);
-    // Five of the thirty seconds are left over from before, less the look the doubt began with.
+    // Five of the thirty seconds are left over from before, less the look at which it began to fail.
     world.run_for(secs(20));
     assert_ne!(world.phase(), "failing");
 }
@@ -404,7 +404,7 @@ fn the_attempts_waits_five_ten_and_twenty_seconds() {
     );
     assert_eq!(world.count(&Action::Stop), 3);
     assert_eq!(world.count(&Action::Start), 3);
-    assert!(world.texts("gave-up")[0].contains("the attempts are used up"));
+    assert!(world.texts("gave-up")[0].contains("3 restarts did not help"));
 }
 
 #[test]
@@ -490,7 +490,7 @@ fn a_stop_that_is_always_refused_holds_and_says_so() {
     let mut world = broken(Stall::Blocked);
     world.faults = vec![Fault::Refused; 50];
     world.run_until("gave-up");
-    assert!(world.texts("gave-up")[0].contains("systemd does not stop the gateway"));
+    assert!(world.texts("gave-up")[0].contains("systemd did not stop the gateway"));
     assert_eq!(world.active, Active::Up);
     assert_eq!(world.state.pending_start, None);
 }
@@ -567,7 +567,7 @@ fn a_start_that_takes_its_time_is_still_gatehounds_restart() {
 // The cleanup.
 
 #[test]
-fn a_cleanup_is_term_and_kill_twice_and_then_the_gatehound_gives_up() {
+fn a_cleanup_is_term_and_kill_twice_and_then_gatehound_gives_up() {
     let mut world = broken(Stall::Gone);
     world.leftovers = u8::MAX;
     world.run_until("gave-up");
@@ -681,7 +681,7 @@ fn where_the_gateway_listened_is_known_while_it_is_down() {
 // Gave-up.
 
 #[test]
-fn the_watchdog_bites_once_soon_after_the_attempts_is_used_up() {
+fn the_watchdog_bites_once_soon_after_the_attempts_are_used_up() {
     let mut world = broken(Stall::Gone);
     world.run_until("gave-up");
     let held = world.now;
@@ -744,7 +744,7 @@ fn a_gateway_that_recovers_after_giving_up_is_found_healthy() {
 }
 
 #[test]
-fn the_attempts_is_tried_again_after_retry_after() {
+fn the_attempts_are_made_again_after_retry_after() {
     let mut world = broken(Stall::Gone);
     world.run_until("gave-up");
     let held = world.now;
@@ -760,14 +760,14 @@ fn the_attempts_is_tried_again_after_retry_after() {
 }
 
 #[test]
-fn the_attempts_is_never_tried_again_when_retry_after_is_never() {
+fn the_attempts_are_never_made_again_when_retry_after_is_never() {
     let mut world = broken(Stall::Gone);
     world.settings.retry_after = RetryAfter::Never;
     world.run_until("gave-up");
     world.log.clear();
     world.run_for(secs(86_400));
     assert_eq!(world.deeds(), []);
-    assert!(world.status().ends_with("fix it, then run gatehound reset"));
+    assert!(world.status().ends_with("once fixed: gatehound reset"));
 }
 
 #[test]
@@ -867,7 +867,7 @@ fn every_record_of_an_incident_carries_its_id() {
 }
 
 #[test]
-fn what_is_told_in_the_step_that_ends_an_incident_carries_its_id() {
+fn what_is_said_in_the_step_that_ends_an_incident_carries_its_id() {
     let mut world = broken(Stall::Blocked);
     let id = world.state.incident.as_ref().map(|open| open.id.clone());
     // Killed and started anew between two looks.
@@ -1025,7 +1025,7 @@ fn a_pause_restarts_the_grace() {
 // A successor.
 
 #[test]
-fn a_successor_that_gave_up_gatehound_holds_under_a_lease() {
+fn a_successor_of_a_gatehound_that_gave_up_sends_watchdog_timeouts() {
     let mut world = broken(Stall::Gone);
     world.run_until("gave-up");
     world.succeed();
@@ -1090,10 +1090,7 @@ fn status_says_what_the_design_promises() {
         ..world.settings
     };
     world.run_for(secs(4 * 3600 + 12 * 60));
-    assert_eq!(
-        world.status(),
-        "healthy: gateway healthy, /health 3 ms, up 4 h 12 min"
-    );
+    assert_eq!(world.status(), "healthy: /health 3 ms, up 4 h 12 min");
 
     let mut world = broken(Stall::Blocked);
     world.state.attempts.used = 1;
@@ -1102,13 +1099,14 @@ fn status_says_what_the_design_promises() {
         panic!("backing off");
     };
     assert_eq!(until.since(world.now), secs(10));
-    // The incident began 18 s earlier than this doubt, on the attempt before.
+    // The incident began 18 s earlier than this failure, before the attempt before.
     if let Some(incident) = &mut world.state.incident {
         incident.since.0 -= 18_000_000;
     }
     assert_eq!(
         world.status(),
-        "backing-off: attempt 2 of 3, blocked for 48 s, restart in 10 s"
+        "backing-off: attempt 2 of 3: event loop blocked for 48 s (http: no answer within 5 s), \
+         restart in 10 s unless it recovers"
     );
     assert_eq!(
         world.state.incident.as_ref().map(|it| &it.failure),
@@ -1116,7 +1114,7 @@ fn status_says_what_the_design_promises() {
     );
 }
 
-// What is told of a gateway beside its health.
+// What is said of a gateway beside its health.
 
 #[test]
 fn evidence_is_kept_before_anything_is_destroyed() {

@@ -1,7 +1,7 @@
 //! One form for all worlds that no history can tell apart, so that an exploration of them ends.
 //!
 //! Times are counted from now and cut off where no deadline reaches, runs and jobs are numbered anew,
-//! and what is only ever told to people is left out.
+//! and what is only ever said to people is left out.
 //! A canonical world is a world: the exploration goes on with it, so nothing can be left out that matters unnoticed.
 
 use std::{

@@ -285,11 +285,11 @@ const ROUGH: [Mutant; 34] = [
         "rule 8",
     ),
     (
-        "leaves at once when told to",
+        "leaves at once when asked to",
         |settings, state, event, now| {
-            let told = event == Event::Leave;
+            let asked = event == Event::Leave;
             let (state, mut answer) = step(settings, state, event, now);
-            answer.leave |= told;
+            answer.leave |= asked;
             (state, answer)
         },
         gatehound,

@@ -83,11 +83,11 @@ fn rule_2_a_loop_that_wedges_under_a_timeout_is_ended_by_systemd() {
     let mut world = broken(Stall::Busy);
     world.run_until("failing");
     let wedged = world.state.next;
-    let mut leases = world.log.iter().filter_map(|(at, done)| match done {
+    let mut timeouts = world.log.iter().filter_map(|(at, done)| match done {
         Action::Timeout(timeout) => Some(*at + *timeout),
         _ => None,
     });
-    let bite = leases
+    let bite = timeouts
         .next_back()
         .expect("failing is under a watchdog timeout");
     assert!(wedged < bite && bite.since(wedged) < secs(300));
@@ -551,7 +551,7 @@ fn rule_7_what_was_rolled_back_to_and_is_refused_as_well_is_left_down() {
     let mut world = does_nothing_for_an_hour(world, Standby::ConfigError);
     assert!(
         world.status().contains(
-            "snapshot 1, which was rolled back to, is refused as well; what was refused before is in /state/config/2.json"
+            "snapshot 1, which was put in its place, is refused as well; what was refused before is kept in /state/config/2.json"
         ),
         "{}",
         world.status()
@@ -578,7 +578,7 @@ fn rule_7_a_rollback_that_gatehound_died_over_counts_whatever_a_human_writes_nex
 }
 
 #[test]
-fn rule_7_nothing_is_rolled_back_while_there_is_a_reason_to_keep_hands_off() {
+fn rule_7_nothing_is_rolled_back_while_there_is_a_reason_to_stand_by() {
     let hindrances: [fn(&mut World); 7] = [
         |world| world.settings.rollback = Rollback::Off,
         |world| world.paused = true,
@@ -697,7 +697,7 @@ fn rule_8_a_rollback_that_was_done_is_followed_by_its_start_even_by_a_gatehound_
 }
 
 #[test]
-fn a_rollback_that_the_disk_cannot_do_is_told_once_and_not_tried_again() {
+fn a_rollback_that_the_disk_cannot_do_is_said_once_and_not_tried_again() {
     let mut world = refused();
     world.faults = vec![Fault::Refused];
     world.run_for(secs(3600));
@@ -841,7 +841,7 @@ fn rule_8_a_humans_stop_of_a_unit_systemd_gave_up_on_is_remembered() {
 }
 
 #[test]
-fn rule_8_a_humans_start_settles_what_is_pending() {
+fn rule_8_a_humans_start_ends_what_is_pending() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Stop);
     world.fresh = Mood::Healthy;
@@ -853,7 +853,7 @@ fn rule_8_a_humans_start_settles_what_is_pending() {
 }
 
 #[test]
-fn rule_8_gatehound_that_is_told_to_stop_finishes_the_start_first() {
+fn rule_8_gatehound_that_is_asked_to_stop_finishes_the_start_first() {
     let mut world = broken(Stall::Gone);
     world.run_until_does(&Action::Stop);
     world.happens(Event::Leave);
@@ -865,7 +865,7 @@ fn rule_8_gatehound_that_is_told_to_stop_finishes_the_start_first() {
 }
 
 #[test]
-fn rule_8_gatehound_that_owes_nothing_leaves_at_once() {
+fn rule_8_gatehound_with_nothing_pending_leaves_at_once() {
     for stall in [Stall::Gone, Stall::Busy] {
         let mut world = broken(stall);
         for phase in ["failing", "backing-off"] {
@@ -895,7 +895,7 @@ fn rule_8_gatehound_does_not_stay_for_a_stop_or_a_start_that_is_refused() {
     assert!(world.left);
     assert!(
         world.state.pending_start.is_some(),
-        "its successor still has to make the start"
+        "the start is its successor's"
     );
 }
 
@@ -1032,7 +1032,7 @@ fn a_gatehound_with_wrong_settings_stays_for_no_longer_than_it_may() {
     assert!(world.left);
     assert!(
         world.state.pending_start.is_some(),
-        "its successor still has to make the start"
+        "the start is its successor's"
     );
 }
 
@@ -1167,7 +1167,7 @@ fn rule_10_a_suspend_during_a_stop_gives_the_stop_its_time_again() {
 fn rule_10_a_suspend_does_not_wake_a_watchdog_that_is_left_to_bite() {
     let mut world = broken(Stall::Blocked);
     world.run_until("gave-up");
-    let leases = world.log.len();
+    let before = world.log.len();
     world.happens(Event::Resumed);
     assert!(matches!(
         world.state.phase,
@@ -1176,5 +1176,5 @@ fn rule_10_a_suspend_does_not_wake_a_watchdog_that_is_left_to_bite() {
             ..
         }
     ));
-    assert_eq!(world.log.len(), leases + 1, "nothing but the record");
+    assert_eq!(world.log.len(), before + 1, "nothing but the record");
 }

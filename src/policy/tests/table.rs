@@ -75,7 +75,7 @@ fn phases(given: Given) -> Vec<(&'static str, Phase)> {
             "gave-up",
             Phase::GaveUp {
                 since,
-                reason: "the attempts are used up".into(),
+                reason: "3 restarts did not help".into(),
                 bite: Bite::Done,
             },
         ),

@@ -101,7 +101,7 @@ pub(super) struct Witness {
     pub(super) restored: Option<u32>,
     /// Rollbacks since the gateway was seen healthy.
     pub(super) rollbacks: u32,
-    /// A start was tried since Gatehound was told to stop.
+    /// A start was tried since Gatehound was asked to stop.
     pub(super) start_tried: bool,
     /// How long a Gatehound whose settings are wrong has to stay for a start that is pending.
     pub(super) leaves_by: Option<Monotonic>,
@@ -554,7 +554,7 @@ impl World {
             self.deadline = None;
             return;
         }
-        self.state.settle(self.now + limit);
+        self.state.leave_after_start(self.now + limit);
         self.witness.leaves_by = Some(self.now + limit);
         self.witness.start_tried = false;
     }
@@ -804,7 +804,7 @@ impl World {
             Some(Fault::Refused) => {
                 self.witness.start_tried |= *action == Action::Start;
                 if matches!(action, Action::Restore { .. }) {
-                    // What cannot be restored is told, and nothing is pending for it.
+                    // What cannot be restored is said, and nothing is pending for it.
                     self.witness.restored = None;
                 }
                 return Ok(Some(refused(action)));
@@ -976,14 +976,14 @@ impl World {
             "STATUS does not begin with the phase: {said}"
         );
         let bound = self.pace() + longest_step(&self.settings) * 2;
-        let leases: Vec<Duration> = actions
+        let timeouts: Vec<Duration> = actions
             .iter()
             .filter_map(|action| match action {
                 Action::Timeout(timeout) => Some(*timeout),
                 _ => None,
             })
             .collect();
-        for timeout in &leases {
+        for timeout in &timeouts {
             assert!(
                 secs(0) < *timeout && *timeout <= bound,
                 "rule 2: a watchdog timeout of {timeout:?}"
@@ -992,14 +992,14 @@ impl World {
         let leaving = actions.contains(&Action::Leave);
         match &self.state.phase {
             Phase::Healthy { .. } => assert!(
-                leases.is_empty(),
+                timeouts.is_empty(),
                 "rule 2: healthy under a watchdog timeout"
             ),
             Phase::GaveUp {
                 bite: Bite::Due, ..
             } => {}
             _ => assert!(
-                leaving || !leases.is_empty(),
+                leaving || !timeouts.is_empty(),
                 "rule 2: no watchdog timeout in {said}"
             ),
         }
@@ -1016,8 +1016,8 @@ impl World {
             "the next look is {:?} away",
             next.since(self.now)
         );
-        let told = matches!(event, Event::Leave | Event::Done(_)) || self.state.leaving;
-        assert!(told || self.now <= next, "the next look is in the past");
+        let asked = matches!(event, Event::Leave | Event::Done(_)) || self.state.leaving;
+        assert!(asked || self.now <= next, "the next look is in the past");
     }
 
     /// What a look shows, and how long it has shown it.
@@ -1244,9 +1244,9 @@ impl World {
     fn check_leave(&self) {
         let restarting = matches!(self.state.phase, Phase::Restarting(_));
         let down = matches!(self.active, Active::Down | Active::Failed);
-        let owes = restarting && down && self.wanted();
+        let pending = restarting && down && self.wanted();
         assert!(
-            !owes || self.witness.start_tried,
+            !pending || self.witness.start_tried,
             "rule 8: left the gateway down"
         );
         let nobody_comes = self.witness.leaves_by.is_some_and(|it| self.now < it);
