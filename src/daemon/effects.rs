@@ -112,7 +112,7 @@ impl Daemon {
         let (of, restoring) = match self.restoring.take() {
             Some(restoring) => restoring,
             None => {
-                let nowhere = || NotRestored::Failed("its place is not known".into());
+                let nowhere = || NotRestored::Failed("openclaw.json was not found".into());
                 let run = self.state.rollback.as_ref();
                 let order = store::Order {
                     place: self.place.clone().ok_or_else(nowhere)?,
@@ -137,7 +137,7 @@ impl Daemon {
                 Err(NotRestored::Late)
             }
             Err(RecvTimeoutError::Disconnected) => {
-                Err(NotRestored::Failed("it ended without a word".into()))
+                Err(NotRestored::Failed("it ended without an answer".into()))
             }
         }
     }
@@ -165,7 +165,7 @@ impl Daemon {
         let cleaned_up = cleanup::cleanup(&territory, signal, CLEANUP_GRACE)?;
         for (process, why) in cleaned_up.unsignalled {
             self.warn(Line::new(&format!(
-                "not signalled pid {}: {why}",
+                "pid {} was sent no signal: {why}",
                 process.pid
             )));
         }

@@ -67,7 +67,7 @@ impl Daemon {
             }
             Ok(None) => {}
             Err(why) => self.warn(Line::new(&format!(
-                "the gateway's configuration is not kept: {why}; going on without"
+                "no snapshot of the gateway's configuration: {why}; next try at its next start"
             ))),
         }
     }

@@ -73,7 +73,10 @@ pub(super) fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> Re
             };
         }
         Kept::Restored(memory) => {
-            let text = format!("the state kept is about {}, not used", memory.unit);
+            let text = format!(
+                "the state file is about {}; starting without it",
+                memory.unit
+            );
             Left::Other(Line::new(&text))
         }
         Kept::Rejected(why) => Left::Other(why),

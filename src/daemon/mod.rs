@@ -155,8 +155,7 @@ impl Daemon {
         self.warn_on_error(told);
         fault::point("ready");
         if !notifier.supervised() {
-            let text =
-                "no service manager listens (NOTIFY_SOCKET is not set); watching without one";
+            let text = "not started by systemd (NOTIFY_SOCKET is not set); watching, but nothing restarts gatehound if it hangs";
             self.warn(Line::new(text));
         }
         self.record(Record::Watching {
@@ -197,7 +196,7 @@ impl Daemon {
         match self.journal.take_lost() {
             0 => {}
             lost => self.warn(Line::new(&format!(
-                "{lost} records are lost, because the journal did not take them; going on"
+                "the journal took no records for a while: {lost} are lost"
             ))),
         }
     }
@@ -211,7 +210,7 @@ impl Daemon {
             Ok(false) => {}
             Ok(true) => self.waker.watch(&self.senses.dir),
             Err(why) => {
-                self.warn(Line::new(&format!("{why}; leaving the gateway to it")));
+                self.warn(Line::new(&format!("{why}; this gatehound leaves")));
                 self.handle(Event::Leave, notifier);
             }
         }
@@ -350,7 +349,7 @@ impl Daemon {
                 let unit = self.senses.unit.clone();
                 if let Err(why) = self.senses.manager.watch_jobs(&unit) {
                     self.warn(Line::new(&format!(
-                        "{why}; a stop by a human may go unseen until the gateway runs again"
+                        "{why}; if you stop the gateway during this restart, gatehound may start it again"
                     )));
                 }
             }
@@ -390,7 +389,7 @@ impl Daemon {
     fn not_saved(&mut self, why: Line) {
         if self.unsaved.as_ref() != Some(&why) {
             self.warn(Line::new(&format!(
-                "{why}; going on without keeping the state"
+                "{why}; watching goes on, but a restart of gatehound will not know this state"
             )));
             self.unsaved = Some(why);
         }
@@ -406,7 +405,7 @@ impl Daemon {
                 let unit = gateway::unit_name(&self.settings, self.sources.profile.as_deref());
                 if unit != self.senses.unit {
                     self.warn(Line::new(&format!(
-                        "gateway.unit is {unit} now; still watching {}, until a restart of gatehound",
+                        "gateway.unit is {unit} now; still watching {} until gatehound is restarted",
                         self.senses.unit
                     )));
                 }
@@ -416,7 +415,7 @@ impl Daemon {
                     .for_each(|warning| self.warn(warning));
             }
             Err(e) => self.warn(Line::new(&format!(
-                "{e}; keeping the settings as they were"
+                "{e}; the settings before stay in force; see: gatehound settings check"
             ))),
         }
         let status = self.status();

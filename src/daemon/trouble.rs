@@ -55,7 +55,7 @@ impl Senses {
     pub(super) fn remedy(&self, config: &Config) -> Option<Line> {
         let (_, command) = self.kept.as_ref().filter(|_| !config.is_known_good)?;
         Some(Line::new(&format!(
-            "it is not the configuration that worked last; {command} restores that one, snapshot {}",
+            "the configuration changed since it worked; {command} restores snapshot {}, which worked",
             config.snapshot
         )))
     }

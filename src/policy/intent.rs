@@ -108,7 +108,7 @@ impl Machine<'_> {
             Standing::ConfigError => Some(refused(look, &self.state.rollback)),
             Standing::InTransition => Some((Standby::InTransition, transition(look))),
             // The start that is pending waits for the end of the update, which takes the code away meanwhile.
-            // A tracer that appears between stop and start does not leave the gateway down.
+            // A debugger that appears between stop and start does not leave the gateway down.
             Standing::DownForUs if self.state.rolls_back() => updating(look)
                 .or_else(|| debugged(look))
                 .or_else(|| taken(look)),
@@ -348,15 +348,14 @@ fn updating(look: &Look) -> Option<(Standby, Line)> {
 }
 
 fn debugged(look: &Look) -> Option<(Standby, Line)> {
-    let tracer = Line::new("it does not answer, and a tracer is attached to it");
-    look.debugged.then_some((Standby::Debugged, tracer))
+    let debugger = Line::new("it does not answer, and a debugger is attached to it");
+    look.debugged.then_some((Standby::Debugged, debugger))
 }
 
 /// Somebody else has the port that a start after a rollback would need.
 fn taken(look: &Look) -> Option<(Standby, Line)> {
     let seen = matches!(look.health, Health::Healthy(_) | Health::Failing(_));
-    let detail =
-        Line::new("another process has the port; the rolled back gateway starts when it is free");
+    let detail = Line::new("another process has the port; the gateway starts when it is free");
     (seen && !is_port_free(look)).then_some((Standby::OtherGateway, detail))
 }
 
