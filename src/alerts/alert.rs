@@ -191,7 +191,13 @@ pub fn due(
         }
         // Somebody is at work on it, or it passes.
         Phase::StandingBy {
-            reason: Standby::NoBus | Standby::Updating | Standby::OtherGateway | Standby::Debugged,
+            reason:
+                Standby::NoBus
+                | Standby::Updating
+                | Standby::OtherGateway
+                | Standby::Debugged
+                | Standby::Frozen
+                | Standby::Masked,
             ..
         } => None,
     };

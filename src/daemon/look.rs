@@ -96,6 +96,7 @@ impl Senses {
         if probed_at_all {
             self.healthy = matches!(health, Health::Healthy(_));
         }
+        let is_frozen = unit.as_ref().is_ok_and(|unit| self.is_frozen(unit));
         let (pause, mut warnings) = self.pause(settings);
         let update = self.update(unit.as_ref().ok().filter(|_| !healthy), &mut warnings);
         let last_words = unit.as_ref().ok().and_then(|unit| self.last_words(unit));
@@ -116,6 +117,7 @@ impl Senses {
             config,
             // One that answers is healthy, whoever traces it.
             debugged: probed_at_all && !healthy && processes::is_traced(&self.proc, probed.owner),
+            frozen: probed_at_all && !healthy && is_frozen,
             listens: probed.listens,
             port_holder: probed.port_holder,
             progress,
@@ -128,6 +130,13 @@ impl Senses {
             address: probed.address,
             needs,
         }
+    }
+
+    /// Whether somebody froze the unit: systemd says so, or the kernel where it was done without systemd.
+    fn is_frozen(&self, unit: &UnitFacts) -> bool {
+        let root = self.cgroups.as_deref();
+        matches!(unit.freezer_state.as_str(), "freezing" | "frozen")
+            || root.is_some_and(|root| cgroup::frozen(root, &unit.control_group))
     }
 
     fn pause(&self, settings: &Settings) -> (Option<Pause>, Vec<Line>) {

@@ -181,6 +181,14 @@ fn way_out(reason: Standby, names: Names<'_>) -> Option<String> {
             "to start it: systemctl --user start {}",
             names.unit
         )),
+        Standby::Frozen => Some(format!(
+            "to let it go on: systemctl --user thaw {}",
+            names.unit
+        )),
+        Standby::Masked => Some(format!(
+            "to allow its start: systemctl --user unmask {}",
+            names.unit
+        )),
         Standby::Paused => Some(format!("to go on: gatehound resume{}", names.profile)),
         Standby::NoUnit
         | Standby::NoBus

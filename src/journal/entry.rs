@@ -329,6 +329,12 @@ fn standing_by(reason: Standby, detail: &Line, names: Names<'_>) -> String {
         }
         Standby::InTransition => "systemd is starting or stopping the unit".to_owned(),
         Standby::Debugged => "watching again when it answers or the debugger is gone".to_owned(),
+        Standby::Frozen => {
+            format!("somebody froze the gateway; to let it go on: systemctl --user thaw {unit}")
+        }
+        Standby::Masked => {
+            format!("nothing can start the gateway; to allow it: systemctl --user unmask {unit}")
+        }
     };
     let before = format!("standing by, {}: ", reason.name());
     if detail.as_str().is_empty() {
@@ -353,6 +359,8 @@ fn is_over(was: Standby) -> &'static str {
         Standby::OtherGateway => "no other gateway is in the way",
         Standby::InTransition => "systemd is done with the unit",
         Standby::Debugged => "no longer debugged",
+        Standby::Frozen => "no longer frozen",
+        Standby::Masked => "no longer masked",
     }
 }
 
@@ -683,6 +691,16 @@ mod tests {
                 Standby::Debugged,
                 "watching again when it answers or the debugger is gone",
                 "no longer debugged",
+            ),
+            (
+                Standby::Frozen,
+                "somebody froze the gateway; to let it go on: systemctl --user thaw openclaw-gateway-work.service",
+                "no longer frozen",
+            ),
+            (
+                Standby::Masked,
+                "nothing can start the gateway; to allow it: systemctl --user unmask openclaw-gateway-work.service",
+                "no longer masked",
             ),
         ] {
             let name = reason.name();

@@ -97,7 +97,7 @@ const PHASES: [&str; 7] = [
 ];
 
 /// The reasons to stand by.
-const REASONS: [Standby; 9] = [
+const REASONS: [Standby; 11] = [
     Standby::Paused,
     Standby::Stopped,
     Standby::NoUnit,
@@ -107,6 +107,8 @@ const REASONS: [Standby; 9] = [
     Standby::OtherGateway,
     Standby::InTransition,
     Standby::Debugged,
+    Standby::Frozen,
+    Standby::Masked,
 ];
 
 /// A page of metrics as it grows.

@@ -85,6 +85,8 @@ pub struct UnitFacts {
     pub restart: String,
     /// Exit statuses of `RestartPreventExitStatus`.
     pub restart_prevent_exit_status: Vec<i32>,
+    /// `FreezerState`: `running`, `freezing`, `frozen` and so on.
+    pub freezer_state: String,
     /// `Job`: the job queued or running for the unit, if any.
     pub job: Option<Job>,
     /// `FragmentPath`: the unit file.
@@ -254,6 +256,8 @@ pub struct Look {
     pub config: Option<Config>,
     /// The gateway does not answer, and a tracer is attached to its process: a human is at work.
     pub debugged: bool,
+    /// The unit's processes do not run because somebody has frozen it: a human is at work.
+    pub frozen: bool,
     /// The addresses at which this user listens on the gateway's port, with a space between.
     pub listens: Line,
     /// A process of another user that listens on the gateway's port, at an address that the gateway needs.

@@ -67,6 +67,7 @@ impl Machine<'_> {
                 Standing::DownForUs => self.down(look),
                 // Each of these is a reason to stand by, so they do not get here.
                 Standing::NoUnit
+                | Standing::Masked
                 | Standing::Stopped
                 | Standing::ConfigError
                 | Standing::InTransition => {
@@ -104,6 +105,7 @@ impl Machine<'_> {
         }
         match standing {
             Standing::NoUnit => Some((Standby::NoUnit, Line::default())),
+            Standing::Masked => Some((Standby::Masked, Line::default())),
             Standing::Stopped => Some((Standby::Stopped, Line::default())),
             Standing::ConfigError => Some(refused(look, &self.state.rollback)),
             Standing::InTransition => Some((Standby::InTransition, transition(look))),
@@ -113,7 +115,10 @@ impl Machine<'_> {
                 .or_else(|| debugged(look))
                 .or_else(|| taken(look)),
             Standing::StoppingForUs | Standing::DownForUs => updating(look),
-            Standing::Up { .. } | Standing::GivenUp => updating(look).or_else(|| debugged(look)),
+            Standing::Up { .. } => updating(look)
+                .or_else(|| frozen(look))
+                .or_else(|| debugged(look)),
+            Standing::GivenUp => updating(look).or_else(|| debugged(look)),
         }
     }
 
@@ -321,7 +326,9 @@ impl Machine<'_> {
             | Standby::Updating
             | Standby::ConfigError
             | Standby::OtherGateway
-            | Standby::Debugged => self.settings.interval,
+            | Standby::Debugged
+            | Standby::Frozen
+            | Standby::Masked => self.settings.interval,
         };
         self.again_in(pace.min(self.settings.interval));
     }
@@ -345,6 +352,10 @@ impl Machine<'_> {
 fn updating(look: &Look) -> Option<(Standby, Line)> {
     let update = look.update.clone()?;
     Some((Standby::Updating, update))
+}
+
+fn frozen(look: &Look) -> Option<(Standby, Line)> {
+    look.frozen.then(|| (Standby::Frozen, Line::default()))
 }
 
 fn debugged(look: &Look) -> Option<(Standby, Line)> {

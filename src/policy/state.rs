@@ -180,6 +180,10 @@ pub enum Standby {
     InTransition,
     /// The gateway does not answer, and a tracer is attached to it.
     Debugged,
+    /// A human froze the gateway's unit.
+    Frozen,
+    /// The unit is masked, so that nothing can start it.
+    Masked,
 }
 
 impl Standby {
@@ -195,6 +199,8 @@ impl Standby {
             Self::OtherGateway => "other-gateway",
             Self::InTransition => "in-transition",
             Self::Debugged => "debugged",
+            Self::Frozen => "frozen",
+            Self::Masked => "masked",
         }
     }
 }

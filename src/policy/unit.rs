@@ -18,6 +18,8 @@ const CLD_EXITED: i32 = 1;
 pub(super) enum Standing {
     /// There is no such unit, or it cannot be loaded.
     NoUnit,
+    /// It is down, and masked so that nothing can start it.
+    Masked,
     /// It is down because somebody wants it down.
     Stopped,
     /// It is down because its configuration is refused; a restart cannot help.
@@ -42,8 +44,13 @@ pub(super) enum Standing {
 /// Judges the unit.
 pub(super) fn standing(unit: &UnitFacts, pending_start: Option<&PendingStart>) -> Standing {
     let foreign_job = pending_start.is_some_and(|pending_start| pending_start.foreign_job);
-    if unit.load_state != "loaded" {
-        return Standing::NoUnit;
+    // What runs is watched, whatever became of its file since: a typo in it ends no watch.
+    let is_down = matches!(unit.active_state.as_str(), "" | "inactive" | "failed");
+    match unit.load_state.as_str() {
+        "loaded" => {}
+        "masked" if is_down => return Standing::Masked,
+        _ if is_down => return Standing::NoUnit,
+        _ => {}
     }
     let foreign_pending = unit
         .job
@@ -310,12 +317,34 @@ mod tests {
 
     #[test]
     fn a_unit_that_cannot_be_loaded_is_no_unit() {
+        for (load_state, expected) in [
+            ("not-found", Standing::NoUnit),
+            ("bad-setting", Standing::NoUnit),
+            ("error", Standing::NoUnit),
+            ("masked", Standing::Masked),
+        ] {
+            for active_state in ["inactive", "failed"] {
+                let unit = UnitFacts {
+                    load_state: load_state.into(),
+                    ..unit(active_state)
+                };
+                check(&unit, None, expected.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn what_runs_is_watched_whatever_became_of_its_file() {
         for load_state in ["not-found", "masked", "bad-setting", "error"] {
             let unit = UnitFacts {
                 load_state: load_state.into(),
-                ..unit("inactive")
+                ..unit("active")
             };
-            check(&unit, None, Standing::NoUnit);
+            let up = Standing::Up {
+                invocation: Invocation("a".into()),
+                since: Monotonic(0),
+            };
+            check(&unit, None, up);
         }
     }
 

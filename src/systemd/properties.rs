@@ -32,6 +32,7 @@ pub struct UnitProperties {
     state_change_timestamp_monotonic: Option<u64>,
     job: Option<(u32, OwnedObjectPath)>,
     fragment_path: Option<String>,
+    freezer_state: Option<String>,
 }
 
 /// The properties of the interface `Service` that are looked at, likewise.
@@ -115,6 +116,7 @@ pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>
         control_group: text.cut(service.control_group),
         restart: text.cut(service.restart),
         fragment_path: text.cut(unit.fragment_path.clone()),
+        freezer_state: text.cut(unit.freezer_state.clone()),
         exec_start: text.whole(command.map(|command| command.1).unwrap_or_default()),
         environment: text.whole(service.environment.unwrap_or_default()),
         restart_prevent_exit_status: service.restart_prevent_exit_status.unwrap_or_default().0,

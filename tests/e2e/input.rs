@@ -166,7 +166,7 @@ fn bad_reload() {
         .journal
         .wait_for("the refusal", TIMEOUT, event("warning"));
     assert!(
-        said.message().contains("interval") && said.message().contains("keeping the settings"),
+        said.message().contains("interval") && said.message().contains("the settings before stay in force"),
         "{said}"
     );
     rig.mode("ok-false");
@@ -252,7 +252,7 @@ fn foul_text() {
     let command = command.expect("a command line");
     assert!(command.contains("--token [hidden]"), "{command}");
     let said = evidence.message();
-    let (_, path) = said.rsplit_once(" is in ").expect("the name of a file");
+    let (_, path) = said.rsplit_once("; saved in ").expect("the name of a file");
     assert_clean(&fs::read_to_string(path).expect("a file of evidence"));
     let kept = Path::new(path).ancestors().nth(2).expect("a state folder");
     fs::remove_dir_all(kept).expect("a folder to remove");

@@ -765,6 +765,7 @@ impl Run {
         self.now = self.state.next.max(self.now);
         self.tell(Event::Looked(Box::new(Look {
             began: self.now,
+            frozen: false,
             unit: Ok(self.unit.clone()),
             foreign_job: self.foreign_job,
             pause: self.pause.clone(),

@@ -899,6 +899,7 @@ mod tests {
                     remedy: None,
                     config: None,
                     debugged: false,
+                    frozen: false,
                     listens: Line::default(),
                     port_holder: None,
                     progress: None,

@@ -921,10 +921,11 @@ fn a_start_that_ran_out_of_grace_is_not_said_to_be_given_more() {
 #[test]
 fn each_reason_to_stand_by_is_named_and_left_when_it_is_gone() {
     type Change = fn(&mut World, bool);
-    let reasons: [(Standby, Change); 5] = [
+    let reasons: [(Standby, Change); 6] = [
         (Standby::Paused, |world, on| world.paused = on),
         (Standby::Updating, |world, on| world.updating = on),
         (Standby::Debugged, |world, on| world.debugged = on),
+        (Standby::Frozen, |world, on| world.frozen = on),
         (Standby::NoUnit, |world, on| world.no_unit = on),
         (Standby::InTransition, |world, on| {
             world.active = if on {

@@ -284,6 +284,7 @@ impl Hash for World {
             paused,
             updating,
             debugged,
+            frozen,
             port_holder,
             progress,
             no_bus,
@@ -306,7 +307,16 @@ impl Hash for World {
         (unclaimed, restart_after_stop, start_takes, stop_takes).hash(to);
         (ignores_sigterm, ignores_sigkill, leftovers, unmet_condition).hash(to);
         (start_is_queued, other_serves, degraded, foreign_job, paused).hash(to);
-        (updating, debugged, port_holder, progress, no_bus, no_unit).hash(to);
+        (
+            updating,
+            debugged,
+            frozen,
+            port_holder,
+            progress,
+            no_bus,
+            no_unit,
+        )
+            .hash(to);
         (
             content,
             refuses_all,

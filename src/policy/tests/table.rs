@@ -90,6 +90,8 @@ fn phases(given: Given) -> Vec<(&'static str, Phase)> {
         Standby::OtherGateway,
         Standby::InTransition,
         Standby::Debugged,
+        Standby::Frozen,
+        Standby::Masked,
     ] {
         let phase = Phase::StandingBy {
             reason,
@@ -193,6 +195,7 @@ fn look(unit: UnitFacts) -> Look {
         remedy: None,
         config: None,
         debugged: false,
+        frozen: false,
         listens: Line::default(),
         port_holder: None,
         progress: Some(false),
@@ -248,6 +251,10 @@ fn sights() -> Vec<Seen> {
         result: "start-limit-hit".into(),
         ..unit("failed")
     };
+    let frozen = Look {
+        frozen: true,
+        ..up()
+    };
     let debugged = Look {
         debugged: true,
         ..up()
@@ -281,6 +288,7 @@ fn sights() -> Vec<Seen> {
         seen("no bus, it fails", Over, no_bus(failing(Stall::Blocked))),
         seen("an update", Over, updating(up())),
         seen("a debugger holds it", Over, debugged),
+        seen("somebody froze it", Over, frozen),
         seen("systemd restarts it", Over, look(auto_restart)),
         seen("exit status 78", Over, look(exited_78())),
         seen(

@@ -166,6 +166,7 @@ pub(super) struct World {
     pub(super) paused: bool,
     pub(super) updating: bool,
     pub(super) debugged: bool,
+    pub(super) frozen: bool,
     pub(super) port_holder: bool,
     pub(super) progress: Option<bool>,
     pub(super) no_bus: bool,
@@ -235,6 +236,7 @@ pub(super) fn world() -> World {
         paused: false,
         updating: false,
         debugged: false,
+        frozen: false,
         port_holder: false,
         progress: Some(true),
         no_bus: false,
@@ -445,7 +447,13 @@ impl World {
         };
         UnitFacts {
             load_state: if self.no_unit { "not-found" } else { "loaded" }.into(),
-            active_state: active_state.into(),
+            // What runs is watched, whatever became of its file.
+            active_state: if self.no_unit {
+                "inactive"
+            } else {
+                active_state
+            }
+            .into(),
             sub_state: match self.active {
                 Active::Activating { .. } if result == "exit-code" => "auto-restart",
                 _ => "toy",
@@ -614,6 +622,7 @@ impl World {
                 .updating
                 .then(|| "openclaw-update-1.scope is running".into()),
             debugged: self.debugged,
+            frozen: self.frozen,
             remedy: None,
             config: (self.ended.2 == 78).then(|| Config {
                 snapshot: 1,
@@ -1185,7 +1194,7 @@ impl World {
         let given_up = unit.active_state == "failed" && unit.result == "start-limit-hit";
         let ours = self.witness.begun == Some(self.run);
         let fits = match (action, unit.active_state.as_str()) {
-            (Action::Stop, "active") => !look.debugged,
+            (Action::Stop, "active") => !look.debugged && !look.frozen,
             (Action::Kill, "active" | "deactivating")
             | (Action::Cleanup(_) | Action::Start, "inactive")
             | (Action::Start, "failed") => ours,
