@@ -161,7 +161,7 @@ fn next(retry_after: RetryAfter, since: Monotonic, names: Names<'_>, now: Monoto
             names.profile
         ),
         RetryAfter::Never => format!(
-            "no further try; once fixed: gatehound reset{}",
+            "not tried again; fix it, then: gatehound reset{}",
             names.profile
         ),
     }

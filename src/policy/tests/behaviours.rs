@@ -767,7 +767,7 @@ fn the_attempts_are_never_made_again_when_retry_after_is_never() {
     world.log.clear();
     world.run_for(secs(86_400));
     assert_eq!(world.deeds(), []);
-    assert!(world.status().ends_with("once fixed: gatehound reset"));
+    assert!(world.status().ends_with("fix it, then: gatehound reset"));
 }
 
 #[test]
