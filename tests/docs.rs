@@ -802,13 +802,16 @@ fn every_test_that_stands_for_a_lesson_exists() {
 }
 
 /// Words that Gatehound once had for what others name otherwise, each with what it is to be left alone in.
-const OLD_WORDS: [(&str, &[&str]); 21] = [
+const OLD_WORDS: [(&str, &[&str]); 24] = [
     ("doubting", &[]),
     ("generation", &[]),
     ("generations", &[]),
     ("incarnation", &[]),
     ("incarnations", &[]),
+    ("lease", &[]),
+    ("leases", &[]),
     ("owed", &[]),
+    ("owes", &[]),
     ("patience", &[]),
     ("proven good", &[]),
     ("rearm", &[]),
@@ -904,4 +907,19 @@ fn each_thing_has_one_word_and_no_old_one() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_man_pages_and_the_change_log_are_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    for name in ["gatehound.1", "gatehound.toml.5", "gatehound.service.8"] {
+        let page = page(name);
+        let title = page.lines().next().unwrap();
+        let named = format!("\"gatehound {version}\"");
+        assert!(title.contains(&named), "{name}: {title}");
+    }
+    let changes = read("CHANGELOG.md");
+    assert!(changes.contains(&format!("\n## {version}\n")));
+    let install = format!("gatehound_{version}-1_amd64.deb");
+    assert!(read("README.md").contains(&install));
 }

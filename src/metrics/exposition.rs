@@ -413,7 +413,11 @@ mod tests {
     fn a_healthy_check_reads_as_one() {
         let page = sample(&healthy(), &Health::Healthy(Duration::from_millis(3))).render();
         for (name, further, expected) in [
-            ("gatehound_build_info", "version=\"0.2.0\"", "1"),
+            (
+                "gatehound_build_info",
+                concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
+                "1",
+            ),
             (
                 "gatehound_last_check_timestamp_seconds",
                 "",
