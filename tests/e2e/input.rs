@@ -166,7 +166,8 @@ fn bad_reload() {
         .journal
         .wait_for("the refusal", TIMEOUT, event("warning"));
     assert!(
-        said.message().contains("interval") && said.message().contains("the settings before stay in force"),
+        said.message().contains("interval")
+            && said.message().contains("the settings before stay in force"),
         "{said}"
     );
     rig.mode("ok-false");

@@ -1,0 +1,87 @@
+//! What the doctor found: how bad it is, what it says and what fixes it; how that is printed.
+//!
+//! Must not know where a finding comes from.
+
+use serde::Serialize;
+
+use crate::{
+    cli::show::{Cell, Tone, row},
+    text::line::Line,
+};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Severity {
+    /// As it should be.
+    Fine,
+    /// The watch works, but not in every case.
+    Warning,
+    /// The gateway is not watched, or would not be brought back.
+    Problem,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    pub(super) about: &'static str,
+    pub(super) severity: Severity,
+    pub(super) what: Line,
+    /// A command, or what to do.
+    pub(super) fix: Option<String>,
+}
+
+/// The findings so far.
+#[derive(Default)]
+pub(super) struct Findings(pub(super) Vec<Finding>);
+
+impl Findings {
+    pub(super) fn fine(&mut self, about: &'static str, what: &str) {
+        self.add(about, Severity::Fine, what, None);
+    }
+
+    pub(super) fn warning(&mut self, about: &'static str, what: &str, fix: impl Into<String>) {
+        self.add(about, Severity::Warning, what, Some(fix.into()));
+    }
+
+    pub(super) fn problem(&mut self, about: &'static str, what: &str, fix: impl Into<String>) {
+        self.add(about, Severity::Problem, what, Some(fix.into()));
+    }
+
+    pub(super) fn add(
+        &mut self,
+        about: &'static str,
+        severity: Severity,
+        what: &str,
+        fix: Option<String>,
+    ) {
+        self.0.push(Finding {
+            about,
+            severity,
+            what: Line::new(what),
+            fix,
+        });
+    }
+
+    pub(super) fn worst(&self) -> Severity {
+        let worst = self.0.iter().map(|finding| finding.severity).max();
+        worst.unwrap_or(Severity::Fine)
+    }
+}
+
+pub(super) fn print(findings: &Findings) {
+    for finding in &findings.0 {
+        let (severity, tone) = match finding.severity {
+            Severity::Fine => ("fine", Tone::Good),
+            Severity::Warning => ("warning", Tone::Warning),
+            Severity::Problem => ("PROBLEM", Tone::Bad),
+        };
+        let set = |severity, about, what: &str| {
+            let severity = Cell::left(severity, 7).tone(tone);
+            row(&[severity, Cell::left(about, 9), Cell::new(what)]);
+        };
+        set(severity, finding.about, finding.what.as_str());
+        if let Some(fix) = &finding.fix {
+            set("", "", &format!("→ {fix}"));
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! What one check of the gateway shows: its health, its port, its configuration, a pause, its version.
+//!
+//! Judges what was seen; apart from the gateway's version and its openclaw.json it looks at nothing itself.
+
+use std::path::Path;
+
+use super::{
+    defects::of_version,
+    findings::{Findings, Severity},
+    surroundings::manager_fix,
+};
+use crate::{
+    daemon::{look::Seen, trouble},
+    policy::facts::{Failure, Health},
+    probe::{openclaw_files, readiness, update},
+    settings::{Settings, limits::READY_LIMIT},
+    text::{
+        line::Line,
+        words::{Names, span},
+    },
+};
+
+/// What the commands that fix the gateway are told with.
+pub(super) struct Around<'a> {
+    pub(super) names: Names<'a>,
+    pub(super) settings: &'a Settings,
+    /// Whether a configuration that was known good is kept.
+    pub(super) known_good: bool,
+}
+
+/// What one check shows: health, port, pause, version.
+pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>) {
+    let Names { unit, profile } = around.names;
+    match &seen.look.health {
+        Health::Healthy(took) => {
+            findings.fine("gateway", &format!("healthy, /health {}", span(*took)));
+        }
+        Health::Failing(failure) => failing(findings, seen, failure, around),
+        Health::Unknown(why) => {
+            let fix = match &seen.look.unit {
+                Ok(_) => format!("gatehound check{profile}"),
+                Err(_) => manager_fix(),
+            };
+            let what = format!("cannot tell how it is: {why}");
+            findings.warning("gateway", &what, fix);
+        }
+        Health::NotProbed => {}
+    }
+    let is_whole = config(findings, seen, around);
+    port(findings, seen, around, is_whole);
+    if let Some(port_holder) = &seen.look.port_holder {
+        let fix = format!(
+            "stop that process; or give the gateway another port in openclaw.json, \
+             then: openclaw{profile} gateway install --force"
+        );
+        findings.problem("port", &format!("held by {port_holder}"), fix);
+    }
+    let flag = &around.settings.pause.flag_file;
+    let rm = if flag.is_dir() { "rm -r" } else { "rm" };
+    let rm = format!("{rm} {}", flag.display());
+    let of_flag = Line::new(&format!("flag file {}", flag.display()));
+    for warning in &seen.warnings {
+        let (about, fix) = if warning.as_str().starts_with(of_flag.as_str()) {
+            ("pause", rm.clone())
+        } else {
+            ("look", format!("gatehound check{profile}"))
+        };
+        findings.warning(about, warning.as_str(), fix);
+    }
+    if let Some(pause) = &seen.look.pause {
+        let resume = format!("gatehound resume{profile}");
+        let fix = match pause.remaining {
+            Some(_) => resume,
+            None if pause.reason == of_flag => rm,
+            None => format!("{rm}; {resume}"),
+        };
+        findings.warning("pause", &format!("paused: {}", pause.reason), fix);
+    }
+    let answers = seen.target();
+    let version = answers.and_then(|target| readiness::version(&target, READY_LIMIT));
+    let arguments = seen.look.unit.as_ref().map(|unit| &unit.exec_start[..]);
+    match version.or_else(|| update::installed_version(arguments.unwrap_or_default())) {
+        Some(version) => of_version(findings, &version),
+        None => findings.fine(
+            "version",
+            &format!(
+                "of the gateway not known: it does not say it, and {unit} runs no package of it"
+            ),
+        ),
+    }
+}
+
+/// A gateway that fails, by what its unit says of it.
+fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Around<'_>) {
+    let Names { unit, profile } = around.names;
+    let (probe, reason) = (failure.probe.name(), &failure.reason);
+    let (what, fix) = match &seen.look.unit {
+        // That there is no unit was told before, with what fixes it.
+        Ok(facts) if facts.load_state != "loaded" => (
+            format!("failing, {probe}: {reason}"),
+            format!("openclaw{profile} gateway install"),
+        ),
+        Ok(facts) if trouble::is_refusal(facts) => {
+            let said = seen.look.last_words.as_ref();
+            let said = said.map_or_else(String::new, |said| format!(": {said}"));
+            (
+                format!("{unit} refuses its configuration, exit status 78{said}"),
+                format!("{}; systemctl --user start {unit}", around.restore()),
+            )
+        }
+        Ok(facts) if ["inactive", "failed"].contains(&facts.active_state.as_str()) => (
+            format!("{unit} is {}, so {reason}", facts.active_state),
+            format!("systemctl --user start {unit}"),
+        ),
+        _ => (
+            format!("failing, {probe}: {reason}"),
+            format!(
+                "gatehound status{profile} says what is done; at once: systemctl --user restart {unit}"
+            ),
+        ),
+    };
+    findings.problem("gateway", &what, fix);
+}
+
+impl Around<'_> {
+    /// The command that makes a configuration right that is not.
+    fn restore(&self) -> String {
+        let profile = self.names.profile;
+        if self.known_good {
+            format!("gatehound snapshot diff{profile}; gatehound snapshot restore --yes{profile}")
+        } else {
+            format!("openclaw{profile} doctor --fix")
+        }
+    }
+}
+
+/// Whether the next start of the gateway finds a configuration that it can read; what is wrong with it is told.
+fn config(findings: &mut Findings, seen: &Seen, around: &Around<'_>) -> bool {
+    let Some(place) = seen.found.place() else {
+        return false;
+    };
+    // What is wrong with the file itself, a value of the wrong kind too; an include is nothing wrong.
+    let doubt = seen.found.doubt.clone().filter(|_| !seen.found.includes);
+    let severity = match doubt {
+        Some(_) if place.path.exists() => Severity::Problem,
+        // The gateway may have been told of other folders to include from, or to do without a file.
+        _ => Severity::Warning,
+    };
+    let Some(why) = openclaw_files::read(&place).err().or(doubt) else {
+        return true;
+    };
+    let profile = around.names.profile;
+    let fix = match severity {
+        // It may be right all the same: then an older one would only do harm.
+        Severity::Warning if around.known_good => format!("gatehound snapshot diff{profile}"),
+        Severity::Warning if !place.path.exists() => format!("openclaw{profile} setup"),
+        _ => around.restore(),
+    };
+    let what = format!("{why}; the gateway's next start may refuse that");
+    findings.add("config", severity, &what, Some(fix));
+    false
+}
+
+/// Whether all who name a port name the same; `is_whole` is false where openclaw.json has been complained of.
+fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: bool) {
+    let Names { unit, profile } = around.names;
+    let (found, set) = (&seen.found, around.settings.gateway.port);
+    let file = found
+        .config_path
+        .as_deref()
+        .unwrap_or(Path::new("openclaw.json"));
+    let file = file.display();
+    let port = found.port;
+    if let (Some(by_unit), Some(by_file)) = (found.by_unit, found.by_file)
+        && by_unit != by_file
+    {
+        findings.warning(
+            "port",
+            &format!("{unit} says {by_unit}, which is in force, and {file} says {by_file}"),
+            format!(
+                "openclaw{profile} gateway install --force, or make gateway.port {by_unit} there"
+            ),
+        );
+    }
+    let served = found.by_unit.or(found.by_file);
+    if let (Some(set), Some(served)) = (set, served)
+        && set != served
+    {
+        findings.warning(
+            "port",
+            &format!("Gatehound's own gateway.port is {set}, which is watched, and the gateway's is {served}"),
+            format!("remove it from where gatehound settings show{profile} says it is"),
+        );
+    }
+    let by = match (set, found.by_unit, found.by_file) {
+        (Some(_), ..) => "Gatehound's gateway.port",
+        (None, Some(one), Some(other)) if one == other => "unit and configuration",
+        (None, Some(_), _) => "the unit",
+        (None, None, Some(_)) => "the configuration",
+        (None, None, None) if found.profile.is_some() => "the profile's name",
+        (None, None, None) => "default",
+    };
+    let is_named = set.or(found.by_unit).is_some();
+    let answers = matches!(seen.look.health, Health::Healthy(_));
+    match &found.doubt {
+        // What answers in good health on a port that is named has neither another port nor another TLS.
+        Some(doubt) if is_whole && !(is_named && answers) => findings.warning(
+            "port",
+            doubt.as_str(),
+            "write port = … and tls = … as they are in there under [gateway] of ~/.config/gatehound/config.toml",
+        ),
+        _ => findings.fine("port", &format!("{port}, by {by}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::*;
+    use crate::{
+        cli::doctor::findings::Finding,
+        os::folders::Variables,
+        policy::facts::{Look, Monotonic, Pause, Probe, Stall, UnitFacts},
+        probe::gateway::Finder,
+    };
+
+    const UNIT: &str = "openclaw-gateway-work.service";
+
+    /// A home with this openclaw.json, and a unit of the profile `work` that names this port.
+    struct World {
+        home: tempfile::TempDir,
+        settings: Settings,
+        unit: UnitFacts,
+        health: Health,
+        pause: Option<Pause>,
+        known_good: bool,
+    }
+
+    impl World {
+        fn new(openclaw_json: &str, port: &str) -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let folder = home.path().join(".openclaw-work");
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("openclaw.json"), openclaw_json).unwrap();
+            let exec_start = format!("/node /p/dist/index.js gateway {port}");
+            let unit = UnitFacts {
+                load_state: "loaded".to_owned(),
+                active_state: "active".to_owned(),
+                exec_start: exec_start.split(' ').map(str::to_owned).collect(),
+                ..UnitFacts::default()
+            };
+            Self {
+                home,
+                settings: Settings::default(),
+                unit,
+                health: Health::Healthy(Duration::from_millis(3)),
+                pause: None,
+                known_good: true,
+            }
+        }
+
+        fn down(state: &str, status: i32) -> Self {
+            let mut world = Self::new("{}", "--port 18789");
+            world.health = Health::Failing(Failure {
+                probe: Probe::Port,
+                reason: "nothing listens on port 18789".into(),
+                stall: Stall::Gone,
+            });
+            world.unit.active_state = state.to_owned();
+            world.unit.exec_main_status = status;
+            world
+        }
+
+        fn findings(&self) -> Vec<Finding> {
+            let variables = Variables::from([("HOME".into(), self.home.path().into())]);
+            let mut finder = Finder::new(&variables);
+            let found = finder.find(&self.settings, UNIT, Some(&self.unit));
+            let seen = Seen {
+                look: Look {
+                    began: Monotonic(0),
+                    unit: Ok(self.unit.clone()),
+                    foreign_job: false,
+                    pause: self.pause.clone(),
+                    update: None,
+                    last_words: Some("Gateway start blocked".into()),
+                    remedy: None,
+                    config: None,
+                    debugged: false,
+                    frozen: false,
+                    listens: Line::default(),
+                    port_holder: None,
+                    progress: None,
+                    health: self.health.clone(),
+                },
+                warnings: Vec::new(),
+                found,
+                address: None,
+                needs: Vec::new(),
+            };
+            let around = Around {
+                names: Names {
+                    unit: UNIT,
+                    profile: " --profile work",
+                },
+                settings: &self.settings,
+                known_good: self.known_good,
+            };
+            let mut findings = Findings::default();
+            of_look(&mut findings, &seen, &around);
+            findings.0
+        }
+
+        /// Holds that of one thing this is found, with this to fix it.
+        #[track_caller]
+        fn check(&self, about: &str, severity: Severity, what: &str, fix: &str) {
+            let found = self.findings();
+            let fits = |one: &Finding| {
+                one.about == about
+                    && one.severity == severity
+                    && one.what.as_str().contains(what)
+                    && one.fix.as_deref().unwrap_or_default().contains(fix)
+                    && (fix != DIFF || one.fix.as_deref() == Some(DIFF))
+            };
+            assert!(found.iter().any(fits), "{found:#?}");
+        }
+    }
+
+    /// Alone, for what may be right all the same.
+    const DIFF: &str = "gatehound snapshot diff --profile work";
+
+    const RESTORE: &str =
+        "gatehound snapshot diff --profile work; gatehound snapshot restore --yes --profile work";
+
+    #[test]
+    fn two_ports_are_both_told_and_which_is_in_force() {
+        let world = World::new("{gateway: {port: 20000}}", "--port 18789");
+        let what = format!("{UNIT} says 18789, which is in force, and ");
+        let fix = "openclaw --profile work gateway install --force";
+        world.check("port", Severity::Warning, &what, fix);
+        world.check(
+            "port",
+            Severity::Warning,
+            "openclaw.json says 20000",
+            "18789",
+        );
+        let mut own = World::new("{gateway: {port: 18789}}", "--port 18789");
+        own.check(
+            "port",
+            Severity::Fine,
+            "18789, by unit and configuration",
+            "",
+        );
+        own.settings.gateway.port = Some(7);
+        own.check(
+            "port",
+            Severity::Warning,
+            "gateway.port is 7, ",
+            "gatehound settings show",
+        );
+        let unit = World::new("{}", "--port=18789");
+        unit.check("port", Severity::Fine, "18789, by the unit", "");
+        let file = World::new("{gateway: {port: 20000}}", "");
+        file.check("port", Severity::Fine, "20000, by the configuration", "");
+        let name = World::new("{}", "");
+        name.check("port", Severity::Fine, ", by the profile's name", "");
+    }
+
+    #[test]
+    fn an_include_is_of_no_matter_where_the_unit_names_the_port() {
+        let include = "{gateway: {$include: './a.json'}}";
+        let with_include = |port| {
+            let world = World::new(include, port);
+            fs::write(world.home.path().join(".openclaw-work/a.json"), "{}").unwrap();
+            world
+        };
+        with_include("--port 18789").check("port", Severity::Fine, "18789, by the unit", "");
+        let guessed = with_include("");
+        guessed.check(
+            "port",
+            Severity::Warning,
+            "$include is not followed",
+            "[gateway]",
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_the_next_start_refuses_is_a_problem_with_what_restores_it() {
+        for (text, what) in [("{", "not JSON5"), ("{gateway: {port: 'x'}}", "not a port")] {
+            let mut world = World::new(text, "--port 18789");
+            world.check("config", Severity::Problem, what, RESTORE);
+            world.check("port", Severity::Fine, "18789, by the unit", "");
+            world.known_good = false;
+            let fix = "openclaw --profile work doctor --fix";
+            world.check("config", Severity::Problem, what, fix);
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_which_a_part_is_missing_is_a_warning() {
+        let world = World::new("{$include: './a.json'}", "--port 18789");
+        world.check("config", Severity::Warning, "a.json: no such file", DIFF);
+        let mut none = World::new("{}", "--port 18789");
+        fs::remove_dir_all(none.home.path().join(".openclaw-work")).unwrap();
+        none.check("config", Severity::Warning, "no such file", DIFF);
+        none.known_good = false;
+        none.check(
+            "config",
+            Severity::Warning,
+            "no such file",
+            "openclaw --profile work setup",
+        );
+    }
+
+    #[test]
+    fn a_gateway_that_is_down_is_told_with_what_starts_it() {
+        let start = format!("systemctl --user start {UNIT}");
+        for state in ["inactive", "failed"] {
+            let what = format!("{UNIT} is {state}, so nothing listens on port 18789");
+            World::down(state, 0).check("gateway", Severity::Problem, &what, &start);
+        }
+        let refused = World::down("failed", 78);
+        let what = "exit status 78: Gateway start blocked";
+        let fix = format!("{RESTORE}; {start}");
+        refused.check("gateway", Severity::Problem, what, &fix);
+        let hung = World::down("active", 0);
+        let fix = format!("systemctl --user restart {UNIT}");
+        hung.check("gateway", Severity::Problem, "failing, port: ", &fix);
+    }
+
+    #[test]
+    fn a_pause_is_told_with_what_ends_it() {
+        let mut world = World::new("{}", "--port 18789");
+        let flag = "/tmp/openclaw-maintenance";
+        for (reason, remaining, fix) in [
+            (
+                "disk",
+                Some(Duration::from_secs(9)),
+                "gatehound resume --profile work",
+            ),
+            (
+                "flag file /tmp/openclaw-maintenance",
+                None,
+                "rm /tmp/openclaw-maintenance",
+            ),
+            (
+                "disk; flag file …",
+                None,
+                "rm /tmp/openclaw-maintenance; gatehound resume",
+            ),
+        ] {
+            assert_eq!(world.settings.pause.flag_file, Path::new(flag));
+            world.pause = Some(Pause {
+                reason: reason.into(),
+                remaining,
+            });
+            world.check("pause", Severity::Warning, reason, fix);
+        }
+    }
+}

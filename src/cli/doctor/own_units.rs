@@ -1,0 +1,183 @@
+//! The units, the gateway's and Gatehound's own: there, enabled, running, and as this version ships them.
+//!
+//! Asks the user manager and reads the unit files; changes neither.
+
+use std::{fs, path::Path};
+
+use super::findings::Findings;
+use crate::{
+    cli::{
+        console::shipped_unit,
+        install::{self, packaged},
+    },
+    os::processes,
+    settings::{layers::Sources, limits::MANAGER_LIMIT},
+    systemd::{ManagerError, UserManager},
+    text::words::Names,
+};
+
+/// Both units: there, enabled, running, and Gatehound's own as it is shipped.
+pub(super) fn units(
+    findings: &mut Findings,
+    sources: &Sources,
+    names: Names<'_>,
+) -> Result<(), ManagerError> {
+    let Names {
+        unit: gateway,
+        profile,
+    } = names;
+    let mut manager = UserManager::new(None, MANAGER_LIMIT)?;
+    let facts = manager.unit(gateway)?;
+    if facts.load_state != "loaded" {
+        findings.problem(
+            "gateway",
+            &format!("{gateway} is {}", facts.load_state),
+            format!("openclaw{profile} gateway install"),
+        );
+    } else {
+        enabled(findings, &mut manager, "gateway", gateway)?;
+        if !matches!(facts.restart.as_str(), "always" | "on-failure") {
+            findings.warning(
+                "gateway",
+                &format!(
+                    "{gateway} has Restart={}, so a crash is not answered",
+                    facts.restart
+                ),
+                format!("openclaw{profile} doctor --fix"),
+            );
+        }
+        if !facts.restart_prevent_exit_status.contains(&78) {
+            findings.warning(
+                "gateway",
+                &format!(
+                    "{gateway} has no RestartPreventExitStatus=78, as of old versions: \
+                     systemd restarts a gateway that refuses its configuration for ever"
+                ),
+                format!("openclaw{profile} doctor --fix"),
+            );
+        }
+    }
+    let own = shipped_unit(sources.profile.as_deref());
+    let facts = manager.unit(&own)?;
+    if facts.load_state != "loaded" {
+        let what = format!("{own} is {}", facts.load_state);
+        findings.problem("gatehound", &what, format!("gatehound install{profile}"));
+        return Ok(());
+    }
+    match facts.active_state.as_str() {
+        "active" if processes::program_is_gone(Path::new("/proc"), facts.main_pid) => findings
+            .warning(
+                "gatehound",
+                &format!("{own} runs a program that was upgraded or removed since"),
+                format!("systemctl --user restart {own}"),
+            ),
+        "active" => findings.fine("gatehound", &format!("{own} is running")),
+        state => findings.problem(
+            "gatehound",
+            &format!("{own} is {state}, so nobody watches"),
+            format!("systemctl --user start {own}"),
+        ),
+    }
+    enabled(findings, &mut manager, "gatehound", &own)?;
+    shadows(findings, sources);
+    shipped_units(findings, &mut manager, &own, profile)
+}
+
+/// Gatehound's units: all there and as they are in this version, and the timer armed.
+fn shipped_units(
+    findings: &mut Findings,
+    manager: &mut UserManager,
+    own: &str,
+    profile: &str,
+) -> Result<(), ManagerError> {
+    let before = findings.0.len();
+    let mut drop_ins = Vec::new();
+    let units = [
+        own,
+        &install::helper(own, "alert"),
+        &install::helper(own, "ping"),
+        install::TIDY,
+        install::TIMER,
+    ];
+    for unit in units {
+        as_shipped(findings, manager, unit, profile)?;
+        drop_ins.extend(manager.drop_ins(unit)?);
+    }
+    if findings.0.len() == before {
+        findings.fine("gatehound", "its units are those of this version");
+    }
+    for drop_in in drop_ins {
+        findings.fine("gatehound", &format!("drop-in {drop_in}"));
+    }
+    if manager.active_state(install::TIMER)? != "active" {
+        findings.warning(
+            "gatehound",
+            &format!(
+                "{} is not active, so the gateway's logs grow",
+                install::TIMER
+            ),
+            format!("systemctl --user enable --now {}", install::TIMER),
+        );
+    }
+    Ok(())
+}
+
+/// An installation into the home that stands before a package's, and that no upgrade of the package reaches.
+fn shadows(findings: &mut Findings, sources: &Sources) {
+    let copies = install::Places::of(sources).map(|places| places.shadowing());
+    if let Ok([copy, ..]) = copies.as_deref() {
+        findings.warning(
+            "package",
+            &format!(
+                "{} is used instead of the package's, and no upgrade of it reaches it",
+                copy.display()
+            ),
+            format!("{} install", packaged::PROGRAM),
+        );
+    }
+}
+
+fn enabled(
+    findings: &mut Findings,
+    manager: &mut UserManager,
+    about: &'static str,
+    unit: &str,
+) -> Result<(), ManagerError> {
+    match manager.file_state(unit)?.as_str() {
+        "enabled" => findings.fine(about, &format!("{unit} is enabled")),
+        state => findings.warning(
+            about,
+            &format!("{unit} is {state}, so it does not start at boot"),
+            format!("systemctl --user enable {unit}"),
+        ),
+    }
+    Ok(())
+}
+
+fn as_shipped(
+    findings: &mut Findings,
+    manager: &mut UserManager,
+    unit: &str,
+    profile: &str,
+) -> Result<(), ManagerError> {
+    let path = manager.fragment_path(unit)?;
+    let fix = format!("gatehound install{profile}");
+    if path.is_empty() {
+        let what = format!("there is no unit {unit}");
+        findings.warning("gatehound", &what, fix);
+        return Ok(());
+    }
+    match (
+        fs::read_to_string(&path),
+        install::shipped_text(unit, &path),
+    ) {
+        (Ok(there), Some(shipped)) if there == shipped => {}
+        (Ok(_), _) => findings.warning(
+            "gatehound",
+            &format!("{path} is not the unit of this version: edited, or of another one"),
+            format!("{fix}; what you want otherwise belongs into: systemctl --user edit {unit}"),
+        ),
+        (Err(e), _) => findings.warning("gatehound", &format!("{path} cannot be read: {e}"), fix),
+    }
+    Ok(())
+}
