@@ -1,16 +1,16 @@
-//! `gatehound install` and `uninstall`: program, units, man pages and completions of one user.
+//! `gatehound install`: puts program, units, man pages and completions into place for one user, and starts to watch.
 //!
-//! Owns what is put where. It writes no file of the gateway's, and says what it did and what is missing.
+//! Owns the order of that. It writes no file of the gateway's, and says what it did and what is missing.
 //! Run as the program of a package it puts nothing anywhere, and enables the package's units.
 
 pub mod packaged;
+mod shipped;
+mod uninstall;
 
-use crate::cli::console::say;
 use std::{
     env,
     ffi::OsStr,
-    fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -19,183 +19,29 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use nix::unistd::{User, geteuid};
 
+use self::shipped::{remove, shipped};
+pub(crate) use self::{
+    shipped::{Places, TIDY, TIMER, helper, shipped_text},
+    uninstall::uninstall,
+};
 use crate::{
-    alerts::queue,
-    os::{folders, own_files, processes},
-    other_watchdogs::crontab_edit::Replaced,
+    cli::{
+        console::{manager, say, shipped_unit},
+        settings_command,
+    },
+    os::{folders, processes},
+    other_watchdogs::{
+        crontab_edit::Replaced,
+        finding::{self, Options, OtherWatchdogs},
+    },
     policy::facts::UnitFacts,
     probe::gateway,
     settings::{layers as settings, layers::Sources},
     systemd::UserManager,
 };
-use crate::{
-    cli::{
-        completions,
-        console::{manager, shipped_unit},
-        settings_command,
-    },
-    other_watchdogs::finding::{self, Options, OtherWatchdogs},
-};
-
-/// The shipped units: the watchdog's, what delivers its alerts and what sends its pings, each with a template for profiles,
-/// and what tidies for all of them.
-pub(crate) const UNITS: [(&str, &str); 8] = [
-    (
-        "gatehound.service",
-        include_str!("../../../units/gatehound.service"),
-    ),
-    (
-        "gatehound@.service",
-        include_str!("../../../units/gatehound@.service"),
-    ),
-    (
-        "gatehound-alert.service",
-        include_str!("../../../units/gatehound-alert.service"),
-    ),
-    (
-        "gatehound-alert@.service",
-        include_str!("../../../units/gatehound-alert@.service"),
-    ),
-    (
-        "gatehound-ping.service",
-        include_str!("../../../units/gatehound-ping.service"),
-    ),
-    (
-        "gatehound-ping@.service",
-        include_str!("../../../units/gatehound-ping@.service"),
-    ),
-    (TIDY, include_str!("../../../units/gatehound-tidy.service")),
-    (TIMER, include_str!("../../../units/gatehound-tidy.timer")),
-];
-
-/// The unit that has the gateway's logs tidied.
-pub(crate) const TIMER: &str = "gatehound-tidy.timer";
-
-/// What the timer starts.
-pub(crate) const TIDY: &str = "gatehound-tidy.service";
-
-/// The unit that does something for this Gatehound: `alert` or `ping`.
-pub(crate) fn helper(own: &str, what: &str) -> String {
-    own.replacen("gatehound", &format!("gatehound-{what}"), 1)
-}
-
-/// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
-const MAN_PAGES: [(&str, &[u8]); 3] = [
-    (
-        "man1/gatehound.1.gz",
-        include_bytes!(concat!(env!("OUT_DIR"), "/gatehound.1.gz")),
-    ),
-    (
-        "man5/gatehound.toml.5.gz",
-        include_bytes!(concat!(env!("OUT_DIR"), "/gatehound.toml.5.gz")),
-    ),
-    (
-        "man8/gatehound.service.8.gz",
-        include_bytes!(concat!(env!("OUT_DIR"), "/gatehound.service.8.gz")),
-    ),
-];
 
 /// How long the unit may take to be active; it answers for itself after that.
 const START_LIMIT: Duration = Duration::from_secs(20);
-
-/// Where things go, from the variables of the user's session.
-pub(crate) struct Places {
-    home: PathBuf,
-    program: PathBuf,
-    units: PathBuf,
-    man: PathBuf,
-    /// `$XDG_DATA_HOME`, for the completions.
-    data: PathBuf,
-}
-
-impl Places {
-    pub(crate) fn of(sources: &Sources) -> anyhow::Result<Self> {
-        let home = sources
-            .variables
-            .get(OsStr::new("HOME"))
-            .map(PathBuf::from)
-            .filter(|home| home.is_absolute());
-        let home = home.ok_or_else(|| anyhow!("HOME is not set; set it to install into it"))?;
-        let config = sources
-            .folder
-            .parent()
-            .map_or_else(|| home.join(".config"), Path::to_owned);
-        Ok(Self {
-            program: home.join(".local/bin/gatehound"),
-            units: config.join("systemd/user"),
-            man: home.join(".local/share/man"),
-            data: folders::data(&sources.variables, &home),
-            home,
-        })
-    }
-
-    /// Everything that an installation into the home consists of.
-    fn all(&self) -> impl Iterator<Item = PathBuf> {
-        let units = UNITS.map(|(name, _)| self.units.join(name));
-        let man = MAN_PAGES.map(|(name, _)| self.man.join(name));
-        let completions = completions::FILES.map(|(name, _)| self.data.join(name));
-        let program = self.program.clone();
-        let files = units.into_iter().chain(man).chain(completions);
-        files.chain([program])
-    }
-
-    /// What of it is used instead of a package's.
-    pub(crate) fn shadowing(&self) -> Vec<PathBuf> {
-        packaged::shadowing(self.all())
-    }
-}
-
-/// One file to be put into place.
-struct File {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    mode: u32,
-}
-
-/// What is found where a file is to go.
-#[derive(PartialEq)]
-enum There {
-    Nothing,
-    Same,
-    Other,
-}
-
-impl File {
-    fn there(&self) -> There {
-        match fs::read(&self.path) {
-            Ok(bytes) if bytes == self.bytes => There::Same,
-            Ok(_) => There::Other,
-            Err(_) => There::Nothing,
-        }
-    }
-
-    /// Puts the file into place, and says whether that changed anything.
-    fn put(&self, dry_run: bool) -> anyhow::Result<bool> {
-        let there = self.there();
-        let path = self.path.display();
-        match (&there, dry_run) {
-            (There::Same, _) => say!("unchanged  {path}"),
-            (There::Nothing, true) => say!("would install  {path}"),
-            (There::Other, true) => say!("would replace  {path}"),
-            (There::Nothing | There::Other, false) => {
-                let folder = self.path.parent().unwrap_or(Path::new("/"));
-                fs::create_dir_all(folder)
-                    .with_context(|| format!("cannot create {}", folder.display()))?;
-                own_files::install(&self.path, &self.bytes, self.mode)
-                    .map_err(|line| anyhow!("{line}"))?;
-                say!(
-                    "{}  {path}",
-                    if there == There::Nothing {
-                        "installed"
-                    } else {
-                        "replaced "
-                    }
-                );
-            }
-        }
-        Ok(there != There::Same)
-    }
-}
 
 /// Puts everything into place, enables and starts the unit.
 pub(crate) fn install(mut sources: Sources, options: &Options) -> anyhow::Result<ExitCode> {
@@ -291,28 +137,6 @@ fn undone(
         Ok(()) => anyhow!("{error:#}; the crontab is put back, and {stopped}"),
         Err(why) => anyhow!("{error:#}; {why}; {stopped}"),
     }
-}
-
-fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {
-    let this = std::env::current_exe().context("cannot find this program's own file")?;
-    let program = fs::read(&this).with_context(|| format!("cannot read {}", this.display()))?;
-    let data = |path: PathBuf, bytes: &[u8]| File {
-        path,
-        bytes: bytes.into(),
-        mode: 0o644,
-    };
-    let unit = |(name, unit)| data(places.units.join(name), packaged::for_home(unit).as_bytes());
-    let mut files = vec![File {
-        path: places.program.clone(),
-        bytes: program,
-        mode: 0o755,
-    }];
-    files.extend(UNITS.map(unit));
-    files.extend(MAN_PAGES.map(|(name, page)| data(places.man.join(name), page)));
-    files.extend(
-        completions::FILES.map(|(name, file)| data(places.data.join(name), file.as_bytes())),
-    );
-    Ok(files)
 }
 
 fn activate(
@@ -414,149 +238,4 @@ pub(crate) fn linger_is_off() -> Option<String> {
     // systemd-logind keeps one empty file for each lingering user.
     let lingers = Path::new("/var/lib/systemd/linger").join(&user).exists();
     (!lingers).then(|| format!("loginctl enable-linger {user}"))
-}
-
-/// What the file of this unit at this path is in this version; an instance is its template.
-pub(crate) fn shipped_text(unit: &str, path: &str) -> Option<String> {
-    let template = unit
-        .split_once('@')
-        .map(|(name, _)| format!("{name}@.service"));
-    let name = template.as_deref().unwrap_or(unit);
-    UNITS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, text)| packaged::expected_at(Path::new(path), text))
-}
-
-/// Stops watching and removes what [`install`] put into place. The gateway is left as it is.
-pub(crate) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
-    let places = Places::of(sources)?;
-    let profile = sources.profile.as_deref();
-    let unit = shipped_unit(profile);
-    let mut manager = manager()?;
-    let facts = manager
-        .unit(&unit)
-        .context("cannot uninstall without a user session")?;
-    if matches!(
-        facts.active_state.as_str(),
-        "active" | "activating" | "reloading"
-    ) {
-        manager.stop(&unit)?;
-        await_stopped(&mut manager, &unit)?;
-        say!("stopped    {unit}");
-    }
-    // A unit that failed stays in the list of those, whatever becomes of its file.
-    manager.reset_failed(&unit)?;
-    disable(&mut manager, &unit)?;
-    // A delivery that failed waits for its next try, which would find no program.
-    for what in ["alert", "ping"] {
-        end(&mut manager, &helper(&unit, what))?;
-    }
-    // Metrics that nobody writes any more would be alerted of for ever.
-    let settings = settings::load(sources).map(|loaded| loaded.settings);
-    let textfile = settings
-        .ok()
-        .and_then(|settings| settings.metrics.textfile(profile));
-    remove(textfile, false)?;
-    let other = other_instance(&places, &unit);
-    match &other {
-        Some(other) => say!("kept       program and units, because {other} is still enabled"),
-        None => {
-            for unit in [TIMER, TIDY] {
-                end(&mut manager, unit)?;
-            }
-            disable(&mut manager, TIMER)?;
-            remove(places.all(), false)?;
-            manager.reload()?;
-        }
-    }
-    if other.is_none() {
-        say!("kept       {}", sources.folder.display());
-    }
-    let state = folders::state(&sources.variables, profile);
-    if let Some(state) = state.ok().filter(|state| state.exists()) {
-        if let Some(kept) = finding::kept_crontab(&state) {
-            let kept = kept.display();
-            say!(
-                "kept       {kept}; the cron script is back, in place of the crontab as it is now, with: crontab {kept}"
-            );
-        }
-        let queue = queue::folder(&state);
-        let waiting = queue::waiting(&queue).map_or(0, |waiting| waiting.len());
-        if 0 < waiting {
-            let queue = queue.display();
-            say!("kept       {queue}, alerts not delivered: {waiting}");
-        }
-        let state = state.display();
-        say!(
-            "kept       {state}, with incidents and the gateway's configurations, secrets among them; \
-             to remove it: rm -r {state}"
-        );
-    }
-    if other.is_some() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if packaged::is_there() {
-        say!(
-            "kept       {} and what came with it, which the package owns",
-            packaged::PROGRAM
-        );
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Stops a unit that is there, and has its failure forgotten.
-fn end(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
-    if manager.active_state(unit)? != "inactive" {
-        manager.stop(unit)?;
-        await_stopped(manager, unit)?;
-        manager.reset_failed(unit)?;
-    }
-    Ok(())
-}
-
-/// Disables a unit and says so; one that is not there any more needs no word.
-fn disable(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
-    if !manager.fragment_path(unit)?.is_empty() {
-        manager.disable(unit)?;
-        say!("disabled   {unit}");
-    }
-    Ok(())
-}
-
-/// Removes what is there of these files, and says whether that changed anything.
-fn remove(paths: impl IntoIterator<Item = PathBuf>, dry_run: bool) -> anyhow::Result<bool> {
-    let mut changed = false;
-    for path in paths {
-        if dry_run {
-            say!("would remove  {}", path.display());
-            continue;
-        }
-        match fs::remove_file(&path) {
-            Ok(()) => say!("removed    {}", path.display()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => bail!("cannot remove {}: {e}; remove it by hand", path.display()),
-        }
-        changed = true;
-    }
-    Ok(changed)
-}
-
-/// Gatehound may first have to start a gateway it was restarting, so this takes as long as the unit allows.
-fn await_stopped(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
-    loop {
-        let state = manager.active_state(unit)?;
-        if matches!(state.as_str(), "inactive" | "failed") {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Another Gatehound of this user that still needs the files.
-fn other_instance(places: &Places, unit: &str) -> Option<String> {
-    let enabled = fs::read_dir(places.units.join("default.target.wants")).ok()?;
-    enabled
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .find(|name| name.starts_with("gatehound") && name != unit)
 }

@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_units_of_a_home_differ_from_the_packages_in_the_program_alone() {
-        for (name, unit) in super::super::UNITS {
+        for (name, unit) in super::super::shipped::UNITS {
             let home = for_home(unit);
             let differing: Vec<_> = unit
                 .lines()
