@@ -106,7 +106,7 @@ fn doctor(rig: &Rig) {
     let said = examined(1);
     has(&said, "fine", &format!("{} is running", rig.gatehound));
     has(&said, "fine", "its units are those of this version");
-    has(&said, "fine", "nobody is to be told");
+    has(&said, "fine", "no alert channel is configured");
     has(&said, "fine", "healthy, /health");
     has(&said, "fine", "linger     on");
     let mut shell = Command::new(place::file("gatehound"));
@@ -199,10 +199,7 @@ fn doctor_of_alerts(rig: &Rig) {
     fs::set_permissions(&secret, Permissions::from_mode(0o644)).expect("an open secret");
     assert!(examined().contains("is open to others"), "{}", examined());
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("a secret");
-    assert_eq!(
-        examined(),
-        "fine     alert      what is to be told is delivered"
-    );
+    assert_eq!(examined(), "fine     alert      every alert is delivered");
 
     // An alert that cannot be delivered: nothing listens there.
     let state = home(".local/state").join(format!("gatehound-{}", rig.profile));

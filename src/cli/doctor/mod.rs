@@ -47,7 +47,7 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
         };
         findings.problem("manager", &e.to_string(), fix);
     }
-    // A manager that cannot be asked was told above.
+    // That the manager cannot be asked is a finding already.
     let _ = outlets::alerts(&mut findings, &sources, &settings.alert);
     match check::look(&sources, &settings, &unit) {
         Ok(seen) => {

@@ -30,7 +30,7 @@ pub(super) struct Around<'a> {
 
 /// What one check shows: health, port, pause, version.
 pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>) {
-    let Names { unit, profile } = around.names;
+    let profile = around.names.profile;
     match &seen.look.health {
         Health::Healthy(took) => {
             findings.fine("gateway", &format!("healthy, /health {}", span(*took)));
@@ -81,12 +81,7 @@ pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>)
     let arguments = seen.look.unit.as_ref().map(|unit| &unit.exec_start[..]);
     match version.or_else(|| update::installed_version(arguments.unwrap_or_default())) {
         Some(version) => of_version(findings, &version),
-        None => findings.fine(
-            "version",
-            &format!(
-                "of the gateway not known: it does not say it, and {unit} runs no package of it"
-            ),
-        ),
+        None => findings.fine("version", "gateway version unknown"),
     }
 }
 
@@ -95,7 +90,7 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
     let Names { unit, profile } = around.names;
     let (probe, reason) = (failure.probe.name(), &failure.reason);
     let (what, fix) = match &seen.look.unit {
-        // That there is no unit was told before, with what fixes it.
+        // That there is no unit is a finding already, with what fixes it.
         Ok(facts) if facts.load_state != "loaded" => (
             format!("failing, {probe}: {reason}"),
             format!("openclaw{profile} gateway install"),
@@ -134,7 +129,7 @@ impl Around<'_> {
     }
 }
 
-/// Whether the next start of the gateway finds a configuration that it can read; what is wrong with it is told.
+/// Whether the next start of the gateway finds a configuration that it can read; what is wrong with it becomes a finding.
 fn config(findings: &mut Findings, seen: &Seen, around: &Around<'_>) -> bool {
     let Some(place) = seen.found.place() else {
         return false;
@@ -143,7 +138,7 @@ fn config(findings: &mut Findings, seen: &Seen, around: &Around<'_>) -> bool {
     let doubt = seen.found.doubt.clone().filter(|_| !seen.found.includes);
     let severity = match doubt {
         Some(_) if place.path.exists() => Severity::Problem,
-        // The gateway may have been told of other folders to include from, or to do without a file.
+        // The gateway may be set to include from other folders, or to do without a file.
         _ => Severity::Warning,
     };
     let Some(why) = openclaw_files::read(&place).err().or(doubt) else {

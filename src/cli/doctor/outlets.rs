@@ -24,14 +24,17 @@ use crate::{
     text::words::span,
 };
 
-/// Whether who is to be told will be: how the last delivery ended, what waits, and whether the unit has the credential.
+/// Whether alerts arrive: how the last delivery ended, what waits, and whether the unit has the credential.
 pub(super) fn alerts(
     findings: &mut Findings,
     sources: &Sources,
     settings: &AlertSettings,
 ) -> Result<(), ManagerError> {
     if !settings.is_on() {
-        findings.fine("alert", "nobody is to be told; see man gatehound.toml");
+        findings.fine(
+            "alert",
+            "no alert channel is configured; see man gatehound.toml",
+        );
         return Ok(());
     }
     let unit = install::helper(&shipped_unit(sources.profile.as_deref()), "alert");
@@ -59,7 +62,7 @@ pub(super) fn alerts(
         Err(why) => findings.warning("alert", why.as_str(), journal),
     }
     if findings.0.len() == before {
-        findings.fine("alert", "what is to be told is delivered");
+        findings.fine("alert", "every alert is delivered");
     }
     Ok(())
 }
@@ -149,7 +152,7 @@ pub(super) fn ping(findings: &mut Findings, sources: &Sources) {
     let profile = sources.profile.as_deref();
     let unit = install::helper(&shipped_unit(profile), "ping");
     let option = folders::profile_option(profile);
-    // A manager that cannot be asked was told before.
+    // That the manager cannot be asked is a finding already.
     let path = manager().and_then(|mut manager| Ok(manager.fragment_path(&unit)?));
     let dir = folders::runtime(&sources.variables, profile);
     match dir.ok().as_deref().and_then(ping_note::failure) {
