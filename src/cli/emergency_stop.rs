@@ -15,7 +15,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cli::console::{manager, settings, shipped_unit};
 use crate::{
-    os::{cgroup, folders, own_files},
+    os::{cgroup, folders, state_file},
     policy::facts::UnitFacts,
     probe::gateway::{self, Finder},
     recovery::cleanup::{self, CleanedUp, Signal, Territory},
@@ -80,7 +80,7 @@ pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
 /// What Gatehound remembers may be a start that it still has to make, and a human has just said otherwise.
 fn forget(sources: &Sources) {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref());
-    if let Err(why) = dir.and_then(|dir| own_files::forget_state(&dir)) {
+    if let Err(why) = dir.and_then(|dir| state_file::forget_state(&dir)) {
         say!("warning    {why}; a gatehound that is started now may start the gateway");
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     journal::writer::Journal,
     metrics::{exposition::Counts, sampling::Metrics},
-    os::{boot_id, clock::Clock, fault, folders, own_files::StateFile, wake::Waker},
+    os::{boot_id, clock::Clock, fault, folders, state_file::StateFile, wake::Waker},
     policy::{NotRestored, answer::Noted, record::Record, state::State},
     probe::{
         gateway::{self, Finder},

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::os::{own_files::Lock, processes};
+use crate::os::{lock::Lock, processes};
 
 /// The running kernel's proc file system.
 pub(super) const PROC: &str = "/proc";

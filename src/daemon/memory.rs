@@ -9,7 +9,7 @@ use crate::{
     metrics::exposition::Counts,
     os::{
         boot_id,
-        own_files::{Kept, StateFile},
+        state_file::{Kept, StateFile},
     },
     policy::{facts::Monotonic, state::State},
     text::line::Line,

@@ -32,7 +32,9 @@ use crate::{
     metrics::sampling::Around,
     os::{
         boot_id, fault, folders,
-        own_files::{self, Kept, Lock, StateFile},
+        lock::Lock,
+        own_files,
+        state_file::{self, Kept, StateFile},
     },
     other_watchdogs::crontab,
     policy::{Event, facts::Health, record::Record, step},
@@ -167,7 +169,7 @@ impl Daemon {
         }
         warnings.into_iter().for_each(|warning| self.warn(warning));
         self.warn_of_other_watchdogs();
-        if own_files::take_reset(&self.senses.dir) {
+        if state_file::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
     }
@@ -295,7 +297,7 @@ impl Daemon {
         if wake.leave {
             self.handle(Event::Leave, notifier);
         }
-        if wake.request && own_files::take_reset(&self.senses.dir) {
+        if wake.request && state_file::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
         wake.request || self.state.next <= self.senses.clock.now()

@@ -11,7 +11,7 @@ use anyhow::{anyhow, bail};
 
 use crate::cli::console::{settings, shipped_unit};
 use crate::{
-    os::{boot_id, clock::Clock, folders, own_files},
+    os::{boot_id, clock::Clock, folders, lock, state_file},
     pause::{pause_file, pause_write},
     settings::{Settings, layers::Sources},
     text::{line::Line, words::span},
@@ -61,7 +61,7 @@ pub(crate) fn look(
 
 /// Says so where nobody is there to heed a human's wish.
 fn unheeded(sources: &Sources, dir: &Path) {
-    if !own_files::is_watched(dir) {
+    if !lock::is_watched(dir) {
         say!(
             "no Gatehound runs, the next one heeds it; start it: systemctl --user start {}",
             shipped_unit(sources.profile.as_deref())
@@ -102,7 +102,7 @@ pub(crate) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
 /// Sends the attempts back to its first attempt.
 pub(crate) fn reset(sources: &Sources) -> anyhow::Result<ExitCode> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
-    own_files::request_reset(&dir).map_err(own)?;
+    state_file::request_reset(&dir).map_err(own)?;
     let profile = folders::profile_option(sources.profile.as_deref());
     say!("reset asked for; gatehound status{profile} shows what comes of it");
     unheeded(sources, &dir);

@@ -24,9 +24,9 @@ use gatehound::{
     os::{
         cgroup,
         folders::Variables,
-        listeners,
-        own_files::{Kept, StateFile},
-        processes, wall_clock,
+        listeners, processes,
+        state_file::{Kept, StateFile},
+        wall_clock,
     },
     other_watchdogs::crontab::{Crontab, Job as CronJob},
     pause::pause_file,
