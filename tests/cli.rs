@@ -695,6 +695,59 @@ fn what_goes_on_with_wrong_settings_says_what_is_wrong_with_them() {
     }
 }
 
+/// A command that answers, where the settings are wrong and name a gateway of their own.
+fn with_wrong_settings(arguments: &[&str]) -> (Output, String) {
+    let home = Home::with_config("intervall = \"5s\"\n[gateway]\nunit = \"mine.service\"\n");
+    let programs = home.0.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let (journalctl, asked) = (programs.join("journalctl"), programs.join("asked"));
+    let script = format!("#!/bin/sh\necho \"$@\" >>{}\n", asked.display());
+    fs::write(&journalctl, script).unwrap();
+    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = home
+        .gatehound(arguments)
+        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+        .output()
+        .unwrap();
+    (output, fs::read_to_string(&asked).unwrap_or_default())
+}
+
+#[test]
+fn wrong_settings_have_no_command_look_at_another_gateway_in_silence() {
+    let on = "going on with the unit mine.service and the defaults\n";
+    for arguments in [
+        &["history"][..],
+        &["history", "--json"],
+        &["incident", "0123456789abcdef"],
+        &["status"],
+        &["pause"],
+        &["emergency-stop"],
+        &["snapshot", "list"],
+    ] {
+        let (output, _) = with_wrong_settings(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let first = said.lines().next().unwrap_or_default();
+        assert!(first.contains("intervall"), "{arguments:?}: {said}");
+        assert_eq!(said.matches(on).count(), 1, "{arguments:?}: {said}");
+    }
+    // What it prints is what it finds.
+    let (output, _) = with_wrong_settings(&["doctor"]);
+    let found = stdout(&output);
+    assert!(found.contains(on.trim_end()), "{found}");
+    // Its answer would be about a port and time limits that nobody set.
+    let (output, _) = with_wrong_settings(&["check"]);
+    failed(&output, 78);
+}
+
+#[test]
+fn the_journal_is_asked_about_the_gateway_that_wrong_settings_name() {
+    for arguments in [&["history"][..], &["incident", "0123456789abcdef"]] {
+        let (output, asked) = with_wrong_settings(arguments);
+        assert!(asked.contains("mine.service"), "{asked}: {output:?}");
+        assert!(!asked.contains("openclaw-gateway"), "{asked}");
+    }
+}
+
 #[test]
 fn a_pause_of_no_time_or_above_a_year_is_refused() {
     let home = Home::new();

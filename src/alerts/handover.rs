@@ -11,7 +11,7 @@ use crate::{
         queue,
     },
     policy::{facts::Monotonic, state::State},
-    settings::{AlertSettings, PingSettings, limits::ALERT_LIMIT},
+    settings::{AlertSettings, PingSettings, limits::ALERT_LIMIT, unit_names},
     systemd::{ManagerError, UserManager},
     text::{line::Line, words::Names},
 };
@@ -70,10 +70,8 @@ impl Alerts {
         profile: Option<&str>,
         now: Monotonic,
     ) -> Self {
-        let unit = |what: &str| match profile {
-            None => format!("gatehound-{what}.service"),
-            Some(profile) => format!("gatehound-{what}@{profile}.service"),
-        };
+        let own = unit_names::own(profile);
+        let unit = |what: &str| unit_names::helper(&own, what);
         Self {
             told,
             state_folder,

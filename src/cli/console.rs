@@ -11,7 +11,7 @@ use crate::{
     probe::gateway,
     settings::{
         Settings,
-        layers::{Sources, load, which_gateway},
+        layers::{self, ConfigError, Sources, which_gateway},
         limits::MANAGER_LIMIT,
     },
     systemd::UserManager,
@@ -25,6 +25,8 @@ macro_rules! say {
     };
 }
 pub(crate) use say;
+
+pub(crate) use crate::settings::unit_names::own as shipped_unit;
 
 /// Why standard output took not all of what was said.
 pub(crate) static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -71,30 +73,39 @@ pub(crate) fn ask(question: &str) -> Option<bool> {
     Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 
-/// The settings, for what a human needs whatever is wrong with them, which is told.
+/// The settings, for what a human needs whatever is wrong with them, which is said.
+///
+/// Where even the gateway's unit is not known, it is the one of the profile.
 pub(crate) fn settings(sources: &Sources) -> Settings {
-    load(sources).map_or_else(
-        |wrong| {
-            let settings = which_gateway(sources).unwrap_or_default();
-            let unit = gateway::unit_name(&settings, sources.profile.as_deref());
-            let on = format!("{wrong}; going on with the unit {unit} and the defaults");
-            let _ = writeln!(io::stderr(), "gatehound: {on}");
-            settings
-        },
-        |loaded| loaded.settings,
-    )
+    let loaded = layers::load(sources).map(|loaded| loaded.settings);
+    loaded.unwrap_or_else(|wrong| {
+        let settings = which_gateway(sources).unwrap_or_default();
+        say_what_is_wrong(sources, &wrong, &settings);
+        settings
+    })
+}
+
+/// As [`settings`], for what must not touch another gateway than the one that is meant.
+///
+/// # Errors
+/// What they say of the gateway's unit is wrong as well.
+pub(crate) fn settings_of_that_gateway(sources: &Sources) -> Result<Settings, ConfigError> {
+    let loaded = layers::load(sources).map(|loaded| loaded.settings);
+    loaded.or_else(|wrong| {
+        let settings = which_gateway(sources)?;
+        say_what_is_wrong(sources, &wrong, &settings);
+        Ok(settings)
+    })
+}
+
+fn say_what_is_wrong(sources: &Sources, wrong: &ConfigError, settings: &Settings) {
+    let unit = gateway::unit_name(settings, sources.profile.as_deref());
+    let on = format!("{wrong}; going on with the unit {unit} and the defaults");
+    let _ = writeln!(io::stderr(), "gatehound: {on}");
 }
 
 pub(crate) fn manager() -> anyhow::Result<UserManager> {
     UserManager::new(None, MANAGER_LIMIT).map_err(Into::into)
-}
-
-/// Gatehound's unit for this profile, as shipped.
-pub(crate) fn shipped_unit(profile: Option<&str>) -> String {
-    profile.map_or_else(
-        || "gatehound.service".to_owned(),
-        |profile| format!("gatehound@{profile}.service"),
-    )
 }
 
 #[cfg(test)]

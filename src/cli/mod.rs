@@ -30,7 +30,10 @@ use crate::{
     history::history_command,
     os::{folders, wall_clock},
     pause::pause_command,
-    settings::layers::{ConfigError, Sources, is_profile},
+    settings::{
+        layers::{ConfigError, Sources},
+        unit_names::is_profile,
+    },
     snapshots::snapshot_command,
     text::line::Line,
     tidy::tidy_command,

@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::cli::{
-    console::{manager, say_json, shipped_unit},
+    console::{manager, say_json, settings, shipped_unit},
     show::{Cell, Tone, line, row},
 };
 use crate::{
@@ -26,10 +26,7 @@ use crate::{
     os::{boot_id, clock::Clock, folders, wall_clock},
     probe::gateway,
     recovery::incident_files,
-    settings::{
-        Settings,
-        layers::{self, Sources},
-    },
+    settings::layers::Sources,
     text::{line::Line, words::span},
 };
 
@@ -135,9 +132,7 @@ fn newer(history: &History, profile: &str) -> Option<String> {
 
 /// The gateway's unit, and Gatehound's own.
 fn units(sources: &Sources) -> [String; 2] {
-    // Settings that are wrong are `settings check`'s to complain about; the unit's usual name has to do then.
-    let settings =
-        layers::load(sources).map_or_else(|_| Settings::default(), |loaded| loaded.settings);
+    let settings = settings(sources);
     let profile = sources.profile.as_deref();
     let dir = folders::runtime(&sources.variables, profile).ok();
     let own = dir.and_then(|dir| Memory::peek(&dir));

@@ -16,22 +16,17 @@ use crate::{
         openclaw_files::Place,
         openclaw_json::{Bind, Reader, Said},
     },
-    settings::Settings,
+    settings::{Settings, unit_names},
     text::line::Line,
 };
 
 /// The gateway's port where nothing else is said.
 pub const DEFAULT_PORT: u16 = 18789;
 
-/// The unit of the gateway of a profile; `default` is no profile.
+/// The unit of the gateway: the one that the settings name, else that of the profile.
 pub fn unit_name(settings: &Settings, profile: Option<&str>) -> String {
-    if let Some(unit) = &settings.gateway.unit {
-        return unit.clone();
-    }
-    match profile {
-        None | Some("default") => "openclaw-gateway.service".to_owned(),
-        Some(profile) => format!("openclaw-gateway-{profile}.service"),
-    }
+    let named = settings.gateway.unit.clone();
+    named.unwrap_or_else(|| unit_names::gateway(profile))
 }
 
 /// Where the gateway is, and how it is spoken to.
@@ -220,10 +215,7 @@ impl Unit {
 
 /// `OPENCLAW_PROFILE` of the unit, else what its name says; `default` is no profile.
 fn profile(unit: &Unit, name: &str) -> Option<String> {
-    let of_name = || {
-        name.strip_prefix("openclaw-gateway-")?
-            .strip_suffix(".service")
-    };
+    let of_name = || unit_names::profile_of_gateway(name);
     let profile = unit.variable("OPENCLAW_PROFILE").or_else(of_name)?;
     // It becomes part of a path.
     let is_name = profile

@@ -28,7 +28,7 @@ use crate::{
         files::{self, Links},
         folders::Variables,
     },
-    settings::{Invalid, Settings, UNSET, limits},
+    settings::{Invalid, Settings, UNSET, limits, unit_names::is_profile},
     text::line::{Line, short},
 };
 
@@ -220,15 +220,6 @@ fn config_files(sources: &Sources) -> Result<Vec<PathBuf>, ConfigError> {
         .into_iter()
         .map(|name| sources.folder.join(name))
         .collect())
-}
-
-/// Whether the name can be part of a file's and a unit's name as it stands.
-pub fn is_profile(name: &str) -> bool {
-    name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn file_layer(path: &Path, warnings: &mut Vec<Line>) -> Result<Option<Layer>, ConfigError> {

@@ -5,6 +5,7 @@
 
 pub mod layers;
 pub mod limits;
+pub mod unit_names;
 
 use std::{
     ffi::OsStr,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     cli::{
-        console::{ask, manager},
+        console::{ask, manager, settings_of_that_gateway},
         show::{Cell, Tone, row},
     },
     snapshots::diff,
@@ -24,7 +24,7 @@ use crate::{
         openclaw_files::Place,
         openclaw_json,
     },
-    settings::layers::{self, Sources},
+    settings::layers::Sources,
     snapshots::store::{self, KeptFile, Kind, Snapshot, Store},
     text::line::Line,
 };
@@ -45,19 +45,8 @@ struct Kept {
 impl Kept {
     fn load(sources: &Sources) -> anyhow::Result<Self> {
         let profile = sources.profile.as_deref();
-        let settings = match layers::load(sources) {
-            Ok(loaded) => loaded.settings,
-            // Whoever needs the configuration back does not need the rest of the settings for it.
-            Err(wrong) => {
-                let settings = layers::which_gateway(sources)?;
-                let unit = gateway::unit_name(&settings, profile);
-                let _ = writeln!(
-                    io::stderr(),
-                    "gatehound: {wrong}; going on with the unit {unit}"
-                );
-                settings
-            }
-        };
+        // Whoever needs the configuration back does not need the rest of the settings for it.
+        let settings = settings_of_that_gateway(sources)?;
         let state = folders::state(&sources.variables, profile).map_err(error)?;
         let store = Store::new(&state);
         let (snapshots, wrong) = store.list().map_err(error)?;

@@ -96,8 +96,11 @@ fn settings(findings: &mut Findings, sources: &Sources) -> Settings {
         Err(e) => {
             let profile = folders::profile_option(sources.profile.as_deref());
             let fix = format!("fix it, then: gatehound settings check{profile}");
-            findings.problem("settings", &e.to_string(), fix);
-            Settings::default()
+            let settings = settings::which_gateway(sources).unwrap_or_default();
+            let unit = gateway::unit_name(&settings, sources.profile.as_deref());
+            let what = format!("{e}; going on with the unit {unit} and the defaults");
+            findings.problem("settings", &what, fix);
+            settings
         }
     }
 }

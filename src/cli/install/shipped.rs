@@ -54,10 +54,7 @@ pub(crate) const TIMER: &str = "gatehound-tidy.timer";
 /// What the timer starts.
 pub(crate) const TIDY: &str = "gatehound-tidy.service";
 
-/// The unit that does something for this Gatehound: `alert` or `ping`.
-pub(crate) fn helper(own: &str, what: &str) -> String {
-    own.replacen("gatehound", &format!("gatehound-{what}"), 1)
-}
+pub(crate) use crate::settings::unit_names::helper;
 
 /// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
 const MAN_PAGES: [(&str, &[u8]); 3] = [
