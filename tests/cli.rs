@@ -318,11 +318,11 @@ fn a_wrong_setting_is_refused_with_file_key_value_and_what_would_be_right() {
 fn an_unknown_key_is_refused_with_those_that_are_known() {
     check_refused(
         "intervall = \"3s\"\n",
-        &["intervall: unknown key", "interval"],
+        &["intervall: no such key", "interval"],
     );
     check_refused(
         "[gateway]\nhost = \"x\"\n",
-        &["gateway.host: unknown key", "gateway.port"],
+        &["gateway.host: no such key", "gateway.port"],
     );
 }
 
@@ -378,7 +378,8 @@ fn an_interval_above_half_of_the_watchdog_is_refused() {
     // Without a unit to ask, the shipped one counts.
     let message = failed(&home.run(&["settings", "check"]), 78);
     assert!(
-        message.contains("interval = \"46s\": must not be longer than half of WatchdogSec=1m 30s"),
+        message
+            .contains("interval = \"46s\": must not be longer than half of WatchdogSec=1min 30s"),
         "{message}"
     );
     let run = |interval: &str| {
@@ -389,7 +390,10 @@ fn an_interval_above_half_of_the_watchdog_is_refused() {
             .unwrap()
     };
     let message = failed(&run("31s"), 78);
-    assert!(message.contains("half of WatchdogSec=1m: 30s"), "{message}");
+    assert!(
+        message.contains("half of WatchdogSec=1min: 30s"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -439,7 +443,7 @@ fn config_show_prints_every_value_with_its_origin() {
     let config = home.config().display().to_string();
     let profile = config.replace("config.toml", "work.toml");
     for expected in [
-        ["reset_after", "\"1m\"", &config],
+        ["reset_after", "\"1min\"", &config],
         ["pause.default", "\"1h\"", &config],
         ["debounce", "\"9s\"", &profile],
         [

@@ -65,6 +65,10 @@ const SHIPPED: [(&str, &str); 18] = [
         "units/gatehound@.service",
     ),
     (
+        "/usr/share/doc/gatehound/gatehound.example.toml",
+        "units/gatehound.example.toml",
+    ),
+    (
         "/usr/share/doc/gatehound/gatehound.rules.yml",
         "units/gatehound.rules.yml",
     ),

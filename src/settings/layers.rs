@@ -28,8 +28,15 @@ use crate::{
         files::{self, Links},
         folders::Variables,
     },
-    settings::{Invalid, Settings, UNSET, limits, unit_names::is_profile},
-    text::line::{Line, short},
+    settings::{
+        Invalid, Settings, UNSET, limits,
+        unit_names::is_profile,
+        values::{Rule as _, ServiceName},
+    },
+    text::{
+        line::{Line, short},
+        near_miss,
+    },
 };
 
 /// Far more than every key written out with comments.
@@ -94,6 +101,9 @@ pub struct Shown {
 /// and a ping's lets them say that all is well.
 const SECRETS: [&str; 2] = ["alert.webhook.url", "alert.ping.url"];
 
+/// A key that is shown to whoever asks for the settings, and may hold what belongs in no message.
+const UNQUOTED: &str = "alert.webhook.body";
+
 /// What stands in the place of a secret.
 const HIDDEN: &str = "(hidden)";
 
@@ -140,16 +150,13 @@ pub fn which_gateway(sources: &Sources) -> Result<Settings, ConfigError> {
     }
     let mut settings = Settings::default();
     if let Ok(value) = figment.find_value(KEY) {
-        let Some(unit) = value.as_str() else {
+        let written = serde_json::to_value(&value).unwrap_or_default();
+        let unit = ServiceName::read(&written).map_err(|right| {
             let source = origin(&figment, KEY).unwrap_or_default();
-            let (value, wanted) = (in_short(&value), wanted(KEY));
-            return Err(ConfigError(format!("{source}: {KEY} = {value}: {wanted}")));
-        };
-        settings.gateway.unit = Some(unit.to_owned());
+            ConfigError(format!("{source}: {KEY} = {}: {right}", in_short(&value)))
+        })?;
+        settings.gateway.unit = Some(unit);
     }
-    settings
-        .validate()
-        .map_err(|invalid| refuse(&figment, &invalid))?;
     settings.snapshots.keep = usize::MAX;
     Ok(settings)
 }
@@ -343,8 +350,13 @@ fn explain(figment: &Figment, error: &Error) -> ConfigError {
     let value = figment
         .find_value(&key)
         .map_or_else(|_| "?".to_owned(), |value| shown(&key, &value));
-    let (key, wanted) = (Line::new(&key), wanted(&key));
-    ConfigError(format!("{source}: {key} = {value}: {wanted}"))
+    // The values say themselves what would be right, so all else is one where a table belongs.
+    let right = match &error.kind {
+        Kind::Message(right) => right,
+        _ => "not a table; put its keys below it, as gatehound.toml(5) shows",
+    };
+    let key = Line::new(&key);
+    ConfigError(format!("{source}: {key} = {value}: {right}"))
 }
 
 fn refuse(figment: &Figment, invalid: &Invalid) -> ConfigError {
@@ -357,14 +369,23 @@ fn refuse(figment: &Figment, invalid: &Invalid) -> ConfigError {
     let value = figment
         .find_value(key)
         .ok()
-        // What is hidden from a message may be shown to the one who asks for the settings.
-        .filter(|_| value != HIDDEN)
         .map_or_else(|| value.clone(), |written| shown(key, &written));
     ConfigError(format!("{source}: {key} = {value}: {right}"))
 }
 
 fn unknown(origin: &str, key: &str) -> ConfigError {
     let known = leaves(&Settings::default());
+    let names: Vec<&str> = known
+        .keys()
+        .map(String::as_str)
+        .chain(tables(&known))
+        .collect();
+    if let Some(meant) = near_miss::meant(key, &names) {
+        let key = short(key);
+        return ConfigError(format!(
+            "{origin}: {key}: no such key; did you mean {meant}?"
+        ));
+    }
     let table = key.rsplit_once('.').map_or("", |(table, _)| table);
     let below = |table: &str| -> Vec<&str> {
         known
@@ -380,7 +401,7 @@ fn unknown(origin: &str, key: &str) -> ConfigError {
     };
     let key = short(key);
     let beside = beside.join(", ");
-    ConfigError(format!("{origin}: {key}: unknown key; known are {beside}"))
+    ConfigError(format!("{origin}: {key}: no such key; known are {beside}"))
 }
 
 fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
@@ -392,45 +413,6 @@ fn tables(known: &BTreeMap<String, serde_json::Value>) -> Vec<&str> {
     tables.sort_unstable();
     tables.dedup();
     tables
-}
-
-/// What a key of the wrong type should be.
-fn wanted(key: &str) -> &'static str {
-    match key {
-        "gateway" | "probe" | "grace" | "stop_timeout" | "forced_stops" | "pause" | "alert"
-        | "alert.ping" | "alert.webhook" | "snapshots" | "metrics" => {
-            "not a table; put its keys below it, as gatehound.toml(5) shows"
-        }
-        "backoff" => r#"not a list of time spans; write one such as ["5s", "10s", "20s"]"#,
-        "rollback" => r#"not a way to deal with a refused configuration; write "off" or "auto""#,
-        "retry_after" => r#"neither a time span nor "never"; write one such as "15min""#,
-        "gateway.unit" => r#"not the name of a unit; write one such as "openclaw-gateway.service""#,
-        "gateway.port" => "not a port; write a number from 1 to 65535",
-        "alert.command" => {
-            r#"not a list of strings; write one such as ["/usr/local/bin/tell", "me"]"#
-        }
-        "alert.webhook.url" => r#"not a URL; write one such as "https://ntfy.sh/my-topic""#,
-        "alert.ping.url" => r#"not a URL; write one such as "https://hc-ping.com/UUID""#,
-        "alert.webhook.url_credential" | "alert.ping.url_credential" => {
-            r#"not the name of a credential; write one such as "alert-url""#
-        }
-        "alert.webhook.preset" => {
-            r#"not a preset; write "json", "ntfy", "slack", "discord", "telegram" or "feishu""#
-        }
-        "alert.webhook.chat" => r#"not the id of a chat; write one such as -1001234567890"#,
-        "alert.webhook.body" => r#"not a template; write one such as '{"text": "{{text}}"}'"#,
-        "gateway.address" => r#"not an IP address; write one such as "127.0.0.1""#,
-        "gateway.tls" | "alert.desktop" => "neither true nor false; write one of them",
-        "forced_stops.limit" => "not a count; write a whole number from 1",
-        "snapshots.keep" => "not a count; write a whole number from 1 to 1000",
-        "pause.flag_file" => {
-            r#"not a path; write an absolute one such as "/tmp/openclaw-maintenance""#
-        }
-        "metrics.textfile" => {
-            r#"not a path; write one such as "/var/lib/prometheus/node-exporter/gatehound.prom""#
-        }
-        _ => r#"not a time span; write one such as "30s" or "5min""#,
-    }
 }
 
 fn origin(figment: &Figment, key: &str) -> Option<String> {
@@ -448,7 +430,7 @@ fn is_secret(key: &str) -> bool {
 
 /// A value for a message.
 fn shown(key: &str, value: &Value) -> String {
-    if is_secret(key) {
+    if is_secret(key) || key == UNQUOTED {
         HIDDEN.to_owned()
     } else {
         in_short(value)
@@ -462,7 +444,7 @@ fn in_short(value: &Value) -> String {
 }
 
 /// Every dotted key with its value.
-fn leaves(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
+pub(crate) fn leaves(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
     let mut leaves = BTreeMap::new();
     // Settings serialize into JSON by construction; a test holds that none is missing.
     let tree = serde_json::to_value(settings).unwrap_or_default();

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::settings::{Invalid, Settings};
+use crate::settings::{Invalid, Settings, values::spelled};
 
 /// The longest a cleanup waits for processes to end.
 pub const CLEANUP_GRACE: Duration = Duration::from_secs(2);
@@ -66,9 +66,9 @@ pub fn longest_without_timeout(settings: &Settings) -> Duration {
 
 /// A check that may outlast WatchdogSec would have systemd kill a watchdog that works.
 pub fn fits(settings: &Settings, watchdog: Duration) -> Result<(), Invalid> {
-    let limit = humantime::format_duration(watchdog);
+    let limit = spelled(watchdog);
     if watchdog / 2 < settings.interval {
-        let half = humantime::format_duration(watchdog / 2);
+        let half = spelled(watchdog / 2);
         let right = format!("must not be longer than half of WatchdogSec={limit}: {half}");
         return Err(Invalid::span("interval", settings.interval, right));
     }

@@ -3,43 +3,42 @@
 //! Owns the defaults and their reasons; knows nothing of files, variables or flags.
 //! `settings::layers` fills it in.
 
+pub mod alert_settings;
 pub mod layers;
 pub mod limits;
 pub mod unit_names;
+pub mod values;
 
-use std::{
-    ffi::OsStr,
-    fmt,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, Visitor},
-};
+use serde::{Deserialize, Serialize};
 
 use crate::policy::facts::Stall;
-use crate::text::line::is_unprintable;
+pub use alert_settings::{AlertSettings, PingSettings, Preset, Webhook};
+use values::{
+    Address, Choice, Delays, Flag, FlagFile, ForcedStopLimit, Is, Kept, OneOf, Optional, Port,
+    PositiveSpan, PromFile, Rule, ServiceName, Span,
+};
+pub use values::{Invalid, MAX_SPAN, UNSET, URL, is_url};
 
 /// What the watchdog goes by. Every field has a default; see gatehound.toml(5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Time from one check to the next while the gateway is healthy.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<PositiveSpan>")]
     pub interval: Duration,
     /// Delay in front of each attempt; its length is the number of attempts.
-    #[serde(with = "durations")]
+    #[serde(with = "Is::<Delays>")]
     pub backoff: Vec<Duration>,
     /// Failures closer together than this use one attempt, not two.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub debounce: Duration,
     /// How long the attempts rests once it is used up.
+    #[serde(with = "Is::<RetryAfter>")]
     pub retry_after: RetryAfter,
     /// How long the gateway has to stay healthy before attempts count from 1 again.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub reset_after: Duration,
     /// Which gateway is watched.
     pub gateway: Gateway,
@@ -58,6 +57,7 @@ pub struct Settings {
     /// What is kept of the gateway's configuration.
     pub snapshots: SnapshotSettings,
     /// What is done about a configuration that the gateway refuses.
+    #[serde(with = "Is::<OneOf<Rollback>>")]
     pub rollback: Rollback,
     /// Who reads how the gateway is, without being told.
     pub metrics: MetricsSettings,
@@ -75,8 +75,7 @@ pub enum Rollback {
 }
 
 /// How long the attempts rests once it is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RetryAfter {
     /// Tries again after this long.
     After(Duration),
@@ -89,12 +88,16 @@ pub enum RetryAfter {
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
     /// The unit's name; by default `openclaw-gateway.service`, or `openclaw-gateway-PROFILE.service`.
+    #[serde(with = "Is::<Optional<ServiceName>>")]
     pub unit: Option<String>,
     /// The port, if not the one the unit or openclaw.json names.
+    #[serde(with = "Is::<Optional<Port>>")]
     pub port: Option<u16>,
     /// The address to probe, if not the one the gateway listens on.
+    #[serde(with = "Is::<Optional<Address>>")]
     pub address: Option<IpAddr>,
     /// Whether the port speaks TLS, if not as the gateway's openclaw.json says.
+    #[serde(with = "Is::<Optional<Flag>>")]
     pub tls: Option<bool>,
 }
 
@@ -103,10 +106,10 @@ pub struct Gateway {
 #[serde(deny_unknown_fields, default)]
 pub struct Probe {
     /// How long `/` may take to answer; any status is an answer.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<PositiveSpan>")]
     pub http_timeout: Duration,
     /// How long `/health` may take to answer.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<PositiveSpan>")]
     pub health_timeout: Duration,
 }
 
@@ -115,28 +118,28 @@ pub struct Probe {
 #[serde(deny_unknown_fields, default)]
 pub struct Grace {
     /// Time from one check to the next while the gateway is failing or starting.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<PositiveSpan>")]
     pub interval: Duration,
     /// Nothing listens on the port.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub gone: Duration,
     /// The process is stopped by a signal.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub stopped: Duration,
     /// The main thread sleeps while a request is pending.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub blocked: Duration,
     /// The main thread burns CPU while a request is pending.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub busy: Duration,
     /// The gateway answers, but not as a healthy one does.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub answering: Duration,
     /// A start that makes progress.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub starting: Duration,
     /// A start that makes no progress and has no port.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub starting_idle: Duration,
 }
 
@@ -145,10 +148,10 @@ pub struct Grace {
 #[serde(deny_unknown_fields, default)]
 pub struct StopTimeout {
     /// A hung gateway cannot drain.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub hung: Duration,
     /// A gateway whose event loop still runs can.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub draining: Duration,
 }
 
@@ -157,9 +160,10 @@ pub struct StopTimeout {
 #[serde(deny_unknown_fields, default)]
 pub struct ForcedStops {
     /// Forced stops allowed within the window.
+    #[serde(with = "Is::<ForcedStopLimit>")]
     pub limit: usize,
     /// The window.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<Span>")]
     pub window: Duration,
 }
 
@@ -168,130 +172,11 @@ pub struct ForcedStops {
 #[serde(deny_unknown_fields, default)]
 pub struct PauseSettings {
     /// How long `gatehound pause` lasts without `--for`.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "Is::<PositiveSpan>")]
     pub default: Duration,
     /// The flag file of the old shell watchdog; while it exists, Gatehound is paused.
+    #[serde(with = "Is::<FlagFile>")]
     pub flag_file: PathBuf,
-}
-
-/// Who is told what becomes of the gateway, past the gateway; nobody, unless a channel is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AlertSettings {
-    /// Time from one reminder to the next while the gateway stays down; zero for none.
-    #[serde(with = "humantime_serde")]
-    pub remind: Duration,
-    /// A pause that is older than this is told; zero for none.
-    #[serde(with = "humantime_serde")]
-    pub paused: Duration,
-    /// How long one delivery through one channel may take.
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// Whether the user's desktop shows it.
-    pub desktop: bool,
-    /// A program with its arguments; the text comes as one more. Empty for none.
-    pub command: Vec<String>,
-    /// A URL that is told.
-    pub webhook: Webhook,
-    /// A URL that is asked for as long as all is well.
-    pub ping: PingSettings,
-}
-
-/// A dead man's switch: whoever owns the URL raises the alarm when nobody asks for it any more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PingSettings {
-    /// The URL, if there is no secret in it.
-    pub url: Option<String>,
-    /// The name of the systemd credential that holds the URL.
-    pub url_credential: Option<String>,
-    /// Time from one ping to the next.
-    #[serde(with = "humantime_serde")]
-    pub interval: Duration,
-}
-
-impl PingSettings {
-    /// Whether there is a URL.
-    pub fn is_on(&self) -> bool {
-        self.url.is_some() || self.url_credential.is_some()
-    }
-}
-
-impl Default for PingSettings {
-    fn default() -> Self {
-        Self {
-            url: None,
-            url_credential: None,
-            // What such services are usually set to expect at the most often.
-            interval: Duration::from_secs(60),
-        }
-    }
-}
-
-/// A URL that is told, by POST.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Webhook {
-    /// The URL, if there is no secret in it.
-    pub url: Option<String>,
-    /// The name of the systemd credential that holds the URL.
-    pub url_credential: Option<String>,
-    /// What the other side understands.
-    pub preset: Preset,
-    /// The chat, for Telegram.
-    #[serde(deserialize_with = "chat")]
-    pub chat: Option<String>,
-    /// The body, instead of the preset's: JSON with `{{text}}` and the like in its strings.
-    pub body: Option<String>,
-}
-
-/// What the other side of a webhook understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Every field of the alert as JSON.
-    #[default]
-    Json,
-    /// ntfy(1): the topic's URL.
-    Ntfy,
-    /// An incoming webhook of Slack, or of what takes the same.
-    Slack,
-    /// A webhook of Discord.
-    Discord,
-    /// `sendMessage` of a Telegram bot.
-    Telegram,
-    /// A custom bot of Feishu or Lark.
-    Feishu,
-}
-
-impl AlertSettings {
-    /// Whether anybody is told at all.
-    pub fn is_on(&self) -> bool {
-        self.desktop || !self.command.is_empty() || self.webhook.is_on()
-    }
-}
-
-impl Webhook {
-    /// Whether there is a URL.
-    pub fn is_on(&self) -> bool {
-        self.url.is_some() || self.url_credential.is_some()
-    }
-}
-
-impl Default for AlertSettings {
-    fn default() -> Self {
-        Self {
-            remind: Duration::from_secs(60 * 60),
-            paused: Duration::from_secs(24 * 60 * 60),
-            // A phone network takes seconds; whoever takes longer is tried again.
-            timeout: Duration::from_secs(15),
-            // Most gateways run where nobody sits, and there each alert would be in vain.
-            desktop: false,
-            command: Vec::new(),
-            webhook: Webhook::default(),
-            ping: PingSettings::default(),
-        }
-    }
 }
 
 /// Half a minute: what the cron line this replaces did.
@@ -325,6 +210,7 @@ impl Default for Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsSettings {
     /// The file for node_exporter's textfile collector, which reads none that is not named `*.prom`.
+    #[serde(with = "Is::<Optional<PromFile>>")]
     pub textfile: Option<PathBuf>,
 }
 
@@ -345,11 +231,9 @@ impl MetricsSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct SnapshotSettings {
     /// Snapshots that are kept of what was known good, and as many of what a restore replaced.
+    #[serde(with = "Is::<Kept>")]
     pub keep: usize,
 }
-
-/// More snapshots than this is a slip of the pen, and each may have megabytes.
-const MAX_KEPT: usize = 1000;
 
 impl Default for SnapshotSettings {
     fn default() -> Self {
@@ -358,37 +242,10 @@ impl Default for SnapshotSettings {
     }
 }
 
-/// A value that is well-formed and cannot work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// The dotted key.
-    pub key: &'static str,
-    /// Its value, as gatehound.toml(5) would spell it.
-    pub value: String,
-    /// What would be right.
-    pub right: String,
-}
-
-/// More attempts than this would be hours of restarts that help nobody.
-const MAX_ATTEMPTS: usize = 16;
-
-/// The longest span: a year of 365.25 days, as humantime counts it.
-/// Anything longer is a slip of the pen, and sums of spans stay far from overflow.
-pub const MAX_SPAN: Duration = Duration::from_secs(31_557_600);
-
-/// The longest that one delivery of an alert may be given.
-const MAX_ALERT_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Longest name of a unit. Source: systemd.unit(5).
-const MAX_UNIT_NAME: usize = 255;
-
 impl Settings {
-    /// Refuses values that cannot work, the first one found.
+    /// Refuses values that cannot work together; each by itself was refused when it was read.
     pub fn validate(&self) -> Result<(), Invalid> {
-        self.validate_spans()?;
-        self.validate_counts()?;
-        self.validate_names()?;
-        self.validate_alert()
+        self.alert.validate()
     }
 
     /// The longest a check may take: the time limits of both requests,
@@ -397,146 +254,6 @@ impl Settings {
         let http = self.probe.http_timeout.saturating_mul(13) / 10;
         let health = self.probe.health_timeout.saturating_mul(3) / 2;
         http.saturating_add(health)
-    }
-
-    fn validate_spans(&self) -> Result<(), Invalid> {
-        let retry_after = match self.retry_after {
-            RetryAfter::After(rest) => Some(rest),
-            RetryAfter::Never => None,
-        };
-        let not_zero = [
-            ("interval", Some(self.interval)),
-            ("retry_after", retry_after),
-            ("probe.http_timeout", Some(self.probe.http_timeout)),
-            ("probe.health_timeout", Some(self.probe.health_timeout)),
-            ("grace.interval", Some(self.grace.interval)),
-            ("pause.default", Some(self.pause.default)),
-            ("alert.timeout", Some(self.alert.timeout)),
-            ("alert.ping.interval", Some(self.alert.ping.interval)),
-        ];
-        let may_be_zero = [
-            ("debounce", self.debounce),
-            ("reset_after", self.reset_after),
-            ("grace.gone", self.grace.gone),
-            ("grace.stopped", self.grace.stopped),
-            ("grace.blocked", self.grace.blocked),
-            ("grace.busy", self.grace.busy),
-            ("grace.answering", self.grace.answering),
-            ("grace.starting", self.grace.starting),
-            ("grace.starting_idle", self.grace.starting_idle),
-            ("stop_timeout.hung", self.stop_timeout.hung),
-            ("stop_timeout.draining", self.stop_timeout.draining),
-            ("forced_stops.window", self.forced_stops.window),
-            ("alert.remind", self.alert.remind),
-            ("alert.paused", self.alert.paused),
-        ];
-        let not_zero = not_zero
-            .into_iter()
-            .filter_map(|(key, span)| Some((key, span?)));
-        for (key, span) in not_zero.clone() {
-            if span.is_zero() {
-                return Err(Invalid::span(key, span, "must be longer than 0s"));
-            }
-        }
-        let attempts = self.backoff.iter().map(|delay| ("backoff", *delay));
-        for (key, span) in not_zero.chain(may_be_zero).chain(attempts) {
-            if MAX_SPAN < span {
-                return Err(Invalid::span(key, span, "must not be longer than a year"));
-            }
-        }
-        Ok(())
-    }
-
-    fn validate_counts(&self) -> Result<(), Invalid> {
-        if self.backoff.is_empty() {
-            let right = r#"needs at least one delay, such as ["5s", "10s", "20s"]"#;
-            return Err(Invalid::new("backoff", "[]", right));
-        }
-        if MAX_ATTEMPTS < self.backoff.len() {
-            let value = format!("[{} delays]", self.backoff.len());
-            let right = format!("must not have more than {MAX_ATTEMPTS}");
-            return Err(Invalid::new("backoff", value, right));
-        }
-        if self.forced_stops.limit == 0 {
-            let right = "must be at least 1: a gateway that hangs cannot be stopped otherwise";
-            return Err(Invalid::new("forced_stops.limit", "0", right));
-        }
-        if !(1..=MAX_KEPT).contains(&self.snapshots.keep) {
-            let right = format!("must be from 1 to {MAX_KEPT}");
-            return Err(Invalid::new(
-                "snapshots.keep",
-                self.snapshots.keep.to_string(),
-                right,
-            ));
-        }
-        Ok(())
-    }
-
-    fn validate_names(&self) -> Result<(), Invalid> {
-        if self.gateway.port == Some(0) {
-            let right = "must be from 1 to 65535: nothing can listen on port 0";
-            return Err(Invalid::new("gateway.port", "0", right));
-        }
-        if let Some(unit) = &self.gateway.unit
-            && !is_service_name(unit)
-        {
-            let right = "must be the name of a service, such as \"openclaw-gateway.service\"";
-            return Err(Invalid::new("gateway.unit", format!("{unit:?}"), right));
-        }
-        let flag_file = &self.pause.flag_file;
-        let text = flag_file.to_string_lossy();
-        if !is_plain_path(flag_file) {
-            let right = "must be an absolute path that can be printed, such as \"/tmp/openclaw-maintenance\"";
-            return Err(Invalid::new("pause.flag_file", format!("{text:?}"), right));
-        }
-        if let Some(textfile) = &self.metrics.textfile
-            && !(is_plain_path(textfile) && textfile.extension() == Some(OsStr::new("prom")))
-        {
-            let right = "must be the absolute path of a file named *.prom that can be printed, \
-                         such as \"/var/lib/prometheus/node-exporter/gatehound.prom\"";
-            let value = format!("{:?}", textfile.to_string_lossy());
-            return Err(Invalid::new("metrics.textfile", value, right));
-        }
-        Ok(())
-    }
-
-    fn validate_alert(&self) -> Result<(), Invalid> {
-        let Webhook {
-            url,
-            url_credential,
-            preset,
-            chat,
-            body,
-        } = &self.alert.webhook;
-        let ping = &self.alert.ping;
-        if MAX_ALERT_TIMEOUT < self.alert.timeout {
-            let right = "must not be longer than 1min: others wait behind it";
-            return Err(Invalid::span("alert.timeout", self.alert.timeout, right));
-        }
-        if let Some(program) = self.alert.command.first()
-            && !program.starts_with('/')
-        {
-            let right = "must begin with the absolute path of a program";
-            let value = format!("[{program:?}, ...]");
-            return Err(Invalid::new("alert.command", value, right));
-        }
-        let keys = ["alert.webhook.url", "alert.webhook.url_credential"];
-        validate_url(keys, url.as_deref(), url_credential.as_deref())?;
-        let keys = ["alert.ping.url", "alert.ping.url_credential"];
-        validate_url(keys, ping.url.as_deref(), ping.url_credential.as_deref())?;
-        if *preset == Preset::Telegram && chat.is_none() && body.is_none() {
-            let right = "alert.webhook.preset = \"telegram\" needs the id of the chat";
-            return Err(Invalid::new("alert.webhook.chat", UNSET, right));
-        }
-        if body
-            .as_deref()
-            .is_some_and(|body| !crate::text::template::is_template(body))
-        {
-            let right = "must be JSON once {{text}}, {{title}}, {{kind}}, {{unit}}, {{host}}, {{incident}}, \
-                         {{phase}}, {{reason}} and {{time}} in its strings are filled in, and have no others";
-            return Err(Invalid::new("alert.webhook.body", HIDDEN, right));
-        }
-        Ok(())
     }
 }
 
@@ -551,103 +268,6 @@ impl Grace {
             Stall::Answering => self.answering,
         }
     }
-}
-
-/// What stands in the place of a value that is not there.
-pub const UNSET: &str = "unset";
-
-/// What stands in the place of a value that may be a secret.
-const HIDDEN: &str = "(hidden)";
-
-/// What [`is_url`] asks of one.
-pub const URL: &str =
-    "URL that begins with https:// or http://, with a host and, if any, a port from 1 to 65535";
-
-/// A URL, or the name of the credential that holds it; their keys in this order.
-fn validate_url(
-    [key, credential_key]: [&'static str; 2],
-    url: Option<&str>,
-    credential: Option<&str>,
-) -> Result<(), Invalid> {
-    if url.is_some_and(|url| !is_url(url)) {
-        return Err(Invalid::new(key, HIDDEN, format!("must be a {URL}")));
-    }
-    if let Some(name) = credential
-        && (url.is_some() || name.is_empty() || name.contains(|c: char| !is_credential(c)))
-    {
-        let right = format!(
-            "must be the name of a credential, such as \"alert-url\", and go without {key}"
-        );
-        return Err(Invalid::new(credential_key, format!("{name:?}"), right));
-    }
-    Ok(())
-}
-
-impl Invalid {
-    pub(crate) fn new(
-        key: &'static str,
-        value: impl Into<String>,
-        right: impl Into<String>,
-    ) -> Self {
-        let (value, right) = (value.into(), right.into());
-        Self { key, value, right }
-    }
-
-    pub(crate) fn span(key: &'static str, span: Duration, right: impl Into<String>) -> Self {
-        Self::new(
-            key,
-            format!("\"{}\"", humantime::format_duration(span)),
-            right,
-        )
-    }
-}
-
-/// Whether a path says by itself which file it means, and shows as itself in a message.
-fn is_plain_path(path: &Path) -> bool {
-    path.is_absolute() && !path.to_string_lossy().chars().any(is_unprintable)
-}
-
-/// Whether a text is a URL that somebody can be told by.
-pub fn is_url(text: &str) -> bool {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        rest.chars().all(|c| c.is_ascii_graphic()) && is_authority(authority)
-    })
-}
-
-/// A host, with a port from 1 on if there is one: a client that leaves out a port it does not understand
-/// sends what is secret to somebody else.
-fn is_authority(text: &str) -> bool {
-    let place = text.rsplit_once('@').map_or(text, |(_, place)| place);
-    let (host, port) = match place.strip_prefix('[').map(|rest| rest.split_once(']')) {
-        Some(Some((host, ""))) => (host, None),
-        Some(Some((host, rest))) => (host, Some(rest.strip_prefix(':').unwrap_or_default())),
-        Some(None) => return false,
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        },
-    };
-    let is_port = |port: &str| {
-        port.chars().all(|c| c.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| port != 0)
-    };
-    !host.is_empty() && !host.contains('%') && port.is_none_or(is_port)
-}
-
-fn is_credential(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_.".contains(c)
-}
-
-/// Whether systemd would take the name for that of a service. Source: systemd.unit(5).
-fn is_service_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
-    name.len() <= MAX_UNIT_NAME
-        && name
-            .strip_suffix(".service")
-            .is_some_and(|prefix| !prefix.is_empty() && prefix.chars().all(allowed))
 }
 
 impl Default for Probe {
@@ -710,101 +330,92 @@ impl Default for PauseSettings {
     }
 }
 
-impl TryFrom<String> for RetryAfter {
-    type Error = String;
+impl Rule for RetryAfter {
+    type Read = Self;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        if text == "never" {
+    fn read(value: &serde_json::Value) -> Result<Self, String> {
+        if value.as_str() == Some("never") {
             return Ok(Self::Never);
         }
-        humantime::parse_duration(&text)
-            .map(Self::After)
-            .map_err(|e| e.to_string())
+        let neither = r#"neither a time span nor "never"; write one such as "15min""#;
+        let is_span = |text| humantime::parse_duration(text).is_ok();
+        if !value.as_str().is_some_and(is_span) {
+            return Err(neither.to_owned());
+        }
+        PositiveSpan::read(value).map(Self::After)
     }
-}
 
-impl From<RetryAfter> for String {
-    fn from(retry_after: RetryAfter) -> Self {
-        match retry_after {
-            RetryAfter::After(rest) => humantime::format_duration(rest).to_string(),
-            RetryAfter::Never => "never".to_owned(),
+    fn spell(read: &Self) -> serde_json::Value {
+        match read {
+            Self::After(rest) => Span::spell(rest),
+            Self::Never => "never".into(),
         }
     }
 }
 
-/// Telegram has numbers for ids, and a value that is given as text has no quotes.
-fn chat<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    struct Chat;
-
-    impl Visitor<'_> for Chat {
-        type Value = Option<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number or a string")
-        }
-
-        fn visit_i64<E: de::Error>(self, id: i64) -> Result<Self::Value, E> {
-            Ok(Some(id.to_string()))
-        }
-
-        fn visit_str<E: de::Error>(self, id: &str) -> Result<Self::Value, E> {
-            Ok(Some(id.to_owned()))
-        }
-    }
-
-    from.deserialize_any(Chat)
-}
-
-/// A list of time spans, each as humantime spells it.
-mod durations {
-    use super::*;
-    use serde::Serializer;
-
-    pub(crate) fn serialize<S: Serializer>(list: &[Duration], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(
-            list.iter()
-                .map(|span| humantime::format_duration(*span).to_string()),
-        )
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<Duration>, D::Error> {
-        let list = Vec::<humantime_serde::Serde<Duration>>::deserialize(from)?;
-        Ok(list
-            .into_iter()
-            .map(humantime_serde::Serde::into_inner)
-            .collect())
-    }
+impl Choice for Rollback {
+    const WRONG: &'static str =
+        r#"not a way to deal with a refused configuration; write "off" or "auto""#;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layers::{Sources, leaves};
+    use std::path::Path;
 
     const WATCHDOG: Duration = Duration::from_secs(90);
 
-    /// With the unit as it is shipped.
-    fn valid(settings: &Settings) -> Result<(), Invalid> {
-        settings.validate()?;
-        crate::settings::limits::fits(settings, WATCHDOG)
+    /// Reads what a change of the defaults would be in a file, with the unit as it is shipped.
+    fn read(change: impl FnOnce(&mut Settings)) -> Result<(), String> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let defaults = leaves(&Settings::default());
+        let overrides = leaves(&settings)
+            .into_iter()
+            .filter(|(key, value)| defaults.get(key) != Some(value))
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let sources = Sources {
+            overrides,
+            watchdog: Some(WATCHDOG),
+            ..Sources::default()
+        };
+        let read = layers::load(&sources).map_err(|wrong| wrong.to_string())?;
+        assert_eq!(read.settings, settings);
+        Ok(())
+    }
+
+    struct Refused {
+        value: String,
+        right: String,
     }
 
     /// Holds that a change of the defaults is refused, and blamed on `key`.
     #[track_caller]
-    fn refused(key: &str, change: impl FnOnce(&mut Settings)) -> Invalid {
-        let mut settings = Settings::default();
-        change(&mut settings);
-        let invalid = valid(&settings).unwrap_err();
-        assert_eq!(invalid.key, key, "{invalid:?}");
-        invalid
+    fn refused(key: &str, change: impl FnOnce(&mut Settings)) -> Refused {
+        let wrong = read(change).unwrap_err();
+        let said = wrong.strip_prefix("--set: ").unwrap_or(&wrong);
+        let said = said.strip_prefix(key).expect(&wrong);
+        if let Some(right) = said.strip_prefix(": not set; ") {
+            let right = right.to_owned();
+            return Refused {
+                value: UNSET.to_owned(),
+                right,
+            };
+        }
+        let said = said.strip_prefix(" = ").expect(&wrong);
+        // A span, and whatever else is compared here, has none in it.
+        let (value, right) = said.split_once(": ").expect(&wrong);
+        Refused {
+            value: value.to_owned(),
+            right: right.to_owned(),
+        }
     }
 
     #[track_caller]
     fn accepted(change: impl FnOnce(&mut Settings)) {
-        let mut settings = Settings::default();
-        change(&mut settings);
-        assert_eq!(valid(&settings), Ok(()));
+        assert_eq!(read(change), Ok(()));
     }
 
     #[test]
@@ -825,7 +436,7 @@ mod tests {
         assert_eq!(invalid.value, "\"46s\"");
         assert_eq!(
             invalid.right,
-            "must not be longer than half of WatchdogSec=1m 30s: 45s"
+            "must not be longer than half of WatchdogSec=1min 30s: 45s"
         );
         accepted(|s| s.interval = Duration::from_secs(45));
     }
@@ -851,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_attempts_without_attempts_or_with_too_many_is_refused() {
+    fn attempts_without_attempts_or_with_too_many_is_refused() {
         refused("backoff", |s| s.backoff.clear());
         refused("backoff", |s| s.backoff = vec![Duration::ZERO; 17]);
         accepted(|s| s.backoff = vec![Duration::ZERO; 16]);
@@ -926,7 +537,11 @@ mod tests {
             s.alert.ping.url = url();
             s.alert.ping.url_credential = Some("ping-url".to_owned());
         });
-        assert!(both.right.ends_with("without alert.ping.url"), "{both:?}");
+        assert!(
+            both.right.ends_with("without alert.ping.url"),
+            "{}",
+            both.right
+        );
         refused("alert.ping.interval", |s| {
             s.alert.ping.interval = Duration::ZERO;
         });

@@ -207,7 +207,7 @@ fn a_value_of_the_wrong_type_is_named_with_what_would_be_right() {
 fn a_value_that_cannot_work_is_named_as_it_was_written() {
     check_refused(
         "interval = '1min'",
-        r#"interval = "1min": must not be longer than half of WatchdogSec=1m 30s: 45s"#,
+        r#"interval = "1min": must not be longer than half of WatchdogSec=1min 30s: 45s"#,
     );
     check_refused(
         "[gateway]\nport = 0",
@@ -235,16 +235,25 @@ fn a_value_that_cannot_work_is_named_as_it_was_written() {
 fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused(
         "intervall = '30s'",
-        "intervall: unknown key; known are backoff, debounce, interval, reset_after, retry_after, rollback, alert, alert.ping, \
+        "intervall: no such key; did you mean interval?",
+    );
+    check_refused(
+        "[gatewya]\nport = 1",
+        "gatewya: no such key; did you mean gateway?",
+    );
+    check_refused("port = 1", "port: no such key; did you mean gateway.port?");
+    check_refused(
+        "every = '30s'",
+        "every: no such key; known are backoff, debounce, interval, reset_after, retry_after, rollback, alert, alert.ping, \
          alert.webhook, forced_stops, gateway, grace, metrics, pause, probe, snapshots, stop_timeout",
     );
     check_refused(
         "[probe]\ntimeout = '5s'",
-        "probe.timeout: unknown key; known are probe.health_timeout, probe.http_timeout",
+        "probe.timeout: no such key; known are probe.health_timeout, probe.http_timeout",
     );
     check_override_refused(
         "pause.for=1h",
-        "--set: pause.for: unknown key; known are pause.default, pause.flag_file",
+        "--set: pause.for: no such key; known are pause.default, pause.flag_file",
     );
 }
 
@@ -254,7 +263,7 @@ fn an_unknown_variable_is_named() {
     variable(&mut sources, "GATEHOUND_PROBE__TIMEOUT", "5s");
     assert_eq!(
         load(&sources).unwrap_err().to_string(),
-        "GATEHOUND_PROBE__TIMEOUT: probe.timeout: unknown key; \
+        "GATEHOUND_PROBE__TIMEOUT: probe.timeout: no such key; \
          known are probe.health_timeout, probe.http_timeout"
     );
 }
@@ -374,7 +383,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.port"), ("1", file));
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
-    assert_eq!(line("retry_after"), (r#""15m""#, "default"));
+    assert_eq!(line("retry_after"), (r#""15min""#, "default"));
     assert_eq!(shown.len(), 41);
 }
 
@@ -457,6 +466,58 @@ fn the_defaults_of_the_man_page_are_those_of_the_program() {
         .filter_map(|shown| (shown.value == "unset").then_some(&shown.key))
         .collect();
     assert_eq!(BTreeSet::from_iter(without), BTreeSet::from_iter(unset));
+}
+
+/// The example file with the `#` in front of its settings removed, as far as `keep` says of their dotted keys.
+fn example(mut keep: impl FnMut(&str) -> bool) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/units/gatehound.example.toml");
+    let mut table = String::new();
+    let mut before = "";
+    let mut settings = String::new();
+    let text = fs::read_to_string(path).unwrap();
+    for line in text.lines() {
+        let set = line.strip_prefix('#').filter(|set| !set.starts_with(' '));
+        let set = set.filter(|set| !set.is_empty());
+        if let Some(name) = set.and_then(|set| set.strip_prefix('[')) {
+            table = format!("{}.", name.strip_suffix(']').unwrap());
+        } else if let Some((key, value)) = set.map(|set| set.split_once(" = ").unwrap()) {
+            let plain = before.starts_with("# ") && before.ends_with('.');
+            assert!(plain, "{key} has no line that says what it is");
+            let key = format!("{table}{key}");
+            if keep(&key) {
+                settings.push_str(&format!("{key} = {value}\n"));
+            }
+        } else {
+            assert!(line.is_empty() || line.starts_with('#'), "{line}");
+        }
+        before = line;
+    }
+    settings
+}
+
+#[test]
+fn the_example_has_every_key_once_with_its_default() {
+    let shown = show(&loaded(""));
+    let mut keys = Vec::new();
+    let unset: Vec<&str> = shown
+        .iter()
+        .filter_map(|one| (one.value == "unset").then_some(one.key.as_str()))
+        .collect();
+    let with_default = example(|key| {
+        keys.push(key.to_owned());
+        !unset.contains(&key)
+    });
+    assert_eq!(loaded(&with_default).settings, Settings::default());
+    keys.sort();
+    let known: Vec<&String> = shown.iter().map(|one| &one.key).collect();
+    assert_eq!(keys.iter().collect::<Vec<_>>(), known);
+    // As it is copied it changes nothing, and what has no default is an example that is accepted.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/units/gatehound.example.toml");
+    let copied = fs::read_to_string(path).unwrap();
+    assert_eq!(loaded(&copied).settings, Settings::default());
+    for key in unset {
+        loaded(&example(|one| one == key));
+    }
 }
 
 #[track_caller]
