@@ -12,6 +12,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::os::{
+    own_files::{cannot, ensure_private_dir, write_atomic},
+    worker::within,
+};
 use crate::{
     alerts::alert::Alert,
     os::{
@@ -19,10 +23,6 @@ use crate::{
         files::{Links, read_limited},
     },
     text::line::Line,
-};
-use crate::{
-    os::own_files::{cannot, ensure_private_dir, write_atomic},
-    recovery::incident_files::within,
 };
 
 /// How many alerts wait at most: a day of reminders, and four times that. The oldest go first.

@@ -7,12 +7,14 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel},
-    thread,
 };
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::os::own_files::{cannot, publish, remove_unfinished};
+use crate::os::{
+    own_files::{cannot, publish, remove_unfinished},
+    worker,
+};
 use crate::text::line::Line;
 
 /// Anybody may read it: node_exporter is another user, and what is in it says no more than `systemctl status` does.
@@ -44,17 +46,14 @@ impl Textfile {
         let (jobs, work) = sync_channel::<Job>(1);
         let (ended, ends) = channel();
         let file = path.to_owned();
-        thread::Builder::new()
-            .name("metrics".to_owned())
-            .spawn(move || {
-                clear(&file);
-                while let Ok(job) = work.recv() {
-                    if ended.send(done(&file, job)).is_err() {
-                        return;
-                    }
+        worker::start("metrics", "write metrics", move || {
+            clear(&file);
+            while let Ok(job) = work.recv() {
+                if ended.send(done(&file, job)).is_err() {
+                    return;
                 }
-            })
-            .map_err(|e| Line::new(&format!("cannot start a thread to write metrics: {e}")))?;
+            }
+        })?;
         Ok(Self {
             path: path.to_owned(),
             jobs,

@@ -18,3 +18,4 @@ pub mod terminal;
 pub mod tls;
 pub mod wake;
 pub mod wall_clock;
+pub mod worker;

@@ -9,7 +9,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -20,7 +19,7 @@ use crate::{
     os::{
         cgroup::{self, Cgroup},
         files::{Links, read_limited},
-        listeners, processes,
+        listeners, processes, worker,
     },
 };
 use crate::{
@@ -180,9 +179,9 @@ fn begin<T: Send + 'static>(
     let (sender, receiver) = channel();
     let (places, subject) = (places.clone(), subject.clone());
     // Without a thread the sender is gone, and everything it would send is missing.
-    let _ = thread::Builder::new()
-        .name("evidence".to_owned())
-        .spawn(move || work(&places, &subject, &sender));
+    let _ = worker::start("evidence", "look at the gateway", move || {
+        work(&places, &subject, &sender);
+    });
     receiver
 }
 

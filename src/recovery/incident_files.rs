@@ -6,8 +6,6 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::mpsc::channel,
-    thread,
     time::{Duration, SystemTime},
 };
 
@@ -15,8 +13,11 @@ use serde::Serialize;
 
 use crate::os::own_files::{cannot, ensure_private_dir, remove_unfinished, write_atomic};
 use crate::{
-    os::files::{Links, read_limited},
-    text::{line::Line, words::span},
+    os::{
+        files::{Links, read_limited},
+        worker,
+    },
+    text::line::Line,
 };
 
 /// How many files are kept: months of incidents, at a few kilobytes each.
@@ -58,7 +59,7 @@ pub fn save<T: Serialize>(
     bytes.push(b'\n');
     let state = state.to_owned();
     let name = format!("{incident}-{restart}.json");
-    within(budget, "evidence", move || write(&state, &name, &bytes))?
+    worker::within(budget, "evidence", move || write(&state, &name, &bytes))?
 }
 
 /// The evidence of one incident, by its files, in the order of the restarts; none if none was kept.
@@ -89,25 +90,6 @@ fn content(path: &Path) -> Result<serde_json::Value, Line> {
     let bytes = contents.ok_or("the file is gone")?.bytes;
     serde_json::from_slice(&bytes)
         .map_err(|e| Line::new(&format!("the file is not valid JSON: {e}")))
-}
-
-/// Does the work in a thread of its own, and leaves that behind when it is late.
-pub(crate) fn within<T: Send + 'static>(
-    budget: Duration,
-    what: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Line> {
-    let (sender, receiver) = channel();
-    thread::Builder::new()
-        .name(what.to_owned())
-        .spawn(move || sender.send(work()))
-        .map_err(|e| Line::new(&format!("cannot start a thread to write {what}: {e}")))?;
-    receiver.recv_timeout(budget).map_err(|_| {
-        Line::new(&format!(
-            "the {what} was not written within {}; going on without it",
-            span(budget)
-        ))
-    })
 }
 
 fn write(state: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Line> {
@@ -195,19 +177,5 @@ mod tests {
         ] {
             assert_eq!(parts(name), None);
         }
-    }
-
-    #[test]
-    fn a_disk_that_does_not_answer_is_not_waited_for() {
-        let (sender, receiver) = channel::<()>();
-        let late = within(Duration::from_millis(10), "evidence", move || {
-            receiver.recv()
-        });
-        assert_eq!(
-            late.unwrap_err().as_str(),
-            "the evidence was not written within 10 ms; going on without it"
-        );
-        drop(sender);
-        assert_eq!(within(Duration::from_secs(60), "evidence", || 7), Ok(7));
     }
 }

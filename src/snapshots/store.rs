@@ -8,7 +8,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     thread,
     time::Duration,
 };
@@ -21,7 +21,7 @@ use crate::{
     os::{
         fault,
         files::{Links, read_limited},
-        folders,
+        folders, worker,
     },
     policy::{NotRestored, facts::Config},
     probe::openclaw_files::{self, ConfigFile, Place},
@@ -474,11 +474,8 @@ impl Comparing {
         {
             return None;
         }
-        let (sender, receiver) = channel();
-        thread::Builder::new()
-            .name("config".to_owned())
-            .spawn(move || sender.send(compared(&store, &place, run)))
-            .ok()?;
+        let work = move || compared(&store, &place, run);
+        let receiver = worker::begin("config", "compare the configuration", work).ok()?;
         let config = receiver.recv_timeout(budget);
         let is_late = config == Err(RecvTimeoutError::Timeout);
         self.0 = is_late.then_some(receiver);
@@ -543,12 +540,7 @@ pub fn roll_back_in_thread(
     store: Store,
     order: Order,
 ) -> Result<Receiver<Result<Line, NotRestored>>, Line> {
-    let (sender, receiver) = channel();
-    thread::Builder::new()
-        .name("config".to_owned())
-        .spawn(move || sender.send(roll_back(&store, order)))
-        .map_err(|e| Line::new(&format!("cannot start a thread to roll it back: {e}")))?;
-    Ok(receiver)
+    worker::begin("config", "roll it back", move || roll_back(&store, order))
 }
 
 /// Keeps what was refused, and puts the snapshot that is the last known good in its place, if it is still what was judged.
@@ -625,16 +617,9 @@ pub fn keep_known_good(
     kept: Duration,
     keep: usize,
 ) -> Result<Receiver<Result<Option<Snapshot>, Line>>, Line> {
-    let (sender, receiver) = channel();
-    thread::Builder::new()
-        .name("config".to_owned())
-        .spawn(move || sender.send(known_good(&store, proof, version, kept, keep)))
-        .map_err(|e| {
-            Line::new(&format!(
-                "cannot start a thread to keep the configuration: {e}"
-            ))
-        })?;
-    Ok(receiver)
+    worker::begin("config", "keep the configuration", move || {
+        known_good(&store, proof, version, kept, keep)
+    })
 }
 
 /// As [`keep_known_good`], at once.
@@ -1003,7 +988,7 @@ mod tests {
         const LONG: Duration = Duration::from_secs(60);
         let rig = Rig::new("{a: 1}");
         rig.prove().unwrap().unwrap();
-        let (hanging, receiver) = channel();
+        let (hanging, receiver) = std::sync::mpsc::channel();
         let mut comparing = Comparing(Some(receiver));
         let mut compare = || comparing.compare(rig.store(), rig.place(), Run::default(), LONG);
         assert_eq!(compare(), None);
