@@ -1,4 +1,4 @@
-//! `gatehound config`: the settings, without starting anything.
+//! `gatehound settings`: the settings, without starting anything.
 
 use crate::cli::console::say;
 use std::{process::ExitCode, time::Duration};

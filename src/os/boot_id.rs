@@ -1,4 +1,4 @@
-//! The id of this boot, by which state and pauses of an earlier one are told apart.
+//! The id of this boot, which state and pauses carry, so that those of an earlier one are known.
 //!
 //! Owns the one use of libsystemd's id128; knows nothing of what is kept under the id.
 

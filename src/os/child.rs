@@ -1,4 +1,4 @@
-//! A program that is asked or told something: journalctl, crontab for `gatehound doctor` and `install`, and the command
+//! A program that is asked something or given something: journalctl, crontab for `gatehound doctor` and `install`, and the command
 //! that alerts go to.
 //!
 //! Owns the child process: how it is started, how much of its output is kept, and that it ends in time.

@@ -1,6 +1,6 @@
 //! The kernel's clocks: what time it is, and how long the machine has been asleep.
 //!
-//! Everything the policy is told about time comes from here; what the time is for is not known here.
+//! Everything the policy knows about time comes from here; what the time is for is not known here.
 
 use std::time::Duration;
 

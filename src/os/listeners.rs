@@ -361,7 +361,7 @@ mod tests {
         (top, id)
     }
 
-    /// The pid that is told to hold a socket of user 1001, and how many of that user are known to be there.
+    /// The pid that is said to hold a socket of user 1001, and how many of that user are known to be there.
     #[track_caller]
     fn check_origin(processes: &[(u32, u32)], expected: (Option<u32>, Option<usize>)) {
         let (top, id) = machine(processes);

@@ -1,4 +1,4 @@
-//! The sockets that listen on a port, and the cgroup in which each was made, as the kernel tells everybody.
+//! The sockets that listen on a port, and the cgroup in which each was made, which the kernel says to everybody.
 //!
 //! Owns the netlink socket of sock_diag(7) and the bytes that go over it; a cgroup is a number here.
 //! It asks for one port, where /proc/net/tcp lists every connection of the machine.

@@ -130,7 +130,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 }
 
-/// Removes the state file, so that whoever starts next still has to make nothing.
+/// Removes the state file, so that no pending start is left to whoever starts next.
 pub fn forget_state(dir: &Path) -> Result<(), Line> {
     let path = state_path(dir);
     match fs::remove_file(&path) {

@@ -1,6 +1,6 @@
 //! The wall clock and the local time zone, for what people read and ask.
 //!
-//! Nothing that the policy is told comes from here: this clock can be set (rule 10).
+//! Nothing that the policy knows comes from here: this clock can be set (rule 10).
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ fn parse(text: &str, now: &Zoned) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// Moments are told in the time of Berlin on the day on which its clocks went forward at 02:00.
+    /// Moments are written in the time of Berlin on the day on which its clocks went forward at 02:00.
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {
         let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();

@@ -42,7 +42,7 @@ pub struct Said {
     pub bind: Bind,
     /// What is wrong with the file or with these keys.
     pub doubt: Option<Line>,
-    /// Whether another file may say more of them, which is then a failing spell where nothing else is.
+    /// Whether another file may say more of them, which is then in doubt where nothing else is.
     pub includes: bool,
 }
 
@@ -71,7 +71,7 @@ struct Reading {
     said: Said,
 }
 
-/// What tells one state of a file from the next.
+/// What differs from one state of a file to the next.
 ///
 /// The time of the last status change rather than of the last write, because it also moves
 /// when a file that could not be read is given other permissions.
@@ -143,7 +143,7 @@ fn load(path: &Path) -> Result<Said, Line> {
 ///
 /// # Errors
 ///
-/// It is not a configuration; one key that is wrong is a failing spell, and leaves the other one in force.
+/// It is not a configuration; one key that is wrong is in doubt, and leaves the other one in force.
 pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
     let Value::Object(root) = value(bytes)? else {
         return Err("not a JSON5 object".into());

@@ -11,14 +11,14 @@ use super::values::{
     PositiveSpan, Program, Span, Template, UNSET, WebhookUrl,
 };
 
-/// Who is told what becomes of the gateway, past the gateway; nobody, unless a channel is set.
+/// Who is notified of what becomes of the gateway; nobody, unless a channel is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertSettings {
     /// Time from one reminder to the next while the gateway stays down; zero for none.
     #[serde(with = "Is::<Span>")]
     pub remind: Duration,
-    /// A pause that is older than this is told; zero for none.
+    /// A pause that is older than this is reported; zero for none.
     #[serde(with = "Is::<Span>")]
     pub paused: Duration,
     /// How long one delivery through one channel may take.
@@ -30,7 +30,7 @@ pub struct AlertSettings {
     /// A program with its arguments; the text comes as one more. Empty for none.
     #[serde(with = "Is::<Program>")]
     pub command: Vec<String>,
-    /// A URL that is told.
+    /// A URL that alerts are sent to.
     pub webhook: Webhook,
     /// A URL that is asked for as long as all is well.
     pub ping: PingSettings,
@@ -69,7 +69,7 @@ impl Default for PingSettings {
     }
 }
 
-/// A URL that is told, by POST.
+/// A URL that alerts are sent to, by POST.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhook {
@@ -110,7 +110,7 @@ pub enum Preset {
 }
 
 impl AlertSettings {
-    /// Whether anybody is told at all.
+    /// Whether anybody is notified at all.
     pub fn is_on(&self) -> bool {
         self.desktop || !self.command.is_empty() || self.webhook.is_on()
     }

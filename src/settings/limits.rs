@@ -43,11 +43,12 @@ pub fn longest_step(settings: &Settings) -> Duration {
     const MANAGER_CALLS: u32 = 6;
     // Evidence comes before probes, readiness after them; lines of the journal with either.
     // Where the gateway refused its configuration, that is compared beside them.
-    let told = (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT + KEEP_LIMIT;
+    let asked_of_it =
+        (EVIDENCE_LIMIT + KEEP_LIMIT).max(READY_LIMIT * 3 / 2) + JOURNAL_LIMIT + KEEP_LIMIT;
     settings.longest_check()
         + MANAGER_LIMIT * MANAGER_CALLS
         + CLEANUP_GRACE * 2
-        + told
+        + asked_of_it
         + ALERT_LIMIT * 2
         + FIND_PORT_LIMIT
 }

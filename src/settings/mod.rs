@@ -34,7 +34,7 @@ pub struct Settings {
     /// Failures closer together than this use one attempt, not two.
     #[serde(with = "Is::<Span>")]
     pub debounce: Duration,
-    /// How long the attempts rests once it is used up.
+    /// How long no attempt is made once all of them were in vain.
     #[serde(with = "Is::<RetryAfter>")]
     pub retry_after: RetryAfter,
     /// How long the gateway has to stay healthy before attempts count from 1 again.
@@ -52,14 +52,14 @@ pub struct Settings {
     pub forced_stops: ForcedStops,
     /// How a human's pause is given.
     pub pause: PauseSettings,
-    /// Who is told, past the gateway.
+    /// Who is notified.
     pub alert: AlertSettings,
     /// What is kept of the gateway's configuration.
     pub snapshots: SnapshotSettings,
     /// What is done about a configuration that the gateway refuses.
     #[serde(with = "Is::<OneOf<Rollback>>")]
     pub rollback: Rollback,
-    /// Who reads how the gateway is, without being told.
+    /// Who reads how the gateway is.
     pub metrics: MetricsSettings,
 }
 
@@ -67,14 +67,14 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rollback {
-    /// It is told, with the command that restores the last one that was known good.
+    /// It is reported, with the command that restores the last one that was known good.
     #[default]
     Off,
     /// The last one that was known good takes its place, once, and the gateway is started with it.
     Auto,
 }
 
-/// How long the attempts rests once it is used up.
+/// How long no attempt is made once all of them were in vain.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RetryAfter {
     /// Tries again after this long.

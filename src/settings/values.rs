@@ -413,7 +413,7 @@ fn plain_path(text: &str) -> Option<PathBuf> {
     (path.is_absolute() && !text.chars().any(is_unprintable)).then_some(path)
 }
 
-/// Whether a text is a URL that somebody can be told by.
+/// Whether a text is a URL that an alert or a ping can be sent to.
 pub fn is_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")

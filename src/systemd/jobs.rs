@@ -1,4 +1,4 @@
-//! Whose job is it: tells the jobs asked for here from everybody else's.
+//! Whose job it is: sets the jobs asked for here apart from everybody else's.
 //!
 //! Plain bookkeeping over what the manager signalled; it hears and asks nobody.
 

@@ -1,4 +1,4 @@
-//! The systemd user manager, asked and told over D-Bus.
+//! The systemd user manager: what it is asked and what it is asked to do, over D-Bus.
 //!
 //! Owns the words in which Gatehound speaks to it; no zbus type leaves this folder, but for the connection itself,
 //! over which `alerts::desktop` speaks as well.

@@ -19,7 +19,7 @@ pub struct Notifier {
     status: Line,
 }
 
-/// What the watchdog is told.
+/// What systemd's watchdog gets to hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watchdog {
     /// `WATCHDOG=1`.
@@ -53,7 +53,7 @@ impl Notifier {
         self.watchdog
     }
 
-    /// Tells that start-up is complete.
+    /// Says that start-up is complete.
     ///
     /// # Errors
     /// The socket could not be written.
@@ -63,7 +63,7 @@ impl Notifier {
         self.send(&[NotifyState::Ready, NotifyState::Status(status.as_str())])
     }
 
-    /// Tells that the settings are being read again; `READY=1` follows through [`Notifier::ready`].
+    /// Says that the settings are being read again; `READY=1` follows through [`Notifier::ready`].
     ///
     /// # Errors
     /// The socket could not be written.
@@ -72,7 +72,7 @@ impl Notifier {
         self.send(&[NotifyState::Reloading, now])
     }
 
-    /// Tells that the process is about to end.
+    /// Says that the process is about to end.
     ///
     /// # Errors
     /// The socket could not be written.
@@ -80,7 +80,7 @@ impl Notifier {
         self.send(&[NotifyState::Stopping])
     }
 
-    /// Tells the watchdog, and the status where it changed, in one message.
+    /// Sends what the watchdog gets to hear, and the status where it changed, in one message.
     ///
     /// Without a watchdog only the status is sent: `WATCHDOG_USEC=` would switch one on where the unit has none.
     /// Before `READY=1` it is TimeoutStartSec= that runs, and a watchdog timeout extends it by as much.
