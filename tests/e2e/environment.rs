@@ -17,7 +17,7 @@ use crate::place;
 use crate::privileged::{self, PortHoldersProgram, as_root};
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    assert_hands_off, between, event, events, from_systemd, healthy_with, invocation,
+    assert_field, assert_hands_off, between, event, events, from_systemd, healthy_with, invocation,
     wait_for_checks, wait_until_failing, wait_until_recovered, watched,
 };
 
@@ -53,7 +53,7 @@ pub fn trials() -> Vec<Trial> {
             frozen_while_failing,
         ),
         (
-            "a_gateway_whose_cgroup_is_frozen_is_brought_back",
+            "rule_3_a_gateway_that_a_human_froze_is_left_alone_until_it_is_thawed",
             frozen_gateway,
         ),
         (
@@ -629,9 +629,17 @@ fn frozen_while_failing() {
 }
 
 fn frozen_gateway() {
-    let trial = Trialled::new(&[]);
-    let rig = &trial.rig;
+    let rig = watched(Setup::default());
     systemctl(&["freeze", &rig.gateway]);
-    wait_until_failing(rig, TIMEOUT, "stopped");
-    trial.recovered_after(0);
+    let record = rig
+        .journal
+        .wait_for("a word about it", TIMEOUT, event("standing-by"));
+    let thaw = format!("systemctl --user thaw {}", rig.gateway);
+    assert_field(&record, "GATEHOUND_REASON", "frozen");
+    assert!(record.message().contains(&thaw), "{record}");
+    rig.wait_for_status("standing-by: frozen", TIMEOUT);
+    assert_hands_off(&rig);
+    systemctl(&["thaw", &rig.gateway]);
+    rig.wait_for_status("healthy: ", TIMEOUT);
+    assert_hands_off(&rig);
 }
