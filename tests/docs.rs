@@ -322,6 +322,8 @@ const STARTS: [(&str, &[&str]); 7] = [
         &[
             "src/recovery/incident_files.rs",
             "src/snapshots/store.rs",
+            "src/snapshots/comparing.rs",
+            "src/snapshots/restoring.rs",
             "src/metrics/textfile.rs",
             "src/recovery/evidence.rs",
             "src/alerts/queue.rs",

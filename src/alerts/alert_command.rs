@@ -13,8 +13,9 @@ use anyhow::{anyhow, bail};
 
 use crate::{
     alerts::{
-        alert::{Alert, Message},
+        alert::Alert,
         desktop::{self, DesktopError},
+        message::Message,
         ping_note,
         queue::{self, MAX_AGE, Queued, Unread},
         webhook,

@@ -12,7 +12,7 @@ use std::{
 use zbus::{Connection, Variant};
 
 use crate::{
-    alerts::alert::{Notice, Place},
+    alerts::message::{Notice, Place},
     os::files::{Links, read_limited},
     text::line::Line,
 };

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod alert_command;
 pub mod desktop;
 pub mod handover;
+pub mod message;
 pub mod ping_note;
 pub mod queue;
 pub mod webhook;

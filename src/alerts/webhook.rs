@@ -12,7 +12,7 @@ use ureq::{
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-use crate::{alerts::alert::Post, os::tls, settings::Preset, text::line::Line};
+use crate::{alerts::message::Post, os::tls, settings::Preset, text::line::Line};
 
 /// As much of an answer as says something.
 const MAX_BODY: u64 = 4 * 1024;

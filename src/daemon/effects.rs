@@ -16,7 +16,7 @@ use crate::{
     },
     recovery::{cleanup, incident_files},
     settings::limits::{CLEANUP_GRACE, KEEP_LIMIT, RESTORE_LIMIT},
-    snapshots::store,
+    snapshots::restoring,
     systemd::{
         ManagerError, UserManager,
         notify::{Notifier, Watchdog},
@@ -114,7 +114,7 @@ impl Daemon {
             None => {
                 let nowhere = || NotRestored::Failed("openclaw.json was not found".into());
                 let run = self.state.rollback.as_ref();
-                let order = store::Order {
+                let order = restoring::Order {
                     place: self.place.clone().ok_or_else(nowhere)?,
                     snapshot,
                     rejected: rejected.to_owned(),
@@ -124,7 +124,7 @@ impl Daemon {
                     keep: self.settings.snapshots.keep,
                 };
                 let store = self.store().ok_or_else(nowhere)?;
-                let restoring = store::roll_back_in_thread(store, order);
+                let restoring = restoring::roll_back_in_thread(store, order);
                 (rejected.to_owned(), restoring.map_err(NotRestored::Failed)?)
             }
         };

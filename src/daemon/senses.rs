@@ -22,7 +22,7 @@ use crate::{
         Settings,
         limits::{JOURNAL_LIMIT, PORT_LIMIT},
     },
-    snapshots::store::{Comparing, Store},
+    snapshots::{comparing::Comparing, store::Store},
     systemd::{ManagerError, UserManager},
     text::line::Line,
 };

@@ -18,7 +18,7 @@ use crate::{
         Settings,
         limits::{EVIDENCE_LIMIT, KEEP_LIMIT, READY_LIMIT},
     },
-    snapshots::store::Run,
+    snapshots::comparing::Run,
     text::line::Line,
 };
 

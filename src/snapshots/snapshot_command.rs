@@ -14,7 +14,7 @@ use crate::{
         console::{ask, manager, settings_of_that_gateway},
         show::{Cell, Tone, row},
     },
-    snapshots::diff,
+    snapshots::{comparing, diff, restoring},
 };
 use crate::{
     os::{folders, wall_clock},
@@ -125,7 +125,7 @@ impl Kept {
     }
 
     fn there(&self, chosen: &Snapshot) -> anyhow::Result<Vec<KeptFile>> {
-        let there = store::there(&self.place, chosen).map_err(|why| {
+        let there = comparing::there(&self.place, chosen).map_err(|why| {
             anyhow!(
                 "{why}; nothing is done: make it a file that this user can read, or move it away"
             )
@@ -294,7 +294,7 @@ pub(crate) fn restore(
             say!("kept what was there as snapshot {}", replaced.number);
         }
     }
-    store::restore(&chosen, &kept.place, &there).map_err(|why| match why {
+    restoring::restore(&chosen, &kept.place, &there).map_err(|why| match why {
         NotRestored::Failed(why) => error(why),
         NotRestored::Changed | NotRestored::Late => changed(),
     })?;

@@ -4,11 +4,10 @@
 //! Knows nothing of what a configuration means, and never uses a name that OpenClaw keeps copies under.
 
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    sync::mpsc::Receiver,
     thread,
     time::Duration,
 };
@@ -16,14 +15,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::os::own_files::{cannot, ensure_private_dir, install, remove_unfinished, write_atomic};
+use crate::os::own_files::{cannot, ensure_private_dir, remove_unfinished, write_atomic};
 use crate::{
     os::{
-        fault,
         files::{Links, read_limited},
         folders, worker,
     },
-    policy::{NotRestored, facts::Config},
     probe::openclaw_files::{self, ConfigFile, Place},
     text::line::Line,
 };
@@ -269,7 +266,7 @@ impl Store {
         )))
     }
 
-    fn path(&self, number: u32) -> PathBuf {
+    pub(super) fn path(&self, number: u32) -> PathBuf {
         self.folder.join(format!("{number}.json"))
     }
 
@@ -346,252 +343,6 @@ pub fn current(place: &Place) -> Result<Vec<KeptFile>, Line> {
     Ok(files.into_iter().map(KeptFile::from).collect())
 }
 
-/// All of a configuration that is there now, and of what a snapshot would write over; whatever is in it.
-///
-/// # Errors
-///
-/// A file is there and cannot be read.
-pub fn there(place: &Place, snapshot: &Snapshot) -> Result<Vec<ConfigFile>, Line> {
-    let mut there = openclaw_files::read(place).unwrap_or_default();
-    let written = snapshot.files.iter().map(|file| &file.path);
-    for path in std::iter::once(&place.path).chain(written) {
-        if there.iter().all(|file| file.path != *path)
-            && let Some(file) = openclaw_files::read_one(path)?
-        {
-            there.push(file);
-        }
-    }
-    Ok(there)
-}
-
-/// Everything that a configuration is judged by, as it is at one moment.
-struct Seen {
-    /// The snapshot that is the last known good.
-    last: Snapshot,
-    /// What is there now.
-    there: Vec<KeptFile>,
-    /// When any of it was written last, since the Unix epoch.
-    changed: Duration,
-    /// What was rolled back last.
-    rejected: Option<Snapshot>,
-}
-
-impl Seen {
-    /// None where nothing was known good, or at another place: what was kept of that is put back where nobody reads it.
-    fn look(store: &Store, place: &Place) -> Option<Result<Self, (u32, Line)>> {
-        let (mut kept, _) = store.list().ok()?;
-        let last = kept.iter().rposition(|one| one.kind == Kind::KnownGood)?;
-        let last = kept.remove(last);
-        if last.files.first()?.path != place.path {
-            return None;
-        }
-        let there = match there(place, &last) {
-            Ok(there) => there,
-            Err(why) => return Some(Err((last.number, why))),
-        };
-        Some(Ok(Self {
-            changed: there
-                .iter()
-                .map(|file| file.changed)
-                .max()
-                .unwrap_or_default(),
-            there: there.into_iter().map(KeptFile::from).collect(),
-            rejected: kept.into_iter().rfind(|one| one.kind == Kind::Rejected),
-            last,
-        }))
-    }
-
-    fn is_known_good(&self) -> bool {
-        self.last.files.iter().all(|file| self.there.contains(file))
-    }
-
-    /// The hash of what is there; none without an openclaw.json: whoever removed it meant to.
-    fn content(&self) -> Option<String> {
-        let path = &self.last.files.first()?.path;
-        self.there.iter().find(|file| file.path == *path)?;
-        Some(hash(&self.there))
-    }
-
-    /// Whether the rollback of what was rejected wrote some of its files and not all.
-    fn half_done(&self) -> bool {
-        let Some(rejected) = &self.rejected else {
-            return false;
-        };
-        let of = |files: &[KeptFile], path: &Path| {
-            let file = files.iter().find(|file| file.path == path);
-            file.map(|file| file.content.clone())
-        };
-        let mut written = self.last.files.iter().map(|file| {
-            let now = of(&self.there, &file.path);
-            let is_written = now.as_ref() == Some(&file.content);
-            (is_written, now == of(&rejected.files, &file.path))
-        });
-        let of_both = written.clone().all(|(new, old)| new || old);
-        of_both && !self.is_known_good() && written.any(|(new, old)| new && !old)
-    }
-}
-
-/// When the last run of the gateway was, since the Unix epoch; zero is not known.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Run {
-    /// When it was started.
-    pub began: Duration,
-    /// When it was over.
-    pub ended: Duration,
-}
-
-impl Run {
-    /// Whether files that bear this time are what the run read, and nobody has written to them since.
-    ///
-    /// In doubt they are not, so that what a human wrote is never undone; all that costs is that a human is told instead.
-    /// A time before the begin is the one sign: what is written while the run is about to refuse what it read before is as
-    /// much a human's work as what is written after its end.
-    /// Such a time may be too early, but not by more than the lag: whoever wrote after the end is found by that,
-    /// and whoever wrote between begin and end within the lag of the begin was there before the gateway read anything.
-    fn refused_what_is_from(self, changed: Duration) -> bool {
-        changed < self.began && changed + openclaw_files::lag() < self.ended
-    }
-}
-
-/// The comparison that is on its way, if one is.
-#[derive(Debug, Default)]
-pub struct Comparing(Option<Receiver<Option<Config>>>);
-
-impl Comparing {
-    /// The configuration held against the one that is the last known good, `run` being the last one of the gateway;
-    /// none where there is no such one, or that cannot be told within `budget`.
-    ///
-    /// One that took longer is waited for before there is another, and what it says then is of a moment that is over.
-    pub fn compare(
-        &mut self,
-        store: Store,
-        place: Place,
-        run: Run,
-        budget: Duration,
-    ) -> Option<Config> {
-        if let Some(late) = &self.0
-            && late.try_recv() == Err(TryRecvError::Empty)
-        {
-            return None;
-        }
-        let work = move || compared(&store, &place, run);
-        let receiver = worker::begin("config", "compare the configuration", work).ok()?;
-        let config = receiver.recv_timeout(budget);
-        let is_late = config == Err(RecvTimeoutError::Timeout);
-        self.0 = is_late.then_some(receiver);
-        config.ok().flatten()
-    }
-}
-
-fn compared(store: &Store, place: &Place, run: Run) -> Option<Config> {
-    let seen = match Seen::look(store, place)? {
-        Ok(seen) => seen,
-        Err((snapshot, _)) => {
-            return Some(Config {
-                snapshot,
-                content: None,
-                is_known_good: false,
-                untouched: false,
-                half_done: false,
-                was_rejected: false,
-            });
-        }
-    };
-    let content = seen.content();
-    let (kept, _) = store.list().ok()?;
-    let is_content =
-        |one: &Snapshot| one.kind == Kind::Rejected && content.as_ref() == Some(&one.hash);
-    Some(Config {
-        snapshot: seen.last.number,
-        is_known_good: seen.is_known_good(),
-        untouched: run.refused_what_is_from(seen.changed),
-        half_done: seen.half_done(),
-        was_rejected: kept.iter().any(is_content),
-        content,
-    })
-}
-
-/// What is to be rolled back.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// Where the configuration is.
-    pub place: Place,
-    /// The snapshot that takes its place.
-    pub snapshot: u32,
-    /// The hash of what the gateway refused.
-    pub rejected: String,
-    /// The hash of what was there when this was decided; over nothing else is anything written.
-    pub judged: String,
-    /// The run that refused it.
-    pub run: Option<String>,
-    /// The time, since the Unix epoch.
-    pub now: Duration,
-    /// How many of the configurations that were rolled back are kept.
-    pub keep: usize,
-}
-
-/// Rolls a configuration back in a thread of its own; what became of it, with the file that what was refused is kept in,
-/// comes through the channel.
-///
-/// # Errors
-///
-/// No thread can be started.
-pub fn roll_back_in_thread(
-    store: Store,
-    order: Order,
-) -> Result<Receiver<Result<Line, NotRestored>>, Line> {
-    worker::begin("config", "roll it back", move || roll_back(&store, order))
-}
-
-/// Keeps what was refused, and puts the snapshot that is the last known good in its place, if it is still what was judged.
-///
-/// Where that is done already it only says so, so that whoever was killed meanwhile has it done once more.
-///
-/// # Errors
-///
-/// As [`NotRestored`] says; what was there is there, or kept, in any case.
-pub fn roll_back(store: &Store, order: Order) -> Result<Line, NotRestored> {
-    let seen = match Seen::look(store, &order.place) {
-        Some(seen) => seen.map_err(|(_, why)| NotRestored::Failed(why))?,
-        None => return Err(NotRestored::Changed),
-    };
-    if seen.last.number != order.snapshot {
-        return Err(NotRestored::Changed);
-    }
-    if seen.content().as_ref() != Some(&order.judged) {
-        return Err(NotRestored::Changed);
-    }
-    let known = |store: &Store| {
-        let (kept, _) = store.list().ok()?;
-        let is_it = |one: &Snapshot| one.kind == Kind::Rejected && one.hash == order.rejected;
-        kept.into_iter().rfind(is_it).map(|one| one.number)
-    };
-    let number = match known(store) {
-        Some(number) => number,
-        // Somebody else put it back, or part of it, and nothing was replaced by us.
-        None if order.judged != order.rejected => return Err(NotRestored::Changed),
-        None => {
-            let there = seen.there.clone();
-            let kept = store
-                .keep(
-                    Kind::Rejected,
-                    order.run,
-                    || None,
-                    there,
-                    order.now,
-                    order.keep,
-                )
-                .map_err(NotRestored::Failed)?;
-            kept.map(|kept| kept.number)
-                .ok_or_else(|| NotRestored::Failed("what was refused is not kept".into()))?
-        }
-    };
-    fault::point("rejected kept");
-    restore(&seen.last, &order.place, &seen.there)?;
-    fault::point("restored");
-    Ok(Line::new(&store.path(number).display().to_string()))
-}
-
 /// What proves a configuration good: a run of the gateway that is healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -648,113 +399,19 @@ pub fn known_good(
     store.keep(Kind::KnownGood, Some(proof.run), version, files, kept, keep)
 }
 
-/// Puts the files of a snapshot where they were, each at once, openclaw.json last, over files that hold what they were
-/// judged by and over no others.
-/// A link stays one and its target is written; a file that is there keeps its mode, and a folder that is gone is made anew.
-///
-/// # Errors
-///
-/// Somebody wrote to a file meanwhile, a file or its folder is read-only, or the disk is full; nothing is changed then, or
-/// what was changed is put back.
-pub fn restore(snapshot: &Snapshot, place: &Place, judged: &[KeptFile]) -> Result<(), NotRestored> {
-    let targets: Vec<_> = snapshot
-        .files
-        .iter()
-        .rev()
-        .map(|file| Ok((target(&file.path, place)?, file)))
-        .collect::<Result<_, Line>>()
-        .map_err(NotRestored::Failed)?;
-    let mut before: Vec<(&Path, Option<Vec<u8>>, u32)> = Vec::new();
-    for ((path, mode), file) in &targets {
-        let put = put_one(path, *mode, file, judged);
-        match put {
-            Ok(None) => {}
-            Ok(Some(old)) => before.push((path, old, *mode)),
-            Err(why) => {
-                for (path, old, mode) in before {
-                    let _ = match old {
-                        Some(old) => install(path, &old, mode),
-                        None => fs::remove_file(path).map_err(|e| cannot("remove", path, &e)),
-                    };
-                }
-                return Err(why);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Writes one file, unless it holds that already; what it held before, if it was written.
-#[expect(clippy::option_option, reason = "there may have been no file")]
-fn put_one(
-    path: &Path,
-    mode: u32,
-    file: &KeptFile,
-    judged: &[KeptFile],
-) -> Result<Option<Option<Vec<u8>>>, NotRestored> {
-    let failed =
-        |why: Line| NotRestored::Failed(Line::new(&format!("{why}; what was there stays")));
-    let old = openclaw_files::read_one(path).map_err(failed)?;
-    let old = old.map(|old| old.bytes);
-    let then = judged.iter().find(|then| then.path == file.path);
-    if then.map(|then| then.content.bytes()) != old.as_deref() {
-        return Err(NotRestored::Changed);
-    }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    if let Some(own) = path.file_name() {
-        // Whoever was killed over it meanwhile.
-        remove_unfinished(folder, |name| own == name);
-    }
-    if old.as_deref() == Some(file.content.bytes()) {
-        return Ok(None);
-    }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|e| failed(cannot("create", folder, &e)))?;
-    install(path, file.content.bytes(), mode).map_err(failed)?;
-    Ok(Some(old))
-}
-
-/// The file that is to be written, and its mode; refused where a human or a tool made it read-only.
-///
-/// A folder that is gone is made anew where the gateway would read files from it, and nowhere else.
-fn target(path: &Path, place: &Place) -> Result<(PathBuf, u32), Line> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let wanted = path.parent().unwrap_or(Path::new("/"));
-    let there = wanted.ancestors().find(|folder| folder.exists());
-    let folder = there.unwrap_or(Path::new("/"));
-    if folder != wanted && !openclaw_files::may_hold(place, folder) {
-        return Err(Line::new(&format!(
-            "there is no folder {}; nothing is restored: make it, with mode 0700, and restore again",
-            wanted.display()
-        )));
-    }
-    let file_mode = fs::metadata(&path)
-        .ok()
-        .map(|metadata| metadata.mode() & 0o777);
-    let folder_mode = fs::metadata(folder)
-        .map_err(|e| cannot("look at", folder, &e))?
-        .mode();
-    for (what, mode) in [(path.as_path(), file_mode), (folder, Some(folder_mode))] {
-        let is_open = nix::unistd::eaccess(what, nix::unistd::AccessFlags::W_OK).is_ok();
-        if mode.is_some_and(|mode| mode & 0o200 == 0 || !is_open) {
-            return Err(Line::new(&format!(
-                "{} is read-only; nothing is restored: chmod u+w it, or fix it where it is made",
-                what.display()
-            )));
-        }
-    }
-    Ok((path, file_mode.unwrap_or(0o600)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        policy::{NotRestored, facts::Config},
+        snapshots::{
+            comparing::{Comparing, Run, compared, there},
+            restoring::{Order, restore, roll_back},
+        },
+    };
     use std::{
         fs::Permissions,
-        os::unix::fs::{PermissionsExt as _, symlink},
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     };
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
