@@ -5,7 +5,7 @@
 //! Without debug assertions both functions are empty, so no release build has them.
 //! A feature of the crate would be the less careful switch: features add up, and whoever packages with
 //! `--all-features` would ship them, while a release build has debug assertions only if its profile asks for it.
-//! `tests/fault.rs` holds that ours does not, and that nothing of them is left without.
+//! `tests/fault_points.rs` holds that ours does not, and that nothing of them is left without.
 //! Where they are compiled in they do nothing either, unless `E2E_FAULTS` names a folder with a file `plan`.
 
 use crate::policy::{answer::Answer, state::State};

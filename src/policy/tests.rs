@@ -6,7 +6,7 @@ mod canonical;
 mod explore;
 mod happening;
 mod mutants;
-mod properties;
+mod random_histories;
 mod rules;
 mod table;
 mod world;

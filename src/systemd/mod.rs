@@ -10,8 +10,8 @@ pub(super) mod bus;
 mod error;
 mod jobs;
 pub mod notify;
-mod properties;
 mod runtime;
+mod unit_properties;
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use zbus::{
 use crate::systemd::{
     bus::{Bus, DESTINATION, Deadline, PROPERTIES, SERVICE, UNIT, call},
     jobs::OwnJobs,
-    properties::{CredentialProperties, ServiceProperties, UnitProperties},
+    unit_properties::{CredentialProperties, ServiceProperties, UnitProperties},
 };
 pub use crate::systemd::{
     error::ManagerError,
@@ -100,7 +100,7 @@ impl UserManager {
             id,
             ours: self.own.contains(id),
         });
-        let facts = properties::facts(&unit, service, job);
+        let facts = unit_properties::facts(&unit, service, job);
         self.settled = unit.is_settled().then(|| Settled {
             name: name.to_owned(),
             path,
@@ -238,7 +238,7 @@ impl UserManager {
     /// The drop-in files of a unit.
     pub fn drop_ins(&mut self, unit: &str) -> Result<Vec<String>, ManagerError> {
         let paths = self.unit_property(unit, "DropInPaths")?;
-        Ok(properties::bounded(paths))
+        Ok(unit_properties::bounded(paths))
     }
 
     /// Whether a unit of any kind is `active`, `inactive`, `failed` and so on.
@@ -288,7 +288,7 @@ impl UserManager {
             reply.body().deserialize()
         })?;
         let names = units.into_iter().map(|unit| unit.0).collect();
-        Ok(properties::bounded(names))
+        Ok(unit_properties::bounded(names))
     }
 
     fn deadline(&self) -> Deadline {
@@ -375,7 +375,7 @@ pub fn understood(unit: &[u8], service: &[u8]) -> Option<UnitFacts> {
     }
     let unit: UnitProperties = body(unit)?;
     let job = unit.job().map(|id| Job { id, ours: false });
-    Some(properties::facts(&unit, body(service)?, job))
+    Some(unit_properties::facts(&unit, body(service)?, job))
 }
 
 /// Name, description, states, unit it follows, object, and its job with type and object; the name is what is looked at.

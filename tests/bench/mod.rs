@@ -6,7 +6,7 @@
 mod idle;
 mod instructions;
 mod meter;
-mod recovery;
+mod recovery_times;
 mod report;
 mod scale;
 mod watchers;
@@ -100,7 +100,7 @@ pub fn inside(arguments: &[String]) -> ExitCode {
         eprintln!("measure: {part}");
         match part {
             "idle" => report.idle = idle::measure(&mut report.machine),
-            "recovery" => report.recovery = recovery::measure(),
+            "recovery" => report.recovery = recovery_times::measure(),
             "scale" => report.scale = scale::measure(),
             INSTRUCTIONS => report.instructions = Some(instructions::measure()),
             other => panic!("no part {other}"),

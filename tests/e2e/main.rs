@@ -15,14 +15,15 @@
 mod alerts;
 #[path = "../bench/mod.rs"]
 mod bench;
+mod config_rollback;
 mod demo;
 mod environment;
 mod history;
 mod hostile;
+mod human_intent;
 mod infrastructure;
 mod input;
 mod installation;
-mod intent;
 mod judgement;
 mod killed;
 mod machine;
@@ -34,7 +35,6 @@ mod packaging;
 mod place;
 mod real;
 mod recovery;
-mod rollback;
 mod sandbox;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;
@@ -79,10 +79,10 @@ fn trials() -> Vec<Trial> {
         infrastructure::trials(),
         watching::trials(),
         recovery::trials(),
-        intent::trials(),
+        human_intent::trials(),
         input::trials(),
         judgement::trials(),
-        rollback::trials(),
+        config_rollback::trials(),
         hostile::trials(),
         history::trials(),
         environment::trials(),
@@ -103,7 +103,7 @@ fn alone() -> Vec<Trial> {
         packages::trials(),
         hostile::alone(),
         killed::alone(),
-        rollback::alone(),
+        config_rollback::alone(),
         environment::alone(),
     ]
     .into_iter()

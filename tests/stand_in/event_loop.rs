@@ -18,8 +18,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-use super::http::{Request, Then, answer};
 use super::mode::Mode;
+use super::stand_in_http::{Request, Then, answer};
 use super::{Order, Orders};
 
 /// Why the loop ended.

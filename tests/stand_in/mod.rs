@@ -18,8 +18,8 @@
 )]
 
 mod event_loop;
-mod http;
 mod mode;
+mod stand_in_http;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};

@@ -29,7 +29,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// The same inputs each time, so that a change passes or fails for what it changes.
-/// `PROPTEST_CASES=10000 PROPTEST_RNG_SEED=$RANDOM cargo test --test hostile` looks for new ones.
+/// `PROPTEST_CASES=10000 PROPTEST_RNG_SEED=$RANDOM cargo test --test hostile_input` looks for new ones.
 fn config() -> ProptestConfig {
     let given = ProptestConfig::default();
     let asked = |name| std::env::var_os(name).is_some();
