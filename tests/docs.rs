@@ -927,3 +927,133 @@ fn the_man_pages_and_the_change_log_are_of_this_version() {
     let install = format!("gatehound_{version}-1_amd64.deb");
     assert!(read("README.md").contains(&install));
 }
+
+/// The file of the deepest module on a path below the crate, if it is one of these.
+fn file_of(path: &str, files: &BTreeSet<String>) -> Option<String> {
+    let parts: Vec<&str> = path.split("::").collect();
+    (1..=parts.len()).rev().find_map(|end| {
+        let module = format!("src/{}", parts[..end].join("/"));
+        [format!("{module}.rs"), format!("{module}/mod.rs")]
+            .into_iter()
+            .find(|file| files.contains(file))
+    })
+}
+
+/// The files whose items a file uses, a folder's own files left out for its mod.rs.
+fn used_by(name: &str, code: &str, files: &BTreeSet<String>) -> BTreeSet<String> {
+    let module = name.strip_prefix("src/").unwrap();
+    let module = module.strip_suffix("/mod.rs").unwrap_or(module);
+    let module = module.strip_suffix(".rs").unwrap_or(module);
+    let parent = module.rsplit_once('/').map_or("", |(parent, _)| parent);
+    // The trees of `use` items are taken apart by `imports`; what is left of the code has whole paths.
+    let rest = code.split(';').map(|item| {
+        let parts = item.rsplit_once("use ");
+        parts.map_or(item, |(before, _)| before)
+    });
+    let words =
+        rest.flat_map(|item| item.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c))));
+    let spelled = words.map(|word| word.trim_end_matches(':').to_owned());
+    let paths = imports(code).into_iter().chain(spelled);
+    let absolute = paths.filter_map(|path| {
+        let path = path.trim_end_matches("::self").to_owned();
+        match path.split_once("::") {
+            Some(("crate", rest)) => Some(rest.to_owned()),
+            Some(("super", rest)) => Some(format!("{}::{rest}", parent.replace('/', "::"))),
+            _ => None,
+        }
+    });
+    let own = name.strip_suffix("mod.rs").unwrap_or("no folder");
+    absolute
+        .filter_map(|path| file_of(&path, files))
+        .filter(|used| used != name && !used.starts_with(own))
+        .collect()
+}
+
+/// A way from a file back to itself, if there is one.
+fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn visit(
+        file: &str,
+        uses: &BTreeMap<String, BTreeSet<String>>,
+        way: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> bool {
+        if way.iter().any(|passed| passed == file) {
+            way.push(file.to_owned());
+            return true;
+        }
+        if !done.insert(file.to_owned()) {
+            return false;
+        }
+        way.push(file.to_owned());
+        let found = uses
+            .get(file)
+            .is_some_and(|used| used.iter().any(|next| visit(next, uses, way, done)));
+        if !found {
+            way.pop();
+        }
+        found
+    }
+    let mut done = BTreeSet::new();
+    uses.keys().find_map(|file| {
+        let mut way = Vec::new();
+        visit(file, uses, &mut way, &mut done).then_some(way)
+    })
+}
+
+fn without_tests() -> BTreeSet<String> {
+    let files = sources("src").into_iter();
+    files.filter(|name| !name.contains("/tests")).collect()
+}
+
+#[test]
+fn no_files_of_the_crate_import_each_other_in_a_circle() {
+    let files = without_tests();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = files
+        .iter()
+        .map(|name| (name.clone(), used_by(name, &code(name), &files)))
+        .collect();
+    assert!(300 < uses.values().map(BTreeSet::len).sum::<usize>());
+    // A child that uses an item of its folder's mod.rs is no circle: that one holds what its files share.
+    for (name, used) in &mut uses {
+        used.retain(|other| {
+            let folder = other.strip_suffix("mod.rs");
+            !folder.is_some_and(|folder| name.starts_with(folder))
+        });
+    }
+    assert_eq!(circle(&uses), None);
+    // And one that is there is seen.
+    let line = "src/text/line.rs".to_owned();
+    let cli = used_by(
+        &line,
+        "use crate::{cli::{console::say}, os::files};",
+        &files,
+    );
+    assert!(cli.contains("src/cli/console.rs"), "{cli:?}");
+    uses.insert(line, cli);
+    assert!(circle(&uses).is_some());
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_holds() {
+    for name in without_tests() {
+        let text = read(&name);
+        let lines = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let lines = lines.lines().count();
+        assert!(lines <= 500, "{name} has {lines} lines without its tests");
+    }
+}
+
+#[test]
+fn no_two_files_have_the_same_name() {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    // A fuzz target has the name of what it fuzzes.
+    let files = sources("src").into_iter().chain(sources("tests"));
+    for name in files.filter(|name| !name.contains("/fuzz_targets/")) {
+        let file = name.rsplit('/').next().unwrap().to_owned();
+        if ["mod.rs", "main.rs"].contains(&file.as_str()) {
+            continue;
+        }
+        let other = seen.insert(file, name.clone());
+        assert_eq!(other, None, "{name} has the name of another file");
+    }
+}
