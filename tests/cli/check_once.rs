@@ -1,0 +1,63 @@
+//! check.
+
+use crate::home::*;
+
+#[test]
+fn check_needs_no_user_manager_and_ends_with_what_it_saw() {
+    let home = Home::new();
+    let check = |port: u16, json: bool| {
+        let set = format!("gateway.port={port}");
+        let mut arguments = vec!["--set", &set, "check"];
+        arguments.extend(json.then_some("--json"));
+        home.run(&arguments)
+    };
+    let healthy = check(gateway(r#"{"ok":true}"#), false);
+    assert_eq!(healthy.status.code(), Some(0), "{healthy:?}");
+    assert!(
+        stdout(&healthy).starts_with("gateway  healthy, /health "),
+        "{healthy:?}"
+    );
+    assert!(
+        stdout(&healthy).contains("loginctl enable-linger"),
+        "{healthy:?}"
+    );
+
+    let failing = check(gateway(r#"{"ok":false}"#), true);
+    assert_eq!(failing.status.code(), Some(1), "{failing:?}");
+    let seen: serde_json::Value = serde_json::from_slice(&failing.stdout).unwrap();
+    assert_eq!(seen["health"], "failing", "{seen}");
+    assert_eq!(seen["probe"], "health", "{seen}");
+    assert_eq!(seen["stall"], "answering", "{seen}");
+    assert!(seen["reason"].as_str().unwrap().contains("ok"), "{seen}");
+
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let down = check(port, false);
+    assert_eq!(down.status.code(), Some(1), "{down:?}");
+    assert!(
+        stdout(&down).contains(&format!("nothing listens on port {port}")),
+        "{down:?}"
+    );
+    assert!(!home.runtime_folder().exists(), "check changes nothing");
+}
+
+#[test]
+fn what_is_told_to_be_done_next_is_told_with_the_profile() {
+    let home = Home::new();
+    let told = |arguments: &[&str], part: &str| {
+        let run = home.run(&[&["--profile", "work"], arguments].concat());
+        let told = stdout(&run) + &String::from_utf8_lossy(&run.stderr);
+        assert!(told.contains(part), "{told}");
+    };
+    let list = "gatehound snapshot list --profile work shows";
+    told(&["snapshot", "diff", "7"], list);
+    let flag = home.0.path().join("flag");
+    fs::create_dir(&flag).unwrap();
+    let set = format!("pause.flag_file={}", flag.display());
+    let pause = "not a regular file; not taken for a pause, use gatehound pause --profile work";
+    told(&["--set", &set, "check"], pause);
+    told(&["--set", &set, "resume"], pause);
+}

@@ -1,0 +1,22 @@
+//! The command line as a person meets it: exit statuses and messages, where no user manager is needed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+mod bare_surroundings;
+mod check_once;
+mod doctor_findings;
+mod history_and_incident;
+mod home;
+mod pause_and_resume;
+mod settings_show_check;
+mod snapshot_commands;
+mod status_reset_run_tidy;
+mod terminal_output;
+mod usage_and_help;
+mod wrong_settings;
