@@ -411,7 +411,7 @@ fn a_test_tells_what_each_side_answered() {
         assert_eq!(said.contains("redirects are not followed"), status == "302");
     }
     let said = Home::with("").alert("test", 1);
-    assert!(said.contains("nobody is to be told"), "{said}");
+    assert!(said.contains("no alert channel is configured"), "{said}");
 }
 
 #[test]

@@ -164,7 +164,7 @@ pub(crate) fn test(sources: &Sources, ping: bool) -> anyhow::Result<ExitCode> {
     let settings = settings.alert;
     if !settings.is_on() && !settings.ping.is_on() {
         bail!(
-            "nobody is to be told; set alert.desktop, alert.webhook, alert.command or alert.ping, see gatehound.toml(5)"
+            "no alert channel is configured; set alert.desktop, alert.webhook, alert.command or alert.ping, see gatehound.toml(5)"
         );
     }
     let time = wall_clock::local_with_offset(wall_clock::now());

@@ -127,7 +127,7 @@ fn understood(error: ManagerError, limit: Duration) -> DesktopError {
             "nobody is logged in at a desktop that shows notifications".into(),
         ),
         ManagerError::Timeout { .. } => {
-            let limit = humantime::format_duration(limit);
+            let limit = crate::settings::values::spelled(limit);
             DesktopError::Failed(Line::new(&format!(
                 "the desktop did not answer within {limit}"
             )))

@@ -123,7 +123,7 @@ impl Alerts {
             if let Err(why) = queue::queue(&folder, &alert, ALERT_LIMIT) {
                 let kind = alert.kind.name();
                 let text =
-                    format!("{why}; nobody is told unless it still reaches the queue: {kind}");
+                    format!("{why}; nobody is notified unless it still reaches the queue: {kind}");
                 (self.look_at, self.late) = (Some(now), true);
                 return ControlFlow::Break(Some(Line::new(&text)));
             }
@@ -279,7 +279,7 @@ mod tests {
         };
         let now = Monotonic(1);
         let said = alerts.after(&settings, &round(&down, now)).unwrap();
-        let end = "nobody is told unless it still reaches the queue: needs-human";
+        let end = "nobody is notified unless it still reaches the queue: needs-human";
         assert!(said.as_str().ends_with(end), "{said}");
         assert_eq!(alerts.look_at, Some(now));
         let now = Monotonic(2);

@@ -124,7 +124,7 @@ fn answer(status: u16, body: &[u8], url: &str) -> Line {
 fn failed(error: &Error, url: &str, limit: Duration) -> Line {
     match error {
         Error::Timeout(_) => {
-            let limit = humantime::format_duration(limit);
+            let limit = crate::settings::values::spelled(limit);
             Line::new(&format!("no answer within {limit}"))
         }
         Error::HostNotFound => "the host has no address, or there is no network".into(),

@@ -79,7 +79,7 @@ enum Command {
     /// Watch the gateway; what gatehound.service runs
     #[command(hide = true)]
     Run,
-    /// Look once, change nothing: 0 healthy, 1 failing, 2 cannot tell
+    /// Look once, change nothing: 0 healthy, 1 failing, 2 unknown
     Check {
         /// Print JSON
         #[arg(long)]
@@ -111,13 +111,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Find what the watch lacks: 0 nothing, 1 warnings, 2 problems
+    /// Find what is wrong: 0 nothing, 1 warnings, 2 problems
     Doctor {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Keep hands off the gateway for a while
+    /// Leave the gateway alone for a while
     Pause {
         /// Such as "30min"; pause.default if not given
         #[arg(long = "for", value_name = "SPAN", value_parser = span)]
@@ -127,7 +127,7 @@ enum Command {
     },
     /// End a pause
     Resume,
-    /// Send the attempts back to its first attempt, and end a hold
+    /// Count attempts from 1 again; try again after giving up
     Reset,
     /// Stop Gatehound and gateway at once, and end what is left
     EmergencyStop {
@@ -157,7 +157,7 @@ enum Command {
     /// The kept snapshots of openclaw.json
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
-    /// Who is told when the gateway is down
+    /// Where alerts go when the gateway is down
     #[command(subcommand)]
     Alert(AlertCommand),
     /// Put everything into place for this user, and start watching

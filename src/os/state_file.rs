@@ -143,7 +143,7 @@ fn state_path(dir: &Path) -> PathBuf {
     dir.join("state.json")
 }
 
-/// Asks the running Gatehound to take its attempts back to the first attempt.
+/// Asks the running Gatehound to count attempts from 1 again.
 pub fn request_reset(dir: &Path) -> Result<(), Line> {
     ensure_private_dir(dir)?;
     write_atomic(&dir.join("reset"), b"")

@@ -1,6 +1,6 @@
 //! Who else would restart the gateway: the old shell watchdog that cron starts, and other units.
 //!
-//! Owns what of them is told, and what becomes of them in an installation; the lines themselves are `other_watchdogs::crontab`'s.
+//! Owns what is said of them, and what becomes of them in an installation; crontab lines are `crontab.rs`'s.
 
 use crate::cli::console::say;
 use std::{
@@ -267,7 +267,7 @@ fn state_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Removes the state files of the old watchdog, if that is wanted, and says so.
 ///
-/// The flag file is a human's word to keep hands off, which Gatehound heeds as well; only an answer of theirs removes it.
+/// With the flag file a human asks that the gateway be left alone, which Gatehound heeds as well; only they remove it.
 pub(crate) fn tidy_up(temporary: &Path, flag: &Path, options: &Options) {
     for path in state_files(temporary) {
         let question = format!("Remove {}, a file of the old watchdog?", path.display());

@@ -17,7 +17,7 @@ use crate::{
     text::{line::Line, words::span},
 };
 
-/// Keeps Gatehound's hands off the gateway for a while.
+/// Has Gatehound leave the gateway alone for a while.
 pub(crate) fn pause(
     sources: &Sources,
     span_given: Option<Duration>,
@@ -63,7 +63,7 @@ pub(crate) fn look(
 fn unheeded(sources: &Sources, dir: &Path) {
     if !lock::is_watched(dir) {
         say!(
-            "no Gatehound runs, the next one heeds it; start it: systemctl --user start {}",
+            "Gatehound is not running and heeds it once it does; start it: systemctl --user start {}",
             shipped_unit(sources.profile.as_deref())
         );
     }
@@ -99,7 +99,7 @@ pub(crate) fn resume(sources: &Sources) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends the attempts back to its first attempt.
+/// Has Gatehound count attempts from 1 again.
 pub(crate) fn reset(sources: &Sources) -> anyhow::Result<ExitCode> {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     state_file::request_reset(&dir).map_err(own)?;

@@ -100,7 +100,7 @@ fn commanded(places: &Places, now: Now, warnings: &mut Vec<Line>) -> Option<Paus
     let consequence = if remaining.is_some() {
         format!(
             "paused until it is {} old",
-            humantime::format_duration(places.doubtful)
+            crate::settings::values::spelled(places.doubtful)
         )
     } else {
         "not paused".to_owned()

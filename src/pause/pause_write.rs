@@ -22,7 +22,7 @@ pub fn set(
     reason: &str,
 ) -> Result<(), Line> {
     if span.is_zero() || MAX_SPAN < span {
-        let span = humantime::format_duration(span);
+        let span = crate::settings::values::spelled(span);
         return Err(Line::new(&format!(
             "cannot pause for {span}: it must be longer than 0s and not longer than a year"
         )));

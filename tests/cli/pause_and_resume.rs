@@ -20,7 +20,7 @@ fn a_pause_is_given_shown_and_ended_without_a_running_gatehound() {
     assert_eq!(
         stdout(&paused),
         "paused for 1 h 30 min; gatehound resume ends it\n\
-         no Gatehound runs, the next one heeds it; start it: systemctl --user start gatehound.service\n"
+         Gatehound is not running and heeds it once it does; start it: systemctl --user start gatehound.service\n"
     );
     let mode = |name: &str| {
         fs::metadata(home.runtime(name))

@@ -5,7 +5,8 @@ use crate::home::*;
 #[test]
 fn who_asks_while_no_gatehound_runs_is_told_so_and_who_asks_a_running_one_is_not() {
     let home = Home::new();
-    let says = |arguments: &[&str]| stdout(&home.run(arguments)).contains("no Gatehound runs, ");
+    let says =
+        |arguments: &[&str]| stdout(&home.run(arguments)).contains("Gatehound is not running ");
     assert!(says(&["pause"]) && says(&["reset"]));
     let lock = File::create(home.runtime("lock")).unwrap();
     assert!(says(&["pause"]), "a lock file that a dead one left behind");

@@ -1,4 +1,4 @@
-//! `gatehound doctor`: what keeps the watch from being complete, each with the command that fixes it.
+//! `gatehound doctor`: what is missing or wrong, each with the command that fixes it.
 //!
 //! Owns the order of the findings. It looks only, and a part that cannot be looked at is itself a finding.
 

@@ -194,7 +194,7 @@ fn await_active(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Says what still keeps the watch from being complete, each with what fixes it.
+/// Says what is still missing, each with what fixes it.
 fn missing(
     manager: &mut UserManager,
     gateway: &str,
