@@ -66,7 +66,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// Reads the state back. Never fails: a file that makes no sense is put aside and reported,
     /// because a watchdog without memory is better than none.
     ///
-    /// For the one that holds the [`Lock`], because it also clears away what a predecessor was killed over.
+    /// For the one that holds the [`Lock`](crate::os::lock::Lock), because it also clears away what a predecessor was killed over.
     pub fn load(&self) -> Kept<T> {
         if let (Some(dir), Some(own)) = (self.path.parent(), self.path.file_name()) {
             remove_unfinished(dir, |name| own == name);
