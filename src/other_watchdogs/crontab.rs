@@ -182,8 +182,9 @@ impl Crontab {
         };
         let path = self.expand(&self.home, program);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        names(name.as_bytes(), b"watchdog")
-            && (names(program.as_bytes(), b"openclaw") || is_for_gateway(&path))
+        let is_named = names(name.as_bytes(), b"watchdog")
+            && (names(program.as_bytes(), b"openclaw") || is_for_gateway(&path));
+        is_named || is_the_script(&path)
     }
 
     /// A path as the shell of a cron job understands it in this folder.
@@ -255,6 +256,23 @@ fn does_as_a_watchdog(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let is_script = file.bytes.starts_with(b"#!") || name.ends_with(b".sh");
     is_script && names(&file.bytes, b"openclaw") && (says_deed(&file.bytes) || says_deed(name))
+}
+
+/// Whether a file is the health check script that Gatehound takes the place of, whatever its name.
+///
+/// It is known by what it does: it asks for `/health`, restarts through systemd, kills what is left, and minds a flag file
+/// that nothing else has. One that lacks any of these is a human's to remove.
+fn is_the_script(path: &Path) -> bool {
+    const TRAITS: [&[u8]; 5] = [
+        b"openclaw-maintenance",
+        b"/health",
+        b"systemctl",
+        b"openclaw-gateway",
+        b"kill",
+    ];
+    let read = read_limited(path, MAX_SCRIPT, Links::Follow);
+    let has_all = |bytes: &[u8]| TRAITS.iter().all(|one| names(bytes, one));
+    read.is_ok_and(|file| file.is_some_and(|file| has_all(&file.bytes)))
 }
 
 /// Whether a text has a word in it, in whatever case.
@@ -453,6 +471,38 @@ mod tests {
         assert_eq!(crontab.job(line), None);
         fs::write(&script, "systemctl --user restart openclaw-gateway").unwrap();
         assert_eq!(crontab.job(line), Some(Job::Watchdog));
+    }
+
+    #[test]
+    fn the_script_that_gatehound_replaces_is_known_by_what_it_does_whatever_its_name() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".openclaw/scripts");
+        fs::create_dir_all(&folder).unwrap();
+        let script = folder.join("openclaw-health-check.sh");
+        let text = "#!/bin/bash\n[ -f /tmp/openclaw-maintenance ] && exit 0\n\
+            curl -s -m 10 http://127.0.0.1:18789/health | grep -q '\"ok\":true' && exit 0\n\
+            systemctl --user stop openclaw-gateway\npkill -9 -f openclaw-gateway\n\
+            systemctl --user start openclaw-gateway\n";
+        let lines = [
+            "* * * * * ~/.openclaw/scripts/openclaw-health-check.sh >> /tmp/check.log 2>&1",
+            "* * * * * sleep 30 && bash $HOME/.openclaw/scripts/openclaw-health-check.sh",
+        ];
+        fs::write(&script, text).unwrap();
+        let crontab_of = |line: &str| crontab(line.as_bytes(), home.path());
+        for line in lines {
+            assert_eq!(crontab_of(line).job(line.as_bytes()), Some(Job::Watchdog));
+            assert_eq!(crontab_of(line).without_watchdogs(), b"", "{line}");
+        }
+        // One that does only some of it may do something else that is wanted.
+        for missing in ["openclaw-maintenance", "/health", "systemctl", "kill"] {
+            fs::write(&script, text.replace(missing, "")).unwrap();
+            let line = lines[0];
+            assert_eq!(
+                crontab_of(line).job(line.as_bytes()),
+                Some(Job::Perhaps),
+                "{missing}"
+            );
+        }
     }
 
     #[test]
