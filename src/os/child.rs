@@ -105,6 +105,17 @@ impl From<ChildError> for Line {
     }
 }
 
+/// Whether a program that is looked up by its name is in no folder of PATH.
+fn is_nowhere(program: &Path) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    is_in_none_of(program, &path)
+}
+
+fn is_in_none_of(program: &Path, path: &OsStr) -> bool {
+    let is_name = program.components().count() == 1 && program.is_relative();
+    is_name && std::env::split_paths(path).all(|folder| !folder.join(program).exists())
+}
+
 /// A file that is nowhere: unlike a pipe it takes everything at once, and a program that does not read is not waited for.
 fn in_memory(bytes: &[u8]) -> Result<File, ChildError> {
     let filled = || -> io::Result<File> {
@@ -130,6 +141,8 @@ fn run(mut command: Command, max: usize, budget: Duration) -> Result<Vec<u8>, Ch
         let text = Line::new(&format!("cannot start {}: {error}", program.display()));
         match error.kind() {
             io::ErrorKind::NotFound => ChildError::Absent(text),
+            // A folder of PATH that may not be entered is reported like a program that may not be run.
+            io::ErrorKind::PermissionDenied if is_nowhere(&program) => ChildError::Absent(text),
             _ => ChildError::Unknown(text),
         }
     })?;
@@ -208,6 +221,17 @@ fn is_ready(fd: BorrowedFd<'_>, late_at: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_absent_where_no_folder_of_path_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = std::env::join_paths([folder.path(), Path::new("/nonexistent")]).unwrap();
+        assert!(is_in_none_of(Path::new("crontab"), &path));
+        std::fs::write(folder.path().join("crontab"), "").unwrap();
+        assert!(!is_in_none_of(Path::new("crontab"), &path));
+        // One that is named by its path is where it is said to be.
+        assert!(!is_in_none_of(Path::new("/etc"), &path));
+    }
 
     #[test]
     fn of_long_output_the_end_is_kept() {
