@@ -94,6 +94,11 @@ fn stop(manager: &mut UserManager, unit: &str, limit: Duration) -> anyhow::Resul
         }
         return Ok(());
     }
+    // systemd from 257 on stops no unit that is frozen, and one whose stop was refused can never be thawed again.
+    if !matches!(facts.freezer_state.as_str(), "" | "running") {
+        manager.thaw(unit)?;
+        say!("thawed     {unit}, which was frozen");
+    }
     manager.stop(unit)?;
     if comes_down(manager, unit, limit)? {
         say!("stopped    {unit}");

@@ -163,6 +163,11 @@ impl UserManager {
         )
     }
 
+    /// Lets a frozen unit go on.
+    pub fn thaw(&mut self, name: &str) -> Result<(), ManagerError> {
+        self.tell(&format!("thaw {name}"), self.deadline(), "ThawUnit", &name)
+    }
+
     /// Forgets a unit's failure and start-limit counter; a unit that is not loaded has neither.
     pub fn reset_failed(&mut self, name: &str) -> Result<(), ManagerError> {
         let what = format!("reset {name}");

@@ -52,6 +52,10 @@ pub fn trials() -> Vec<Trial> {
             "an_emergency_stop_in_the_midst_of_a_restart_ends_everything_for_good",
             emergency_stop,
         ),
+        (
+            "an_emergency_stop_thaws_a_frozen_gateway_first",
+            emergency_stop_of_a_frozen_one,
+        ),
     ];
     crate::named(list)
 }
@@ -284,6 +288,20 @@ fn recovers() {
     rig.mode("healthy");
     wait_until_recovered(&rig, TIMEOUT, "by-itself");
     assert_eq!(invocation(&rig), before);
+}
+
+fn emergency_stop_of_a_frozen_one() {
+    let rig = watched(Setup::default());
+    systemctl(&["freeze", &rig.gateway]);
+    rig.journal
+        .wait_for("a word about it", TIMEOUT, event("standing-by"));
+    let output = rig.gatehound(&["emergency-stop"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    let thawed = format!("thawed     {}, which was frozen", rig.gateway);
+    assert!(said.contains(&thawed), "{said}");
+    let state = rig.property(&rig.gateway, "ActiveState");
+    assert!(["inactive", "failed"].contains(&state.as_str()), "{state}");
 }
 
 fn emergency_stop() {
