@@ -430,7 +430,9 @@ fn killed_at_any_point() {
     });
     let mut points: Vec<String> = Vec::new();
     for point in first.text("passed").lines() {
-        if !points.iter().any(|known| known == point) {
+        // A look at a gateway that is still starting is passed on a busy machine only, and by no run for certain.
+        let by_chance = point.starts_with("starting [");
+        if !by_chance && !points.iter().any(|known| known == point) {
             points.push(point.to_owned());
         }
     }
