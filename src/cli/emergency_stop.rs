@@ -77,7 +77,7 @@ pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
     })
 }
 
-/// What Gatehound remembers may be a start that it still has to make, and a human has just said otherwise.
+/// Gatehound may remember a pending start, and a human has just said otherwise.
 fn forget(sources: &Sources) {
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref());
     if let Err(why) = dir.and_then(|dir| state_file::forget_state(&dir)) {
@@ -158,7 +158,7 @@ fn cleanup(
         })?;
         for (process, _) in &last.signalled {
             say!(
-                "cleaned up      pid {} ({}), {name}",
+                "cleaned up pid {} ({}), {name}",
                 process.pid,
                 process.command
             );
