@@ -374,7 +374,7 @@ fn what_is_older_than_a_day_is_dropped_and_so_is_what_makes_no_sense() {
         "{said}"
     );
     let late = requests.recv_timeout(TIMEOUT).unwrap().body;
-    assert_eq!(late, "late (told 1 h late)");
+    assert_eq!(late, "late (reported 1 h late)");
     assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "young");
     assert_eq!(home.waiting(), Vec::<PathBuf>::new());
 }

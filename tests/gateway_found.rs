@@ -224,11 +224,11 @@ fn says_nothing(text: impl AsRef<[u8]>, why: &str) {
 fn says_nothing_in(home: &Home, why: &str) {
     let found = home.find(UNIT, &[], &[]);
     assert_eq!((found.port, found.tls), (DEFAULT_PORT, false));
-    let doubt = found.doubt.unwrap();
+    let problem = found.problem.unwrap();
     let path = home.path(CONFIG);
-    let (named, reason) = doubt.as_str().split_once(": ").unwrap();
+    let (named, reason) = problem.as_str().split_once(": ").unwrap();
     assert_eq!(Path::new(named), path);
-    assert!(reason.starts_with(why), "{doubt}");
+    assert!(reason.starts_with(why), "{problem}");
 }
 
 #[test]
@@ -272,8 +272,8 @@ fn a_file_that_may_not_be_read_says_nothing_until_it_may() {
     let mut reader = Reader::default();
     let said = as_nobody(|| reader.read(&path));
     assert_eq!(said.port, None);
-    let doubt = said.doubt.unwrap();
-    assert!(doubt.as_str().contains("Permission denied"), "{doubt}");
+    let problem = said.problem.unwrap();
+    assert!(problem.as_str().contains("Permission denied"), "{problem}");
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     assert_eq!(as_nobody(|| reader.read(&path)).port, Some(5));
 }
@@ -298,13 +298,13 @@ fn a_change_is_seen_and_what_is_wrong_leaves_the_last_good_in_force() {
     for _ in 0..2 {
         let said = reader.read(&path);
         assert_eq!((said.port, said.tls), (Some(5), Some(true)));
-        assert!(said.doubt.is_some());
+        assert!(said.problem.is_some());
     }
     fs::remove_file(&path).unwrap();
     assert_eq!(reader.read(&path).port, Some(5));
     home.write(CONFIG, "{gateway: {port: 60}}");
     let said = reader.read(&path);
-    assert_eq!((said.port, said.tls, said.doubt), (Some(60), None, None));
+    assert_eq!((said.port, said.tls, said.problem), (Some(60), None, None));
     // Another file's word is not kept.
     assert_eq!(reader.read(&home.path("none.json")).port, None);
 }

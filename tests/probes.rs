@@ -231,11 +231,11 @@ fn keeping_open(answers: usize) -> (SocketAddr, mpsc::Receiver<(usize, String)>)
 fn a_check_is_one_connection_and_the_next_check_another() {
     let (address, requests) = keeping_open(2);
     let client = Client::new(plain(address));
-    for round in 0..3 {
+    for check in 0..3 {
         passes(client.http(AMPLE));
         passes(client.health(AMPLE));
         for path in ["/", "/health"] {
-            assert_eq!(requests.recv().unwrap(), (round, path.to_owned()));
+            assert_eq!(requests.recv().unwrap(), (check, path.to_owned()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Alerts: which one is due, what it says, and how it reads to whoever receives it.
 //!
-//! Owns the kinds of alert, who was told what already, and the bodies that webhooks take.
+//! Owns the kinds of alert, what was reported already, and the bodies that webhooks take.
 //! Knows nothing of queues, of the network, or of the policy's next step, which no alert changes.
 
 use serde::{Deserialize, Serialize};
@@ -89,19 +89,19 @@ pub struct Alert {
     pub reason: Line,
 }
 
-/// What was told already; kept in the state file, so that a successor does not tell it again.
+/// What was reported already; kept in the state file, so that a successor does not report it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Told {
-    /// The trouble that was told and is not over.
+pub struct Reported {
+    /// The trouble that was reported and is not over.
     pub trouble: Option<Trouble>,
-    /// When the pause began that was told.
+    /// When the pause began that was reported.
     pub pause: Option<Monotonic>,
-    /// The run whose configuration was rolled back, if that was told.
+    /// The run whose configuration was rolled back, if that was reported.
     pub rollback: Option<Invocation>,
 }
 
-/// A trouble that was told.
+/// A trouble that was reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// The incident's id, or what stands for it where none is open.
@@ -114,30 +114,30 @@ pub struct Trouble {
     last: Monotonic,
 }
 
-/// The alert that is due after a check, if one is, and what is told then.
+/// The alert that is due after a check, if one is, and what is reported then.
 pub fn due(
     settings: &AlertSettings,
-    mut told: Told,
+    mut reported: Reported,
     state: &State,
     names: Names<'_>,
     now: Monotonic,
-) -> (Told, Option<Alert>) {
+) -> (Reported, Option<Alert>) {
     let Names { unit, profile } = names;
-    // Once the gateway is healthy no incident is open, and whoever is told that has to know which one is over.
-    let id = match (&state.incident, &told.trouble) {
+    // Once the gateway is healthy no incident is open, and whoever hears that has to know which one is over.
+    let id = match (&state.incident, &reported.trouble) {
         (Some(one), _) => Line::new(&one.id),
         (None, Some(known)) => Line::new(&known.id),
         (None, None) => Line::default(),
     };
     let due = match &state.phase {
-        _ if is_news(&told, state) => rolled_back(&mut told, state, profile, now),
+        _ if is_news(&reported, state) => rolled_back(&mut reported, state, profile, now),
         Phase::BackingOff { failure, .. } => {
             let reason = Line::new(&words(failure));
-            trouble(settings, &mut told, state, now, reason, None)
+            trouble(settings, &mut reported, state, now, reason, None)
         }
         Phase::GaveUp { reason, .. } => trouble(
             settings,
-            &mut told,
+            &mut reported,
             state,
             now,
             reason.clone(),
@@ -149,12 +149,12 @@ pub fn due(
             ..
         } => {
             let reason = Line::new(&format!("it refuses its configuration: {detail}"));
-            trouble(settings, &mut told, state, now, reason, Some(profile))
+            trouble(settings, &mut reported, state, now, reason, Some(profile))
         }
         Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
-            reminder(settings, &mut told, state, now)
+            reminder(settings, &mut reported, state, now)
         }
-        Phase::Healthy { .. } => told.trouble.take().map(|trouble| {
+        Phase::Healthy { .. } => reported.trouble.take().map(|trouble| {
             let downtime = span(now.since(trouble.since));
             let text = format!("healthy again after {downtime}");
             (Kind::Back, text, Line::default())
@@ -163,13 +163,13 @@ pub fn due(
             reason: Standby::Paused,
             detail,
             since,
-        } => paused(settings, &mut told, detail, *since, profile, now),
+        } => paused(settings, &mut reported, detail, *since, profile, now),
         // Whoever stopped or removed the gateway knows that it is down.
         Phase::StandingBy {
             reason: Standby::Stopped | Standby::NoUnit,
             ..
         } => {
-            told.trouble = None;
+            reported.trouble = None;
             None
         }
         // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
@@ -180,7 +180,7 @@ pub fn due(
             let crashed = state.incident.as_ref().filter(|one| one.crashed);
             crashed.and_then(|one| {
                 let reason = Line::new(&words(&one.failure));
-                trouble(settings, &mut told, state, now, reason, None)
+                trouble(settings, &mut reported, state, now, reason, None)
             })
         }
         // Somebody is at work on it, or it passes.
@@ -203,23 +203,28 @@ pub fn due(
         phase: Line::new(state.phase.name()),
         reason,
     });
-    (told, alert)
+    (reported, alert)
 }
 
-/// Whether a configuration was rolled back that nobody was told of, and that has not served since:
-/// else whoever has alerts switched on later is told of an old one.
-fn is_news(told: &Told, state: &State) -> bool {
+/// Whether a configuration was rolled back that was not reported, and that has not served since:
+/// else whoever has alerts switched on later hears of an old one.
+fn is_news(reported: &Reported, state: &State) -> bool {
     let last = state.rollback.as_ref();
-    last.is_some_and(|last| last.kept.is_some() && !last.served && last.run != told.rollback)
+    last.is_some_and(|last| last.kept.is_some() && !last.served && last.run != reported.rollback)
 }
 
 /// Whoever wrote the configuration has to hear that another one is in its place, whatever comes of it.
-fn rolled_back(told: &mut Told, state: &State, profile: &str, now: Monotonic) -> Option<Due> {
+fn rolled_back(
+    reported: &mut Reported,
+    state: &State,
+    profile: &str,
+    now: Monotonic,
+) -> Option<Due> {
     let last = state.rollback.as_ref()?;
-    told.rollback.clone_from(&last.run);
+    reported.rollback.clone_from(&last.run);
     // What comes next is that the gateway is back, or that a human is needed.
     let incident = state.incident.as_ref();
-    told.trouble.get_or_insert_with(|| Trouble {
+    reported.trouble.get_or_insert_with(|| Trouble {
         id: incident.map_or_else(String::new, |one| one.id.clone()),
         since: incident.map_or(now, |one| one.since),
         human: false,
@@ -238,26 +243,26 @@ fn rolled_back(told: &mut Told, state: &State, profile: &str, now: Monotonic) ->
 /// A kind, what is said, and why.
 type Due = (Kind, String, Line);
 
-/// The gateway is down, and has to be told of once as such, and once more if a human is needed, who is given this profile's command.
+/// The gateway is down, and has to be reported once as such, and once more if a human is needed, with this profile's command.
 fn trouble(
     settings: &AlertSettings,
-    told: &mut Told,
+    reported: &mut Reported,
     state: &State,
     now: Monotonic,
     reason: Line,
     human: Option<&str>,
 ) -> Option<Due> {
     let (id, since) = state.incident.as_ref().map_or_else(
-        // A gateway that refuses to start has no incident of its own; what was told before goes on.
-        || match &told.trouble {
+        // A gateway that refuses to start has no incident of its own; what was reported before goes on.
+        || match &reported.trouble {
             Some(known) => (known.id.clone(), known.since),
             None => (String::new(), now),
         },
         |incident| (incident.id.clone(), incident.since),
     );
-    let known = told.trouble.as_ref().filter(|known| known.id == id);
+    let known = reported.trouble.as_ref().filter(|known| known.id == id);
     if known.is_some_and(|known| known.human || human.is_none()) {
-        return reminder(settings, told, state, now);
+        return reminder(settings, reported, state, now);
     }
     let (kind, text) = if let Some(profile) = human {
         let text = format!("a human is needed: {reason}; gatehound status{profile} tells more");
@@ -268,8 +273,8 @@ fn trouble(
             format!("down, {reason}; it is about to be restarted"),
         )
     };
-    let began = told.trouble.as_ref().map_or(since, |known| known.since);
-    told.trouble = Some(Trouble {
+    let began = reported.trouble.as_ref().map_or(since, |known| known.since);
+    reported.trouble = Some(Trouble {
         id,
         since: began.min(since),
         human: human.is_some(),
@@ -281,11 +286,11 @@ fn trouble(
 /// The gateway has been down for long since the last word.
 fn reminder(
     settings: &AlertSettings,
-    told: &mut Told,
+    reported: &mut Reported,
     state: &State,
     now: Monotonic,
 ) -> Option<Due> {
-    let known = told.trouble.as_mut()?;
+    let known = reported.trouble.as_mut()?;
     if settings.remind.is_zero() || now.since(known.last) < settings.remind {
         return None;
     }
@@ -298,17 +303,17 @@ fn reminder(
 /// A pause that was forgotten leaves the gateway unwatched.
 fn paused(
     settings: &AlertSettings,
-    told: &mut Told,
+    reported: &mut Reported,
     detail: &Line,
     since: Monotonic,
     profile: &str,
     now: Monotonic,
 ) -> Option<Due> {
     let age = now.since(since);
-    if settings.paused.is_zero() || age < settings.paused || told.pause == Some(since) {
+    if settings.paused.is_zero() || age < settings.paused || reported.pause == Some(since) {
         return None;
     }
-    told.pause = Some(since);
+    reported.pause = Some(since);
     let text = format!(
         "not watched, paused for {} now; gatehound resume{profile} ends it or says what does",
         span(age)
@@ -424,13 +429,13 @@ mod tests {
     #[track_caller]
     fn check(checks: Vec<(u64, Option<&str>, Phase)>, expected: &[(u64, Kind)]) {
         let settings = AlertSettings::default();
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         let mut found = Vec::new();
         for (minute, id, phase) in checks {
             let state = with(id, phase);
-            let (next, alert) = due(&settings, told, &state, WORK, at(minute));
+            let (next, alert) = due(&settings, reported, &state, WORK, at(minute));
             // As a successor reads it back.
-            told = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
+            reported = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
             found.extend(alert.map(|alert| (minute, alert.kind)));
         }
         assert_eq!(found, expected);
@@ -472,14 +477,14 @@ mod tests {
         let mut state = with(Some("a"), transition());
         let settings = AlertSettings::default();
         // A human's restart of one that fails passes.
-        let (told, alert) = due(&settings, Told::default(), &state, WORK, at(1));
+        let (reported, alert) = due(&settings, Reported::default(), &state, WORK, at(1));
         assert_eq!(alert, None);
         state.incident.as_mut().unwrap().crashed = true;
-        let (told, alert) = due(&settings, told, &state, WORK, at(2));
+        let (reported, alert) = due(&settings, reported, &state, WORK, at(2));
         assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Down));
-        let (told, alert) = due(&settings, told, &state, WORK, at(3));
+        let (reported, alert) = due(&settings, reported, &state, WORK, at(3));
         assert_eq!(alert, None);
-        let (_, alert) = due(&settings, told, &with(None, healthy()), WORK, at(4));
+        let (_, alert) = due(&settings, reported, &with(None, healthy()), WORK, at(4));
         assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Back));
     }
 
@@ -531,7 +536,7 @@ mod tests {
             ],
             &[(1, Kind::NeedsHuman), (3, Kind::Back)],
         );
-        // It came to that within an incident, which was told.
+        // It came to that within an incident, which was reported.
         check(
             vec![
                 (1, Some("a"), backing_off()),
@@ -573,7 +578,7 @@ mod tests {
             (healthy(), Kind::Back),
             (standing_by(Standby::ConfigError, at(2)), Kind::NeedsHuman),
         ] {
-            let (told, alert) = due(&settings, Told::default(), &starting, WORK, at(1));
+            let (reported, alert) = due(&settings, Reported::default(), &starting, WORK, at(1));
             let alert = alert.unwrap();
             assert_eq!(alert.kind, Kind::RolledBack);
             let text = alert.text.as_str();
@@ -581,15 +586,18 @@ mod tests {
                 text.contains("snapshot 3") && text.contains("/state/snapshots/4.json"),
                 "{text}"
             );
-            let (told, alert) = due(&settings, told, &starting, WORK, at(2));
+            let (reported, alert) = due(&settings, reported, &starting, WORK, at(2));
             assert_eq!(alert, None);
-            let (_, alert) = due(&settings, told, &rolled_back(then), WORK, at(3));
+            let (_, alert) = due(&settings, reported, &rolled_back(then), WORK, at(3));
             assert_eq!(alert.map(|alert| alert.kind), Some(kind));
         }
         // One that was begun, or could not be done, is none yet.
         let mut begun = starting;
         begun.rollback.as_mut().unwrap().kept = None;
-        assert_eq!(due(&settings, Told::default(), &begun, WORK, at(1)).1, None);
+        assert_eq!(
+            due(&settings, Reported::default(), &begun, WORK, at(1)).1,
+            None
+        );
     }
 
     #[test]
@@ -602,9 +610,9 @@ mod tests {
             served: true,
             ..Rollback::default()
         });
-        let (told, alert) = due(&settings, Told::default(), &state, WORK, at(1));
+        let (reported, alert) = due(&settings, Reported::default(), &state, WORK, at(1));
         assert_eq!(alert, None);
-        assert_eq!(due(&settings, told, &state, WORK, at(2)).1, None);
+        assert_eq!(due(&settings, reported, &state, WORK, at(2)).1, None);
     }
 
     #[test]
@@ -637,14 +645,20 @@ mod tests {
     #[test]
     fn the_commands_in_an_alert_name_the_profile() {
         let settings = AlertSettings::default();
-        let told = |phase| {
+        let reported = |phase| {
             let state = with(Some("a"), phase);
-            let (_, alert) = due(&settings, Told::default(), &state, WORK, at(2 * 24 * 60));
+            let (_, alert) = due(
+                &settings,
+                Reported::default(),
+                &state,
+                WORK,
+                at(2 * 24 * 60),
+            );
             alert.unwrap().text.to_string()
         };
-        let text = told(standing_by(Standby::ConfigError, at(1)));
+        let text = reported(standing_by(Standby::ConfigError, at(1)));
         assert!(text.ends_with("; gatehound status --profile work tells more"));
-        let text = told(standing_by(Standby::Paused, at(1)));
+        let text = reported(standing_by(Standby::Paused, at(1)));
         assert!(text.ends_with("; gatehound resume --profile work ends it or says what does"));
     }
 
@@ -656,9 +670,9 @@ mod tests {
             ..AlertSettings::default()
         };
         let down = with(Some("a"), backing_off());
-        let (told, _) = due(&settings, Told::default(), &down, WORK, at(1));
+        let (reported, _) = due(&settings, Reported::default(), &down, WORK, at(1));
         for state in [down, with(None, standing_by(Standby::Paused, at(1)))] {
-            let (_, alert) = due(&settings, told.clone(), &state, WORK, at(100_000));
+            let (_, alert) = due(&settings, reported.clone(), &state, WORK, at(100_000));
             assert_eq!(alert, None);
         }
     }
@@ -667,14 +681,14 @@ mod tests {
     fn an_alert_says_what_was_seen_and_what_is_done() {
         let settings = AlertSettings::default();
         let state = with(Some("a"), backing_off());
-        let (told, down) = due(&settings, Told::default(), &state, WORK, at(2));
+        let (reported, down) = due(&settings, Reported::default(), &state, WORK, at(2));
         let down = down.unwrap();
         assert_eq!(
             down.text.as_str(),
             "openclaw-gateway.service: down, health: no answer within 10 s (blocked); it is about to be restarted"
         );
         assert_eq!(down.incident.as_str(), "a");
-        let (_, back) = due(&settings, told, &with(None, healthy()), WORK, at(3));
+        let (_, back) = due(&settings, reported, &with(None, healthy()), WORK, at(3));
         let back = back.unwrap();
         assert_eq!(
             back.text.as_str(),
@@ -688,7 +702,7 @@ mod tests {
                 .as_str()
                 .starts_with("box: gateway down: openclaw")
         );
-        assert!(message.line().as_str().ends_with("(told 4 min late)"));
+        assert!(message.line().as_str().ends_with("(reported 4 min late)"));
     }
 
     fn foul() -> Message {

@@ -83,7 +83,7 @@ impl Channel {
 enum Refusal {
     /// It may take it another time.
     Away(Line),
-    /// Nobody is there, and whoever comes is told by the next reminder.
+    /// Nobody is there, and the next reminder reports it to whoever comes.
     Nobody(Line),
 }
 
@@ -328,7 +328,7 @@ impl Sender {
     }
 }
 
-/// This machine's name, because one inbox may be told of several machines.
+/// This machine's name, because one inbox may serve several machines.
 fn host() -> Line {
     let read = read_limited(Path::new("/proc/sys/kernel/hostname"), 256, Links::Follow);
     let contents = read.ok().flatten();

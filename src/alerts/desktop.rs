@@ -30,7 +30,7 @@ const PATH: &str = "/org/freedesktop/Notifications";
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-/// Who is told of it.
+/// Who is notified of it.
 const APPLICATION: &str = "Gatehound";
 
 /// For how long it is shown: as the desktop does.

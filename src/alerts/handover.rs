@@ -7,7 +7,7 @@ use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 use crate::{
     alerts::{
-        alert::{Told, due},
+        alert::{Reported, due},
         queue,
     },
     policy::{facts::Monotonic, state::State},
@@ -24,8 +24,8 @@ const EARLY: u32 = 10;
 
 /// Alerts on their way out of the daemon.
 pub(crate) struct Alerts {
-    /// What was told already.
-    pub(crate) told: Told,
+    /// What was reported already.
+    pub(crate) reported: Reported,
     state_folder: Result<PathBuf, Line>,
     /// The unit that delivers.
     unit: String,
@@ -50,22 +50,22 @@ struct Ping {
     complained: bool,
 }
 
-/// What a check has to tell of.
+/// What a check has to report.
 pub(crate) struct Check<'a> {
     /// The policy's memory after it.
     pub(crate) state: &'a State,
     /// What the commands in a text are given.
     pub(crate) names: Names<'a>,
-    /// Whether systemd was told that all probes passed.
+    /// Whether systemd got a watchdog ping in it.
     pub(crate) pinged: bool,
     /// When it ended.
     pub(crate) now: Monotonic,
 }
 
 impl Alerts {
-    /// Begins with what a predecessor told; what it left in the queue is looked at first.
+    /// Begins with what a predecessor reported; what it left in the queue is looked at first.
     pub(crate) fn new(
-        told: Told,
+        reported: Reported,
         state_folder: Result<PathBuf, Line>,
         profile: Option<&str>,
         now: Monotonic,
@@ -73,7 +73,7 @@ impl Alerts {
         let own = unit_names::own(profile);
         let unit = |what: &str| unit_names::helper(&own, what);
         Self {
-            told,
+            reported,
             state_folder,
             unit: unit("alert"),
             look_at: Some(now),
@@ -88,23 +88,23 @@ impl Alerts {
         }
     }
 
-    /// After a check: has told what is due. Returns what went wrong, to be told once.
-    pub(crate) fn after(&mut self, settings: &AlertSettings, round: &Check<'_>) -> Option<Line> {
+    /// After a check: reports what is due. Returns what went wrong, to be said once.
+    pub(crate) fn after(&mut self, settings: &AlertSettings, check: &Check<'_>) -> Option<Line> {
         let busy = if settings.is_on() {
-            self.tell(settings, round)
+            self.report(settings, check)
         } else {
             ControlFlow::Continue(())
         };
         match busy {
             ControlFlow::Break(wrong) => wrong,
             // Only in a check that waited for nothing else, so that both together take no longer than one.
-            ControlFlow::Continue(()) => self.ping.after(&settings.ping, round),
+            ControlFlow::Continue(()) => self.ping.after(&settings.ping, check),
         }
     }
 
     /// Queues the alert that is due and has it delivered; breaks off where disk or bus were waited for.
-    fn tell(&mut self, settings: &AlertSettings, round: &Check<'_>) -> ControlFlow<Option<Line>> {
-        let now = round.now;
+    fn report(&mut self, settings: &AlertSettings, check: &Check<'_>) -> ControlFlow<Option<Line>> {
+        let now = check.now;
         let folder = match &self.state_folder {
             Ok(folder) => folder.clone(),
             Err(why) => {
@@ -115,10 +115,10 @@ impl Alerts {
                 };
             }
         };
-        let told = std::mem::take(&mut self.told);
-        let (told, alert) = due(settings, told, round.state, round.names, now);
-        // Told even if the disk takes it not: whoever tries in each check waits for a dead disk in each.
-        self.told = told;
+        let reported = std::mem::take(&mut self.reported);
+        let (reported, alert) = due(settings, reported, check.state, check.names, now);
+        // Reported even if the disk takes it not: whoever tries in each check waits for a dead disk in each.
+        self.reported = reported;
         if let Some(alert) = alert {
             if let Err(why) = queue::queue(&folder, &alert, ALERT_LIMIT) {
                 let kind = alert.kind.name();
@@ -127,7 +127,7 @@ impl Alerts {
                 (self.look_at, self.late) = (Some(now), true);
                 return ControlFlow::Break(Some(Line::new(&text)));
             }
-            return ControlFlow::Break(self.start(round));
+            return ControlFlow::Break(self.start(check));
         }
         if self.look_at.is_none_or(|at| now < at) {
             return ControlFlow::Continue(());
@@ -137,7 +137,7 @@ impl Alerts {
         ControlFlow::Break(match queue::is_waiting(&folder, ALERT_LIMIT) {
             Ok(found) => {
                 self.pause = Duration::ZERO;
-                found.then(|| self.start(round)).flatten()
+                found.then(|| self.start(check)).flatten()
             }
             // One may wait. For the same threads' sake ever later, and not once it is no news.
             Err(_) => {
@@ -148,8 +148,8 @@ impl Alerts {
         })
     }
 
-    fn start(&mut self, round: &Check<'_>) -> Option<Line> {
-        self.look_at = Some(round.now + AGAIN);
+    fn start(&mut self, check: &Check<'_>) -> Option<Line> {
+        self.look_at = Some(check.now + AGAIN);
         match start(&self.unit) {
             Ok(()) => {
                 self.complained = false;
@@ -157,7 +157,7 @@ impl Alerts {
             }
             Err(ManagerError::Refused { message, .. }) => {
                 self.look_at = None;
-                let profile = round.names.profile;
+                let profile = check.names.profile;
                 let text =
                     format!("alerts wait in the queue: {message}; run gatehound install{profile}");
                 self.complain(&text)
@@ -174,19 +174,19 @@ impl Alerts {
 
 impl Ping {
     /// Has the sign of life sent, if this check is one and it is time for it.
-    fn after(&mut self, settings: &PingSettings, round: &Check<'_>) -> Option<Line> {
-        if !settings.is_on() || !round.pinged || !self.is_due(settings.interval, round.now) {
+    fn after(&mut self, settings: &PingSettings, check: &Check<'_>) -> Option<Line> {
+        if !settings.is_on() || !check.pinged || !self.is_due(settings.interval, check.now) {
             return None;
         }
         // Also if it fails: whoever tries in each check waits for a silent bus in each.
-        self.last = Some(round.now);
+        self.last = Some(check.now);
         let why = match start(&self.unit) {
             Ok(()) => {
                 self.complained = false;
                 return None;
             }
             Err(ManagerError::Refused { message, .. }) => {
-                let profile = round.names.profile;
+                let profile = check.names.profile;
                 format!("no ping is sent: {message}; run gatehound install{profile}")
             }
             Err(why) => format!("no ping is sent: {why}"),
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_ping_goes_out_where_alerts_cannot() {
         let mut alerts = Alerts::new(
-            Told::default(),
+            Reported::default(),
             Err("no state folder".into()),
             None,
             Monotonic(0),
@@ -229,7 +229,7 @@ mod tests {
         // Not yet due, so that no manager is asked for.
         alerts.ping.last = Some(Monotonic(0));
         let state = State::default();
-        let round = Check {
+        let check = Check {
             state: &state,
             names: Names {
                 unit: "openclaw-gateway.service",
@@ -238,14 +238,14 @@ mod tests {
             pinged: true,
             now: Monotonic(1),
         };
-        let complaint = alerts.after(&settings, &round).unwrap();
+        let complaint = alerts.after(&settings, &check).unwrap();
         assert_eq!(complaint.as_str(), "no state folder; no alerts");
-        assert!(alerts.tell(&settings, &round).is_continue());
+        assert!(alerts.report(&settings, &check).is_continue());
     }
 
     /// Alerts whose state folder is this one, and that are on.
     fn with_state(folder: &str) -> (Alerts, AlertSettings) {
-        let alerts = Alerts::new(Told::default(), Ok(folder.into()), None, Monotonic(0));
+        let alerts = Alerts::new(Reported::default(), Ok(folder.into()), None, Monotonic(0));
         let settings = AlertSettings {
             desktop: true,
             ..AlertSettings::default()
@@ -253,7 +253,7 @@ mod tests {
         (alerts, settings)
     }
 
-    fn round(state: &State, now: Monotonic) -> Check<'_> {
+    fn check(state: &State, now: Monotonic) -> Check<'_> {
         Check {
             state,
             names: Names {
@@ -278,15 +278,15 @@ mod tests {
             ..State::default()
         };
         let now = Monotonic(1);
-        let said = alerts.after(&settings, &round(&down, now)).unwrap();
+        let said = alerts.after(&settings, &check(&down, now)).unwrap();
         let end = "nobody is notified unless it still reaches the queue: needs-human";
         assert!(said.as_str().ends_with(end), "{said}");
         assert_eq!(alerts.look_at, Some(now));
         let now = Monotonic(2);
-        assert_eq!(alerts.after(&settings, &round(&down, now)), None);
+        assert_eq!(alerts.after(&settings, &check(&down, now)), None);
         assert_eq!(alerts.look_at, Some(now + AGAIN));
         let now = now + AGAIN;
-        assert_eq!(alerts.after(&settings, &round(&down, now)), None);
+        assert_eq!(alerts.after(&settings, &check(&down, now)), None);
         assert_eq!(alerts.look_at, None);
     }
 
@@ -298,14 +298,14 @@ mod tests {
         let mut looks = 0;
         let mut last = Monotonic(0);
         while let Some(at) = alerts.look_at {
-            assert_eq!(alerts.after(&settings, &round(&state, at)), None);
+            assert_eq!(alerts.after(&settings, &check(&state, at)), None);
             (looks, last) = (looks + 1, at);
             assert!(looks < 20, "each may leave a thread behind");
         }
         assert!(queue::MAX_AGE / 2 < last.since(Monotonic(0)), "{last:?}");
         // Once it can be listed, nothing of it is left.
         (alerts.look_at, alerts.state_folder) = (Some(last), Ok("/proc/gatehound".into()));
-        assert_eq!(alerts.after(&settings, &round(&state, last)), None);
+        assert_eq!(alerts.after(&settings, &check(&state, last)), None);
         assert_eq!((alerts.look_at, alerts.pause), (None, Duration::ZERO));
     }
 

@@ -32,7 +32,7 @@ impl Message {
     /// Makes an alert out, `age` after it was due at `time`, a date that people read.
     pub fn new(alert: &Alert, host: &Line, time: &str, age: Duration) -> Self {
         let late = if LATE < age {
-            format!(" (told {} late)", span(age))
+            format!(" (reported {} late)", span(age))
         } else {
             String::new()
         };

@@ -1,7 +1,7 @@
 //! The queue of alerts: one file for each, in the state folder, until it is delivered.
 //!
 //! Owns the files' names, their order, how many there are and for how long, and that only one process delivers.
-//! Knows nothing of who is told, nor how.
+//! Knows nothing of who is notified, nor how.
 
 use std::{
     fs::{self, File, TryLockError},

@@ -117,8 +117,8 @@ fn print_lines(unit: &str, seen: &Seen) {
         (None, Some(port_holder)) => say!("port     {}, held by {port_holder}", seen.found.port),
         (None, None) => say!("port     {}, nothing listens", seen.found.port),
     }
-    if let Some(doubt) = &seen.found.doubt {
-        say!("config   {doubt}");
+    if let Some(problem) = &seen.found.problem {
+        say!("config   {problem}");
     }
     if let Some(pause) = &seen.look.pause {
         say!("paused   {}", paused(pause));
@@ -157,7 +157,7 @@ fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
         "tls": seen.found.tls,
         "profile": seen.found.profile,
         "config": seen.found.config_path.as_ref().map(|path| path.to_string_lossy()),
-        "config_doubt": seen.found.doubt,
+        "config_problem": seen.found.problem,
         "port_holder": seen.look.port_holder,
         "pause": seen.look.pause.as_ref().map(|pause| &pause.reason),
         "pause_remaining_seconds": seen.look.pause.as_ref().and_then(|pause| pause.remaining).map(|left| left.as_secs()),

@@ -5,7 +5,7 @@
 use std::{net::IpAddr, path::PathBuf, sync::mpsc::Receiver, time::Duration};
 
 use crate::{
-    alerts::{alert::Told, handover::Alerts},
+    alerts::{alert::Reported, handover::Alerts},
     daemon::{
         identity::{Own, PROC, seed},
         memory::{Left, Memory, Recalled, recall},
@@ -63,7 +63,7 @@ pub(super) struct Daemon {
     /// The rollback that the disk has not finished yet.
     pub(super) restoring: Option<Restoring>,
     /// The state as the file holds it, with the alerts that were sent and what was counted.
-    pub(super) saved: Option<(State, Told, Counts)>,
+    pub(super) saved: Option<(State, Reported, Counts)>,
     /// Time spent suspended since boot.
     pub(super) suspended: Duration,
     /// Warnings that stand and were already written.
@@ -91,7 +91,7 @@ impl Daemon {
         let file = StateFile::new(&dir, &boot_id);
         let Recalled {
             mut state,
-            told,
+            reported,
             counts,
             left,
         } = recall(&file, &unit, Clock.now());
@@ -99,7 +99,7 @@ impl Daemon {
         let profile = sources.profile.as_deref();
         let profile_option = folders::profile_option(profile);
         let state_folder = folders::state(&sources.variables, profile);
-        let alerts = Alerts::new(told, state_folder, profile, Clock.now());
+        let alerts = Alerts::new(reported, state_folder, profile, Clock.now());
         let finder = Finder::new(&sources.variables);
         if let Some(pending_start) = &state.pending_start {
             manager.adopt(pending_start.stop_job);

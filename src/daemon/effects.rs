@@ -46,7 +46,7 @@ impl Daemon {
             self.pinged = true;
             self.metrics.pinged = Some(wall_clock::now());
         }
-        match notifier.tell(watchdog, &status) {
+        match notifier.send(watchdog, &status) {
             Ok(()) => self.unnotified = None,
             // In each check, as long as it stands.
             Err(why) if self.unnotified.as_ref() == Some(&why) => {}

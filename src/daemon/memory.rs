@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::{
-    alerts::alert::Told,
+    alerts::alert::Reported,
     metrics::exposition::Counts,
     os::{
         boot_id,
@@ -26,7 +26,7 @@ pub struct Memory {
     pub state: State,
     /// Which alerts were sent.
     #[serde(default)]
-    pub told: Told,
+    pub reported: Reported,
     /// What was counted for the metrics.
     #[serde(default)]
     pub counts: Counts,
@@ -46,7 +46,7 @@ impl Memory {
 /// What of a predecessor's memory is gone on with.
 pub(super) struct Recalled {
     pub(super) state: State,
-    pub(super) told: Told,
+    pub(super) reported: Reported,
     pub(super) counts: Counts,
     pub(super) left: Left,
 }
@@ -67,7 +67,7 @@ pub(super) fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> Re
         Kept::Restored(memory) if memory.unit == unit => {
             return Recalled {
                 state: memory.state.restored(now),
-                told: memory.told,
+                reported: memory.reported,
                 counts: memory.counts,
                 left: Left::Memory,
             };
@@ -87,7 +87,7 @@ pub(super) fn recall(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> Re
             next: now,
             ..State::default()
         },
-        told: Told::default(),
+        reported: Reported::default(),
         counts: Counts::default(),
         left,
     }
@@ -103,15 +103,15 @@ mod tests {
             own_unit: "gatehound.service".to_owned(),
             unit: "openclaw-gateway.service".to_owned(),
             state: State::default(),
-            told: Told::default(),
+            reported: Reported::default(),
             counts: Counts::default(),
         };
         let mut older = serde_json::to_value(&memory).unwrap();
-        for key in ["told", "counts"] {
+        for key in ["reported", "counts"] {
             older.as_object_mut().unwrap().remove(key).unwrap();
         }
         let read: Memory = serde_json::from_value(older).unwrap();
-        assert_eq!(read.told, Told::default());
+        assert_eq!(read.reported, Reported::default());
         assert_eq!(read.counts, Counts::default());
     }
 }

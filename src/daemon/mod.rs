@@ -86,7 +86,7 @@ pub fn run(sources: Sources) -> Result<(), RunError> {
     if let Err(error) = &ran {
         // journald may lose which unit a line came from when its process is gone before journald has looked at it.
         // Where this cannot be sent either, the exit status says it.
-        let _ = notifier.tell(Watchdog::Silence, &Line::new(&error.to_string()));
+        let _ = notifier.send(Watchdog::Silence, &Line::new(&error.to_string()));
     }
     ran
 }
@@ -153,8 +153,8 @@ impl Daemon {
     /// Says that the watching begins.
     fn begin(&mut self, notifier: &mut Notifier, left: Left, warnings: Vec<Line>) {
         let status = before_the_first_look(&self.state, &self.senses.unit);
-        let told = notifier.ready(&status);
-        self.warn_on_error(told);
+        let sent = notifier.ready(&status);
+        self.warn_on_error(sent);
         fault::point("ready");
         if !notifier.supervised() {
             let text = "not started by systemd (NOTIFY_SOCKET is not set); watching, but nothing restarts gatehound if it hangs";
@@ -362,24 +362,24 @@ impl Daemon {
 
     fn save(&mut self) {
         let state = self.state.durable();
-        let told = self.alerts.told.clone();
-        let now = (state, told, self.metrics.counts);
+        let reported = self.alerts.reported.clone();
+        let now = (state, reported, self.metrics.counts);
         if self.saved.as_ref() == Some(&now) {
             return;
         }
-        let (state, told, counts) = now;
+        let (state, reported, counts) = now;
         let memory = Memory {
             own_unit: self.own.unit.clone(),
             unit: self.senses.unit.clone(),
             state,
-            told,
+            reported,
             counts,
         };
         // Whoever cleans up the runtime folder may take this one along.
         let made = own_files::ensure_private_dir(&self.senses.dir);
         match made.and_then(|()| self.file.save(&memory)) {
             Ok(()) => {
-                self.saved = Some((memory.state, memory.told, memory.counts));
+                self.saved = Some((memory.state, memory.reported, memory.counts));
                 self.unsaved = None;
                 fault::point("state saved");
             }
@@ -398,8 +398,8 @@ impl Daemon {
     }
 
     fn reload(&mut self, notifier: &mut Notifier) {
-        let told = notifier.reloading();
-        self.warn_on_error(told);
+        let sent = notifier.reloading();
+        self.warn_on_error(sent);
         match layers::load(&self.sources) {
             Ok(loaded) => {
                 self.settings = loaded.settings;
@@ -421,7 +421,7 @@ impl Daemon {
             ))),
         }
         let status = self.status();
-        let told = notifier.ready(&status);
-        self.warn_on_error(told);
+        let sent = notifier.ready(&status);
+        self.warn_on_error(sent);
     }
 }

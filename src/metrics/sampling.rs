@@ -125,7 +125,7 @@ mod tests {
     }
 
     /// A healthy check at a second of the boot; returns what went wrong.
-    fn round(metrics: &mut Metrics, settings: &Settings, second: u64) -> Option<Line> {
+    fn check(metrics: &mut Metrics, settings: &Settings, second: u64) -> Option<Line> {
         let around = Around {
             settings,
             profile: None,
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn without_the_setting_nothing_is_written_and_no_thread_started() {
         let mut metrics = Metrics::default();
-        assert_eq!(round(&mut metrics, &Settings::default(), 1), None);
+        assert_eq!(check(&mut metrics, &Settings::default(), 1), None);
         assert!(metrics.file.is_none());
     }
 
@@ -157,13 +157,13 @@ mod tests {
         let path = folder.path().join("gatehound.prom");
         let other = folder.path().join("other.prom");
         let mut metrics = Metrics::default();
-        round(&mut metrics, &settings(&path), 1);
+        check(&mut metrics, &settings(&path), 1);
         wait(|| path.exists());
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("gatehound_phase{"), "{text}");
-        round(&mut metrics, &settings(&other), 2);
+        check(&mut metrics, &settings(&other), 2);
         wait(|| other.exists() && !path.exists());
-        round(&mut metrics, &Settings::default(), 3);
+        check(&mut metrics, &Settings::default(), 3);
         wait(|| !other.exists());
     }
 
@@ -172,14 +172,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(&folder.path().join("gatehound.prom"));
         let mut metrics = Metrics::default();
-        round(&mut metrics, &settings, 1);
+        check(&mut metrics, &settings, 1);
         let first = metrics.written;
-        round(&mut metrics, &settings, 1);
+        check(&mut metrics, &settings, 1);
         assert_eq!(metrics.written, first);
         metrics.written = Some((Monotonic(1_000_000), "healthy"));
-        round(&mut metrics, &settings, 1);
+        check(&mut metrics, &settings, 1);
         assert_eq!(metrics.written, first);
-        round(&mut metrics, &settings, 2);
+        check(&mut metrics, &settings, 2);
         assert_ne!(metrics.written, first);
     }
 
@@ -195,7 +195,7 @@ mod tests {
             let mut told = Vec::new();
             for _ in 0..3 {
                 second += 1;
-                told.extend(round(&mut metrics, &settings, second));
+                told.extend(check(&mut metrics, &settings, second));
                 metrics.ended = metrics.file.as_ref().map(Textfile::wait);
             }
             told

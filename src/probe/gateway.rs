@@ -53,7 +53,7 @@ pub struct Found {
     /// The port that openclaw.json names.
     pub by_file: Option<u16>,
     /// Why openclaw.json says less than it could, if it does.
-    pub doubt: Option<Line>,
+    pub problem: Option<Line>,
     /// Whether a file that openclaw.json includes may say it.
     pub includes: bool,
 }
@@ -135,7 +135,7 @@ impl Finder {
             include_roots: self.include_roots(&unit),
             by_unit,
             by_file: said.port,
-            doubt: said.doubt,
+            problem: said.problem,
             includes: said.includes,
         }
     }

@@ -41,8 +41,8 @@ pub struct Said {
     /// `gateway.bind`.
     pub bind: Bind,
     /// What is wrong with the file or with these keys.
-    pub doubt: Option<Line>,
-    /// Whether another file may say more of them, which is then in doubt where nothing else is.
+    pub problem: Option<Line>,
+    /// Whether another file may say more of them, which is then uncertain where nothing else is.
     pub includes: bool,
 }
 
@@ -104,7 +104,7 @@ impl Reader {
             ..Said::default()
         };
         let said = load(path).unwrap_or_else(|why| Said {
-            doubt: Some(why),
+            problem: Some(why),
             ..before.map_or_else(nothing, |before| before.said)
         });
         self.last = Some(Reading {
@@ -128,13 +128,13 @@ impl Stamp {
 }
 
 fn load(path: &Path) -> Result<Said, Line> {
-    let doubt = |why: &Line| Line::new(&format!("{}: {why}", path.display()));
+    let problem = |why: &Line| Line::new(&format!("{}: {why}", path.display()));
     // A link is followed: people keep this file among their dotfiles.
-    let contents = files::read_limited(path, MAX_FILE, Links::Follow).map_err(|e| doubt(&e))?;
-    let contents = contents.ok_or_else(|| doubt(&"no such file".into()))?;
-    let said = parse(&contents.bytes).map_err(|e| doubt(&e))?;
+    let contents = files::read_limited(path, MAX_FILE, Links::Follow).map_err(|e| problem(&e))?;
+    let contents = contents.ok_or_else(|| problem(&"no such file".into()))?;
+    let said = parse(&contents.bytes).map_err(|e| problem(&e))?;
     Ok(Said {
-        doubt: said.doubt.as_ref().map(doubt),
+        problem: said.problem.as_ref().map(problem),
         ..said
     })
 }
@@ -143,7 +143,7 @@ fn load(path: &Path) -> Result<Said, Line> {
 ///
 /// # Errors
 ///
-/// It is not a configuration; one key that is wrong is in doubt, and leaves the other one in force.
+/// It is not a configuration; one key that is wrong is passed over, and leaves the other one in force.
 pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
     let Value::Object(root) = value(bytes)? else {
         return Err("not a JSON5 object".into());
@@ -154,13 +154,13 @@ pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
     if let Some(port) = gateway.and_then(|gateway| gateway.get("port")) {
         said.port = number(port);
         if said.port.is_none() {
-            said.doubt = Some(passed_over("gateway.port", port, "a port"));
+            said.problem = Some(passed_over("gateway.port", port, "a port"));
         }
     }
     if let Some(enabled) = tls.and_then(|tls| tls.get("enabled")) {
         said.tls = enabled.as_bool();
         if said.tls.is_none() {
-            said.doubt = Some(passed_over("gateway.tls.enabled", enabled, "true or false"));
+            said.problem = Some(passed_over("gateway.tls.enabled", enabled, "true or false"));
         }
     }
     let holders = [
@@ -181,8 +181,8 @@ pub fn parse(bytes: &[u8]) -> Result<Said, Line> {
             Some(_) | None => Bind::Unknown,
         },
     };
-    if said.doubt.is_none() && said.includes {
-        said.doubt = Some(
+    if said.problem.is_none() && said.includes {
+        said.problem = Some(
             "$include is not followed; set gateway.port and gateway.tls if they are in there"
                 .into(),
         );
@@ -325,10 +325,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[track_caller]
-    fn check(text: &str, port: Option<u16>, tls: Option<bool>, doubt: Option<&str>) {
+    fn check(text: &str, port: Option<u16>, tls: Option<bool>, problem: Option<&str>) {
         let said = parse(text.as_bytes()).unwrap();
         assert_eq!((said.port, said.tls), (port, tls));
-        assert_eq!(said.doubt.as_ref().map(Line::as_str), doubt);
+        assert_eq!(said.problem.as_ref().map(Line::as_str), problem);
     }
 
     #[track_caller]
@@ -407,10 +407,10 @@ mod tests {
                 parse(format!("{{gateway: {{port: {value}, tls: {{enabled: true}}}}}}").as_bytes())
                     .unwrap();
             assert_eq!((said.port, said.tls), (None, Some(true)));
-            let doubt = said.doubt.unwrap();
+            let problem = said.problem.unwrap();
             assert!(
-                doubt.as_str().ends_with(": not a port, passed over"),
-                "{doubt}"
+                problem.as_str().ends_with(": not a port, passed over"),
+                "{problem}"
             );
         }
         check(
@@ -433,7 +433,7 @@ mod tests {
         let text = "{gateway: {auth: {token: 'hunter2'}, port: {token: 'hunter2'}, tls: 'hunter2'}, hunter2: hunter2}";
         for cut in 0..=text.len() {
             let told = match parse(&text.as_bytes()[..cut]) {
-                Ok(said) => said.doubt.unwrap_or_default(),
+                Ok(said) => said.problem.unwrap_or_default(),
                 Err(why) => why,
             };
             assert!(!told.as_str().contains("hunter2"), "{told}");
@@ -455,10 +455,10 @@ mod tests {
         ] {
             let said = parse(text.as_bytes()).unwrap();
             assert!(said.includes);
-            let doubt = said.doubt.unwrap();
+            let problem = said.problem.unwrap();
             assert!(
-                doubt.as_str().starts_with("$include is not followed"),
-                "{doubt}"
+                problem.as_str().starts_with("$include is not followed"),
+                "{problem}"
             );
         }
     }

@@ -60,7 +60,7 @@ impl Notifier {
     pub fn ready(&mut self, status: &Line) -> Result<(), Line> {
         self.status = status.clone();
         self.ready = true;
-        self.send(&[NotifyState::Ready, NotifyState::Status(status.as_str())])
+        self.deliver(&[NotifyState::Ready, NotifyState::Status(status.as_str())])
     }
 
     /// Says that the settings are being read again; `READY=1` follows through [`Notifier::ready`].
@@ -69,7 +69,7 @@ impl Notifier {
     /// The socket could not be written.
     pub fn reloading(&self) -> Result<(), Line> {
         let now = NotifyState::monotonic_usec_now().map_err(|e| Line::new(&e.to_string()))?;
-        self.send(&[NotifyState::Reloading, now])
+        self.deliver(&[NotifyState::Reloading, now])
     }
 
     /// Says that the process is about to end.
@@ -77,7 +77,7 @@ impl Notifier {
     /// # Errors
     /// The socket could not be written.
     pub fn stopping(&self) -> Result<(), Line> {
-        self.send(&[NotifyState::Stopping])
+        self.deliver(&[NotifyState::Stopping])
     }
 
     /// Sends what the watchdog gets to hear, and the status where it changed, in one message.
@@ -87,12 +87,12 @@ impl Notifier {
     ///
     /// # Errors
     /// The socket could not be written.
-    pub fn tell(&mut self, watchdog: Watchdog, status: &Line) -> Result<(), Line> {
+    pub fn send(&mut self, watchdog: Watchdog, status: &Line) -> Result<(), Line> {
         let message = self.message(watchdog, status);
         if message.is_empty() {
             return Ok(());
         }
-        let sent = self.send(&message);
+        let sent = self.deliver(&message);
         self.status = status.clone();
         sent
     }
@@ -119,7 +119,7 @@ impl Notifier {
         message
     }
 
-    fn send(&self, message: &[NotifyState<'_>]) -> Result<(), Line> {
+    fn deliver(&self, message: &[NotifyState<'_>]) -> Result<(), Line> {
         sd_notify::notify(message).map_err(|e| {
             Line::new(&format!(
                 "cannot write to the notification socket: {e}; going on"

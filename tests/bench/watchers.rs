@@ -88,9 +88,9 @@ pub fn shell_check(rig: &Rig) -> [String; 5] {
 
 /// A loop stands in for cron, and is kinder: a run never begins while another is under way.
 fn shell(rig: &Rig, interval: u64) -> String {
-    let round = shell_check(rig).join(" ");
+    let check = shell_check(rig).join(" ");
     let seconds = interval as f64 / 1e3;
-    format!("/bin/sh -c \"while :; do sh {round}; sleep {seconds}; done\"")
+    format!("/bin/sh -c \"while :; do sh {check}; sleep {seconds}; done\"")
 }
 
 /// Monit forgets the environment, without which nobody finds the user manager.

@@ -17,8 +17,8 @@ use crate::place;
 use crate::privileged::{self, PortHoldersProgram, as_root};
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    assert_field, assert_hands_off, between, event, events, from_systemd, healthy_with, invocation,
-    wait_for_checks, wait_until_failing, wait_until_recovered, watched,
+    assert_field, assert_not_restarted, between, event, events, from_systemd, healthy_with,
+    invocation, wait_for_checks, wait_until_failing, wait_until_recovered, watched,
 };
 
 /// The trials of this file that disturb no other.
@@ -159,7 +159,7 @@ impl Trialled {
     /// Holds that neither the gateway nor Gatehound was started anew.
     #[track_caller]
     fn assert_untouched(&self) {
-        assert_hands_off(&self.rig);
+        assert_not_restarted(&self.rig);
         assert_eq!(invocation(&self.rig), self.gateway);
         self.assert_not_bitten();
     }
@@ -484,7 +484,7 @@ fn two_without_lock() {
     drop(second);
     rig.wait_for_status("healthy: ", TIMEOUT);
     assert_eq!(invocation(rig), trial.gateway);
-    assert_hands_off(rig);
+    assert_not_restarted(rig);
 }
 
 /// Waits until a process has slept this many more times, where nothing else tells of its checks.
@@ -606,7 +606,7 @@ fn frozen_for_long() {
         .wait_for_after(mark, "the successor", TIMEOUT, event("watching"));
     rig.wait_for_status("healthy: ", TIMEOUT);
     assert_eq!(invocation(&rig), before);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
 }
 
 fn frozen_while_failing() {
@@ -638,8 +638,8 @@ fn frozen_gateway() {
     assert_field(&record, "GATEHOUND_REASON", "frozen");
     assert!(record.message().contains(&thaw), "{record}");
     rig.wait_for_status("standing-by: frozen", TIMEOUT);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     systemctl(&["thaw", &rig.gateway]);
     rig.wait_for_status("healthy: ", TIMEOUT);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
 }

@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use crate::place;
 use crate::rig::{Rig, Setup, TIMEOUT, free_port, systemctl};
 use crate::watched::{
-    assert_field, assert_hands_off, between, event, events, healthy_with, invocation, short,
+    assert_field, assert_not_restarted, between, event, events, healthy_with, invocation, short,
     wait_for_checks, wait_until_failing, wait_until_recovered, watched,
 };
 
@@ -74,7 +74,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// The trials that show something to every Gatehound of the session.
 pub fn alone() -> Vec<Trial> {
-    crate::named(&[("an_update_keeps_hands_off_until_it_is_over", update)])
+    crate::named(&[("during_an_update_the_gateway_is_left_alone", update)])
 }
 
 /// A gateway that is told how to start, and a Gatehound that sees it from its beginning.
@@ -140,7 +140,7 @@ fn slow_start() {
     rig.wait_for_status("starting: gateway started", TIMEOUT);
     rig.journal
         .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     assert!(!events(&rig).contains(&"failing".to_owned()));
 }
 
@@ -176,7 +176,7 @@ fn start_of_five_minutes() {
     let limit = Duration::from_secs(360);
     rig.journal
         .wait_for("a healthy gateway", limit, event("healthy"));
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     assert!(!events(&rig).contains(&"failing".to_owned()));
 }
 
@@ -205,7 +205,7 @@ fn busy_for_a_while() {
     rig.wait_for_status("failing: ", TIMEOUT);
     wait_until_recovered(&rig, TIMEOUT, "by-itself");
     assert_eq!(invocation(&rig), before);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
 }
 
 fn busy_for_ever() {
@@ -228,7 +228,7 @@ fn listener_in_a_child() {
     rig.mode("fork-listener");
     rig.wait_until_healthy();
     rig.wait_for_status("healthy: /health", TIMEOUT);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     rig.mode("fork-listener:blocked");
     wait_until_failing(&rig, TIMEOUT, "blocked");
     wait_until_recovered(&rig, TIMEOUT, "by-restart");
@@ -245,7 +245,7 @@ fn two_profiles() {
     wait_until_recovered(&hung, TIMEOUT, "by-restart");
     wait_for_checks(&healthy, 2);
     assert_eq!(invocation(&healthy), before);
-    assert_hands_off(&healthy);
+    assert_not_restarted(&healthy);
     assert!(!events(&healthy).contains(&"failing".to_owned()));
 }
 
@@ -282,7 +282,7 @@ fn found_by_its_socket() {
         rig.port
     );
     assert!(said.contains(&named), "{said}");
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     rig.mode("blocked");
     wait_until_failing(&rig, TIMEOUT, "blocked");
     let recovered = rig
@@ -324,7 +324,7 @@ fn another_units_server() {
     let text = gave_up.message().to_owned();
     assert!(text.contains(&format!("in unit {unit}.service")), "{text}");
     assert!(text.contains("the port is held by pid "), "{text}");
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     assert!(
         !rig.notified()
             .iter()
@@ -461,7 +461,7 @@ fn update() {
         TIMEOUT,
     );
     wait_for_checks(&rig, 5);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     drop(updater);
     wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }

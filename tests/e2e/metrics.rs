@@ -62,9 +62,9 @@ fn told() {
     wait_for(&path, "gatehound_phase", "\"healthy\"", 1.0);
     let mode = fs::metadata(&path).expect("the file").mode();
     assert_eq!(mode & 0o777, 0o644, "node_exporter is another user");
-    let round = || value(&path, "gatehound_last_check_timestamp_seconds", "");
-    let before = round();
-    wait_until("the next check", TIMEOUT, || round() > before);
+    let last_check = || value(&path, "gatehound_last_check_timestamp_seconds", "");
+    let before = last_check();
+    wait_until("the next check", TIMEOUT, || last_check() > before);
     let tasks = format!("/proc/{}/task", rig.main_pid(&rig.gatehound));
     assert_eq!(fs::read_dir(tasks).expect("its threads").count(), 2);
     rig.mode("blocked");
@@ -77,8 +77,10 @@ fn told() {
     }
     // A successor goes on counting.
     systemctl(&["restart", &rig.gatehound]);
-    let before = round();
-    wait_until("a check of the successor", TIMEOUT, || round() > before);
+    let before = last_check();
+    wait_until("a check of the successor", TIMEOUT, || {
+        last_check() > before
+    });
     assert_eq!(value(&path, "gatehound_incidents_total", ""), Some(1.0));
     // The file goes with the setting, so that nothing stale is read.
     rig.settings(FAST);

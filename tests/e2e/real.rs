@@ -19,7 +19,7 @@ use nix::time::{ClockId, clock_gettime};
 use crate::journal::Record;
 use crate::rig::{self, Rig, Setup, TIMEOUT, quoted, systemctl, wait_until};
 use crate::watched::{
-    assert_field, assert_hands_off, between, event, events, from_systemd, invocation,
+    assert_field, assert_not_restarted, between, event, events, from_systemd, invocation,
     wait_until_failing, wait_until_recovered,
 };
 
@@ -350,7 +350,7 @@ fn busy_for_a_while() {
         "{stalled:?}"
     );
     assert!(!events(rig).contains(&"backing-off".to_owned()));
-    assert_hands_off(rig);
+    assert_not_restarted(rig);
     assert_eq!(invocation(rig), before);
 }
 
@@ -375,7 +375,7 @@ fn start() {
         !events(rig).contains(&"failing".to_owned()),
         "a start is no failure"
     );
-    assert_hands_off(rig);
+    assert_not_restarted(rig);
     assert_eq!(rig.property(&rig.gateway, "NRestarts"), "0");
 }
 
@@ -402,12 +402,12 @@ fn broken_config() {
     rig.wait_for_status("standing-by: config-error", TIMEOUT);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "failed");
     assert_eq!(rig.property(&rig.gateway, "ExecMainStatus"), "78");
-    assert_hands_off(rig);
+    assert_not_restarted(rig);
 
     real.configure(LOOPBACK);
     real.start();
     rig.wait_for_status("healthy: /health", INTERVAL + TIMEOUT);
-    assert_hands_off(rig);
+    assert_not_restarted(rig);
 }
 
 /// The gateway as a human starts it in a terminal: without a unit, with the same folder and port.
@@ -463,7 +463,7 @@ fn second_gateway() {
         "nothing is wrong with it: {standing_by}"
     );
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "failed");
-    assert_hands_off(rig);
+    assert_not_restarted(rig);
     let lives = by_hand.0.try_wait().expect("ask for it").is_none();
     assert!(lives && rig.healthy(), "the one started by hand is gone");
 }
@@ -492,7 +492,7 @@ fn found_healthy(config: &str) -> Real {
     };
     wait_until("a second ping", INTERVAL + TIMEOUT, || 2 <= pings());
     assert!(!events(rig).contains(&"failing".to_owned()));
-    assert_hands_off(rig);
+    assert_not_restarted(rig);
     real
 }
 

@@ -104,7 +104,7 @@ pub fn wait_until_recovered(rig: &Rig, within: Duration, reason: &str) -> Record
 
 /// Holds that Gatehound laid no hand on the gateway.
 #[track_caller]
-pub fn assert_hands_off(rig: &Rig) {
+pub fn assert_not_restarted(rig: &Rig) {
     let acts: Vec<_> = rig
         .journal
         .all()

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use crate::privileged;
 use crate::rig::{Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    assert_hands_off, event, healthy_with, invocation, wait_for_checks, wait_until_recovered,
+    assert_not_restarted, event, healthy_with, invocation, wait_for_checks, wait_until_recovered,
     watched,
 };
 
@@ -23,7 +23,7 @@ pub fn trials() -> Vec<Trial> {
             "a_humans_stop_is_respected_and_their_start_is_watched_again",
             stop,
         ),
-        ("a_pause_keeps_hands_off_until_resume", pause),
+        ("during_a_pause_the_gateway_is_left_alone", pause),
         ("the_old_flag_file_pauses_while_it_exists", flag_file),
         (
             "a_flag_file_of_another_user_is_refused_with_a_warning",
@@ -47,7 +47,7 @@ fn crash() {
     rig.wait_for_status("healthy: /health", TIMEOUT);
     assert_ne!(invocation(&rig), before);
     assert_eq!(rig.property(&rig.gateway, "NRestarts"), "1");
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
 }
 
 fn crashes() {
@@ -71,7 +71,7 @@ fn crashes() {
     let told = |name: &str| rig.journal.all().into_iter().filter(event(name)).count();
     assert_eq!(told("failing"), 1);
     assert_eq!(told("recovered"), 1);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
 }
 
 fn stop() {
@@ -84,10 +84,10 @@ fn stop() {
     wait_for_checks(&rig, 5);
     assert_eq!(rig.property(&rig.gateway, "ActiveState"), "inactive");
     assert!(rig.status_text().starts_with("standing-by: stopped"));
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     systemctl(&["start", &rig.gateway]);
     rig.wait_for_status("healthy: /health", TIMEOUT);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
 }
 
 fn pause() {
@@ -100,7 +100,7 @@ fn pause() {
     rig.wait_for_status("standing-by: paused, trying something", TIMEOUT);
     rig.mode("blocked");
     wait_for_checks(&rig, 5);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     let mark = rig.journal.mark();
     assert!(rig.gatehound(&["resume"]).status.success());
     rig.journal
@@ -121,7 +121,7 @@ fn flag_file() {
     rig.wait_for_status("standing-by: paused", TIMEOUT);
     rig.mode("blocked");
     wait_for_checks(&rig, 3);
-    assert_hands_off(&rig);
+    assert_not_restarted(&rig);
     fs::remove_file(&flag).unwrap();
     rig.wait_for_status("healthy: /health", TIMEOUT);
 }

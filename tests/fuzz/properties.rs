@@ -211,7 +211,9 @@ pub fn openclaw_json(input: &[u8]) {
     match openclaw_json::parse(input) {
         Ok(said) => {
             assert_ne!(said.port, Some(0));
-            said.doubt.iter().for_each(|doubt| is_short(doubt.as_str()));
+            said.problem
+                .iter()
+                .for_each(|problem| is_short(problem.as_str()));
         }
         Err(why) => is_short(why.as_str()),
     }
@@ -557,9 +559,9 @@ fn the_gateway_is_found(facts: &UnitFacts) {
     let profile = found.profile.unwrap_or_default();
     assert!(!profile.contains(['/', '.', '\0', '\n']), "{profile:?}");
     found
-        .doubt
+        .problem
         .iter()
-        .for_each(|doubt| is_short(doubt.as_str()));
+        .for_each(|problem| is_short(problem.as_str()));
     let sign = update::look(&facts.exec_start, &facts.environment, SystemTime::now());
     sign.iter().for_each(|sign| is_short(sign.as_str()));
     let sign = update::look(&facts.exec_start, &[], SystemTime::now());

@@ -135,13 +135,13 @@ fn config(findings: &mut Findings, seen: &Seen, around: &Around<'_>) -> bool {
         return false;
     };
     // What is wrong with the file itself, a value of the wrong kind too; an include is nothing wrong.
-    let doubt = seen.found.doubt.clone().filter(|_| !seen.found.includes);
-    let severity = match doubt {
+    let problem = seen.found.problem.clone().filter(|_| !seen.found.includes);
+    let severity = match problem {
         Some(_) if place.path.exists() => Severity::Problem,
         // The gateway may be set to include from other folders, or to do without a file.
         _ => Severity::Warning,
     };
-    let Some(why) = openclaw_files::read(&place).err().or(doubt) else {
+    let Some(why) = openclaw_files::read(&place).err().or(problem) else {
         return true;
     };
     let profile = around.names.profile;
@@ -197,11 +197,11 @@ fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: boo
     };
     let is_named = set.or(found.by_unit).is_some();
     let answers = matches!(seen.look.health, Health::Healthy(_));
-    match &found.doubt {
+    match &found.problem {
         // What answers in good health on a port that is named has neither another port nor another TLS.
-        Some(doubt) if is_whole && !(is_named && answers) => findings.warning(
+        Some(problem) if is_whole && !(is_named && answers) => findings.warning(
             "port",
-            doubt.as_str(),
+            problem.as_str(),
             "write port = … and tls = … as they are in there under [gateway] of ~/.config/gatehound/config.toml",
         ),
         _ => findings.fine("port", &format!("{port}, by {by}")),

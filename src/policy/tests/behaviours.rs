@@ -48,7 +48,7 @@ fn the_time_the_first_failing_probe_took_counts() {
     let mut world = healthy();
     world.look_takes = secs(5);
     world.breaks(Stall::Blocked);
-    world.round();
+    world.next_check();
     let Phase::Failing(grace_used) = &world.state.phase else {
         panic!("failing");
     };
@@ -64,7 +64,7 @@ fn a_gateway_that_is_looked_at_while_failing_is_looked_at_every_five_seconds() {
     let mut world = broken(Stall::Busy);
     for _ in 0..10 {
         assert_eq!(world.state.next.since(world.now), secs(5));
-        world.round();
+        world.next_check();
     }
 }
 
@@ -196,7 +196,7 @@ fn a_gateway_up_for_longer_than_a_start_takes_counts_as_served_at_the_first_look
     world.state.next = world.now;
     world.watchdog_starts();
     world.breaks(Stall::Blocked);
-    world.round();
+    world.next_check();
     assert_eq!(world.phase(), "failing");
 }
 
@@ -364,7 +364,7 @@ fn a_hung_start_after_crashes_has_the_grace_of_any_start() {
 #[test]
 fn a_unit_systemd_gave_up_on_is_not_starting() {
     let mut world = starting(None);
-    world.round();
+    world.next_check();
     world.start_limit_hit(0);
     let gone = world.now;
     world.run_until_does(&Action::Start);
@@ -375,7 +375,7 @@ fn a_unit_systemd_gave_up_on_is_not_starting() {
 fn a_unit_systemd_gave_up_on_is_started_even_if_its_last_runs_were_not_seen() {
     let mut world = healthy();
     world.start_limit_hit(9);
-    world.round();
+    world.next_check();
     world.run_until_does(&Action::Start);
     world.run_until("healthy");
     assert_eq!(world.count(&Action::Stop), 0);
@@ -840,7 +840,7 @@ fn a_restart_that_helped_is_said_with_the_downtime() {
 fn every_record_of_an_incident_carries_its_id() {
     let mut world = healthy();
     world.breaks(Stall::Gone);
-    world.round();
+    world.next_check();
     let id = world
         .state
         .incident
@@ -874,7 +874,7 @@ fn what_is_said_in_the_step_that_ends_an_incident_carries_its_id() {
     world.run += 1;
     world.since = world.now;
     world.fixes();
-    world.round();
+    world.next_check();
     assert_eq!(world.events(), ["failing", "new-invocation", "recovered"]);
     for noted in world.noted().iter().skip(1) {
         assert_eq!(noted.incident, id, "{noted:?}");
@@ -1146,7 +1146,7 @@ fn a_gateway_that_was_never_restarted_is_not_asked_whether_all_of_it_works() {
     let mut world = healthy();
     world.degraded = Some("channels: telegram".into());
     for _ in 0..5 {
-        world.round();
+        world.next_check();
     }
     assert_eq!(world.count(&Action::AskReadiness), 0);
 }
@@ -1159,7 +1159,7 @@ fn a_gateway_that_came_back_degraded_is_said_to_be_and_never_restarted_for_it() 
     world.run_until_does(&Action::Start);
     world.run_until("healthy");
     for _ in 0..50 {
-        world.round();
+        world.next_check();
     }
     let said = "degraded: channels: telegram";
     assert!(world.status().ends_with(said), "{}", world.status());
@@ -1167,7 +1167,7 @@ fn a_gateway_that_came_back_degraded_is_said_to_be_and_never_restarted_for_it() 
     assert_eq!(world.count(&Action::Stop), 1);
 
     world.degraded = None;
-    world.round();
+    world.next_check();
     assert!(!world.status().contains("degraded"), "{}", world.status());
     assert_eq!(world.texts("no-longer-degraded").len(), 1);
 }
@@ -1187,11 +1187,11 @@ fn a_unit_systemd_gave_up_on_is_said_to_be() {
 fn healthy_checks(seed: Option<u64>, checks: usize) -> Vec<Duration> {
     let mut world = world();
     world.state.seed = seed;
-    let round = |_| {
-        world.round();
+    let check = |_| {
+        world.next_check();
         world.now.since(Monotonic::default())
     };
-    (0..checks).map(round).collect()
+    (0..checks).map(check).collect()
 }
 
 #[test]
@@ -1199,15 +1199,15 @@ fn gatehounds_that_begin_together_part_with_the_second_check() {
     let seeds = (0..100_u64).map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let all: Vec<Vec<Duration>> = seeds.map(|seed| healthy_checks(Some(seed), 4)).collect();
     assert!(all.iter().all(|checks| checks[0] == all[0][0]));
-    let busiest = |round: usize| {
-        let second = |checks: &Vec<Duration>| checks[round].as_secs();
+    let busiest = |check: usize| {
+        let second = |checks: &Vec<Duration>| checks[check].as_secs();
         let begins = all.iter().map(second);
         let with = |begin| all.iter().filter(|checks| second(checks) == begin).count();
         begins.map(with).max().expect("a hundred")
     };
     assert_eq!(busiest(0), 100);
-    for round in 1..4 {
-        assert!(busiest(round) <= 10, "{}", busiest(round));
+    for check in 1..4 {
+        assert!(busiest(check) <= 10, "{}", busiest(check));
     }
 }
 
@@ -1231,13 +1231,13 @@ fn a_seed_makes_one_wait_shorter_and_none_longer() {
 fn a_check_at_an_odd_moment_does_not_move_the_later_ones() {
     let mut world = world();
     world.state.seed = Some(7_000_000);
-    world.round();
-    world.round();
+    world.next_check();
+    world.next_check();
     let chosen = world.now;
     world.now = world.now + secs(11);
     world.state.next = world.now;
-    world.round();
-    world.round();
+    world.next_check();
+    world.next_check();
     assert_eq!(world.now, chosen + world.settings.interval);
 }
 

@@ -207,7 +207,7 @@ impl Explorer<'_> {
         let moved = catch_unwind(AssertUnwindSafe(|| {
             match happening {
                 Some(happening) => happening.befalls(&mut world),
-                None => world.round(),
+                None => world.next_check(),
             }
             world
         }));
@@ -256,7 +256,7 @@ impl Explorer<'_> {
             }
             path.push(number);
             self.transitions += 1;
-            let moved = catch_unwind(AssertUnwindSafe(|| world.round()));
+            let moved = catch_unwind(AssertUnwindSafe(|| world.next_check()));
             moved.map_err(said)?;
             if world.left || (outcome.there)(&world) {
                 break;
@@ -290,7 +290,7 @@ impl Explorer<'_> {
             let before = world.now;
             let done = catch_unwind(AssertUnwindSafe(|| match happening {
                 Some(happening) => happening.clone().befalls(&mut world),
-                None => world.round(),
+                None => world.next_check(),
             }));
             let what = happening.map_or_else(|| "check".to_owned(), |one| format!("{one:?}"));
             tell(&mut history, &what, before, &mut world);

@@ -58,7 +58,7 @@ impl Happening {
     pub(super) fn befalls(self, world: &mut World) {
         use Happening as H;
         match self {
-            H::Checks(checks) => (0..checks).for_each(|_| world.round()),
+            H::Checks(checks) => (0..checks).for_each(|_| world.next_check()),
             H::Passes(seconds) => world.run_for(secs(seconds.into())),
             H::Mood(mood) => world.mood = mood,
             H::Fresh(mood) => world.fresh = mood,

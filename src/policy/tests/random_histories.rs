@@ -172,14 +172,14 @@ proptest! {
         let mut world = world_after(history);
         world.peace();
         world.mood = Mood::Healthy;
-        world.round();
+        world.next_check();
         if world.healthy_and_undisturbed() {
             // This look is about the start that Gatehound made; it is not given probes.
             if !world.state.wants_probes() {
-                world.round();
+                world.next_check();
             }
             world.log.clear();
-            world.round();
+            world.next_check();
             prop_assert_eq!(world.pings(), 1, "{:?}", world.state);
         }
     }

@@ -29,7 +29,7 @@ fn sees(world: &mut World, change: impl FnOnce(&mut Look)) {
 #[test]
 fn rule_1_a_healthy_check_is_answered_with_a_ping() {
     let mut world = world();
-    world.round();
+    world.next_check();
     assert_eq!(world.pings(), 1);
     world.run_for(secs(300));
     assert_eq!(world.pings(), 11);
@@ -73,7 +73,7 @@ fn rule_2_the_first_ping_after_a_timeout_restores_the_units_own_watchdog() {
 fn rule_2_a_successor_restores_the_units_own_watchdog() {
     let mut world = healthy();
     world.succeed();
-    world.round();
+    world.next_check();
     assert_eq!(world.count(&Action::Ping { restore: true }), 1);
 }
 
@@ -215,10 +215,10 @@ fn rule_4_the_look_that_ends_the_backoff_is_a_new_one() {
         let next = world.state.next;
         world.run_for(next.since(world.now) / 2);
         world.breaks(Stall::Stopped);
-        world.round();
+        world.next_check();
     }
     world.fixes();
-    world.round();
+    world.next_check();
     assert_eq!(world.phase(), "healthy");
     assert_eq!(world.deeds(), []);
 }
@@ -284,7 +284,7 @@ fn rule_4_a_stop_that_died_with_gatehound_is_decided_anew() {
     world.fixes();
     world.look_takes = secs(0);
     let mut healthy = world.clone();
-    healthy.round();
+    healthy.next_check();
     assert_eq!(healthy.phase(), "healthy");
     world.breaks(Stall::Blocked);
     world.run_for(secs(29));
@@ -617,7 +617,7 @@ fn rule_3_a_run_that_exits_78_while_a_human_stops_it_is_not_rolled_back() {
     world.human_edits(1);
     world.stop_takes = secs(60);
     world.human_stops();
-    world.round();
+    world.next_check();
     assert_eq!(world.standby(), Some(Standby::InTransition));
     (world.active, world.job) = (Active::Failed, None);
     (world.ended, world.untouched) = (("exit-code", 1, 78), true);
@@ -735,7 +735,7 @@ fn rule_8_a_successor_starts_what_its_predecessor_stopped() {
             for _ in 0..at {
                 let deeds = world.deeds().len();
                 while world.deeds().len() == deeds {
-                    world.round();
+                    world.next_check();
                 }
             }
             world.faults = vec![fault];
@@ -1065,7 +1065,7 @@ fn next_attempt_after_healthy_for(healthy: u64, expected: usize) {
 }
 
 #[test]
-fn rule_9_the_attempts_goes_back_only_after_five_healthy_minutes() {
+fn rule_9_attempts_count_from_1_again_only_after_five_healthy_minutes() {
     next_attempt_after_healthy_for(30, 2);
     next_attempt_after_healthy_for(270, 2);
     next_attempt_after_healthy_for(300, 1);

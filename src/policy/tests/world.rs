@@ -257,7 +257,7 @@ pub(super) fn world() -> World {
 /// A world that pings for its gateway, with an empty log.
 pub(super) fn healthy() -> World {
     let mut world = world();
-    world.round();
+    world.next_check();
     assert_eq!(world.phase(), "healthy");
     world.log.clear();
     world
@@ -267,7 +267,7 @@ pub(super) fn healthy() -> World {
 pub(super) fn broken(stall: Stall) -> World {
     let mut world = healthy();
     world.breaks(stall);
-    world.round();
+    world.next_check();
     world
 }
 
@@ -641,7 +641,7 @@ impl World {
     }
 
     /// Waits for the next look, makes it, and does what follows from it.
-    pub(super) fn round(&mut self) {
+    pub(super) fn next_check(&mut self) {
         self.advance_to(self.next_look());
         let look = self.look();
         self.happens(Event::Looked(Box::new(look)));
@@ -688,14 +688,14 @@ impl World {
         self.deadline = None;
         self.advance_to(self.now + time);
         self.succeed();
-        self.round();
+        self.next_check();
     }
 
     /// Lets the loop run for that long.
     pub(super) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while !self.left && self.state.next <= end {
-            self.round();
+            self.next_check();
         }
         if !self.left {
             self.advance_to(end);
@@ -712,7 +712,7 @@ impl World {
                 "not {phase} within an hour, but {:?}",
                 self.state
             );
-            self.round();
+            self.next_check();
         }
     }
 
@@ -726,7 +726,7 @@ impl World {
                 "no {action:?} within an hour, but {:?}",
                 self.state
             );
-            self.round();
+            self.next_check();
         }
     }
 
