@@ -105,8 +105,11 @@ fn receiver(statuses: &[&'static str]) -> (SocketAddr, Receiver<Request>) {
     (address, requests)
 }
 
+/// `status` may have header fields behind it, and a body behind `|`.
 fn answer(stream: &mut impl Write, status: &str) {
-    let body = "taken\nand more";
+    let (status, body) = status
+        .split_once('|')
+        .unwrap_or((status, "taken\nand more"));
     let length = body.len();
     write!(
         stream,
@@ -298,7 +301,7 @@ fn what_is_not_taken_waits_and_goes_first_when_it_is() {
     home.queue(Kind::Back, "second");
     let said = home.alert("send", 1);
     assert!(
-        said.contains("left       webhook: status 503 taken"),
+        said.contains("left       webhook: status 503 taken; trying again in 1 min"),
         "{said}"
     );
     assert_eq!(home.waiting().len(), 2);
@@ -308,6 +311,72 @@ fn what_is_not_taken_waits_and_goes_first_when_it_is() {
     assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "first");
     assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "second");
     assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+}
+
+/// What one alert leads to that is answered so, and the exit status of the delivery.
+#[track_caller]
+fn answered(status: &'static str, exit: i32) -> (Home, Receiver<Request>, String) {
+    let (address, requests) = receiver(&[status]);
+    let home = Home::notified_at(address, "json", "");
+    home.queue(Kind::Down, "first");
+    let said = home.alert("send", exit);
+    assert_eq!(home.waiting().len(), 1);
+    (home, requests, said)
+}
+
+#[test]
+fn a_service_that_refuses_with_status_200_did_not_take_the_alert_whatever_the_preset() {
+    for (answer, quoted) in [
+        (
+            r#"200 OK|{"errcode":310000,"errmsg":"sign not match"}"#,
+            "310000",
+        ),
+        (
+            r#"200 OK|{"code":19024,"msg":"Key Words Not Found"}"#,
+            "19024",
+        ),
+        (
+            r#"200 OK|{"ok":false,"description":"chat not found"}"#,
+            "chat not found",
+        ),
+        ("200 OK|invalid_token", "invalid_token"),
+    ] {
+        let (.., said) = answered(answer, 0);
+        let begin = "left       webhook: status 200 ";
+        assert!(said.starts_with(begin) && said.contains(quoted), "{said}");
+    }
+}
+
+#[test]
+fn what_only_a_human_corrects_is_reported_once_and_tried_again_with_the_next_alert() {
+    let (home, requests, said) = answered("404 Not Found", 0);
+    assert_eq!(
+        said,
+        "left       webhook: status 404 taken; trying again in 1 h, and with the next alert\n"
+    );
+    assert_eq!(home.alert("send", 0), "", "it is left alone");
+    assert_eq!(requests.try_iter().count(), 1);
+    home.queue(Kind::NeedsHuman, "second");
+    assert_eq!(home.alert("send", 0), "", "it was said before");
+    assert_eq!(requests.try_iter().count(), 1, "the new one");
+    // Another URL is tried at once, for all that waits.
+    let (address, requests) = receiver(&["200 OK"]);
+    home.set(&format!(
+        "alert.webhook.url = \"http://{address}/corrected\""
+    ));
+    home.alert("send", 0);
+    assert_eq!(requests.try_iter().count(), 2);
+    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_service_that_says_when_is_not_asked_before() {
+    let (home, requests, said) = answered("429 Slow down\r\nRetry-After: 600", 0);
+    let expected = "left       webhook: status 429 taken; trying again in 10 min\n";
+    assert_eq!(said, expected);
+    home.queue(Kind::NeedsHuman, "second");
+    assert_eq!(home.alert("send", 0), "");
+    assert_eq!(requests.try_iter().count(), 1);
 }
 
 #[test]
@@ -530,7 +599,7 @@ fn a_url_from_a_credential_is_used_and_never_told() {
     let (address, requests) = receiver(&["200 OK"]);
     let home = Home::with("[alert.webhook]\nurl_credential = \"alert-url\"\npreset = \"ntfy\"");
     home.queue(Kind::Down, "down");
-    let said_without = home.alert("send", 1);
+    let said_without = home.alert("send", 0);
     assert!(
         said_without.contains("LoadCredential=alert-url:PATH"),
         "{said_without}"
@@ -548,8 +617,10 @@ fn a_url_from_a_credential_is_used_and_never_told() {
         "http://127.0.0.1:99999/s3cr3t-topic",
         "s3cr3t",
     ] {
-        let said = send(url, 1);
-        let begin = "left       webhook: the credential \"alert-url\" is no URL that begins with https:// or http://";
+        fs::write(home.0.path().join("alert-url"), url).unwrap();
+        let mut command = home.command("test");
+        let said = said_by(command.env("CREDENTIALS_DIRECTORY", home.0.path()), 1);
+        let begin = "failed     webhook: the credential \"alert-url\" is no URL that begins with https:// or http://";
         assert!(said.starts_with(begin), "{said}");
     }
     send(&format!("http://{address}/s3cr3t-topic\n"), 0);

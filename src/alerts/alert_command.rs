@@ -15,22 +15,26 @@ use crate::{
     alerts::{
         alert::Alert,
         desktop::{self, DesktopError},
+        holds::{self, Holds},
         message::Message,
         ping_note,
         queue::{self, MAX_AGE, Queued, Unread},
-        webhook,
+        verdict::{Again, LONGEST},
+        webhook::{self, Refused},
     },
     os::{
         child, credentials,
         files::{Links, read_limited},
-        folders, wall_clock,
+        folders,
+        own_files::remove,
+        wall_clock,
     },
     probe::gateway,
     settings::{
         AlertSettings, URL, is_url,
         layers::{self, Sources},
     },
-    text::line::Line,
+    text::{line::Line, words::span},
 };
 
 /// After this long nothing new is begun; the unit comes back to what is left.
@@ -74,15 +78,29 @@ impl Channel {
         match self {
             Self::Desktop => show(settings, message, runtime),
             Self::Webhook => post(settings, message).map_err(Refusal::Away),
-            Self::Command => run(settings, message).map_err(Refusal::Away),
+            Self::Command => {
+                run(settings, message).map_err(|why| Refusal::Away(Refused::soon(why)))
+            }
         }
+    }
+
+    /// What it goes by in [`Holds`].
+    fn key(self, settings: &AlertSettings) -> u64 {
+        let hook = &settings.webhook;
+        // A credential that is not there is another one when it comes.
+        let url = match self {
+            Self::Webhook => url(hook.url.as_deref(), hook.url_credential.as_deref()),
+            Self::Desktop | Self::Command => Ok(String::new()),
+        };
+        let url = url.unwrap_or_else(|why| why.to_string());
+        holds::key(&[self.name(), &url, hook.chat.as_deref().unwrap_or_default()])
     }
 }
 
 /// Why a channel did not take a message.
 enum Refusal {
     /// It may take it another time.
-    Away(Line),
+    Away(Refused),
     /// Nobody is there, and the next reminder reports it to whoever comes.
     Nobody(Line),
 }
@@ -90,7 +108,8 @@ enum Refusal {
 impl Refusal {
     fn why(self) -> Line {
         match self {
-            Self::Away(why) | Self::Nobody(why) => why,
+            Self::Away(refused) => refused.why,
+            Self::Nobody(why) => why,
         }
     }
 }
@@ -103,7 +122,7 @@ fn show(
     match desktop::show(None, &message.notice(), runtime, settings.timeout) {
         Ok(()) => Ok("shown".into()),
         Err(DesktopError::NoDesktop(why)) => Err(Refusal::Nobody(why)),
-        Err(DesktopError::Failed(why)) => Err(Refusal::Away(why)),
+        Err(DesktopError::Failed(why)) => Err(Refusal::Away(Refused::soon(why))),
     }
 }
 
@@ -124,13 +143,13 @@ fn url(set: Option<&str>, credential: Option<&str>) -> Result<String, Line> {
 fn ask(settings: &AlertSettings) -> Result<Line, Line> {
     let ping = &settings.ping;
     let url = url(ping.url.as_deref(), ping.url_credential.as_deref())?;
-    webhook::get(&url, settings.timeout)
+    webhook::get(&url, settings.timeout).map_err(|refused| refused.why)
 }
 
-fn post(settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
+fn post(settings: &AlertSettings, message: &Message) -> Result<Line, Refused> {
     let hook = &settings.webhook;
-    let url = url(hook.url.as_deref(), hook.url_credential.as_deref())?;
-    webhook::post(&url, hook.preset, &message.post(hook), settings.timeout)
+    let url = url(hook.url.as_deref(), hook.url_credential.as_deref()).map_err(Refused::hourly)?;
+    webhook::post(&url, &message.post(hook), settings.timeout)
 }
 
 fn run(settings: &AlertSettings, message: &Message) -> Result<Line, Line> {
@@ -219,7 +238,10 @@ pub(crate) fn ping(sources: &Sources) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Delivers what waits, oldest first; 1 if something is left that a channel did not take.
+/// Delivers what waits, oldest first; 1 if something is left that is tried again in a minute.
+///
+/// What is left for longer ends with 0: systemd would start it each minute, and write seven lines about each.
+/// The daemon has it started when the time comes.
 pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
     let settings = layers::load(sources)?.settings.alert;
     let own = |line: Line| anyhow!("{line}");
@@ -232,6 +254,7 @@ pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
         settings,
         runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
         host: host(),
+        holds: Holds::read(&folder, wall_clock::now()),
         silent: Vec::new(),
     };
     let until = Instant::now() + RUN_LIMIT;
@@ -243,7 +266,7 @@ pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
             left = true;
             break;
         }
-        left |= !sender.settle(&path).map_err(own)?;
+        left |= sender.settle(&path).map_err(own)?;
         seen.push(path);
     }
     Ok(ExitCode::from(u8::from(left)))
@@ -260,73 +283,116 @@ struct Sender {
     settings: AlertSettings,
     runtime: Option<PathBuf>,
     host: Line,
+    holds: Holds,
     /// Channels that failed in this run: one that is away would cost its whole time limit for each alert.
-    silent: Vec<Channel>,
+    silent: Vec<(Channel, Left)>,
 }
 
 impl Sender {
-    /// Delivers one alert through every channel that has not taken it; says whether it is out of the queue.
+    /// Delivers one alert through every channel that has not taken it; says whether one is to be tried again soon.
     fn settle(&mut self, path: &Path) -> Result<bool, Line> {
         let (mut queued, age) = match queue::read(path) {
             Ok(Some(read)) => read,
-            Ok(None) => return Ok(true),
+            Ok(None) => return Ok(false),
             Err(Unread::Now(why)) => {
                 say!("left       {why}; trying again in 1 min");
-                return Ok(false);
+                return Ok(true);
             }
             Err(Unread::Ever(why)) => {
                 say!("dropped    {why}");
-                return queue::remove(path).map(|()| true);
+                return remove(path).map(|()| false);
             }
         };
         let text = queued.alert.text.clone();
         if MAX_AGE < age {
             say!("dropped    older than a day: {text}");
-            return queue::remove(path).map(|()| true);
+            return remove(path).map(|()| false);
         }
         let before = queued.delivered.len();
-        let left = self.deliver(&mut queued, age);
-        if !left {
-            queue::remove(path)?;
-        } else if before < queued.delivered.len() {
-            queue::save(path, &queued)?;
+        let left = self.deliver(&mut queued, age)?;
+        match left {
+            None => remove(path)?,
+            Some(_) if before < queued.delivered.len() => queue::save(path, &queued)?,
+            Some(_) => {}
         }
-        Ok(!left)
+        Ok(left == Some(Left::Soon))
     }
 
     /// Says whether a channel is left that did not take it.
-    fn deliver(&mut self, queued: &mut Queued, age: Duration) -> bool {
+    fn deliver(&mut self, queued: &mut Queued, age: Duration) -> Result<Option<Left>, Line> {
         let time = wall_clock::local_with_offset(queued.due);
         let message = Message::new(&queued.alert, &self.host, &time, age);
-        let mut left = false;
+        let mut left = None;
         for channel in Channel::all(&self.settings) {
             let name = channel.name();
             if queued.delivered.iter().any(|one| one == name) {
                 continue;
             }
-            if self.silent.contains(&channel) {
-                left = true;
+            let (key, now) = (channel.key(&self.settings), wall_clock::now());
+            let silent = self.silent.iter().find(|(silent, _)| *silent == channel);
+            if let Some((_, why)) = silent {
+                left = left.max(Some(*why));
+                continue;
+            }
+            if self.holds.blocks(key, queued.due, now) {
+                left = left.max(Some(Left::Late));
                 continue;
             }
             match channel.deliver(&self.settings, &message, self.runtime.as_deref()) {
                 Ok(answer) => {
                     say!("delivered  {name}: {}: {answer}", message.line());
                     queued.delivered.push(name.to_owned());
+                    self.holds.lift(key)?;
                 }
                 Err(Refusal::Nobody(why)) => {
                     say!("skipped    {name}: {why}");
                     queued.delivered.push(name.to_owned());
                 }
-                Err(Refusal::Away(why)) => {
-                    say!("left       {name}: {why}; trying again in 1 min");
-                    self.silent.push(channel);
-                    left = true;
+                Err(Refusal::Away(refused)) => {
+                    let why = self.leave(name, key, &refused)?;
+                    self.silent.push((channel, why));
+                    left = left.max(Some(why));
                 }
             }
         }
-        left
+        Ok(left)
+    }
+
+    /// Says why a channel did not take an alert, unless that was said before it was left alone.
+    fn leave(&mut self, name: &str, key: u64, refused: &Refused) -> Result<Left, Line> {
+        let why = &refused.why;
+        let (pause, strict) = match refused.again {
+            Again::After(span) if SOON < span => (span, true),
+            Again::Soon | Again::After(_) => {
+                say!("left       {name}: {why}; trying again in 1 min");
+                return Ok(Left::Soon);
+            }
+            Again::Hourly => (LONGEST, false),
+        };
+        if self.holds.add(key, wall_clock::now(), pause, strict, why)? {
+            let pause = span(pause);
+            let early = if strict {
+                ""
+            } else {
+                ", and with the next alert"
+            };
+            say!("left       {name}: {why}; trying again in {pause}{early}");
+        }
+        Ok(Left::Late)
     }
 }
+
+/// When what is left is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    /// When the daemon has it started.
+    Late,
+    /// When systemd does.
+    Soon,
+}
+
+/// When systemd does: `RestartSec=` of the unit.
+const SOON: Duration = Duration::from_secs(60);
 
 /// This machine's name, because one inbox may serve several machines.
 fn host() -> Line {

@@ -17,8 +17,7 @@ use crate::{
     text::line::Line,
 };
 use crate::{
-    alerts::queue::remove,
-    os::own_files::write_atomic,
+    os::own_files::{remove, write_atomic},
     systemd::{
         ManagerError,
         bus::{Bus, Deadline},

@@ -134,10 +134,17 @@ impl Alerts {
         }
         // A second look for one that is late, and no more: each leaves a thread behind on a dead disk.
         self.look_at = std::mem::take(&mut self.late).then_some(now + AGAIN);
-        ControlFlow::Break(match queue::is_waiting(&folder, ALERT_LIMIT) {
+        ControlFlow::Break(match queue::pause(&folder, ALERT_LIMIT) {
             Ok(found) => {
                 self.pause = Duration::ZERO;
-                found.then(|| self.start(check)).flatten()
+                match found {
+                    None => None,
+                    Some(Duration::ZERO) => self.start(check),
+                    Some(pause) => {
+                        self.look_at = Some(now + pause);
+                        None
+                    }
+                }
             }
             // One may wait. For the same threads' sake ever later, and not once it is no news.
             Err(_) => {
@@ -211,7 +218,11 @@ fn start(unit: &str) -> Result<(), ManagerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::state::{Bite, Phase};
+    use crate::{
+        alerts::{alert::Alert, holds::Holds, verdict::LONGEST},
+        os::wall_clock,
+        policy::state::{Bite, Phase},
+    };
 
     #[test]
     fn a_ping_goes_out_where_alerts_cannot() {
@@ -288,6 +299,21 @@ mod tests {
         let now = now + AGAIN;
         assert_eq!(alerts.after(&settings, &check(&down, now)), None);
         assert_eq!(alerts.look_at, None);
+    }
+
+    #[test]
+    fn a_channel_that_is_left_alone_has_nothing_started_before_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut alerts, settings) = with_state(folder.path().to_str().unwrap());
+        queue::queue(folder.path(), &Alert::test("a.service"), AGAIN).unwrap();
+        let wall = wall_clock::now();
+        let mut holds = Holds::read(&queue::folder(folder.path()), wall);
+        holds.add(1, wall, LONGEST, false, &"no".into()).unwrap();
+        let (state, now) = (State::default(), Monotonic(1));
+        // Else it would complain that nobody starts the unit.
+        assert_eq!(alerts.after(&settings, &check(&state, now)), None);
+        let wait = alerts.look_at.unwrap().since(now);
+        assert!(LONGEST - AGAIN < wait && wait <= LONGEST, "{wait:?}");
     }
 
     #[test]

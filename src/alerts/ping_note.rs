@@ -3,12 +3,9 @@
 //! Owns a file in the runtime folder; each ping is a process of its own, and this is what one tells the next.
 //! Knows nothing of how a ping is sent.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::os::own_files::{cannot, ensure_private_dir, write_atomic};
+use crate::os::own_files::{ensure_private_dir, remove, write_atomic};
 use crate::{
     os::files::{Links, read_limited},
     text::line::Line,
@@ -40,10 +37,7 @@ pub fn note(dir: &Path, failed: Option<&Line>) -> Result<(), Line> {
             ensure_private_dir(dir)?;
             write_atomic(&path, why.as_str().as_bytes())
         }
-        None => match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(cannot("remove", &path, &e)),
-            Ok(()) | Err(_) => Ok(()),
-        },
+        None => remove(&path),
     }
 }
 

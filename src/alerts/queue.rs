@@ -13,11 +13,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::os::{
-    own_files::{cannot, ensure_private_dir, write_atomic},
+    own_files::{cannot, ensure_private_dir, remove, write_atomic},
     worker::within,
 };
 use crate::{
-    alerts::alert::Alert,
+    alerts::{alert::Alert, holds::Holds},
     os::{
         fault,
         files::{Links, read_limited},
@@ -83,15 +83,21 @@ pub fn queue(state: &Path, alert: &Alert, budget: Duration) -> Result<(), Line> 
     Ok(())
 }
 
-/// Whether an alert waits.
+/// How long the alerts that wait are to be left, none if no alert waits.
 ///
 /// # Errors
 ///
-/// The queue cannot be listed, or not within `budget`, so that one may.
-pub fn is_waiting(state: &Path, budget: Duration) -> Result<bool, Line> {
+/// The queue cannot be listed, or not within `budget`, so that one may wait.
+pub fn pause(state: &Path, budget: Duration) -> Result<Option<Duration>, Line> {
     let folder = folder(state);
-    let found = within(budget, "alert", move || waiting(&folder))??;
-    Ok(!found.is_empty())
+    within(budget, "alert", move || {
+        let found = waiting(&folder)?;
+        let Some(newest) = found.last().and_then(|path| due(path)) else {
+            return Ok(None);
+        };
+        let now = since_epoch(SystemTime::now());
+        Ok(Some(Holds::read(&folder, now).wait(newest, now)))
+    })?
 }
 
 /// The files of the alerts that wait, oldest first.
@@ -168,18 +174,6 @@ pub fn save(path: &Path, queued: &Queued) -> Result<(), Line> {
     write_atomic(path, &bytes)
 }
 
-/// Takes an alert out of the queue.
-///
-/// # Errors
-///
-/// The disk is read-only, or the folder somebody else's.
-pub fn remove(path: &Path) -> Result<(), Line> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path, &e)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 /// Proof that nobody else delivers from this queue; the kernel takes it back with the process.
 #[derive(Debug)]
 pub struct Lock {
@@ -222,12 +216,12 @@ mod tests {
     fn alerts_come_back_in_the_order_they_were_due_and_the_oldest_of_too_many_go() {
         let state = tempfile::tempdir().unwrap();
         let folder = folder(state.path());
-        assert!(!is_waiting(state.path(), BUDGET).unwrap());
+        assert_eq!(pause(state.path(), BUDGET).unwrap(), None);
         for number in 0..KEPT + 3 {
             let alert = Alert::test(&number.to_string());
             queue(state.path(), &alert, BUDGET).unwrap();
         }
-        assert!(is_waiting(state.path(), BUDGET).unwrap());
+        assert_eq!(pause(state.path(), BUDGET).unwrap(), Some(Duration::ZERO));
         let units: Vec<String> = waiting(&folder)
             .unwrap()
             .iter()

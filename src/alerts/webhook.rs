@@ -5,17 +5,50 @@
 
 use std::{io::Read as _, sync::Arc, time::Duration};
 
-use serde_json::Value;
 use ureq::{
     Agent, Body, Error,
-    http::Response,
+    http::{Response, header::RETRY_AFTER},
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-use crate::{alerts::message::Post, os::tls, settings::Preset, text::line::Line};
+use crate::{
+    alerts::{
+        message::Post,
+        verdict::{Again, judge},
+    },
+    os::{tls, wall_clock},
+    text::line::Line,
+};
 
-/// As much of an answer as says something.
-const MAX_BODY: u64 = 4 * 1024;
+/// As much of an answer as is read: a whole one of any service, because half of one says nothing.
+const MAX_BODY: u64 = 64 * 1024;
+
+/// Why an alert was not taken, and when the next try is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What was seen.
+    pub why: Line,
+    /// When it is tried again.
+    pub again: Again,
+}
+
+impl Refused {
+    /// It may pass.
+    pub fn soon(why: Line) -> Self {
+        Self {
+            why,
+            again: Again::Soon,
+        }
+    }
+
+    /// Only a human corrects it.
+    pub fn hourly(why: Line) -> Self {
+        Self {
+            why,
+            again: Again::Hourly,
+        }
+    }
+}
 
 /// Posts, and says what the other side answered: the status and the first line.
 ///
@@ -24,46 +57,46 @@ const MAX_BODY: u64 = 4 * 1024;
 ///
 /// # Errors
 ///
-/// Nobody answered, or not with a status from 200 to 299, or with an error in a form that the preset is known to have.
-pub fn post(url: &str, preset: Preset, post: &Post, limit: Duration) -> Result<Line, Line> {
+/// Nobody answered, or it was not taken: [`judge`].
+pub fn post(url: &str, post: &Post, limit: Duration) -> Result<Line, Refused> {
     let mut request = agent(url, limit)?.post(url);
     for (name, value) in &post.headers {
         request = request.header(*name, value);
     }
-    let is_taken = |body: &[u8]| !is_refused(preset, body);
-    answered(request.send(&post.body), url, limit, is_taken)
+    answered(request.send(&post.body), url, limit)
 }
 
 /// Asks for a URL, and says what the other side answered, as [`post`] does.
 ///
 /// # Errors
 ///
-/// Nobody answered, or not with a status from 200 to 299.
-pub fn get(url: &str, limit: Duration) -> Result<Line, Line> {
-    answered(agent(url, limit)?.get(url).call(), url, limit, |_| true)
+/// As for [`post`].
+pub fn get(url: &str, limit: Duration) -> Result<Line, Refused> {
+    answered(agent(url, limit)?.get(url).call(), url, limit)
 }
 
-fn agent(url: &str, limit: Duration) -> Result<Agent, Line> {
+fn agent(url: &str, limit: Duration) -> Result<Agent, Refused> {
     let config = Agent::config_builder()
         .timeout_global(Some(limit))
         // What is sent on somewhere else is more likely a wrong URL than a right one.
         .max_redirects(0)
         .http_status_as_error(false)
         .user_agent(concat!("gatehound/", env!("CARGO_PKG_VERSION")))
-        .tls_config(trust(url)?)
+        .tls_config(trust(url).map_err(Refused::hourly)?)
         .build();
     Ok(Agent::from(config))
 }
 
-/// What came of a request; whether a body means success is the caller's to say.
+/// What came of a request.
 fn answered(
     response: Result<Response<Body>, Error>,
     url: &str,
     limit: Duration,
-    is_taken: impl Fn(&[u8]) -> bool,
-) -> Result<Line, Line> {
+) -> Result<Line, Refused> {
     let response = response.map_err(|error| failed(&error, url, limit))?;
     let status = response.status();
+    let header = response.headers().get(RETRY_AFTER);
+    let retry_after = header.and_then(|value| Some(value.to_str().ok()?.to_owned()));
     let mut body = Vec::new();
     // Whatever came of it until then; the status has said how it went.
     let _ = response
@@ -71,14 +104,21 @@ fn answered(
         .into_reader()
         .take(MAX_BODY)
         .read_to_end(&mut body);
-    let answer = answer(status.as_u16(), &body, url);
-    if status.is_redirection() {
-        let next = "redirects are not followed, set the URL that it leads to";
-        Err(Line::new(&format!("{answer}; {next}")))
-    } else if status.is_success() && is_taken(&body) {
-        Ok(answer)
-    } else {
-        Err(answer)
+    let why = answer(status.as_u16(), &body, url);
+    let verdict = judge(
+        status.as_u16(),
+        retry_after.as_deref(),
+        &body,
+        wall_clock::now(),
+    );
+    match verdict {
+        Ok(()) => Ok(why),
+        Err(again) if status.is_redirection() => {
+            let next = "redirects are not followed, set the URL that it leads to";
+            let why = Line::new(&format!("{why}; {next}"));
+            Err(Refused { why, again })
+        }
+        Err(again) => Err(Refused { why, again }),
     }
 }
 
@@ -104,15 +144,6 @@ fn trust(url: &str) -> Result<TlsConfig, Line> {
     Ok(builder.root_certs(roots).build())
 }
 
-/// Feishu answers with status 200 whatever comes of it.
-fn is_refused(preset: Preset, body: &[u8]) -> bool {
-    let code = || {
-        let answer: Value = serde_json::from_slice(body).ok()?;
-        answer.get("code")?.as_i64()
-    };
-    preset == Preset::Feishu && code().is_some_and(|code| code != 0)
-}
-
 /// The status and the first line of an answer, which may quote the URL.
 fn answer(status: u16, body: &[u8], url: &str) -> Line {
     let text = String::from_utf8_lossy(body);
@@ -121,8 +152,8 @@ fn answer(status: u16, body: &[u8], url: &str) -> Line {
 }
 
 /// Why there was no answer.
-fn failed(error: &Error, url: &str, limit: Duration) -> Line {
-    match error {
+fn failed(error: &Error, url: &str, limit: Duration) -> Refused {
+    Refused::soon(match error {
         Error::Timeout(_) => {
             let limit = crate::settings::values::spelled(limit);
             Line::new(&format!("no answer within {limit}"))
@@ -135,7 +166,7 @@ fn failed(error: &Error, url: &str, limit: Duration) -> Line {
         }
         Error::Io(error) => Line::new(&without(&error.to_string(), url)),
         other => Line::new(&without(&other.to_string(), url)),
-    }
+    })
 }
 
 /// A text without the URL, and without what of it is secret.
@@ -197,15 +228,8 @@ mod tests {
             Error::ConnectProxyFailed(URL.to_owned()),
             Error::Io(std::io::Error::other(URL)),
         ] {
-            let told = failed(&error, URL, limit);
+            let told = failed(&error, URL, limit).why;
             assert!(!told.as_str().contains("AbCdEf"), "{told}");
         }
-    }
-
-    #[test]
-    fn feishu_is_asked_whether_it_took_it() {
-        assert!(is_refused(Preset::Feishu, br#"{"code":19024,"msg":"no"}"#));
-        assert!(!is_refused(Preset::Feishu, br#"{"code":0}"#));
-        assert!(!is_refused(Preset::Json, br#"{"code":19024}"#));
     }
 }

@@ -103,6 +103,18 @@ fn is_unfinished(name: &str, fits: impl Fn(&str) -> bool) -> bool {
     })
 }
 
+/// Removes a file; one that is not there is removed.
+///
+/// # Errors
+///
+/// The disk is read-only, or the folder somebody else's.
+pub fn remove(path: &Path) -> Result<(), Line> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path, &e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Makes sure that a folder exists, belongs to this user, is no link, and is closed to everybody else (0700).
 pub fn ensure_private_dir(path: &Path) -> Result<(), Line> {
     DirBuilder::new()

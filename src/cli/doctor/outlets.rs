@@ -8,13 +8,13 @@ use nix::unistd::getegid;
 
 use super::findings::Findings;
 use crate::{
-    alerts::{ping_note, queue},
+    alerts::{holds::Holds, ping_note, queue},
     cli::{
         console::{manager, shipped_unit},
         install,
     },
     metrics::textfile,
-    os::folders,
+    os::{folders, wall_clock},
     settings::{
         AlertSettings, Settings,
         layers::Sources,
@@ -53,10 +53,18 @@ pub(super) fn alerts(
         credential(findings, &mut manager, &unit, name)?;
     }
     let state = folders::state(&sources.variables, sources.profile.as_deref());
-    match state.and_then(|state| queue::waiting(&queue::folder(&state))) {
-        Ok(waiting) if waiting.is_empty() => {}
-        Ok(waiting) => {
-            let what = format!("not delivered yet: {}", waiting.len());
+    let waiting = state.and_then(|state| {
+        let folder = queue::folder(&state);
+        let holds = Holds::read(&folder, wall_clock::now());
+        Ok((queue::waiting(&folder)?, holds))
+    });
+    match waiting {
+        Ok((waiting, _)) if waiting.is_empty() => {}
+        Ok((waiting, holds)) => {
+            let mut what = format!("not delivered yet: {}", waiting.len());
+            for why in holds.reasons() {
+                what = format!("{what}; {why}");
+            }
             findings.warning("alert", &what, journal);
         }
         Err(why) => findings.warning("alert", why.as_str(), journal),
