@@ -1,7 +1,24 @@
 //! Completions of the command line for bash, zsh and fish.
 //!
-//! Owns their files, which are written by hand because a generator would make the program larger than they are.
-//! What they offer is what the program takes, held by the tests below, in which the shells themselves are asked.
+//! Owns what may stand where a word is begun, which is asked of the definition in `command_line.rs`: the shells' files
+//! hand over what is typed and offer what is answered, so that a new option is nothing to them.
+//! The scripts that clap_complete makes are thirty times as large, in a program whose size is bounded, and offer no snapshot.
+
+use std::{fs, process::ExitCode};
+
+use clap::{Arg, Command, CommandFactory as _, ValueHint};
+
+use super::{command_line::Cli, console::say};
+use crate::{
+    os::folders,
+    recovery::incident_files,
+    settings::{
+        Settings,
+        layers::{Sources, leaves},
+        unit_names::is_profile,
+    },
+    snapshots::store::Store,
+};
 
 /// Where each is below a folder of shared data such as ~/.local/share, and what it is.
 pub(crate) const FILES: [(&str, &str); 3] = [
@@ -19,153 +36,248 @@ pub(crate) const FILES: [(&str, &str); 3] = [
     ),
 ];
 
+/// What the shells' files take for "a folder", of which the shell knows more.
+const FOLDER: &str = ":folder";
+
+/// A word that is offered, and what it is.
+type Offer = (String, String);
+
+/// Prints what may stand for the last of the words, each with what it is.
+pub(crate) fn complete(sources: Sources, words: &[String]) -> ExitCode {
+    let (begun, before) = words
+        .split_last()
+        .map_or(("", words), |(last, before)| (last, before));
+    // bash has an equals sign as a word of its own.
+    let begun = if begun == "=" { "" } else { begun };
+    let place = Place::after(before);
+    let profile = place.profile.clone().or(sources.profile.clone());
+    let sources = Sources { profile, ..sources };
+    for (word, what) in place.offers(begun, &sources) {
+        if word.starts_with(begun) || word == FOLDER {
+            say!("{}", format!("{word} {what}").trim_end());
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// What is known where a word is begun.
+struct Place {
+    command: Command,
+    /// The option whose value the word is.
+    option: Option<Arg>,
+    /// How many arguments the command has already.
+    given: usize,
+    profile: Option<String>,
+}
+
+impl Place {
+    fn after(words: &[String]) -> Self {
+        let mut command = Cli::command();
+        command.build();
+        let mut place = Self {
+            command,
+            option: None,
+            given: 0,
+            profile: None,
+        };
+        for word in words.iter().filter(|word| *word != "=") {
+            place.pass(word);
+        }
+        place
+    }
+
+    fn pass(&mut self, word: &str) {
+        if let Some(option) = self.option.take() {
+            self.take(&option, word);
+        } else if word.starts_with('-') {
+            let (name, value) = word
+                .split_once('=')
+                .map_or((word, None), |(name, value)| (name, Some(value)));
+            let option = named(&self.command)
+                .filter(|arg| arg.get_action().takes_values())
+                .find(|arg| spellings(arg).any(|one| one == name))
+                .cloned();
+            match (option, value) {
+                (Some(option), Some(value)) => self.take(&option, value),
+                (option, _) => self.option = option,
+            }
+        } else if let Some(below) = self
+            .command
+            .find_subcommand(word)
+            .filter(|_| self.given == 0)
+        {
+            self.command = below.clone();
+        } else {
+            self.given += 1;
+        }
+    }
+
+    fn take(&mut self, option: &Arg, value: &str) {
+        if option.get_id() == "profile" && is_profile(value) {
+            self.profile = Some(value.to_owned());
+        }
+    }
+
+    fn offers(&self, begun: &str, sources: &Sources) -> Vec<Offer> {
+        if let Some(option) = &self.option {
+            return values(option, sources);
+        }
+        if begun.starts_with('-') {
+            let offers = named(&self.command).flat_map(|arg| {
+                let what = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                spellings(arg).map(move |one| (one, what.clone()))
+            });
+            return offers.collect();
+        }
+        // What help does not list is offered to whoever began to type it.
+        let is_offered = |command: &&Command| !command.is_hide_set() || !begun.is_empty();
+        let below = self.command.get_subcommands().filter(is_offered);
+        let below = below.map(|one| {
+            let what = one.get_about().map(ToString::to_string);
+            (one.get_name().to_owned(), what.unwrap_or_default())
+        });
+        let argument = self.command.get_positionals().nth(self.given);
+        let values = argument.map(|argument| values(argument, sources));
+        below.chain(values.unwrap_or_default()).collect()
+    }
+}
+
+fn named(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|arg| !arg.is_positional())
+}
+
+fn spellings(arg: &Arg) -> impl Iterator<Item = String> + use<> {
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    long.into_iter().chain(short)
+}
+
+/// What is known of the values that an argument takes; nothing where that cannot be read.
+fn values(argument: &Arg, sources: &Sources) -> Vec<Offer> {
+    let state = folders::state(&sources.variables, sources.profile.as_deref()).ok();
+    let words: Vec<String> = match argument.get_id().as_str() {
+        "profile" => profiles(sources),
+        "overrides" => {
+            let keys = leaves(&Settings::default()).into_keys();
+            keys.map(|key| format!("{key}=")).collect()
+        }
+        "snapshot" => {
+            let numbers = state.and_then(|state| Store::new(&state).numbers().ok());
+            let numbers = numbers.into_iter().flatten();
+            numbers.map(|(number, _)| number.to_string()).collect()
+        }
+        "incident" => state
+            .map(|state| incident_files::ids(&state))
+            .unwrap_or_default(),
+        _ if argument.get_value_hint() == ValueHint::DirPath => vec![FOLDER.to_owned()],
+        _ => {
+            let values = argument.get_possible_values();
+            values
+                .iter()
+                .map(|value| value.get_name().to_owned())
+                .collect()
+        }
+    };
+    words
+        .into_iter()
+        .map(|word| (word, String::new()))
+        .collect()
+}
+
+/// Those that have a file of settings.
+fn profiles(sources: &Sources) -> Vec<String> {
+    let files = fs::read_dir(&sources.folder)
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut profiles: Vec<String> = files
+        .filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".toml")?.to_owned()))
+        .filter(|name| is_profile(name) && name != "config")
+        .collect();
+    profiles.sort();
+    profiles
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, path::Path, process::Command};
+    use super::*;
 
-    use clap::{Arg, CommandFactory};
-
-    use super::{super::Cli, FILES};
-
-    type Words = BTreeSet<String>;
-
-    /// A command as it is typed up to the word that is completed, and what may stand there.
-    struct Case {
-        typed: Vec<String>,
-        begun: &'static str,
-        offered: Words,
-    }
-
-    /// What the program takes after each of its commands, hidden ones included.
-    fn cases() -> Vec<Case> {
-        let mut program = Cli::command();
-        program.build();
-        let mut cases = Vec::new();
-        collect(&program, &["gatehound".to_owned()], &mut cases);
-        // Values, in both spellings and before the command, are nothing to be completed as a command.
-        for (typed, offered) in [
-            ("--profile snapshot", "gatehound"),
-            ("--set interval=9s", "gatehound"),
-            ("--profile work snapshot", "gatehound snapshot"),
-            ("--set=interval=9s alert", "gatehound alert"),
-        ] {
-            let typed = format!("gatehound {typed}");
-            let same = |case: &&Case| case.typed.join(" ") == offered && case.begun.is_empty();
-            let offered = cases.iter().find(same).unwrap().offered.clone();
-            cases.push(Case {
-                typed: typed.split(' ').map(str::to_owned).collect(),
-                begun: "",
-                offered,
-            });
-        }
-        cases
-    }
-
-    fn collect(command: &clap::Command, typed: &[String], cases: &mut Vec<Case>) {
-        let mut add = |further: Option<&str>, begun, offered| {
-            let mut typed = typed.to_vec();
-            typed.extend(further.map(str::to_owned));
-            cases.push(Case {
-                typed,
-                begun,
-                offered,
-            });
+    /// What is offered for the last of these words, where nothing is kept and no profile has settings.
+    fn offered(typed: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = Sources {
+            folder: folder.path().to_owned(),
+            profile: None,
+            variables: [("HOME".into(), folder.path().into())].into(),
+            overrides: Vec::new(),
+            watchdog: None,
         };
-        let below = command.get_subcommands().map(|it| it.get_name().to_owned());
-        add(None, "", below.collect());
-        let named = |arg: &&Arg| !arg.is_positional();
-        let options = command.get_arguments().filter(named).flat_map(|arg| {
-            let long = arg.get_long().map(|long| format!("--{long}"));
-            let short = arg.get_short().map(|short| format!("-{short}"));
-            long.into_iter().chain(short)
-        });
-        add(None, "-", options.collect());
-        for arg in command.get_arguments().filter(named) {
-            let long = format!("--{}", arg.get_long().unwrap());
-            // What is in folders is no word of ours.
-            if arg.get_action().takes_values() && long != "--folder" {
-                let values = arg.get_possible_values();
-                let values = values.iter().map(|value| value.get_name().to_owned());
-                add(Some(&long), "", values.collect());
+        let mut words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
+        let begun = words.pop().unwrap();
+        let offers = Place::after(&words).offers(&begun, &sources);
+        let offers = offers.into_iter().map(|(word, _)| word);
+        offers.filter(|word| word.starts_with(&begun)).collect()
+    }
+
+    #[test]
+    fn every_command_and_option_is_offered_with_what_it_is() {
+        let mut all = vec![(String::new(), Cli::command())];
+        let mut seen = 0;
+        while let Some((typed, mut command)) = all.pop() {
+            command.build();
+            let below = offered(&typed);
+            let begun = offered(&format!("{typed}-"));
+            for one in command.get_subcommands() {
+                let name = one.get_name();
+                assert_eq!(
+                    below.iter().any(|word| word == name),
+                    !one.is_hide_set(),
+                    "{name}"
+                );
+                assert_eq!(offered(&format!("{typed}{name}")), [name]);
+                assert!(one.get_about().is_some(), "{name}");
+                all.push((format!("{typed}{name} "), one.clone()));
+            }
+            for arg in named(&command) {
+                assert!(arg.get_help().is_some(), "{arg}");
+                spellings(arg).for_each(|one| assert!(begun.contains(&one), "{one}"));
+                seen += 1;
             }
         }
-        for one in command.get_subcommands() {
-            let deeper = [typed, &[one.get_name().to_owned()]].concat();
-            collect(one, &deeper, cases);
-        }
+        assert!(60 < seen, "{seen}");
     }
 
-    /// Asks a shell for all cases at once: `script` prints the words of a case, each on a line,and then a mark.
-    #[track_caller]
-    fn check(shell: &str, arguments: &[&str], script: impl Fn(&Case) -> String, prelude: &str) {
-        let cases = cases();
-        assert!(60 < cases.len(), "{}", cases.len());
-        let mut text = prelude.to_owned();
-        for case in &cases {
-            text.push_str(&script(case));
-            text.push_str("\necho @@@@@\n");
+    #[test]
+    fn the_value_of_an_option_is_no_command_and_no_argument() {
+        let snapshot = ["list", "diff", "restore"];
+        assert!(offered("--profile snapshot ").contains(&"status".to_owned()));
+        for typed in [
+            "snapshot ",
+            "--profile work snapshot ",
+            "--profile = work snapshot ",
+            "--profile=work snapshot ",
+            "--set pause=9s snapshot ",
+            "snapshot --profile status ",
+        ] {
+            assert_eq!(offered(typed), snapshot, "{typed}");
         }
-        let folder = tempfile::tempdir().unwrap();
-        for (name, completions) in FILES {
-            let name = Path::new(name).file_name().unwrap();
-            fs::write(folder.path().join(name), completions).unwrap();
-        }
-        let asked = Command::new(shell)
-            .args(arguments)
-            .args(["-c", &text])
-            .current_dir(folder.path())
-            .env("HOME", folder.path())
-            .output();
-        let asked = asked.unwrap_or_else(|e| panic!("{shell}: {e}; apt-get install {shell}"));
-        let stderr = String::from_utf8_lossy(&asked.stderr);
-        assert!(stderr.is_empty(), "{stderr}");
-        let stdout = String::from_utf8(asked.stdout).unwrap();
-        let answers: Vec<&str> = stdout.split("@@@@@\n").collect();
-        assert_eq!(answers.len(), cases.len() + 1, "{stdout}");
-        for (case, answer) in cases.iter().zip(answers) {
-            let word = |line: &str| {
-                line.split(['\t', ':'])
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let offered: Words = answer.lines().map(word).collect();
-            assert_eq!(offered, case.offered, "{shell}: {:?}", case.typed);
+        // What is free text has nothing to offer, and an argument has no commands below it.
+        for typed in [
+            "pause --for ",
+            "pause status ",
+            "history --since ",
+            "snapshot diff list ",
+        ] {
+            assert_eq!(offered(typed), [""; 0], "{typed}");
         }
     }
 
     #[test]
-    fn bash_offers_every_command_and_option_and_nothing_else() {
-        let script = |case: &Case| {
-            // bash has an equals sign as a word of its own.
-            let typed = case.typed.join(" ").replace('=', " = ");
-            let previous = typed.rsplit(' ').next().unwrap_or_default();
-            format!(
-                "COMP_WORDS=({typed} '{begun}'); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
-                 _gatehound gatehound '{begun}' '{previous}'; printf '%s\\n' \"${{COMPREPLY[@]}}\" | grep .",
-                begun = case.begun
-            )
-        };
-        check("bash", &["--norc"], script, ". ./gatehound\n");
-    }
-
-    #[test]
-    fn zsh_offers_every_command_and_option_and_nothing_else() {
-        // What zsh has for offering words prints them.
-        let prelude = "_describe() { print -rl -- \"${(@P)${@[-1]}}\" | grep .; }; _message() { :; }; _files() { :; }\n";
-        let script = |case: &Case| {
-            let (typed, begun) = (case.typed.join(" "), case.begun);
-            format!("words=({typed} '{begun}'); CURRENT=$#words; source ./_gatehound")
-        };
-        check("zsh", &["-f"], script, prelude);
-    }
-
-    #[test]
-    fn fish_offers_every_command_and_option_and_nothing_else() {
-        let script = |case: &Case| {
-            let (typed, begun) = (case.typed.join(" "), case.begun);
-            format!("complete -C '{typed} {begun}'")
-        };
-        check("fish", &["--no-config"], script, "source gatehound.fish\n");
+    fn the_keys_of_the_settings_and_folders_are_offered() {
+        assert_eq!(
+            offered("--set pause."),
+            ["pause.default=", "pause.flag_file="]
+        );
+        assert_eq!(offered("tidy --folder "), [FOLDER]);
     }
 }

@@ -1,8 +1,9 @@
-//! The command line: what a person can ask for, and the exit status they get.
+//! What a person can ask for, and the exit status they get.
 //!
-//! Owns the words of the options; each command has a file of its own.
+//! Owns what each command of `command_line.rs` does; most have a file of their own.
 
 mod check;
+pub(crate) mod command_line;
 mod completions;
 pub mod console;
 mod doctor;
@@ -16,24 +17,20 @@ mod usage;
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::anyhow;
-use clap::{Args, Parser, Subcommand, error::KindFormatter};
+use clap::{Parser as _, error::KindFormatter};
+use command_line::{AlertCommand, Cli, Command, Options, SettingsCommand, SnapshotCommand};
 
 use crate::{
     alerts::alert_command,
     daemon::{self, RunError},
     history::history_command,
-    os::{folders, wall_clock},
+    os::folders,
     pause::pause_command,
-    settings::{
-        layers::{ConfigError, Sources},
-        unit_names::is_profile,
-    },
+    settings::layers::{ConfigError, Sources},
     snapshots::snapshot_command,
     text::line::Line,
     tidy::tidy_command,
@@ -44,174 +41,6 @@ const EX_CONFIG: u8 = 78;
 
 /// EX_USAGE has another number; this is what clap and most programs end with.
 const WRONG_USAGE: u8 = 2;
-
-/// Restarts an OpenClaw Gateway that still runs but no longer works.
-#[derive(Debug, Parser)]
-#[command(
-    name = "gatehound",
-    version,
-    arg_required_else_help = true,
-    // Each command has --help, and the list has to fit on a screen of 24 rows.
-    disable_help_subcommand = true,
-    help_template = "{about-with-newline}{usage-heading} {usage}\n{all-args}"
-)]
-pub struct Cli {
-    #[command(flatten)]
-    options: Options,
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// Options of every command.
-#[derive(Clone, Debug, Args)]
-struct Options {
-    /// Watch the gateway of this profile
-    #[arg(long, global = true, env = "GATEHOUND_PROFILE", hide_env = true, value_name = "NAME", value_parser = profile)]
-    profile: Option<String>,
-    /// Set a key of gatehound.toml(5) over all else
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    // Hidden like `tidy`, because a unit runs it: the list is for people.
-    /// Watch the gateway; what gatehound.service runs
-    #[command(hide = true)]
-    Run,
-    /// Look once, change nothing: 0 healthy, 1 failing, 2 unknown
-    Check {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what the running Gatehound is doing
-    Status {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Show it anew every two seconds, until Ctrl-C
-        #[arg(long)]
-        watch: bool,
-    },
-    /// List what became of the gateway: incidents, availability
-    History {
-        /// A span such as "7d", a date, or "today"
-        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = moment)]
-        since: Duration,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show one incident with its evidence
-    Incident {
-        /// Its id, as history shows it; the last one if not given
-        id: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Find what is wrong: 0 nothing, 1 warnings, 2 problems
-    Doctor {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Leave the gateway alone for a while
-    Pause {
-        /// Such as "30min"; pause.default if not given
-        #[arg(long = "for", value_name = "SPAN", value_parser = span)]
-        span: Option<Duration>,
-        /// Why, for whoever looks
-        reason: Vec<String>,
-    },
-    /// End a pause
-    Resume,
-    /// Count attempts from 1 again; try again after giving up
-    Reset,
-    /// Stop Gatehound and gateway at once, and end what is left
-    EmergencyStop {
-        /// Keep both from starting at the next boot or login
-        #[arg(long)]
-        disable: bool,
-    },
-    /// Delete old log files of the gateway and empty large ones
-    #[command(hide = true)]
-    Tidy {
-        /// Delete files that are older
-        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span)]
-        keep: Duration,
-        /// Empty files that are larger
-        #[arg(long, value_name = "MEGABYTES", default_value = "50", value_parser = megabytes)]
-        max_size: u64,
-        /// A folder of logs [default: the gateway's in /tmp]
-        #[arg(long, value_name = "PATH")]
-        folder: Vec<PathBuf>,
-        /// Say what would be done and do nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// The settings of gatehound.toml(5)
-    #[command(subcommand)]
-    Settings(SettingsCommand),
-    /// The kept snapshots of openclaw.json
-    #[command(subcommand)]
-    Snapshot(SnapshotCommand),
-    /// Where alerts go when the gateway is down
-    #[command(subcommand)]
-    Alert(AlertCommand),
-    /// Put everything into place for this user, and start watching
-    Install(crate::other_watchdogs::finding::Options),
-    /// Stop watching and remove what install put into place
-    Uninstall,
-}
-
-#[derive(Debug, Subcommand)]
-enum SettingsCommand {
-    /// Print every effective value and where it comes from
-    Show,
-    /// Check the settings without starting: 0 right, 78 wrong
-    Check,
-}
-
-#[derive(Debug, Subcommand)]
-enum SnapshotCommand {
-    /// List the kept snapshots of the gateway's openclaw.json
-    List,
-    /// Show what differs between a snapshot and openclaw.json
-    Diff {
-        /// Its number; the one that is the last known good if not given
-        #[arg(value_parser = snapshot)]
-        snapshot: Option<u32>,
-    },
-    /// Put a snapshot of openclaw.json back; what it replaces is kept
-    Restore {
-        /// Its number; the one that is the last known good if not given
-        #[arg(value_parser = snapshot)]
-        snapshot: Option<u32>,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum AlertCommand {
-    /// Send a test through every channel, and say what is answered
-    Test {
-        /// Send a ping as well, which says that all is well
-        #[arg(long)]
-        ping: bool,
-    },
-    // A unit runs it.
-    /// Deliver the alerts that wait; what gatehound-alert.service runs
-    #[command(hide = true)]
-    Send,
-    // Another one does.
-    /// Send the ping of a gateway that works; what gatehound-ping.service runs
-    #[command(hide = true)]
-    Ping,
-}
 
 /// Reads the arguments and does what they ask.
 pub fn main() -> ExitCode {
@@ -292,8 +121,8 @@ impl Cli {
             Command::Status { json, watch: true } => status::watch(&sources, json),
             Command::Doctor { json } => doctor::doctor(sources, json),
             Command::History { since, json } => history_command::history(&sources, since, json),
-            Command::Incident { id, json } => {
-                history_command::incident(&sources, id.as_deref(), json)
+            Command::Incident { incident, json } => {
+                history_command::incident(&sources, incident.as_deref(), json)
             }
             Command::Pause { span, reason } => {
                 pause_command::pause(&sources, span, &reason.join(" "))
@@ -321,6 +150,7 @@ impl Cli {
             }
             Command::Install(options) => install::install(sources, &options),
             Command::Uninstall => install::uninstall(&sources),
+            Command::Complete { words } => Ok(completions::complete(sources, &words)),
         }
     }
 }
@@ -335,72 +165,5 @@ impl Options {
             overrides: self.overrides,
             watchdog: None,
         })
-    }
-}
-
-/// A profile becomes part of unit and folder names.
-fn profile(text: &str) -> Result<String, String> {
-    if is_profile(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("a profile has letters, digits, '-', '_' and '.', begins with a letter or digit, and has at most 64 of them".to_owned())
-    }
-}
-
-/// A span of time.
-fn span(text: &str) -> Result<Duration, &'static str> {
-    humantime::parse_duration(text).map_err(|_| "not a time span; write one such as 30min")
-}
-
-/// The number of a snapshot.
-fn snapshot(text: &str) -> Result<u32, &'static str> {
-    let right = "not the number of a snapshot; write one such as 7";
-    text.parse().map_err(|_| right)
-}
-
-/// A size of files.
-fn megabytes(text: &str) -> Result<u64, &'static str> {
-    let right = "not a number of megabytes; write a whole one such as 50";
-    text.parse().map_err(|_| right)
-}
-
-/// A moment in the past, since the Unix epoch.
-fn moment(text: &str) -> Result<Duration, String> {
-    wall_clock::moment(text).map_err(|line| line.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_options_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn help_fits_on_a_screen_of_80_columns_and_24_rows() {
-        let mut all = vec![Cli::command()];
-        while let Some(mut command) = all.pop() {
-            command.build();
-            let help = command.render_help().to_string();
-            let rows = help
-                .lines()
-                .map(|line| show::width(line).div_ceil(80).max(1));
-            // One more is the shell's.
-            assert!(rows.sum::<usize>() < 24, "{help}");
-            all.extend(command.get_subcommands().cloned());
-        }
-    }
-
-    #[test]
-    fn a_profile_cannot_leave_its_folder() {
-        for bad in ["", "..", "_x", "a/b", "a b", "a\nb", ".hidden", "%i"] {
-            profile(bad).unwrap_err();
-        }
-        for good in ["work", "a-b_c.d", "9"] {
-            profile(good).unwrap();
-        }
     }
 }

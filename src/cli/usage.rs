@@ -48,7 +48,7 @@ pub(crate) fn wrong(error: &Error, arguments: &[OsString]) -> Line {
 /// The command that the arguments name before one that is wrong.
 fn command(arguments: &[OsString], wrong: &[&str]) -> String {
     let mut name = "gatehound".to_owned();
-    let mut command = super::Cli::command();
+    let mut command = super::command_line::Cli::command();
     let words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
     let mut words = words.take_while(|word| !wrong.contains(&&**word));
     while let Some(word) = words.next() {

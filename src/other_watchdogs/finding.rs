@@ -2,7 +2,7 @@
 //!
 //! Owns what is said of them, and what becomes of them in an installation; crontab lines are `crontab.rs`'s.
 
-use crate::cli::console::say;
+use crate::cli::{command_line::InstallOptions as Options, console::say};
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use clap::Args;
 use nix::unistd::geteuid;
 
 use crate::cli::console::ask;
@@ -36,20 +35,6 @@ const KEPT: &str = "crontab-";
 
 /// How the names of the files begin that the old shell watchdog leaves in /tmp.
 const STATE_FILES: &str = "openclaw-watchdog";
-
-/// What a person says of an installation.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Say what would be done and do nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Remove the old watchdog from your crontab
-    #[arg(long)]
-    pub(crate) replace_cron: bool,
-    /// Watch even beside another watchdog that is left
-    #[arg(long)]
-    pub(crate) side_by_side: bool,
-}
 
 /// What another watchdog was found to be.
 pub(crate) struct OtherWatchdog {

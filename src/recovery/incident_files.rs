@@ -85,6 +85,20 @@ pub fn read(state: &Path, incident: &str) -> Vec<(PathBuf, Result<serde_json::Va
         .collect()
 }
 
+/// The ids of the incidents of which evidence is kept.
+pub(crate) fn ids(state: &Path) -> Vec<String> {
+    let files = ours(&folder(state)).unwrap_or_default();
+    let names = files
+        .iter()
+        .filter_map(|(_, path)| path.file_name()?.to_str());
+    let mut ids: Vec<String> = names
+        .filter_map(|name| Some(parts(name)?.0.to_owned()))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
 fn content(path: &Path) -> Result<serde_json::Value, Line> {
     let contents = read_limited(path, MAX_FILE, Links::Refuse)?;
     let bytes = contents.ok_or("the file is gone")?.bytes;

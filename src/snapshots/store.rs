@@ -273,7 +273,7 @@ impl Store {
     /// Our files by their numbers, lowest first; whatever else lies in the folder, somebody put there, and it stays.
     ///
     /// A part of them would let one more be written over another.
-    fn numbers(&self) -> Result<Vec<(u32, PathBuf)>, Line> {
+    pub(crate) fn numbers(&self) -> Result<Vec<(u32, PathBuf)>, Line> {
         let unreadable = |error| {
             let why = cannot("read", &self.folder, &error);
             Line::new(&format!(
@@ -458,7 +458,7 @@ mod tests {
             let judged: Vec<_> = there.into_iter().map(KeptFile::from).collect();
             restore(snapshot, &self.place(), &judged)
         }
-        fn numbers(&self) -> Vec<u32> {
+        pub(crate) fn numbers(&self) -> Vec<u32> {
             self.store()
                 .list()
                 .unwrap()

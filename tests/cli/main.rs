@@ -10,6 +10,7 @@
 
 mod bare_surroundings;
 mod check_once;
+mod completions_in_shells;
 mod doctor_findings;
 mod history_and_incident;
 mod home;

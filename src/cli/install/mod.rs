@@ -26,13 +26,14 @@ pub(crate) use self::{
 };
 use crate::{
     cli::{
+        command_line::InstallOptions,
         console::{manager, say, shipped_unit},
         settings_command,
     },
     os::{folders, processes},
     other_watchdogs::{
         crontab_edit::Replaced,
-        finding::{self, Options, OtherWatchdogs},
+        finding::{self, OtherWatchdogs},
     },
     policy::facts::UnitFacts,
     probe::gateway,
@@ -44,7 +45,7 @@ use crate::{
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Puts everything into place, enables and starts the unit.
-pub(crate) fn install(mut sources: Sources, options: &Options) -> anyhow::Result<ExitCode> {
+pub(crate) fn install(mut sources: Sources, options: &InstallOptions) -> anyhow::Result<ExitCode> {
     let places = Places::of(&sources)?;
     let state = folders::state(&sources.variables, sources.profile.as_deref())
         .map_err(|line| anyhow!("{line}"))?;
