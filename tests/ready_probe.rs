@@ -66,15 +66,16 @@ fn check(status: &str, body: &str, expected: &Readiness) {
 }
 
 #[track_caller]
-fn check_degraded(body: &str, expected: &str) {
-    let degraded = Readiness::Degraded(expected.into());
+fn check_degraded(body: &str, expected: &[&str]) {
+    let parts = expected.iter().map(|part| (*part).into()).collect();
+    let degraded = Readiness::Degraded(parts);
     check("503 Service Unavailable", body, &degraded);
     check("200 OK", body, &degraded);
 }
 
 #[test]
 fn a_gateway_that_is_ready_is_ready_whatever_its_event_loop_says() {
-    let body = r#"{"ready":true,"failing":[],"uptimeMs":5,"eventLoop":{"degraded":true}}"#;
+    let body = r#"{"ready":true,"failing":[],"uptimeMs":5,"eventLoop":{"degraded":true,"reasons":["event_loop_delay"]},"conditions":[{"type":"EventLoopHealthy","status":"False"}],"advisories":["EventLoopDegraded"]}"#;
     check("200 OK", body, &Readiness::Ready);
 }
 
@@ -82,11 +83,11 @@ fn a_gateway_that_is_ready_is_ready_whatever_its_event_loop_says() {
 fn what_fails_is_named() {
     check_degraded(
         r#"{"ready":false,"failing":["telegram","discord"]}"#,
-        "channels telegram, discord",
+        &["channel telegram", "channel discord"],
     );
     check_degraded(
         r#"{"ready":false,"failing":["startup-sidecars"]}"#,
-        "startup-sidecars",
+        &["startup-sidecars"],
     );
 }
 
@@ -97,7 +98,7 @@ fn a_gateway_that_does_not_say_what_fails_is_degraded_nonetheless() {
         r#"{"ready":false,"failing":null}"#,
         r#"{"ready":false,"failing":[1,{}]}"#,
     ] {
-        check_degraded(body, "no reason given");
+        check_degraded(body, &["no reason given"]);
     }
 }
 
@@ -105,7 +106,7 @@ fn a_gateway_that_does_not_say_what_fails_is_degraded_nonetheless() {
 fn names_from_outside_become_one_line() {
     check_degraded(
         r#"{"ready":false,"failing":["a\nWATCHDOG=trigger"]}"#,
-        "channels a WATCHDOG=trigger",
+        &["channel a WATCHDOG=trigger"],
     );
 }
 

@@ -244,7 +244,7 @@ fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused("port = 1", "port: no such key; did you mean gateway.port?");
     check_refused(
         "every = '30s'",
-        "every: no such key; known are backoff, debounce, interval, reset_after, retry_after, rollback, alert, alert.ping, \
+        "every: no such key; known are backoff, debounce, degraded_after, interval, reset_after, retry_after, rollback, alert, alert.ping, \
          alert.webhook, forced_stops, gateway, grace, metrics, pause, probe, snapshots, stop_timeout",
     );
     check_refused(
@@ -384,7 +384,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("retry_after"), (r#""15min""#, "default"));
-    assert_eq!(shown.len(), 41);
+    assert_eq!(shown.len(), 42);
 }
 
 #[test]

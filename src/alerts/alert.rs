@@ -12,7 +12,7 @@ use crate::{
         state::{Phase, Standby, State},
     },
     settings::AlertSettings,
-    text::words::{Names, span, words},
+    text::words::{Names, span, useless, words},
 };
 
 /// What an alert is about.
@@ -29,6 +29,10 @@ pub enum Kind {
     RolledBack,
     /// The gateway is healthy again.
     Back,
+    /// The gateway is healthy, and part of it does not work.
+    Degraded,
+    /// All of the gateway works again.
+    NoLongerDegraded,
     /// A pause is older than a pause should be.
     Paused,
     /// Somebody wants to see whether alerts arrive.
@@ -44,6 +48,8 @@ impl Kind {
             Self::StillDown => "still-down",
             Self::RolledBack => "rolled-back",
             Self::Back => "back",
+            Self::Degraded => "degraded",
+            Self::NoLongerDegraded => "no-longer-degraded",
             Self::Paused => "paused",
             Self::Test => "test",
         }
@@ -56,6 +62,8 @@ impl Kind {
             Self::StillDown => "gateway still down",
             Self::RolledBack => "gateway configuration rolled back",
             Self::Back => "gateway back",
+            Self::Degraded => "gateway degraded",
+            Self::NoLongerDegraded => "gateway no longer degraded",
             Self::Paused => "watchdog paused for long",
             Self::Test => "test alert",
         }
@@ -64,9 +72,9 @@ impl Kind {
     /// Priority and tag for ntfy.
     pub(super) fn ntfy(self) -> (&'static str, &'static str) {
         match self {
-            Self::Down | Self::StillDown | Self::RolledBack => ("high", "warning"),
+            Self::Down | Self::StillDown | Self::RolledBack | Self::Degraded => ("high", "warning"),
             Self::NeedsHuman => ("urgent", "rotating_light"),
-            Self::Back => ("default", "white_check_mark"),
+            Self::Back | Self::NoLongerDegraded => ("default", "white_check_mark"),
             Self::Paused | Self::Test => ("default", "dog"),
         }
     }
@@ -99,6 +107,8 @@ pub struct Reported {
     pub pause: Option<Monotonic>,
     /// The run whose configuration was rolled back, if that was reported.
     pub rollback: Option<Invocation>,
+    /// What of the healthy gateway does not work, if that was reported and is not over.
+    pub degraded: Option<Line>,
 }
 
 /// A trouble that was reported.
@@ -154,11 +164,7 @@ pub fn due(
         Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
             reminder(settings, &mut reported, state, now)
         }
-        Phase::Healthy { .. } => reported.trouble.take().map(|trouble| {
-            let downtime = span(now.since(trouble.since));
-            let text = format!("healthy again after {downtime}");
-            (Kind::Back, text, Line::default())
-        }),
+        Phase::Healthy { .. } => healthy(&mut reported, state, profile, now),
         Phase::StandingBy {
             reason: Standby::Paused,
             detail,
@@ -170,6 +176,7 @@ pub fn due(
             ..
         } => {
             reported.trouble = None;
+            reported.degraded = None;
             None
         }
         // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
@@ -281,6 +288,32 @@ fn trouble(
         last: now,
     });
     Some((kind, text, reason))
+}
+
+/// The gateway is back, with all that works or without, or part of it has stopped working or works again.
+fn healthy(reported: &mut Reported, state: &State, profile: &str, now: Monotonic) -> Option<Due> {
+    let before = std::mem::replace(&mut reported.degraded, state.degraded.clone());
+    let reason = state.degraded.clone().unwrap_or_default();
+    let what = state.degraded.as_ref().map(|what| {
+        let means = useless(what.as_str(), profile);
+        format!("part of it does not work: {what}; {means}")
+    });
+    if let Some(trouble) = reported.trouble.take() {
+        let downtime = span(now.since(trouble.since));
+        let but = what.map_or_else(String::new, |what| format!(", but {what}"));
+        let text = format!("healthy again after {downtime}{but}");
+        return Some((Kind::Back, text, reason));
+    }
+    match (before, what) {
+        (before, Some(what)) if before != state.degraded => {
+            Some((Kind::Degraded, format!("healthy, but {what}"), reason))
+        }
+        (Some(before), None) => {
+            let text = format!("all of it works again; it was: {before}");
+            Some((Kind::NoLongerDegraded, text, reason))
+        }
+        (Some(_) | None, Some(_)) | (None, None) => None,
+    }
 }
 
 /// The gateway has been down for long since the last word.
@@ -613,6 +646,50 @@ mod tests {
         let (reported, alert) = due(&settings, Reported::default(), &state, WORK, at(1));
         assert_eq!(alert, None);
         assert_eq!(due(&settings, reported, &state, WORK, at(2)).1, None);
+    }
+
+    #[test]
+    fn what_does_not_work_is_reported_once_and_that_it_works_again_once() {
+        let settings = AlertSettings::default();
+        let state = |degraded: Option<&str>| State {
+            degraded: degraded.map(Line::new),
+            ..with(None, healthy())
+        };
+        let channel = Some("channel telegram");
+        let mut reported = Reported::default();
+        let mut heard = Vec::new();
+        for degraded in [None, channel, channel, None, None] {
+            let (next, alert) = due(&settings, reported, &state(degraded), WORK, at(9));
+            reported = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
+            heard.extend(alert.map(|alert| alert.text.to_string()));
+        }
+        assert_eq!(
+            heard,
+            [
+                "openclaw-gateway.service: healthy, but part of it does not work: channel telegram; \
+                 a restart would not help; see: openclaw --profile work channels status --probe",
+                "openclaw-gateway.service: all of it works again; it was: channel telegram",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_gateway_that_is_back_with_its_channels_off_is_not_reported_as_if_all_were_well() {
+        let settings = AlertSettings::default();
+        let down = with(Some("a"), backing_off());
+        let (reported, _) = due(&settings, Reported::default(), &down, WORK, at(2));
+        let back = State {
+            degraded: Some("restart-loop breaker tripped: 3 unclean boot(s)".into()),
+            ..with(None, healthy())
+        };
+        let (reported, alert) = due(&settings, reported, &back, WORK, at(3));
+        assert_eq!(
+            alert.unwrap().text.as_str(),
+            "openclaw-gateway.service: healthy again after 2 min, but part of it does not work: \
+             restart-loop breaker tripped: 3 unclean boot(s); it runs with its channels off; \
+             they should be back 10 min after the last crash, else see: openclaw --profile work channels status"
+        );
+        assert_eq!(due(&settings, reported, &back, WORK, at(4)).1, None);
     }
 
     #[test]

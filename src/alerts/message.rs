@@ -125,14 +125,22 @@ impl Message {
         let body = body.replace('<', "&lt;").replace('>', "&gt;");
         let (urgency, icon) = match self.kind {
             Kind::NeedsHuman => (Urgency::Critical, "dialog-error"),
-            Kind::Down | Kind::StillDown | Kind::RolledBack => (Urgency::Normal, "dialog-warning"),
-            Kind::Back | Kind::Paused | Kind::Test => (Urgency::Normal, "dialog-information"),
+            Kind::Down | Kind::StillDown | Kind::RolledBack | Kind::Degraded => {
+                (Urgency::Normal, "dialog-warning")
+            }
+            Kind::Back | Kind::NoLongerDegraded | Kind::Paused | Kind::Test => {
+                (Urgency::Normal, "dialog-information")
+            }
         };
         let place = match self.kind {
             Kind::Down | Kind::NeedsHuman | Kind::StillDown => Place::Stays,
             Kind::Back => Place::Last,
             // That the gateway is back must not hide which configuration it is back with.
-            Kind::RolledBack | Kind::Paused | Kind::Test => Place::Beside,
+            Kind::RolledBack
+            | Kind::Degraded
+            | Kind::NoLongerDegraded
+            | Kind::Paused
+            | Kind::Test => Place::Beside,
         };
         Notice {
             summary: self.title.clone(),

@@ -13,13 +13,20 @@ use crate::cli::{
 use crate::{
     daemon::{look::Seen, memory::Memory, senses::Senses},
     os::{boot_id, clock::Clock, folders},
-    policy::facts::Health,
-    probe::gateway::{self, Finder},
+    policy::{facts::Health, usefulness::STARTING},
+    probe::{
+        gateway::{self, Finder},
+        readiness::{self, Readiness},
+    },
     settings::{
         Settings,
         layers::{self, Sources},
+        limits::READY_LIMIT,
     },
-    text::{line::Line, words::span},
+    text::{
+        line::Line,
+        words::{span, useless},
+    },
 };
 
 /// Looks once and says what is seen.
@@ -27,10 +34,22 @@ pub(crate) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let settings = layers::load(sources)?.settings;
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());
     let seen = look(sources, &settings, &unit)?;
+    let degraded = degraded(sources, &settings, &seen);
     if json {
-        say_json(&format!("{:#}", as_json(&unit, &seen)));
+        say_json(&format!("{:#}", as_json(&unit, &seen, degraded.as_ref())));
     } else {
         print_lines(&unit, &seen);
+        if let Some(what) = &degraded {
+            let profile = folders::profile_option(sources.profile.as_deref());
+            line(&[
+                (Tone::Warning, "degraded"),
+                (Tone::Plain, " "),
+                (
+                    Tone::Plain,
+                    &format!("{what}; {}", useless(what.as_str(), &profile)),
+                ),
+            ]);
+        }
     }
     Ok(match seen.look.health {
         Health::Healthy(_) => ExitCode::SUCCESS,
@@ -52,6 +71,39 @@ pub(crate) fn look(sources: &Sources, settings: &Settings, unit: &str) -> anyhow
     let mut senses = Senses::new(proc, dir, boot_id, unit, finder, Clock, manager()?);
     senses.profile = folders::profile_option(sources.profile.as_deref());
     Ok(senses.look(settings, true, &known.unwrap_or_default()))
+}
+
+/// What of the healthy gateway does not work: as the running Gatehound says, which knows for how long,
+/// else as the gateway says now.
+pub(crate) fn degraded(sources: &Sources, settings: &Settings, seen: &Seen) -> Option<Line> {
+    if !matches!(seen.look.health, Health::Healthy(_)) {
+        return None;
+    }
+    let unit = seen.look.unit.as_ref().ok()?;
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).ok();
+    let memory = dir.and_then(|dir| Memory::peek(&dir));
+    let known = memory.map(|memory| memory.state);
+    let known = known.filter(|state| state.gateway.invocation == unit.invocation_id);
+    if let Some(what) = known.as_ref().and_then(|state| state.degraded.clone()) {
+        return Some(what);
+    }
+    let now = Clock.now();
+    let failing = known.map_or_else(Vec::new, |state| state.parts.failing);
+    let lately = |name: &Line| {
+        let mut known = failing.iter().filter(|part| part.name == *name);
+        known.any(|part| now.since(part.since) < settings.degraded_after)
+    };
+    let Readiness::Degraded(parts) = readiness::ready(&seen.target()?, READY_LIMIT) else {
+        return None;
+    };
+    let starting = now.since(unit.active_since) < settings.grace.starting;
+    let excused = |name: &Line| lately(name) || starting && name.as_str() == STARTING;
+    let parts: Vec<&str> = parts
+        .iter()
+        .filter(|name| !excused(name))
+        .map(Line::as_str)
+        .collect();
+    (!parts.is_empty()).then(|| Line::new(&parts.join(", ")))
 }
 
 fn verdict(health: &Health) -> (&'static str, String) {
@@ -132,7 +184,7 @@ fn print_lines(unit: &str, seen: &Seen) {
     }
 }
 
-fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
+fn as_json(unit: &str, seen: &Seen, degraded: Option<&Line>) -> serde_json::Value {
     let (verdict, detail) = verdict(&seen.look.health);
     let (probe, reason, stall) = match &seen.look.health {
         Health::Failing(failure) => (
@@ -149,6 +201,7 @@ fn as_json(unit: &str, seen: &Seen) -> serde_json::Value {
         "probe": probe,
         "reason": reason,
         "stall": stall,
+        "degraded": degraded,
         "unit": unit,
         "unit_state": unit_state(seen),
         "port": seen.found.port,

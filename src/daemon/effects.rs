@@ -11,7 +11,7 @@ use crate::{
     policy::{
         CleanedUp, Done, Event, NotRestored,
         answer::{Answer, Effect, WatchdogMessage},
-        facts::{Process, Signal},
+        facts::{Process, Signal, Useful},
         record::Record,
     },
     recovery::{cleanup, incident_files},
@@ -142,9 +142,15 @@ impl Daemon {
         }
     }
 
-    fn ask_readiness(&mut self) -> Option<Line> {
+    fn ask_readiness(&mut self) -> Useful {
         let run = self.state.gateway.invocation.clone();
-        self.senses.degraded(&self.target?, run.as_ref())
+        match self.target {
+            Some(target) => {
+                let tripped = self.state.parts.breaker.is_some();
+                self.senses.useful(&target, run.as_ref(), tripped)
+            }
+            None => Useful::default(),
+        }
     }
 
     fn cleanup(&mut self, signal: Signal) -> Result<CleanedUp, Line> {

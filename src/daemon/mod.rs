@@ -3,6 +3,7 @@
 //! Owns when each thing is done: the state is saved before anything is carried out, so that a successor knows what was begun.
 //! It judges nothing; that is `policy`'s.
 
+mod breaker;
 mod core;
 mod effects;
 mod identity;

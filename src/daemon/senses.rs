@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    daemon::breaker,
     journal::{gateway_log, journalctl},
     os::{cgroup, clock::Clock},
     policy::facts::{Invocation, Monotonic, Outcome, UnitFacts},
@@ -67,8 +68,8 @@ pub struct Senses {
     pub profile: String,
     /// What holds the configuration against them.
     pub(super) comparing: Comparing,
-    /// Whether a run's crash-loop breaker tripped, asked for once.
-    pub(super) breaker: Option<(Invocation, Option<Line>)>,
+    /// Whether the run has been asked for its crash-loop breaker.
+    pub(super) breaker: breaker::Asked,
 }
 
 /// The program that reads the journal, found by `$PATH`.
@@ -110,7 +111,7 @@ impl Senses {
             kept: None,
             profile: String::new(),
             comparing: Comparing::default(),
-            breaker: None,
+            breaker: breaker::Asked::default(),
         }
     }
 
@@ -120,9 +121,13 @@ impl Senses {
 
     /// What a run of the gateway wrote last; nothing if that cannot be had in time.
     pub(super) fn gateway_lines(&self, run: &Invocation) -> Vec<Line> {
+        self.said_by(run).unwrap_or_default()
+    }
+
+    /// What a run of the gateway wrote last, or why that cannot be had.
+    pub(super) fn said_by(&self, run: &Invocation) -> Result<Vec<Line>, Line> {
         let program = Path::new(JOURNALCTL);
         journalctl::last_lines(program, &self.unit, run, gateway_log::LINES, JOURNAL_LIMIT)
-            .unwrap_or_default()
     }
 
     /// The gateway, at the port on which its unit listens, whatever any text says.

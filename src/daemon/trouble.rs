@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::{
     daemon::senses::{JOURNALCTL, Senses},
     journal::gateway_log,
-    policy::facts::{Config, Invocation, Stall, UnitFacts},
+    policy::facts::{Config, Invocation, Stall, UnitFacts, Useful},
     probe::{
         gateway::Found,
         http::Target,
@@ -60,23 +60,20 @@ impl Senses {
         )))
     }
 
-    /// What of a healthy gateway does not work, as far as it says so itself.
-    pub fn degraded(&mut self, target: &Target, run: Option<&Invocation>) -> Option<Line> {
-        if let Some(run) = run
-            && self.breaker.as_ref().is_none_or(|(asked, _)| asked != run)
-        {
-            let tripped = gateway_log::breaker_tripped(&self.gateway_lines(run));
-            self.breaker = Some((run.clone(), tripped));
-        }
-        let ready = match readiness::ready(target, READY_LIMIT) {
-            Readiness::Degraded(what) => Some(what),
-            Readiness::Ready | Readiness::Unknown => None,
+    /// What a healthy gateway says of itself, beyond being alive; `tripped` is what is known of its crash-loop breaker.
+    pub fn useful(&mut self, target: &Target, run: Option<&Invocation>, tripped: bool) -> Useful {
+        let failing = match readiness::ready(target, READY_LIMIT) {
+            Readiness::Degraded(parts) => Some(parts),
+            Readiness::Ready => Some(Vec::new()),
+            Readiness::Unknown => None,
         };
-        let breaker = self
-            .breaker
-            .as_ref()
-            .and_then(|(_, tripped)| tripped.clone());
-        breaker.or(ready)
+        let run = run.filter(|run| self.breaker.is_due(run, tripped));
+        let breaker = run.and_then(|run| {
+            let said = self.said_by(run);
+            self.breaker.note(said.is_ok());
+            gateway_log::breaker(&said.unwrap_or_default())
+        });
+        Useful { failing, breaker }
     }
 
     /// Takes down what the failing gateway looks like.

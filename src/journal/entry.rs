@@ -21,7 +21,7 @@ use crate::{
     settings::RetryAfter,
     text::{
         line::{Line, MAX_CHARS},
-        words::{Names, span, words},
+        words::{Names, span, useless, words},
     },
 };
 
@@ -200,7 +200,7 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
             fitted(
                 "gateway healthy but degraded: ",
                 what.as_str(),
-                &format!("; a restart would not help; see: openclaw{profile} doctor"),
+                &format!("; {}", useless(what.as_str(), profile)),
             ),
             because(what),
         ),
@@ -591,10 +591,10 @@ mod tests {
             ),
             (
                 Record::Degraded {
-                    what: "telegram".into(),
+                    what: "channel telegram".into(),
                 },
-                "gateway healthy but degraded: telegram; a restart would not help; \
-                 see: openclaw --profile work doctor",
+                "gateway healthy but degraded: channel telegram; a restart would not help; \
+                 see: openclaw --profile work channels status --probe",
             ),
             (
                 Record::NoLongerDegraded,

@@ -2,7 +2,10 @@
 //!
 //! Owns which of its lines say so; where the lines come from is `journalctl`'s.
 
-use crate::text::line::Line;
+use crate::{
+    policy::facts::Breaker,
+    text::{line::Line, words::BREAKER},
+};
 
 /// How many lines are enough to hold a whole start of the gateway.
 pub const LINES: usize = 200;
@@ -20,14 +23,26 @@ const REASONS: [&str; 6] = [
 ];
 
 /// Source: OpenClaw 2026.9.6, src/infra/gateway-boot-lifecycle.ts (measured).
-const BREAKER_TRIPPED: &str = "restart-loop breaker tripped";
+const TRIPPED: &str = " tripped";
 
-/// The line in which the gateway says that its crash-loop breaker tripped: it runs without channels.
-pub fn breaker_tripped(lines: &[Line]) -> Option<Line> {
-    lines
-        .iter()
-        .find_map(|line| quote(line, &[BREAKER_TRIPPED]))
-        .map(|quote| Line::new(&quote))
+/// Since 2026.8 the same run says that, once five minutes have passed without a crash.
+///
+/// Source: OpenClaw 2026.9.6, src/cli/gateway-cli/run.ts.
+const RECOVERED: &str = " recovered";
+
+/// What these lines say of the crash-loop breaker, the last word of several; none where they do not mention it.
+pub fn breaker(lines: &[Line]) -> Option<Breaker> {
+    lines.iter().rev().find_map(|line| {
+        let quote = quote(line, &[BREAKER])?;
+        let said = quote.strip_prefix(BREAKER)?;
+        if said.starts_with(RECOVERED) {
+            return Some(Breaker::Recovered);
+        }
+        // What the gateway advises next fits no status line.
+        let what = quote.split(';').next().unwrap_or_default();
+        said.starts_with(TRIPPED)
+            .then(|| Breaker::Tripped(Line::new(what)))
+    })
 }
 
 /// Why the gateway ended, in its own words: the last line that gives a reason, else its last one.
@@ -127,14 +142,30 @@ mod tests {
     fn the_breaker_is_quoted_from_its_own_words_on() {
         let lines = [
             Line::new("starting"),
-            Line::new("06:04 [gateway] \x1b[31mrestart-loop breaker tripped: 3 unclean boot(s)"),
+            Line::new(
+                "06:04 [gateway] \x1b[31mgateway restart-loop breaker tripped: 3 unclean boot(s) within 300000ms; \
+                 suppressing channel/provider account auto-start. Inspect the stability bundle",
+            ),
             Line::new("ready"),
         ];
-        let quote = breaker_tripped(&lines).unwrap();
         assert_eq!(
-            quote.as_str(),
-            "restart-loop breaker tripped: 3 unclean boot(s)"
+            breaker(&lines),
+            Some(Breaker::Tripped(Line::new(
+                "restart-loop breaker tripped: 3 unclean boot(s) within 300000ms"
+            )))
         );
-        assert_eq!(breaker_tripped(&lines[2..]), None);
+        assert_eq!(breaker(&lines[2..]), None);
+    }
+
+    #[test]
+    fn the_last_word_about_the_breaker_counts() {
+        let tripped = Line::new("[gateway] restart-loop breaker tripped: 3 unclean boot(s)");
+        let recovered = Line::new(
+            "[gateway] gateway restart-loop breaker recovered; channel auto-start restored",
+        );
+        let said = breaker(&[tripped.clone(), recovered.clone()]);
+        assert_eq!(said, Some(Breaker::Recovered));
+        let said = breaker(&[recovered, tripped]);
+        assert!(matches!(said, Some(Breaker::Tripped(_))));
     }
 }

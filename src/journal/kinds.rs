@@ -348,10 +348,12 @@ Attempts count from 1 again. If Gatehound had given up, it tries again now.",
         own_fields: [REASON],
         subject: "Part of @USER_UNIT@ does not work",
         explained: "\
-The gateway is healthy but reports that something does not work: @GATEHOUND_REASON@.
+The gateway is healthy, and part of it has not worked for \"degraded_after\" of gatehound.toml(5),
+or its crash-loop breaker tripped: @GATEHOUND_REASON@.
 A restart would not fix it, so Gatehound does nothing. The gateway says more:
 
-    openclaw status",
+    openclaw status
+    openclaw channels status --probe",
     }
     NoLongerDegraded {
         event: "no-longer-degraded",

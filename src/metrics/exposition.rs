@@ -189,7 +189,7 @@ impl Page {
         );
         self.gauge(
             "gatehound_gateway_degraded",
-            "1 if the gateway works and reports that part of it does not, else 0.",
+            "1 while the gateway is degraded: it is healthy, and part of it has not worked for long.",
             flag(state.degraded.is_some()),
         );
         self.probes(sample.health);

@@ -41,6 +41,24 @@ impl Add<Duration> for Monotonic {
 #[serde(transparent)]
 pub struct Invocation(pub String);
 
+/// What a healthy gateway says of itself, beyond being alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Useful {
+    /// What `/ready` lists as failing; none where it did not say, as in versions that have none.
+    pub failing: Option<Vec<Line>>,
+    /// What this run said last of its crash-loop breaker; none where it did not mention it, or was not asked.
+    pub breaker: Option<Breaker>,
+}
+
+/// What a run says of its crash-loop breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Breaker {
+    /// It tripped, in the gateway's words: it runs without channels.
+    Tripped(Line),
+    /// Channels are started again.
+    Recovered,
+}
+
 /// What the user manager says of the gateway unit, in systemd's own words.
 ///
 /// Source: org.freedesktop.systemd1(5).

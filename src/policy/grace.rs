@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::policy::{Machine, POLL, is_up};
 use crate::{
     policy::{
-        answer::{Effect, WatchdogMessage},
+        answer::WatchdogMessage,
         facts::{Failure, Health, Look, Monotonic, Stall},
         record::{Ended, Record},
         state::{Attempts, GraceUsed, Incident, Phase, Standby},
@@ -94,9 +94,7 @@ impl Machine<'_> {
             restore: self.state.timeout_set,
         });
         // A gateway can answer and yet have come back without its channels.
-        if 0 < self.state.attempts.used || self.state.degraded.is_some() {
-            self.answer.effect = Some(Effect::AskReadiness);
-        }
+        self.ask_readiness();
         self.state.timeout_set = false;
         let next = next_check(look.began, self.settings.interval, self.state.seed);
         self.state.next = next.max(self.now + POLL);
@@ -227,17 +225,5 @@ impl Machine<'_> {
             grace,
         });
         true
-    }
-
-    /// Said in STATUS and the journal; never a reason to restart, because a restart would not fix it.
-    pub(super) fn readiness(&mut self, degraded: Option<Line>) {
-        match &degraded {
-            Some(what) if self.state.degraded != degraded => {
-                self.record(Record::Degraded { what: what.clone() });
-            }
-            None if self.state.degraded.is_some() => self.record(Record::NoLongerDegraded),
-            Some(_) | None => {}
-        }
-        self.state.degraded = degraded;
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     policy::{
         facts::{Failure, Health, Invocation, Look, Monotonic, Probe, Stall, UnitFacts},
         record::{Ended, Record},
-        state::{Attempts, Gateway, Phase, Rollback, Standby, Step},
+        state::{Attempts, Gateway, Parts, Phase, Rollback, Standby, Step},
         unit::{self, Standing},
     },
     text::line::Line,
@@ -218,7 +218,7 @@ impl Machine<'_> {
         if let Some(incident) = &mut self.state.incident {
             incident.started_by_other = incident.started.as_ref() != Some(&invocation);
         }
-        self.state.degraded = None;
+        self.ask_new_run();
         self.state.gateway = Gateway {
             invocation: Some(invocation.clone()),
             since,
@@ -337,6 +337,8 @@ impl Machine<'_> {
     fn stopped_by_human(&mut self, detail: Line) {
         self.state.pending_start = None;
         self.state.attempts = Attempts::default();
+        self.state.parts = Parts::default();
+        self.state.degraded = None;
         if let Some(incident) = &self.state.incident {
             let downtime = self.now.since(incident.since);
             self.record(Record::Recovered {

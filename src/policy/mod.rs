@@ -15,6 +15,7 @@ mod rollback;
 pub mod state;
 mod successor;
 mod unit;
+pub mod usefulness;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::text::line::Line;
 use crate::{
     policy::{
         answer::{Answer, Effect, Noted, WatchdogMessage},
-        facts::{Look, Monotonic, Process},
+        facts::{Look, Monotonic, Process, Useful},
         record::Record,
         state::{Attempts, Bite, Phase, State, Step, Waited},
     },
@@ -57,8 +58,8 @@ pub enum Done {
     Start(Result<(), Line>),
     /// The configuration was rolled back; what the gateway refused is kept in this file.
     Restored(Result<Line, NotRestored>),
-    /// What of a healthy gateway does not work, as far as it says so itself.
-    Readiness(Option<Line>),
+    /// What a healthy gateway says of itself.
+    Readiness(Useful),
 }
 
 /// Why a configuration was not rolled back; nothing is lost in any case.
@@ -133,7 +134,7 @@ impl Machine<'_> {
             Done::Cleanup(Ok(cleaned_up)) => self.cleaned_up(cleaned_up),
             Done::Start(Ok(())) => self.start_tried(),
             Done::Restored(restored) => self.restored(restored),
-            Done::Readiness(degraded) => self.readiness(degraded),
+            Done::Readiness(useful) => self.readiness(useful),
             Done::Stop(Err(why)) => self.failed_to("stop the gateway", &why),
             Done::Kill(Err(why)) => {
                 self.state.phase = Phase::Restarting(Step::Stopping { until: self.now });
@@ -176,6 +177,7 @@ impl Machine<'_> {
             | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => {}
         }
+        self.give_parts_time_again();
         self.record(Record::Resumed);
         self.again_in(Duration::ZERO);
     }

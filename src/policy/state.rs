@@ -35,8 +35,11 @@ pub struct State {
     pub rollback: Option<Rollback>,
     /// The last run of the gateway when it was last seen down by a human's wish.
     pub unwanted: Option<Invocation>,
-    /// What of the healthy gateway does not work, as far as it says so itself.
+    /// What of the healthy gateway does not work and has not for long enough, in words, as far as it says so itself.
     pub degraded: Option<Line>,
+    /// What it says does not work, for however long.
+    #[serde(default)]
+    pub parts: Parts,
     /// Why the last look could not find out how the gateway is, if it could not.
     pub unknown: Option<Line>,
     /// When the last suspend ended that Gatehound knows of: no grace counts from before it.
@@ -305,6 +308,28 @@ pub struct Incident {
     /// A run ended within it before it was healthy, and systemd starts the next.
     #[serde(default)]
     pub crashed: bool,
+}
+
+/// What of a healthy gateway does not work, as far as it says so itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Parts {
+    /// When this run was asked last.
+    pub asked: Option<Monotonic>,
+    /// What it listed as failing then.
+    pub failing: Vec<Part>,
+    /// Its crash-loop breaker tripped, in its words, and nothing is known of its end.
+    pub breaker: Option<Line>,
+}
+
+/// A part of the gateway that does not work.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Part {
+    /// In words.
+    pub name: Line,
+    /// Since when every answer has listed it.
+    pub since: Monotonic,
+    /// It has been long enough to be said.
+    pub said: bool,
 }
 
 /// How many attempts were used, and when the last one was.

@@ -98,6 +98,8 @@ impl State {
         if let Phase::Healthy { took, .. } = &mut state.phase {
             *took = Duration::ZERO;
         }
+        // A successor asks in its first healthy check.
+        state.parts.asked = None;
         state
     }
 }

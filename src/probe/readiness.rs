@@ -17,8 +17,8 @@ pub enum Readiness {
     Unknown,
     /// Everything runs.
     Ready,
-    /// The gateway works, but not all of it; what does not.
-    Degraded(Line),
+    /// The gateway works, but not all of it; what does not, each in words.
+    Degraded(Vec<Line>),
 }
 
 /// What `failing` may name besides channels; `agent-database:<id>` comes on top.
@@ -62,21 +62,36 @@ fn judge(body: &[u8]) -> Option<Readiness> {
     }
     let failing = answer.get("failing").and_then(Value::as_array);
     let names = failing.into_iter().flatten().filter_map(Value::as_str);
-    Some(Readiness::Degraded(reason(names)))
+    Some(Readiness::Degraded(parts(names)))
 }
 
-/// Components by their names, then the channels.
-fn reason<'a>(failing: impl Iterator<Item = &'a str>) -> Line {
-    let (components, channels): (Vec<&str>, Vec<&str>) =
-        failing.partition(|name| COMPONENTS.contains(name) || name.starts_with("agent-database:"));
-    let components = components.join(", ");
-    let channels = channels.join(", ");
-    Line::new(&match (components.as_str(), channels.as_str()) {
-        ("", "") => "no reason given".to_owned(),
-        (_, "") => components,
-        ("", _) => format!("channels {channels}"),
-        (_, _) => format!("{components}; channels {channels}"),
-    })
+/// So many parts of a gateway are kept; a gateway has a dozen channels at most.
+const MOST: usize = 32;
+
+/// Components by their names, and channels as such.
+fn parts<'a>(failing: impl Iterator<Item = &'a str>) -> Vec<Line> {
+    let mut parts = Vec::new();
+    for name in failing.take(MOST) {
+        let part = if is_component(name) {
+            Line::new(name)
+        } else {
+            Line::new(&format!("channel {name}"))
+        };
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    if parts.is_empty() {
+        parts.push(Line::new("no reason given"));
+    }
+    parts
+}
+
+/// Conditions of the gateway as a whole, which later versions list as well, have names such as `StateDatabaseUnavailable`.
+fn is_component(name: &str) -> bool {
+    COMPONENTS.contains(&name)
+        || name.starts_with("agent-database:")
+        || name.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -84,18 +99,33 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(failing: &[&str], expected: &str) {
-        assert_eq!(reason(failing.iter().copied()).as_str(), expected);
+    fn check(failing: &[&str], expected: &[&str]) {
+        let parts = parts(failing.iter().copied());
+        let parts: Vec<&str> = parts.iter().map(Line::as_str).collect();
+        assert_eq!(parts, expected);
     }
 
     #[test]
     fn channels_are_told_from_components() {
-        check(&["telegram", "discord"], "channels telegram, discord");
-        check(&["startup-sidecars"], "startup-sidecars");
+        check(
+            &["telegram", "discord"],
+            &["channel telegram", "channel discord"],
+        );
+        check(&["startup-sidecars"], &["startup-sidecars"]);
         check(
             &["telegram", "state-database", "agent-database:main"],
-            "state-database, agent-database:main; channels telegram",
+            &["channel telegram", "state-database", "agent-database:main"],
         );
-        check(&[], "no reason given");
+        check(
+            &["GatewayStartupPending", "telegram", "telegram"],
+            &["GatewayStartupPending", "channel telegram"],
+        );
+        check(&[], &["no reason given"]);
+    }
+
+    #[test]
+    fn a_list_without_end_is_cut_off() {
+        let names: Vec<String> = (0..1000).map(|n| format!("c{n}")).collect();
+        assert_eq!(parts(names.iter().map(String::as_str)).len(), MOST);
     }
 }

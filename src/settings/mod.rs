@@ -40,6 +40,9 @@ pub struct Settings {
     /// How long the gateway has to stay healthy before attempts count from 1 again.
     #[serde(with = "Is::<Span>")]
     pub reset_after: Duration,
+    /// How long a part of a healthy gateway may fail before that is said.
+    #[serde(with = "Is::<Span>")]
+    pub degraded_after: Duration,
     /// Which gateway is watched.
     pub gateway: Gateway,
     /// Time limits of the probes.
@@ -190,6 +193,8 @@ impl Default for Settings {
             debounce: INTERVAL,
             retry_after: RetryAfter::After(Duration::from_secs(15 * 60)),
             reset_after: Duration::from_secs(5 * 60),
+            // A channel that reconnects, or that the gateway restarts itself, is back within it.
+            degraded_after: Duration::from_secs(5 * 60),
             gateway: Gateway::default(),
             probe: Probe::default(),
             grace: Grace::default(),

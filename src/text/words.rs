@@ -36,6 +36,34 @@ pub fn span(span: Duration) -> String {
     }
 }
 
+/// What it means that this part of a healthy gateway does not work, and the command that says more.
+///
+/// Source: OpenClaw 2026.9.6, docs/gateway/restart-recovery.md.
+pub(crate) fn useless(what: &str, profile: &str) -> String {
+    let command = useless_command(what, profile);
+    if what.starts_with(BREAKER) {
+        format!(
+            "it runs with its channels off; they should be back 10 min after the last crash, else see: {command}"
+        )
+    } else {
+        format!("a restart would not help; see: {command}")
+    }
+}
+
+/// The command that says more of a part of the gateway that does not work.
+pub(crate) fn useless_command(what: &str, profile: &str) -> String {
+    if what.starts_with(BREAKER) {
+        format!("openclaw{profile} channels status")
+    } else if what.starts_with("channel ") {
+        format!("openclaw{profile} channels status --probe")
+    } else {
+        format!("openclaw{profile} status")
+    }
+}
+
+/// How the gateway's own words about its crash-loop breaker begin.
+pub(crate) const BREAKER: &str = "restart-loop breaker";
+
 /// A failure in words, as in `/health: no answer within 10 s (blocked)`.
 pub(crate) fn words(failure: &Failure) -> String {
     format!(

@@ -53,6 +53,10 @@ pub fn trials() -> Vec<Trial> {
             "a_gateway_that_comes_back_degraded_is_said_to_be_and_left_alone",
             degraded,
         ),
+        (
+            "a_crash_loop_breaker_that_tripped_without_gatehounds_doing_is_said",
+            breaker,
+        ),
         ("evidence_is_taken_down_before_the_stop", evidence),
         (
             "a_refused_configuration_is_restored_by_the_command_that_is_told",
@@ -376,23 +380,51 @@ fn forced_stops() {
 }
 
 fn degraded() {
-    let rig = watched(Setup {
+    let setup = Setup {
         notify_proxy: true,
         ..Setup::default()
-    });
+    };
+    let rig = healthy_with(&[("DEGRADED_AFTER", "2s")], setup);
     rig.mode_at_start("degraded");
     rig.mode("blocked");
     let said = rig
         .journal
         .wait_for("what does not work", TIMEOUT, event("degraded"));
-    assert_field(&said, "GATEHOUND_REASON", "channels telegram");
-    rig.wait_for_status("degraded: channels telegram", TIMEOUT);
+    assert_field(&said, "GATEHOUND_REASON", "channel telegram");
+    rig.wait_for_status("degraded: channel telegram", TIMEOUT);
     let before = invocation(&rig);
     wait_for_checks(&rig, 4);
     assert_eq!(invocation(&rig), before);
+    let check = rig.gatehound(&["check"]);
+    assert!(check.status.success(), "{check:?}");
+    let shown = String::from_utf8_lossy(&check.stdout);
+    assert!(shown.contains("degraded channel telegram; "), "{shown}");
     rig.mode("healthy");
     rig.journal
         .wait_for("all of it", TIMEOUT, event("no-longer-degraded"));
+}
+
+/// Three kills that were not Gatehound's are what trips the real one.
+fn breaker() {
+    let rig = watched(Setup {
+        notify_proxy: true,
+        ..Setup::default()
+    });
+    rig.mode_at_start("breaker");
+    systemctl(&["kill", "--signal=SIGKILL", &rig.gateway]);
+    let said = rig
+        .journal
+        .wait_for("the breaker", TIMEOUT, event("degraded"));
+    let words = "restart-loop breaker tripped: 3 unclean boot(s) within 300000ms";
+    assert_field(&said, "GATEHOUND_REASON", words);
+    let before = invocation(&rig);
+    wait_for_checks(&rig, 4);
+    assert_eq!(invocation(&rig), before);
+    assert_not_restarted(&rig);
+    rig.mode_at_start("healthy");
+    systemctl(&["restart", &rig.gateway]);
+    rig.journal
+        .wait_for("its channels", TIMEOUT, event("no-longer-degraded"));
 }
 
 /// Where Gatehound keeps what it saw of this rig's gateway.

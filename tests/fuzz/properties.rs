@@ -34,8 +34,8 @@ use gatehound::{
         CleanedUp, Done, Event,
         answer::{Answer, Effect, WatchdogMessage},
         facts::{
-            Failure, Health, Invocation, Job, Look, Monotonic, Outcome, Pause, Probe, Stall,
-            UnitFacts,
+            Breaker, Failure, Health, Invocation, Job, Look, Monotonic, Outcome, Pause, Probe,
+            Stall, UnitFacts, Useful,
         },
         state::{Phase, State},
         step,
@@ -161,10 +161,11 @@ pub fn line(input: &[u8]) {
     let lines = journalctl::lines(input, gateway_log::LINES);
     assert!(lines.len() <= gateway_log::LINES);
     lines.iter().for_each(|line| is_short(line.as_str()));
-    let quotes = [
-        gateway_log::last_error(&lines),
-        gateway_log::breaker_tripped(&lines),
-    ];
+    let tripped = gateway_log::breaker(&lines).and_then(|said| match said {
+        Breaker::Tripped(what) => Some(what),
+        Breaker::Recovered => None,
+    });
+    let quotes = [gateway_log::last_error(&lines), tripped];
     quotes
         .iter()
         .flatten()
@@ -333,8 +334,9 @@ pub fn http(input: &[u8]) {
         2 => assert!(matches!(health, Outcome::Fail { answered: true, .. })),
         _ => {}
     }
-    if let Readiness::Degraded(what) = readiness::ready(&target, LIMIT) {
-        is_short(what.as_str());
+    if let Readiness::Degraded(parts) = readiness::ready(&target, LIMIT) {
+        assert!(!parts.is_empty());
+        parts.iter().for_each(|part| is_short(part.as_str()));
     }
 }
 
@@ -853,7 +855,7 @@ impl Run {
 /// What the daemon would answer an effect.
 fn done(effect: &Effect) -> Done {
     match effect {
-        Effect::AskReadiness => Done::Readiness(None),
+        Effect::AskReadiness => Done::Readiness(Useful::default()),
         Effect::Stop { .. } => Done::Stop(Ok(7)),
         Effect::Kill => Done::Kill(Ok(())),
         Effect::Cleanup { .. } => Done::Cleanup(Ok(CleanedUp::default())),

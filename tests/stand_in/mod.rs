@@ -257,6 +257,12 @@ fn run(arguments: Arguments) -> Result<End, String> {
     }
     let mode = if refuses { Mode::Exit(78) } else { mode };
     // Broken before it would listen, as the real one is by a bad configuration.
+    if mode == Mode::Breaker {
+        println!(
+            "[gateway] gateway restart-loop breaker tripped: 3 unclean boot(s) within 300000ms; \
+             suppressing channel/provider account auto-start."
+        );
+    }
     if let Mode::Exit(code) = mode {
         eprintln!(
             "[gateway] Gateway failed to start: Invalid config: <root>: Unrecognized key \"stand-in\""

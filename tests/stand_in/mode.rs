@@ -31,6 +31,8 @@ pub enum Mode {
     Root404,
     /// `/ready` says that a channel is down; all else is well.
     Degraded,
+    /// At start it says that its crash-loop breaker tripped; `/health` and `/ready` are those of a healthy one.
+    Breaker,
     /// `/health` says `"ok":false`.
     OkFalse,
     /// `/health` says an `ok` that would forge a notification, and colour and reorder what a terminal shows.
@@ -109,6 +111,7 @@ impl Mode {
             "redirect" => Self::Redirect,
             "root-404" => Self::Root404,
             "degraded" => Self::Degraded,
+            "breaker" => Self::Breaker,
             "ok-false" => Self::OkFalse,
             "foul" => Self::Foul,
             "no-ok" => Self::NoOk,
@@ -142,6 +145,7 @@ impl fmt::Display for Mode {
             Self::Redirect => "redirect",
             Self::Root404 => "root-404",
             Self::Degraded => "degraded",
+            Self::Breaker => "breaker",
             Self::OkFalse => "ok-false",
             Self::Foul => "foul",
             Self::NoOk => "no-ok",

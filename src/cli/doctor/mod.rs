@@ -57,6 +57,9 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
                 known_good: has_known_good(&sources),
             };
             one_look::of_look(&mut findings, &seen, &around);
+            if let Some(what) = check::degraded(&sources, &settings, &seen) {
+                one_look::degraded(&mut findings, &what, names.profile);
+            }
         }
         Err(e) => findings.problem("gateway", &format!("{e:#}"), export),
     }

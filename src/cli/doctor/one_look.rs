@@ -16,7 +16,7 @@ use crate::{
     settings::{Settings, limits::READY_LIMIT},
     text::{
         line::Line,
-        words::{Names, span},
+        words::{Names, span, useless_command},
     },
 };
 
@@ -83,6 +83,13 @@ pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>)
         Some(version) => of_version(findings, &version),
         None => findings.fine("version", "gateway version unknown"),
     }
+}
+
+/// A gateway that is healthy, and part of it does not work.
+pub(super) fn degraded(findings: &mut Findings, what: &Line, profile: &str) {
+    let fix = useless_command(what.as_str(), profile);
+    let what = format!("up, but part of it does not work: {what}");
+    findings.problem("gateway", &what, fix);
 }
 
 /// A gateway that fails, by what its unit says of it.

@@ -10,6 +10,7 @@ use crate::policy::{
     step,
     tests::action::Action,
     tests::world::{Active, Fault, Mood, World, broken, failure, healthy, secs, world},
+    usefulness::READY_EVERY,
 };
 use crate::{
     policy::{
@@ -1141,35 +1142,131 @@ fn the_look_that_ends_a_backoff_takes_evidence() {
     assert_eq!(patient.state.wants_evidence(settings, now), None);
 }
 
-#[test]
-fn a_gateway_that_was_never_restarted_is_not_asked_whether_all_of_it_works() {
-    let mut world = healthy();
-    world.degraded = Some("channels: telegram".into());
-    for _ in 0..5 {
+/// How long a world has been healthy and degraded until it says so; the world goes on from there.
+fn until_said(world: &mut World) -> Duration {
+    let since = world.now;
+    for _ in 0..100 {
+        if !world.texts("degraded").is_empty() {
+            return world.now.since(since);
+        }
         world.next_check();
     }
-    assert_eq!(world.count(&Action::AskReadiness), 0);
+    panic!("never said: {}", world.status());
 }
 
 #[test]
-fn a_gateway_that_came_back_degraded_is_said_to_be_and_never_restarted_for_it() {
-    let mut world = broken(Stall::Blocked);
-    world.degraded = Some("channels: telegram".into());
-    world.fresh = Mood::Healthy;
-    world.run_until_does(&Action::Start);
-    world.run_until("healthy");
-    for _ in 0..50 {
-        world.next_check();
-    }
-    let said = "degraded: channels: telegram";
+fn a_healthy_gateway_is_asked_every_two_minutes_whether_all_of_it_works() {
+    let mut world = healthy();
+    world.run_for(secs(20 * 60));
+    let asked = world.count(&Action::AskReadiness);
+    assert_eq!(asked, 10);
+}
+
+#[test]
+fn a_channel_that_fails_for_five_minutes_is_said_to_and_one_that_does_not_is_not() {
+    let mut world = healthy();
+    world.degraded = Some("channel telegram".into());
+    world.run_for(secs(6 * 60));
+    world.degraded = None;
+    world.run_for(secs(60));
+    // It was first asked two minutes after the check that found all of it in order.
+    assert_eq!(world.texts("degraded"), Vec::<String>::new());
+
+    world.degraded = Some("channel telegram".into());
+    let took = until_said(&mut world);
+    let least = world.settings.degraded_after;
+    assert!(least <= took && took <= least + READY_EVERY, "{took:?}");
+    let said = "degraded: channel telegram";
     assert!(world.status().ends_with(said), "{}", world.status());
-    assert_eq!(world.texts("degraded").len(), 1);
-    assert_eq!(world.count(&Action::Stop), 1);
 
     world.degraded = None;
     world.next_check();
     assert!(!world.status().contains("degraded"), "{}", world.status());
     assert_eq!(world.texts("no-longer-degraded").len(), 1);
+    assert_eq!(world.texts("degraded").len(), 1);
+}
+
+#[test]
+fn a_gateway_that_is_up_and_useless_is_never_restarted_for_it() {
+    for breaker in [None, Some("restart-loop breaker tripped".into())] {
+        let mut world = healthy();
+        world.degraded = Some("channel telegram".into());
+        world.breaker = breaker;
+        world.run_for(secs(24 * 60 * 60));
+        assert_eq!(world.phase(), "healthy");
+        assert!(world.status().ends_with("channel telegram"));
+        assert_eq!(world.count(&Action::Stop) + world.count(&Action::Start), 0);
+    }
+}
+
+#[test]
+fn a_breaker_that_tripped_is_said_in_the_first_healthy_check_of_any_run() {
+    let mut world = healthy();
+    world.breaker = Some("restart-loop breaker tripped".into());
+    // Not Gatehound's doing.
+    world.human_restarts();
+    world.run_for(secs(60));
+    assert_eq!(world.texts("degraded").len(), 1);
+    world.run_for(secs(60 * 60));
+    assert_eq!(world.texts("degraded").len(), 1);
+
+    world.breaker = None;
+    world.run_for(READY_EVERY + secs(60));
+    assert_eq!(world.texts("no-longer-degraded").len(), 1);
+}
+
+#[test]
+fn what_a_start_has_not_started_yet_is_not_degraded_until_no_start_takes_that_long() {
+    let mut world = world();
+    world.degraded = Some("startup-sidecars".into());
+    let took = until_said(&mut world);
+    let grace = world.settings.grace.starting;
+    assert!(grace <= took && took < grace + secs(60), "{took:?}");
+}
+
+#[test]
+fn a_restart_does_not_end_what_is_degraded_unless_the_next_run_says_so() {
+    let mut world = healthy();
+    world.degraded = Some("channel telegram".into());
+    until_said(&mut world);
+    world.human_restarts();
+    world.run_for(secs(60));
+    world.run_for(secs(60 * 60));
+    assert_eq!(world.texts("degraded").len(), 1);
+    assert_eq!(world.texts("no-longer-degraded").len(), 0);
+
+    world.human_restarts();
+    // Its channels are looked at once its start is over.
+    world.degraded = Some("startup-sidecars".into());
+    world.run_for(secs(60));
+    assert_eq!(world.texts("no-longer-degraded").len(), 0);
+    world.degraded = None;
+    world.next_check();
+    assert_eq!(world.texts("no-longer-degraded").len(), 1);
+}
+
+#[test]
+fn a_channel_that_fails_at_each_of_two_looks_far_apart_may_have_worked_in_between() {
+    let mut world = healthy();
+    world.degraded = Some("channel telegram".into());
+    world.run_for(secs(3 * 60));
+    world.paused = true;
+    world.run_for(secs(60 * 60));
+    world.paused = false;
+    world.run_until("healthy");
+    assert!(world.texts("degraded").is_empty());
+    until_said(&mut world);
+}
+
+#[test]
+fn rule_10_a_suspend_gives_a_channel_its_time_again() {
+    let mut world = healthy();
+    world.degraded = Some("channel telegram".into());
+    world.run_for(secs(6 * 60));
+    world.happens(Event::Resumed);
+    world.next_check();
+    assert!(world.texts("degraded").is_empty());
+    until_said(&mut world);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::{
     policy::{
         facts::{Invocation, Monotonic, Stall},
         state::{GraceUsed, Phase, State, Step, Waited},
+        usefulness::READY_EVERY,
     },
     settings::{RetryAfter, Settings},
 };
@@ -190,6 +191,12 @@ impl Form<'_> {
                 .stop_job
                 .map(|id| u32::from(Some(id) == self.job));
         }
+        // When it is asked again changes nothing of what is done; so it is asked in every healthy check.
+        let due = Monotonic(NOW.0 - u64::try_from(READY_EVERY.as_micros()).expect("a short time"));
+        state.parts.asked = state.parts.asked.map(|_| due);
+        for part in &mut state.parts.failing {
+            part.since = self.past(part.since, self.settings.degraded_after);
+        }
         state.awake_since = self.past(state.awake_since, self.settings.grace.starting);
         state.next = self.ahead(state.next);
         if state.leaves_by != Monotonic::default() {
@@ -280,6 +287,7 @@ impl Hash for World {
             untouched,
             rejected,
             degraded,
+            breaker,
             foreign_job,
             paused,
             updating,
@@ -306,7 +314,8 @@ impl Hash for World {
             .hash(to);
         (unclaimed, restart_after_stop, start_takes, stop_takes).hash(to);
         (ignores_sigterm, ignores_sigkill, leftovers, unmet_condition).hash(to);
-        (start_is_queued, other_serves, degraded, foreign_job, paused).hash(to);
+        (start_is_queued, other_serves, degraded, breaker).hash(to);
+        (foreign_job, paused).hash(to);
         (
             updating,
             debugged,

@@ -34,6 +34,7 @@ fn settings() -> Settings {
         debounce: secs(4),
         retry_after: RetryAfter::After(secs(5)),
         reset_after: secs(4),
+        degraded_after: secs(2),
         ..Settings::default()
     };
     settings.grace.interval = secs(1);
@@ -497,6 +498,28 @@ pub(super) fn obstacles() -> Place {
     }
 }
 
+/// A gateway that is up and useless, healthy or not.
+pub(super) fn useless() -> Place {
+    Place {
+        name: "useless",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            H::Degraded(true),
+            H::Degraded(false),
+            BROKEN,
+            FIXED,
+            BREAKS_AGAIN,
+            FIXES_NEXT,
+            H::Mood(Mood::Unknown),
+            H::HumanRestarts,
+            H::Killed(0),
+            H::Resumed,
+        ],
+    }
+}
+
 /// Everything at once.
 fn everything() -> Place {
     let mut alphabet = Vec::new();
@@ -508,6 +531,7 @@ fn everything() -> Place {
         }
     }
     alphabet.extend([
+        H::Degraded(true),
         H::Fresh(Mood::Unknown),
         H::Progress(None),
         H::Exits(134),
@@ -631,6 +655,11 @@ fn no_history_of_updates_debuggers_and_port_holders_breaks_a_rule() {
 fn no_history_of_configurations_that_are_refused_breaks_a_rule() {
     no_rule_is_broken(rollback(), 0, 41_729, 132_157);
     no_rule_is_broken(no_rollback(), 1, 2_609, 7_417);
+}
+
+#[test]
+fn no_history_of_a_gateway_that_is_up_and_useless_breaks_a_rule() {
+    no_rule_is_broken(useless(), 0, 6_790, 28_349);
 }
 
 #[test]

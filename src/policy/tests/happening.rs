@@ -34,6 +34,8 @@ pub(super) enum Happening {
     NoBus(bool),
     NoUnit(bool),
     OtherServes(bool),
+    /// Part of the gateway does not work, and it is healthy or not.
+    Degraded(bool),
     IgnoresSigterm(bool),
     IgnoresSigkill(bool),
     UnmetCondition(bool),
@@ -83,6 +85,7 @@ impl Happening {
             H::NoBus(on) => world.no_bus = on,
             H::NoUnit(on) => world.no_unit = on,
             H::OtherServes(on) => world.other_serves = on,
+            H::Degraded(on) => world.degraded = on.then(|| "channel telegram".into()),
             H::IgnoresSigterm(on) => world.ignores_sigterm = on,
             H::IgnoresSigkill(on) => world.ignores_sigkill = on,
             H::UnmetCondition(on) => world.unmet_condition = on,

@@ -15,8 +15,8 @@ use crate::{
     policy::{
         answer::{Answer, Noted},
         facts::{
-            Config, Failure, Health, Invocation, Job, Look, Monotonic, Pause, Probe, Process,
-            Signal, Stall, UnitFacts,
+            Breaker, Config, Failure, Health, Invocation, Job, Look, Monotonic, Pause, Probe,
+            Process, Signal, Stall, UnitFacts, Useful,
         },
         record::Record,
         state::{Bite, Phase, Standby, State, Step},
@@ -160,6 +160,7 @@ pub(super) struct World {
     /// What is kept of what was rolled back.
     pub(super) rejected: BTreeSet<u8>,
     pub(super) degraded: Option<Line>,
+    pub(super) breaker: Option<Line>,
 
     // What else a look shows.
     pub(super) foreign_job: bool,
@@ -232,6 +233,7 @@ pub(super) fn world() -> World {
         untouched: true,
         rejected: BTreeSet::new(),
         degraded: None,
+        breaker: None,
         foreign_job: false,
         paused: false,
         updating: false,
@@ -790,7 +792,16 @@ impl World {
                 return Ok(None);
             }
             Action::Record(_) | Action::KeepEvidence => return Ok(None),
-            Action::AskReadiness => return Ok(Some(Done::Readiness(self.degraded.clone()))),
+            Action::AskReadiness => {
+                let useful = Useful {
+                    failing: Some(self.degraded.iter().cloned().collect()),
+                    breaker: Some(match &self.breaker {
+                        Some(what) => Breaker::Tripped(what.clone()),
+                        None => Breaker::Recovered,
+                    }),
+                };
+                return Ok(Some(Done::Readiness(useful)));
+            }
             Action::Leave => {
                 self.left = true;
                 self.deadline = None;
