@@ -33,6 +33,9 @@ use tempfile::TempDir;
 /// Far more than anything here takes, unless it hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A channel that takes everything.
+const TRUE: &str = "[[alert.channel]]\ntype = \"command\"\ncommand = [\"/bin/true\"]";
+
 const UNIT: &str = "openclaw-gateway.service";
 
 /// What must not be taken for anything but text.
@@ -132,7 +135,7 @@ impl Home {
     /// One whose webhook is at an address.
     fn notified_at(address: SocketAddr, preset: &str, further: &str) -> Self {
         Self::with(&format!(
-            "[alert.webhook]\nurl = \"http://{address}/hook/s3cr3t-topic\"\npreset = \"{preset}\"\n{further}"
+            "[[alert.channel]]\nurl = \"http://{address}/hook/s3cr3t-topic\"\npreset = \"{preset}\"\n{further}"
         ))
     }
 
@@ -198,18 +201,25 @@ fn host() -> String {
 
 /// What one alert with a foul text becomes under a preset.
 fn posted(preset: &str, further: &str) -> Request {
-    let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::notified_at(address, preset, further);
-    home.queue(Kind::NeedsHuman, FOUL);
-    let said = home.alert("send", 0);
-    assert!(said.contains("status 200 taken\n"), "{said}");
-    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
-    let request = requests.recv_timeout(TIMEOUT).unwrap();
+    let request = posted_to(preset, further, "200 OK");
     assert!(
         request
             .header
             .starts_with("POST /hook/s3cr3t-topic HTTP/1.1\r\n")
     );
+    request
+}
+
+/// The same, where the service answers so to what it took.
+#[track_caller]
+fn posted_to(preset: &str, further: &str, answer: &'static str) -> Request {
+    let (address, requests) = receiver(&[answer]);
+    let home = Home::notified_at(address, preset, further);
+    home.queue(Kind::NeedsHuman, FOUL);
+    let said = home.alert("send", 0);
+    assert!(said.starts_with("delivered  "), "{said}");
+    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
     assert!(!request.header.contains("X-Forged"), "{}", request.header);
     request
 }
@@ -241,18 +251,184 @@ fn ntfy_has_the_text_as_body_and_the_rest_in_its_header() {
     assert_eq!(request.field("title"), title);
 }
 
+/// A text as it is where `@everyone` would call somebody.
+fn calm(text: &str) -> String {
+    text.replace('@', "@\u{200b}")
+}
+
+/// What each preset posts: further settings, what its service answers to a success, what it is sent.
 #[test]
-fn slack_discord_telegram_and_feishu_have_their_own_json() {
-    let slack = line().replace('&', "&amp;");
-    let slack = slack.replace('<', "&lt;").replace('>', "&gt;");
-    assert_eq!(posted("slack", "").json(), json!({ "text": slack }));
-    let discord = json!({ "content": line(), "allowed_mentions": { "parse": [] } });
-    assert_eq!(posted("discord", "").json(), discord);
-    let telegram = json!({ "chat_id": "-100", "text": line() });
-    assert_eq!(posted("telegram", "chat = \"-100\"").json(), telegram);
-    let text = line().replace('<', "\u{2039}").replace('>', "\u{203a}");
-    let feishu = json!({ "msg_type": "text", "content": { "text": text } });
-    assert_eq!(posted("feishu", "").json(), feishu);
+fn every_preset_sends_what_its_service_takes_and_foul_text_is_only_text_in_it() {
+    let (line, title) = (line(), format!("{}: gateway needs a human", host()));
+    let entities = line.replace('&', "&amp;");
+    let entities = entities.replace('<', "&lt;").replace('>', "&gt;");
+    let no_tags = |text: &str| calm(&text.replace('<', "\u{2039}").replace('>', "\u{203a}"));
+    let text = json!({ "msgtype": "text", "text": { "content": calm(&line) } });
+    let block = |text: String, weight: Option<&str>| {
+        let mut block = json!({ "type": "TextBlock", "wrap": true, "text": text });
+        if let Some(weight) = weight {
+            block["weight"] = weight.into();
+        }
+        block
+    };
+    let card = json!({
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": [block(no_tags(&title), Some("bolder")), block(no_tags(FLAT), None)],
+    });
+    let attachment = json!({
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "content": card,
+    });
+    for (preset, further, answer, expected) in [
+        ("slack", "", "200 OK|ok", json!({ "text": calm(&entities) })),
+        (
+            "mattermost",
+            "",
+            "200 OK|ok",
+            json!({ "text": calm(&line) }),
+        ),
+        (
+            "discord",
+            "",
+            "204 No Content|",
+            json!({ "content": calm(&line), "allowed_mentions": { "parse": [] } }),
+        ),
+        (
+            "telegram",
+            "to = -100",
+            "200 OK|{\"ok\":true,\"result\":{\"message_id\":7}}",
+            json!({ "chat_id": "-100", "text": calm(&line) }),
+        ),
+        (
+            "feishu",
+            "",
+            "200 OK|{\"StatusCode\":0,\"StatusMessage\":\"success\",\"code\":0,\"data\":{},\"msg\":\"success\"}",
+            json!({ "msg_type": "text", "content": { "text": no_tags(&line) } }),
+        ),
+        (
+            "dingtalk",
+            "",
+            "200 OK|{\"errcode\":0,\"errmsg\":\"ok\"}",
+            text.clone(),
+        ),
+        (
+            "wecom",
+            "",
+            "200 OK|{\"errcode\":0,\"errmsg\":\"ok\"}",
+            text,
+        ),
+        (
+            "serverchan",
+            "",
+            "200 OK|{\"code\":0,\"message\":\"\",\"data\":{\"pushid\":\"1\",\"error\":\"SUCCESS\",\"errno\":0}}",
+            json!({ "title": title, "desp": FLAT }),
+        ),
+        (
+            "pushplus",
+            "token = \"s3cr3t\"",
+            "200 OK|{\"code\":200,\"msg\":\"请求成功\",\"data\":\"f6\"}",
+            json!({ "token": "s3cr3t", "title": title, "content": FLAT, "template": "txt" }),
+        ),
+        (
+            "bark",
+            "",
+            "200 OK|{\"code\":200,\"message\":\"success\",\"timestamp\":1699}",
+            json!({ "title": title, "body": FLAT, "level": "timeSensitive", "group": "Gatehound" }),
+        ),
+        (
+            "pushover",
+            "token = \"s3cr3t\"\nto = \"me\"",
+            "200 OK|{\"status\":1,\"request\":\"647d2300\"}",
+            json!({ "token": "s3cr3t", "user": "me", "title": title, "message": FLAT, "priority": 1 }),
+        ),
+        (
+            "teams",
+            "",
+            "202 Accepted|",
+            json!({ "type": "message", "attachments": [attachment] }),
+        ),
+        (
+            "pagerduty",
+            "token = \"s3cr3t\"",
+            "202 Accepted|{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"a\"}",
+            json!({
+                "routing_key": "s3cr3t",
+                "event_action": "trigger",
+                "dedup_key": format!("gatehound {} {UNIT} gateway", host()),
+                "payload": { "summary": line, "source": host(), "severity": "critical" },
+            }),
+        ),
+    ] {
+        let request = posted_to(preset, further, answer);
+        assert!(
+            request
+                .header
+                .starts_with("POST /hook/s3cr3t-topic HTTP/1.1\r\n")
+        );
+        assert_eq!(request.json(), expected, "{preset}");
+    }
+}
+
+#[test]
+fn gotify_and_matrix_have_a_path_and_a_token_in_the_header() {
+    let sent = posted_to(
+        "gotify",
+        "token = \"s3cr3t\"",
+        "200 OK|{\"id\":25,\"appid\":5}",
+    );
+    let begin = "POST /hook/s3cr3t-topic/message HTTP/1.1\r\n";
+    assert!(sent.header.starts_with(begin), "{}", sent.header);
+    assert_eq!(sent.field("x-gotify-key"), "s3cr3t");
+    let title = format!("{}: gateway needs a human", host());
+    let expected = json!({ "title": title, "message": FLAT, "priority": 8 });
+    assert_eq!(sent.json(), expected);
+    let further = "token = \"s3cr3t\"\nto = \"!abc:example.org\"";
+    let sent = posted_to("matrix", further, "200 OK|{\"event_id\":\"$a\"}");
+    let begin =
+        "PUT /hook/s3cr3t-topic/_matrix/client/v3/rooms/%21abc%3Aexample.org/send/m.room.message/";
+    assert!(sent.header.starts_with(begin), "{}", sent.header);
+    assert_eq!(sent.field("authorization"), "Bearer s3cr3t");
+    let expected = json!({ "msgtype": "m.text", "body": calm(&line()), "m.mentions": {} });
+    assert_eq!(sent.json(), expected);
+}
+
+#[test]
+fn pagerduty_is_asked_to_resolve_what_it_was_asked_to_trigger() {
+    let (address, requests) = receiver(&["202 Accepted|{\"status\":\"success\"}"]);
+    let home = Home::notified_at(address, "pagerduty", "token = \"s3cr3t\"");
+    for (kind, action) in [(Kind::Down, "trigger"), (Kind::Back, "resolve")] {
+        home.queue(kind, "it");
+        home.alert("send", 0);
+        let sent = requests.recv_timeout(TIMEOUT).unwrap().json();
+        assert_eq!(sent["event_action"], action);
+        assert_eq!(
+            sent["dedup_key"],
+            format!("gatehound {} {UNIT} gateway", host())
+        );
+    }
+}
+
+#[test]
+fn dingtalk_and_feishu_are_sent_a_signature() {
+    let further = "secret = \"s3cr3t-key\"";
+    let sent = posted_to("dingtalk", further, "200 OK|{\"errcode\":0}");
+    let (_, query) = sent.header.lines().next().unwrap().split_once('?').unwrap();
+    let query = query.strip_suffix(" HTTP/1.1").unwrap();
+    let (stamp, sign) = query.split_once("&sign=").unwrap();
+    assert_eq!(stamp.len(), "timestamp=1700000000000".len(), "{query}");
+    // 32 bytes in base64, with what is no part of a query escaped.
+    assert!(
+        sign.ends_with("%3D") && !sign.contains(['+', '/', '=']),
+        "{sign}"
+    );
+    let sent = posted_to("feishu", further, "200 OK|{\"code\":0}").json();
+    assert_eq!(
+        sent["timestamp"].as_str().unwrap().len(),
+        "1700000000".len()
+    );
+    assert_eq!(sent["sign"].as_str().unwrap().len(), 44);
+    assert_eq!(sent["msg_type"], "text");
 }
 
 #[test]
@@ -265,27 +441,117 @@ fn a_template_takes_the_place_of_the_presets_body() {
 }
 
 #[test]
-fn a_command_gets_the_text_and_the_fields_without_a_shell() {
-    let home = Home::with("");
-    let script = home.0.path().join("tell");
-    let told = home.0.path().join("told");
-    let text = "#!/bin/sh\nprintf '%s\\n' \"$1\" \"$2\" \"$GATEHOUND_ALERT_KIND\" \"$GATEHOUND_ALERT_REASON\" > \"$0.out\"\necho taken\n";
-    fs::write(&script, text).unwrap();
-    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    home.set(&format!(
-        "[alert]\ncommand = [{:?}, \"a b\"]",
-        script.to_str().unwrap()
+fn a_credential_may_stand_in_the_url_the_token_the_body_and_a_header_and_is_in_no_message() {
+    let (address, requests) = receiver(&["403 No|bad token s3cr3t-Ab\"1 or Bearer s3cr3t-Ab\"1"]);
+    let channel = "preset = \"gotify\"\ntoken = \"{{credential:one}}\"\n\
+                   headers = { Authorization = \"Bearer {{credential:one}}\" }";
+    let home = Home::with(&format!(
+        "[[alert.channel]]\nurl = \"http://{address}/{{{{credential:two}}}}\"\n{channel}"
     ));
+    fs::write(home.0.path().join("one"), "s3cr3t-Ab\"1\n").unwrap();
+    fs::write(home.0.path().join("two"), "s3cr3t-path\n").unwrap();
+    let mut command = home.command("test");
+    let said = said_by(command.env("CREDENTIALS_DIRECTORY", home.0.path()), 1);
+    assert_eq!(said, "failed     gotify: status 403 bad token … or … …\n");
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
+    assert!(request.header.starts_with("POST /s3cr3t-path/message "));
+    assert_eq!(request.field("x-gotify-key"), "s3cr3t-Ab\"1");
+    assert_eq!(request.field("authorization"), "Bearer s3cr3t-Ab\"1");
+    home.set(&format!(
+        "[[alert.channel]]\nurl = \"http://{address}/\"\nbody = '{{\"k\": \"{{{{credential:one}}}}\"}}'"
+    ));
+    let mut command = home.command("test");
+    said_by(command.env("CREDENTIALS_DIRECTORY", home.0.path()), 1);
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
+    assert_eq!(request.json(), json!({ "k": "s3cr3t-Ab\"1" }));
+}
+
+#[test]
+fn each_channel_takes_its_kinds_and_a_test_goes_to_all() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let hook = |path: &str, kinds: &str| {
+        format!("[[alert.channel]]\nurl = \"http://{address}/{path}\"\nkinds = [{kinds}]\n")
+    };
+    let home = Home::with(&(hook("a", "\"needs-human\"") + &hook("b", "")));
+    home.queue(Kind::Down, "it");
+    let said = home.alert("send", 0);
+    assert!(said.starts_with("delivered  webhook 2: "), "{said}");
+    home.queue(Kind::NeedsHuman, "it");
+    home.alert("send", 0);
+    home.alert("test", 0);
+    let paths: Vec<String> = requests
+        .try_iter()
+        .map(|one| one.header.split(' ').nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(paths, ["/b", "/a", "/b", "/a", "/b"]);
+}
+
+/// A program of its own, and the settings of a channel that runs it.
+fn script(home: &Home, text: &str, arguments: &str) -> PathBuf {
+    let path = home.0.path().join("notify");
+    fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    home.set(&format!(
+        "[[alert.channel]]\ntype = \"command\"\ncommand = [{:?}{arguments}]",
+        path.to_str().unwrap()
+    ));
+    path
+}
+
+#[test]
+fn a_command_gets_the_text_to_read_and_fields_in_its_arguments_without_a_shell() {
+    let home = Home::with("");
+    let text = "printf '%s\\n' \"$@\" \"$GATEHOUND_ALERT_KIND\" \"$GATEHOUND_ALERT_REASON\" > \"$0.out\"\n\
+                cat >> \"$0.out\"\necho taken\n";
+    let script = script(&home, text, ", \"a b\", \"{{title}}\", \"x{{kind}}y\"");
     home.queue(Kind::NeedsHuman, FOUL);
     let said = home.alert("send", 0);
     assert!(said.contains("exit status 0 taken"), "{said}");
-    let told = fs::read_to_string(told.with_file_name("tell.out")).unwrap();
-    assert_eq!(told, format!("a b\n{}\nneeds-human\n{FLAT}\n", line()));
+    let found = fs::read_to_string(script.with_file_name("notify.out")).unwrap();
+    let title = format!("{}: gateway needs a human", host());
+    let expected = format!("a b\n{title}\nxneeds-humany\nneeds-human\n{FLAT}\n{FLAT}\n");
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_a_command_says_of_its_failure_is_in_the_report() {
+    let home = Home::with("");
+    let text = "echo first >&2; printf 'no \\033[1mroute\\033[0m\\r\\n' >&2; exit 75\n";
+    script(&home, text, "");
+    home.queue(Kind::Down, "it");
+    assert_eq!(
+        home.alert("send", 1),
+        "left       command: notify fails: exit status: 75: no route; trying again in 1 min\n"
+    );
+    home.set("[[alert.channel]]\ntype = \"command\"\ncommand = [\"/nonexistent/apprise\"]");
+    let said = home.alert("send", 0);
+    let begin = "left       command: there is no program /nonexistent/apprise; install it, or correct the command; ";
+    assert!(said.starts_with(begin), "{said}");
+}
+
+#[test]
+fn mail_goes_to_what_sendmail_reads() {
+    let home = Home::with("");
+    let script = script(&home, "cat > \"$0.out\"\n", "");
+    let path = script.to_str().unwrap();
+    home.set(&format!(
+        "[[alert.channel]]\ntype = \"mail\"\nto = \"me@example.com\"\ncommand = [{path:?}]"
+    ));
+    home.queue(Kind::NeedsHuman, FOUL);
+    home.alert("send", 0);
+    let letter = fs::read_to_string(script.with_file_name("notify.out")).unwrap();
+    let (header, body) = letter.split_once("\n\n").unwrap();
+    let subject = format!("Subject: {}: gateway needs a human\n", host());
+    assert!(
+        header.starts_with("To: me@example.com\n") && header.contains(&subject),
+        "{header}"
+    );
+    assert!(body.starts_with(&format!("{FLAT}\n")), "{body}");
 }
 
 #[test]
 fn what_a_command_is_given_is_no_setting_if_it_asks_gatehound() {
-    let home = Home::with("alert.command = [\"/bin/true\"]");
+    let home = Home::with(TRUE);
     let mut command = home.command("send");
     command.env("GATEHOUND_ALERT_TEXT", "down");
     said(&command.output().unwrap(), 0);
@@ -301,7 +567,7 @@ fn what_is_not_taken_waits_and_goes_first_when_it_is() {
     home.queue(Kind::Back, "second");
     let said = home.alert("send", 1);
     assert!(
-        said.contains("left       webhook: status 503 taken; trying again in 1 min"),
+        said.contains("left       ntfy: status 503 taken; trying again in 1 min"),
         "{said}"
     );
     assert_eq!(home.waiting().len(), 2);
@@ -362,7 +628,7 @@ fn what_only_a_human_corrects_is_reported_once_and_tried_again_with_the_next_ale
     // Another URL is tried at once, for all that waits.
     let (address, requests) = receiver(&["200 OK"]);
     home.set(&format!(
-        "alert.webhook.url = \"http://{address}/corrected\""
+        "[[alert.channel]]\nurl = \"http://{address}/corrected\""
     ));
     home.alert("send", 0);
     assert_eq!(requests.try_iter().count(), 2);
@@ -382,7 +648,11 @@ fn a_service_that_says_when_is_not_asked_before() {
 #[test]
 fn a_channel_that_took_an_alert_is_not_told_again_for_another_that_did_not() {
     let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::notified_at(address, "ntfy", "[alert]\ncommand = [\"/bin/false\"]");
+    let home = Home::notified_at(
+        address,
+        "ntfy",
+        "[[alert.channel]]\ntype = \"command\"\ncommand = [\"/bin/false\"]",
+    );
     home.queue(Kind::Down, "first");
     let said = home.alert("send", 1);
     assert!(
@@ -454,11 +724,11 @@ fn a_test_tells_what_each_side_answered() {
     let home = Home::notified_at(
         address,
         "ntfy",
-        "[alert]\ncommand = [\"/bin/echo\", \"heard\"]",
+        "[[alert.channel]]\ntype = \"command\"\ncommand = [\"/bin/echo\", \"heard\"]",
     );
     let said = home.alert("test", 0);
     assert!(
-        said.contains("delivered  webhook: status 200 taken\n"),
+        said.contains("delivered  ntfy: status 200 taken\n"),
         "{said}"
     );
     assert!(
@@ -474,7 +744,7 @@ fn a_test_tells_what_each_side_answered() {
     for status in ["404", "302"] {
         let said = home.alert("test", 1);
         assert!(
-            said.contains(&format!("failed     webhook: status {status} taken")),
+            said.contains(&format!("failed     ntfy: status {status} taken")),
             "{said}"
         );
         assert_eq!(said.contains("redirects are not followed"), status == "302");
@@ -520,7 +790,7 @@ fn an_alert_that_cannot_be_read_is_named_and_waits_for_a_day_and_the_others_go_o
 /// A home whose ping goes to an address.
 fn pinging(address: SocketAddr) -> Home {
     Home::with(&format!(
-        "alert.timeout = \"1s\"\nalert.ping.url = \"http://{address}/ping/s3cr3t-uuid\""
+        "alert.timeout = \"1s\"\n[[alert.channel]]\ntype = \"ping\"\nurl = \"http://{address}/ping/s3cr3t-uuid\""
     ))
 }
 
@@ -575,7 +845,7 @@ fn a_test_sends_a_ping_only_if_it_is_asked_to() {
     assert_eq!(test(0), "delivered  ping: status 200 taken\n");
     assert_eq!(test(1), "failed     ping: status 404 taken\n");
     assert_eq!(requests.try_iter().count(), 2);
-    home.set("alert.command = [\"/bin/true\"]");
+    home.set(TRUE);
     let said = test(1);
     assert!(said.contains("no ping is set"), "{said}");
 }
@@ -583,7 +853,7 @@ fn a_test_sends_a_ping_only_if_it_is_asked_to() {
 #[test]
 fn a_pings_url_from_a_credential_is_used_and_never_told() {
     let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::with("alert.ping.url_credential = \"ping-url\"");
+    let home = Home::with("[[alert.channel]]\ntype = \"ping\"\nurl = \"{{credential:ping-url}}\"");
     let said = home.alert("ping", 0);
     assert!(said.contains("LoadCredential=ping-url:PATH"), "{said}");
     let url = format!("http://{address}/s3cr3t-uuid\n");
@@ -597,7 +867,8 @@ fn a_pings_url_from_a_credential_is_used_and_never_told() {
 #[test]
 fn a_url_from_a_credential_is_used_and_never_told() {
     let (address, requests) = receiver(&["200 OK"]);
-    let home = Home::with("[alert.webhook]\nurl_credential = \"alert-url\"\npreset = \"ntfy\"");
+    let home =
+        Home::with("[[alert.channel]]\nurl = \"{{credential:alert-url}}\"\npreset = \"ntfy\"");
     home.queue(Kind::Down, "down");
     let said_without = home.alert("send", 0);
     assert!(
@@ -620,7 +891,7 @@ fn a_url_from_a_credential_is_used_and_never_told() {
         fs::write(home.0.path().join("alert-url"), url).unwrap();
         let mut command = home.command("test");
         let said = said_by(command.env("CREDENTIALS_DIRECTORY", home.0.path()), 1);
-        let begin = "failed     webhook: the credential \"alert-url\" is no URL that begins with https:// or http://";
+        let begin = "failed     ntfy: with its credentials the url is no URL that begins with https:// or http://";
         assert!(said.starts_with(begin), "{said}");
     }
     send(&format!("http://{address}/s3cr3t-topic\n"), 0);
@@ -642,7 +913,9 @@ fn an_https_url_of_what_speaks_no_tls_is_told_as_that() {
             answer(&mut stream.unwrap(), "400 Bad Request");
         }
     });
-    let home = Home::with(&format!("alert.webhook.url = \"https://{address}/s3cr3t\""));
+    let home = Home::with(&format!(
+        "[[alert.channel]]\nurl = \"https://{address}/s3cr3t\""
+    ));
     let key = rcgen::KeyPair::generate().unwrap();
     let root = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     let bundle = home.0.path().join("roots.pem");
@@ -684,7 +957,7 @@ fn only_a_certificate_that_the_system_trusts_will_do() {
         }
     });
     let home = Home::with(&format!(
-        "alert.webhook.url = \"https://localhost:{port}/s3cr3t\""
+        "[[alert.channel]]\nurl = \"https://localhost:{port}/s3cr3t\""
     ));
     let test = |root: &rcgen::Certificate, status| {
         let bundle = home.0.path().join("roots.pem");

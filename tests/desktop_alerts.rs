@@ -70,7 +70,7 @@ impl Session {
         fs::create_dir_all(folder.path().join("config/gatehound")).unwrap();
         fs::create_dir_all(folder.path().join("run/gatehound")).unwrap();
         let session = Self { folder, bus };
-        session.set("alert.desktop = true");
+        session.set("[[alert.channel]]\ntype = \"desktop\"");
         session
     }
 
@@ -312,7 +312,7 @@ fn where_nobody_is_logged_in_an_alert_is_skipped_and_a_test_says_so() {
 #[test]
 fn a_desktop_that_hangs_is_left_at_its_limit_and_tried_again() {
     let session = Session::start();
-    session.set("alert.desktop = true\nalert.timeout = \"1s\"");
+    session.set("alert.timeout = \"1s\"\n[[alert.channel]]\ntype = \"desktop\"");
     let desktop = Desktop::start(&session, 7, true);
     session.queue(Kind::Down, "it");
     let said = session.alert("send", 1);

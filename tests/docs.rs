@@ -244,7 +244,9 @@ const DESCRIBES: [&str; 4] = [
 ];
 
 /// Each outside crate that stands for an outside thing, and where it may be named.
-const ADAPTERS: [(&str, &[&str]); 17] = [
+const ADAPTERS: [(&str, &[&str]); 19] = [
+    ("base64", &["src/alerts/encoding.rs"]),
+    ("hmac", &["src/alerts/encoding.rs"]),
     ("jiff", &["src/os/wall_clock.rs"]),
     ("ureq", &["src/alerts/webhook.rs", "src/probe/http.rs"]),
     ("zbus", &["src/alerts/desktop.rs", "src/systemd/"]),
@@ -253,7 +255,10 @@ const ADAPTERS: [(&str, &[&str]); 17] = [
     ("rustls", &["src/os/tls.rs"]),
     ("webpki", &["src/os/tls.rs"]),
     ("rustls_native_certs", &["src/alerts/webhook.rs"]),
-    ("sha2", &["src/snapshots/store.rs"]),
+    (
+        "sha2",
+        &["src/alerts/encoding.rs", "src/snapshots/store.rs"],
+    ),
     ("sd_notify", &["src/systemd/notify.rs"]),
     ("systemd_journal_logger", &["src/journal/writer.rs"]),
     ("log", &["src/journal/writer.rs"]),

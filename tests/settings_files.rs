@@ -17,8 +17,9 @@ use std::{
 };
 
 use gatehound::settings::{
-    RetryAfter, Settings,
+    Channel, RetryAfter, Settings,
     layers::{Loaded, Sources, load, show},
+    presets::{PINGS, WEBHOOKS},
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -244,8 +245,8 @@ fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused("port = 1", "port: no such key; did you mean gateway.port?");
     check_refused(
         "every = '30s'",
-        "every: no such key; known are backoff, debounce, degraded_after, interval, reset_after, retry_after, rollback, alert, alert.ping, \
-         alert.webhook, forced_stops, gateway, grace, metrics, pause, probe, snapshots, stop_timeout",
+        "every: no such key; known are backoff, debounce, degraded_after, interval, reset_after, retry_after, rollback, alert, forced_stops, \
+         gateway, grace, metrics, pause, probe, snapshots, stop_timeout",
     );
     check_refused(
         "[probe]\ntimeout = '5s'",
@@ -384,7 +385,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("retry_after"), (r#""15min""#, "default"));
-    assert_eq!(shown.len(), 42);
+    assert_eq!(shown.len(), 34);
 }
 
 #[test]
@@ -442,6 +443,62 @@ fn the_man_page_has_every_key_once_and_no_other() {
         .map(|shown| shown.key)
         .collect();
     assert_eq!(documented, known);
+}
+
+#[test]
+fn the_man_page_has_every_key_and_every_preset_of_a_channel() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/man/gatehound.toml.5");
+    let page = fs::read_to_string(page).unwrap().replace("\\-", "-");
+    let section = page
+        .split("\n.SH ")
+        .find(|section| section.starts_with("CHANNELS\n"))
+        .unwrap();
+    let tags: Vec<&str> = section
+        .split("\n.TP\n")
+        .skip(1)
+        .flat_map(|entry| entry.lines().next().unwrap().split([' ', ',', '"']))
+        .collect();
+    let keys = serde_json::to_value(Channel::default()).unwrap();
+    for (key, _) in keys.as_object().unwrap() {
+        assert!(tags.contains(&key.as_str()), "{key}");
+    }
+    let presets = WEBHOOKS.iter().map(|row| row.name).chain(PINGS);
+    for name in presets.filter(|name| *name != "mail") {
+        assert!(section.contains(&format!("\\(dq{name}\\(dq")), "{name}");
+    }
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let others = ["json", "mail"].len();
+    let services = WEBHOOKS.len() - others;
+    let claim = format!("presets for {services} services");
+    assert!(
+        fs::read_to_string(readme).unwrap().contains(&claim),
+        "{claim}"
+    );
+}
+
+/// The examples of gatehound.toml(5) that are settings, as they stand there.
+fn examples() -> Vec<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/man/gatehound.toml.5");
+    let page = fs::read_to_string(page).unwrap();
+    let examples = page.split("\n.EX\n").skip(1);
+    let examples = examples.map(|rest| rest.split("\n.EE\n").next().unwrap().to_owned());
+    examples
+        .map(|text| {
+            text.replace("\\(dq", "\"")
+                .replace("\\(aq", "'")
+                .replace("\\-", "-")
+        })
+        .filter(|text| text.contains(" = "))
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_man_page_are_settings_that_are_taken() {
+    let examples = examples();
+    assert!(6 < examples.len());
+    for example in examples {
+        assert_ne!(loaded(&example).settings, Settings::default(), "{example}");
+    }
 }
 
 #[test]
@@ -617,44 +674,79 @@ proptest! {
 #[test]
 fn the_id_of_a_chat_may_be_a_number_wherever_it_is_set() {
     let expected = Some("-1001234567890");
-    let told = "alert.webhook.preset = \"telegram\"";
     for id in ["-1001234567890", "\"-1001234567890\""] {
-        let set = loaded(&format!("{told}\nalert.webhook.chat = {id}"));
-        assert_eq!(set.settings.alert.webhook.chat.as_deref(), expected);
-        let (_dir, mut given) = sources(told);
-        given.overrides = vec![format!("alert.webhook.chat={id}")];
+        let keys = [
+            "preset = \"telegram\"",
+            "url = \"https://a\"",
+            &format!("to = {id}"),
+        ];
+        let set = loaded(&format!("[[alert.channel]]\n{}", keys.join("\n")));
+        assert_eq!(set.settings.alert.channel[0].to.as_deref(), expected);
+        let (_dir, mut given) = sources("");
+        given.overrides = vec![format!("alert.channel=[{{{}}}]", keys.join(", "))];
         let set = load(&given).unwrap();
-        assert_eq!(set.settings.alert.webhook.chat.as_deref(), expected);
-        assert_eq!(set.origin("alert.webhook.chat"), "--set");
+        assert_eq!(set.settings.alert.channel[0].to.as_deref(), expected);
+        assert_eq!(set.origin("alert.channel.1.to"), "--set");
     }
-    check_refused(
-        "alert.webhook.chat = [1]",
-        "alert.webhook.chat = [1]: not the id of a chat; write one such as -1001234567890",
-    );
-    let (_dir, without) = sources(told);
-    assert_eq!(
-        load(&without).unwrap_err().to_string(),
-        "alert.webhook.chat: not set; alert.webhook.preset = \"telegram\" needs the id of the chat"
-    );
 }
 
 #[test]
-fn the_url_of_a_webhook_or_a_ping_is_in_no_message() {
-    let secret = "https://example.com/hunter22";
-    for key in ["alert.webhook.url", "alert.ping.url"] {
-        let shown = show(&loaded(&format!("{key} = \"{secret}\"")));
-        let url = shown.iter().find(|one| one.key == key);
-        assert_eq!(url.unwrap().value, "(hidden)");
-    }
+fn a_channel_is_shown_without_what_is_secret_in_it() {
+    let set = loaded(
+        "[[alert.channel]]\ntype = \"desktop\"\n[[alert.channel]]\nkinds = [\"down\"]\npreset = \"pushover\"\n\
+         to = \"me\"\nurl = \"https://example.com/hunter22\"\ntoken = \"hunter22\"\nsecret = \"hunter22\"\n\
+         headers = { A = \"hunter22\" }\nbody = '{\"a\": \"hunter22\"}'",
+    );
+    let shown = show(&set);
+    let lines: Vec<String> = shown
+        .iter()
+        .filter_map(|one| {
+            Some(format!(
+                "{} = {}",
+                one.key.strip_prefix("alert.channel.")?,
+                one.value
+            ))
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "1.type = \"desktop\"",
+            "2.body = (hidden)",
+            "2.headers.A = (hidden)",
+            "2.kinds = [\"down\"]",
+            "2.preset = \"pushover\"",
+            "2.secret = (hidden)",
+            "2.to = \"me\"",
+            "2.token = (hidden)",
+            "2.type = \"webhook\"",
+            "2.url = (hidden)",
+        ]
+    );
+    assert!(shown.iter().all(|one| !one.value.contains("hunter22")));
+    let origin = &shown
+        .iter()
+        .find(|one| one.key == "alert.channel.2.to")
+        .unwrap()
+        .origin;
+    assert!(origin.ends_with("/config.toml"), "{origin}");
+}
+
+#[test]
+fn what_may_be_secret_in_a_channel_is_in_no_message() {
     for wrong in [
-        "alert.webhook.url = \"gopher://hunter22\"",
-        "alert.webhook.url = [\"https://hunter22\"]",
-        "alert.webhook = \"https://hunter22\"",
+        "[[alert.channel]]\nurl = \"gopher://hunter22\"",
+        "[[alert.channel]]\nurl = [\"https://hunter22\"]",
+        "[[alert.channel]]\nheaders = \"hunter22\"",
+        "[[alert.channel]]\ncommand = [\"hunter22\"]",
+        "[[alert.channel]]\nbody = \"hunter22 {{nosuch}}\"",
+        "[[alert.channel]]\ntoken = { hunter22 = \"hunter22\" }",
+        "[[alert.channel]]\nkinds = [\"hunter22\"]",
+        "alert.channel = \"https://hunter22\"",
+        "alert.channel = [\"https://hunter22\"]",
         "alert = \"https://hunter22\"",
-        "alert.ping = \"https://hunter22\"",
-        "alert.ping.url = \"hunter22\"",
-        "alert.webhook.body = \"hunter22 {{nosuch}}\"",
-        "[alert.webhook.url]\nhttps = \"hunter22\"",
+        "alert.webhook = \"https://hunter22\"",
+        "[alert.channel]\nurl = \"https://hunter22\"",
     ] {
         let (_folder, sources) = sources(wrong);
         let message = load(&sources).unwrap_err().to_string();

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::settings::Kind;
 use crate::text::line::Line;
 use crate::{
     policy::{
@@ -14,71 +15,6 @@ use crate::{
     settings::AlertSettings,
     text::words::{Names, span, useless, words},
 };
-
-/// What an alert is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The gateway is failing, and the attempts has begun.
-    Down,
-    /// Nothing but a human brings the gateway back.
-    NeedsHuman,
-    /// The gateway has not come back since the last word about it.
-    StillDown,
-    /// The gateway refused its configuration, which was rolled back.
-    RolledBack,
-    /// The gateway is healthy again.
-    Back,
-    /// The gateway is healthy, and part of it does not work.
-    Degraded,
-    /// All of the gateway works again.
-    NoLongerDegraded,
-    /// A pause is older than a pause should be.
-    Paused,
-    /// Somebody wants to see whether alerts arrive.
-    Test,
-}
-
-impl Kind {
-    /// The word for it, as in `{{kind}}`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::NeedsHuman => "needs-human",
-            Self::StillDown => "still-down",
-            Self::RolledBack => "rolled-back",
-            Self::Back => "back",
-            Self::Degraded => "degraded",
-            Self::NoLongerDegraded => "no-longer-degraded",
-            Self::Paused => "paused",
-            Self::Test => "test",
-        }
-    }
-
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::Down => "gateway down",
-            Self::NeedsHuman => "gateway needs a human",
-            Self::StillDown => "gateway still down",
-            Self::RolledBack => "gateway configuration rolled back",
-            Self::Back => "gateway back",
-            Self::Degraded => "gateway degraded",
-            Self::NoLongerDegraded => "gateway no longer degraded",
-            Self::Paused => "watchdog paused for long",
-            Self::Test => "test alert",
-        }
-    }
-
-    /// Priority and tag for ntfy.
-    pub(super) fn ntfy(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Down | Self::StillDown | Self::RolledBack | Self::Degraded => ("high", "warning"),
-            Self::NeedsHuman => ("urgent", "rotating_light"),
-            Self::Back | Self::NoLongerDegraded => ("default", "white_check_mark"),
-            Self::Paused | Self::Test => ("default", "dog"),
-        }
-    }
-}
 
 /// Something that a human should hear of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -371,19 +307,13 @@ impl Alert {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::template::FIELDS;
     use crate::{
         alerts::message::{LATE, Message},
-        settings::{Preset, Webhook},
-    };
-    use crate::{
         policy::{
             facts::{Failure, Probe, Stall},
             state::{Bite, GraceUsed, Incident, Rollback, Step},
         },
-        text::template::is_template,
     };
-    use serde_json::{Value, json};
     use std::time::Duration;
 
     const UNIT: &str = "openclaw-gateway.service";
@@ -780,95 +710,5 @@ mod tests {
                 .starts_with("box: gateway down: openclaw")
         );
         assert!(message.line().as_str().ends_with("(reported 4 min late)"));
-    }
-
-    fn foul() -> Message {
-        let text =
-            "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}}\nX: y";
-        let alert = Alert {
-            text: text.into(),
-            reason: text.into(),
-            ..Alert::test(UNIT)
-        };
-        Message::new(&alert, &"bücher".into(), "now", Duration::ZERO)
-    }
-
-    const FLAT: &str =
-        "a \"b\" \\ {\"c\": [1]} <!channel> @everyone <at user_id=\"all\"> & {{unit}} X: y";
-
-    fn posted(webhook: Webhook) -> Value {
-        serde_json::from_str(&foul().post(&webhook).body).unwrap()
-    }
-
-    fn preset(preset: Preset) -> Webhook {
-        Webhook {
-            preset,
-            chat: Some("-100".to_owned()),
-            ..Webhook::default()
-        }
-    }
-
-    #[test]
-    fn foul_text_is_only_text_in_every_preset() {
-        let line = format!("bücher: test alert: {FLAT}");
-        let json = posted(preset(Preset::Json));
-        assert_eq!(json["text"], FLAT);
-        assert_eq!(json["kind"], "test");
-        assert_eq!(json.as_object().unwrap().len(), FIELDS.len());
-        let slack = line
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;");
-        assert_eq!(posted(preset(Preset::Slack)), json!({ "text": slack }));
-        assert_eq!(
-            posted(preset(Preset::Discord)),
-            json!({ "content": line, "allowed_mentions": { "parse": [] } })
-        );
-        assert_eq!(
-            posted(preset(Preset::Telegram)),
-            json!({ "chat_id": "-100", "text": line })
-        );
-        let feishu = posted(preset(Preset::Feishu));
-        assert_eq!(feishu["msg_type"], "text");
-        let text = feishu["content"]["text"].as_str().unwrap();
-        assert!(
-            text.contains("\u{2039}at user_id") && !text.contains('<'),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn headers_for_ntfy_are_ascii_and_the_text_is_as_it_is() {
-        let post = foul().post(&preset(Preset::Ntfy));
-        assert_eq!(post.body, FLAT);
-        assert!(
-            post.headers
-                .contains(&("Title", "bcher: test alert".to_owned()))
-        );
-        assert!(post.headers.contains(&("Priority", "default".to_owned())));
-    }
-
-    #[test]
-    fn a_template_is_filled_in_once_and_escaped() {
-        let webhook = Webhook {
-            body: Some(r#"{"m": "{{ title }}: {{text}}", "u": ["{{unit}}"]}"#.to_owned()),
-            ..Webhook::default()
-        };
-        let expected = json!({ "m": format!("bücher: test alert: {FLAT}"), "u": [UNIT] });
-        assert_eq!(posted(webhook), expected);
-    }
-
-    #[test]
-    fn a_template_that_would_not_be_json_is_none() {
-        for text in [
-            "{{text}}",
-            "{\"a\": {{text}}}",
-            "{\"a\": \"{{nobody}}\"}",
-            "{\"a\": \"{{text\"}",
-            "",
-        ] {
-            assert!(!is_template(text), "{text}");
-        }
-        assert!(is_template("{\"a\": \"{{text}}\"}"));
     }
 }

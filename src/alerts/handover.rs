@@ -11,7 +11,7 @@ use crate::{
         queue,
     },
     policy::{facts::Monotonic, state::State},
-    settings::{AlertSettings, PingSettings, limits::ALERT_LIMIT, unit_names},
+    settings::{AlertSettings, limits::ALERT_LIMIT, unit_names},
     systemd::{ManagerError, UserManager},
     text::{line::Line, words::Names},
 };
@@ -98,7 +98,7 @@ impl Alerts {
         match busy {
             ControlFlow::Break(wrong) => wrong,
             // Only in a check that waited for nothing else, so that both together take no longer than one.
-            ControlFlow::Continue(()) => self.ping.after(&settings.ping, check),
+            ControlFlow::Continue(()) => self.ping.after(settings, check),
         }
     }
 
@@ -181,8 +181,9 @@ impl Alerts {
 
 impl Ping {
     /// Has the sign of life sent, if this check is one and it is time for it.
-    fn after(&mut self, settings: &PingSettings, check: &Check<'_>) -> Option<Line> {
-        if !settings.is_on() || !check.pinged || !self.is_due(settings.interval, check.now) {
+    fn after(&mut self, settings: &AlertSettings, check: &Check<'_>) -> Option<Line> {
+        if !settings.has_ping() || !check.pinged || !self.is_due(settings.ping_interval, check.now)
+        {
             return None;
         }
         // Also if it fails: whoever tries in each check waits for a silent bus in each.
@@ -222,6 +223,7 @@ mod tests {
         alerts::{alert::Alert, holds::Holds, verdict::LONGEST},
         os::wall_clock,
         policy::state::{Bite, Phase},
+        settings::{Channel, Way},
     };
 
     #[test]
@@ -232,11 +234,7 @@ mod tests {
             None,
             Monotonic(0),
         );
-        let mut settings = AlertSettings {
-            desktop: true,
-            ..AlertSettings::default()
-        };
-        settings.ping.url = Some("http://127.0.0.1:1/".to_owned());
+        let settings = on(&[Way::Desktop, Way::Ping]);
         // Not yet due, so that no manager is asked for.
         alerts.ping.last = Some(Monotonic(0));
         let state = State::default();
@@ -254,14 +252,21 @@ mod tests {
         assert!(alerts.report(&settings, &check).is_continue());
     }
 
+    fn on(ways: &[Way]) -> AlertSettings {
+        let channel = |way: &Way| Channel {
+            way: *way,
+            ..Channel::default()
+        };
+        AlertSettings {
+            channel: ways.iter().map(channel).collect(),
+            ..AlertSettings::default()
+        }
+    }
+
     /// Alerts whose state folder is this one, and that are on.
     fn with_state(folder: &str) -> (Alerts, AlertSettings) {
         let alerts = Alerts::new(Reported::default(), Ok(folder.into()), None, Monotonic(0));
-        let settings = AlertSettings {
-            desktop: true,
-            ..AlertSettings::default()
-        };
-        (alerts, settings)
+        (alerts, on(&[Way::Desktop]))
     }
 
     fn check(state: &State, now: Monotonic) -> Check<'_> {

@@ -1,19 +1,16 @@
-//! An alert made out for whoever receives it: title, text, fields, and the bodies that webhooks take.
+//! An alert made out for whoever receives it: title, text, fields, and how urgent it is in each service's own measure.
 //!
-//! Knows nothing of why an alert is due, nor of queues and the network.
+//! Knows nothing of why an alert is due, nor of channels, queues and the network.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::{
-    alerts::alert::{Alert, Kind},
-    settings::{Preset, Webhook},
-    text::{
-        line::Line,
-        template::{FIELDS, fill},
-        words::span,
+    alerts::{
+        alert::{Alert, Kind},
+        encoding::header,
+        holds,
     },
+    text::{line::Line, template::FIELDS, words::span},
 };
 
 /// An alert on its way: with where it comes from, and when it was.
@@ -28,6 +25,94 @@ pub struct Message {
 /// An alert that is older than this says so: whoever reads it takes it for news.
 pub(super) const LATE: Duration = Duration::from_secs(2 * 60);
 
+/// The names of [`Measures`].
+const MEASURES: [&str; 9] = [
+    "ntfy", "tag", "gotify", "pushover", "bark", "severity", "action", "topic", "icon",
+];
+
+/// How urgent a kind is and what it belongs to, in the words that services have for it.
+type Measures = [&'static str; 9];
+
+const TROUBLE: Measures = [
+    "high",
+    "warning",
+    "6",
+    "1",
+    "timeSensitive",
+    "error",
+    "trigger",
+    "gateway",
+    "dialog-warning",
+];
+
+const WORD: Measures = [
+    "default",
+    "dog",
+    "4",
+    "0",
+    "active",
+    "info",
+    "trigger",
+    "watchdog",
+    "dialog-information",
+];
+
+const RESOLVED: Measures = [
+    "default",
+    "white_check_mark",
+    "4",
+    "0",
+    "active",
+    "info",
+    "resolve",
+    "gateway",
+    "dialog-information",
+];
+
+/// The same with another severity, about something else.
+fn with(measures: Measures, severity: &'static str, topic: &'static str) -> Measures {
+    let [ntfy, tag, gotify, pushover, bark, _, action, _, icon] = measures;
+    [
+        ntfy, tag, gotify, pushover, bark, severity, action, topic, icon,
+    ]
+}
+
+fn measures(kind: Kind) -> Measures {
+    match kind {
+        Kind::Down | Kind::StillDown => TROUBLE,
+        Kind::NeedsHuman => [
+            "urgent",
+            "rotating_light",
+            "8",
+            "1",
+            "timeSensitive",
+            "critical",
+            "trigger",
+            "gateway",
+            "dialog-error",
+        ],
+        Kind::RolledBack => with(TROUBLE, "warning", "configuration"),
+        Kind::Degraded => with(TROUBLE, "warning", "channels"),
+        Kind::Back => with(RESOLVED, "info", "gateway"),
+        Kind::NoLongerDegraded => with(RESOLVED, "info", "channels"),
+        Kind::Paused | Kind::Test => WORD,
+    }
+}
+
+fn title(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Down => "gateway down",
+        Kind::NeedsHuman => "gateway needs a human",
+        Kind::StillDown => "gateway still down",
+        Kind::RolledBack => "gateway configuration rolled back",
+        Kind::Back => "gateway back",
+        Kind::Degraded => "gateway degraded",
+        Kind::NoLongerDegraded => "gateway no longer degraded",
+        Kind::Paused => "watchdog paused for long",
+        Kind::Test => "test alert",
+    }
+}
+
 impl Message {
     /// Makes an alert out, `age` after it was due at `time`, a date that people read.
     pub fn new(alert: &Alert, host: &Line, time: &str, age: Duration) -> Self {
@@ -38,8 +123,8 @@ impl Message {
         };
         let text = Line::new(&format!("{}{late}", alert.text));
         let title = Line::new(&match host.as_str() {
-            "" => alert.kind.title().to_owned(),
-            host => format!("{host}: {}", alert.kind.title()),
+            "" => title(alert.kind).to_owned(),
+            host => format!("{host}: {}", title(alert.kind)),
         });
         let values = [
             text.to_string(),
@@ -61,6 +146,11 @@ impl Message {
         }
     }
 
+    /// What it is about.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Title and text in one line.
     pub fn line(&self) -> Line {
         Line::new(&format!("{}: {}", self.title, self.text))
@@ -71,50 +161,26 @@ impl Message {
         &self.fields
     }
 
-    /// What a webhook is sent.
-    pub fn post(&self, webhook: &Webhook) -> Post {
-        let line = self.line();
-        let json = |value: Value| Post {
-            headers: vec![("Content-Type", "application/json".to_owned())],
-            body: value.to_string(),
-        };
-        if let Some(template) = &webhook.body {
-            let body = fill(template, self.fields()).unwrap_or_default();
-            return Post {
-                body,
-                ..json(Value::Null)
-            };
+    /// What a name in a template stands for, of those that an alert knows.
+    pub fn look_up(&self, name: &str) -> Option<String> {
+        let field = self.fields.iter().find(|(known, _)| *known == name);
+        if let Some((_, value)) = field {
+            return Some(value.clone());
         }
-        match webhook.preset {
-            Preset::Json => json(
-                self.fields
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())))
-                    .collect::<serde_json::Map<_, _>>()
-                    .into(),
-            ),
-            Preset::Ntfy => self.ntfy(),
-            Preset::Slack => {
-                // Source: docs.slack.dev, "Formatting message text": three characters, or <!channel> wakes everybody.
-                let text = line.as_str().replace('&', "&amp;");
-                let text = text.replace('<', "&lt;").replace('>', "&gt;");
-                json(json!({ "text": text }))
+        let mut measures = MEASURES.into_iter().zip(measures(self.kind));
+        if let Some((_, word)) = measures.find(|(known, _)| *known == name) {
+            return Some(word.to_owned());
+        }
+        match name {
+            "line" => Some(self.line().to_string()),
+            "header-title" => Some(header(self.title.as_str())),
+            "id" => {
+                let id = ["kind", "unit", "incident", "time"].map(|name| self.look_up(name));
+                let id = id.map(Option::unwrap_or_default);
+                let id: Vec<&str> = id.iter().map(String::as_str).collect();
+                Some(format!("{:x}", holds::key(&id)))
             }
-            Preset::Discord => json(json!({
-                "content": line,
-                // Else an @everyone in a foreign text would wake everybody.
-                "allowed_mentions": { "parse": [] },
-            })),
-            // Without parse_mode the text is taken as it is.
-            Preset::Telegram => json(json!({ "chat_id": webhook.chat, "text": line })),
-            Preset::Feishu => {
-                // <at user_id="all"> wakes everybody, and there is no way to escape it.
-                let text = line
-                    .as_str()
-                    .replace('<', "\u{2039}")
-                    .replace('>', "\u{203a}");
-                json(json!({ "msg_type": "text", "content": { "text": text } }))
-            }
+            _ => None,
         }
     }
 
@@ -123,14 +189,16 @@ impl Message {
         // The body may have markup (Desktop Notifications Specification), so that of a foreign text is none.
         let body = self.text.as_str().replace('&', "&amp;");
         let body = body.replace('<', "&lt;").replace('>', "&gt;");
-        let (urgency, icon) = match self.kind {
-            Kind::NeedsHuman => (Urgency::Critical, "dialog-error"),
-            Kind::Down | Kind::StillDown | Kind::RolledBack | Kind::Degraded => {
-                (Urgency::Normal, "dialog-warning")
-            }
-            Kind::Back | Kind::NoLongerDegraded | Kind::Paused | Kind::Test => {
-                (Urgency::Normal, "dialog-information")
-            }
+        let urgency = match self.kind {
+            Kind::NeedsHuman => Urgency::Critical,
+            Kind::Down
+            | Kind::StillDown
+            | Kind::RolledBack
+            | Kind::Back
+            | Kind::Degraded
+            | Kind::NoLongerDegraded
+            | Kind::Paused
+            | Kind::Test => Urgency::Normal,
         };
         let place = match self.kind {
             Kind::Down | Kind::NeedsHuman | Kind::StillDown => Place::Stays,
@@ -142,28 +210,13 @@ impl Message {
             | Kind::Paused
             | Kind::Test => Place::Beside,
         };
+        let [.., icon] = measures(self.kind);
         Notice {
             summary: self.title.clone(),
             body,
             urgency,
             icon,
             place,
-        }
-    }
-
-    /// The text is the body, and the rest are headers, which have to be ASCII.
-    fn ntfy(&self) -> Post {
-        let (priority, tag) = self.kind.ntfy();
-        let title = self.title.as_str().chars();
-        let title = title.filter(|c| c.is_ascii_graphic() || *c == ' ');
-        Post {
-            headers: vec![
-                ("Content-Type", "text/plain; charset=utf-8".to_owned()),
-                ("Title", title.collect()),
-                ("Priority", priority.to_owned()),
-                ("Tags", tag.to_owned()),
-            ],
-            body: self.text.to_string(),
         }
     }
 }
@@ -201,13 +254,4 @@ pub enum Place {
     Last,
     /// In a place of its own.
     Beside,
-}
-
-/// What is sent to a webhook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Post {
-    /// Header fields.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: String,
 }

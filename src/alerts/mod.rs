@@ -2,7 +2,9 @@
 
 pub mod alert;
 pub mod alert_command;
+mod delivery;
 pub mod desktop;
+mod encoding;
 pub mod handover;
 pub mod holds;
 pub mod message;

@@ -1,24 +1,24 @@
-//! A webhook: one POST to somebody who is to know, or one GET to somebody who expects it.
+//! A webhook: one request to somebody who is to know, or who expects it.
 //!
 //! Owns the HTTP client for the internet, its limits, and that the URL, which is a secret, reaches no message.
-//! What is posted is `alerts::alert`'s business. No type of the client leaves this file.
+//! What is sent is `alerts::delivery`'s business. No type of the client leaves this file.
 
 use std::{io::Read as _, sync::Arc, time::Duration};
 
 use ureq::{
     Agent, Body, Error,
-    http::{Response, header::RETRY_AFTER},
+    http::{self, Response, header::RETRY_AFTER},
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
 use crate::{
-    alerts::{
-        message::Post,
-        verdict::{Again, judge},
-    },
+    alerts::verdict::{Again, judge},
     os::{tls, wall_clock},
     text::line::Line,
 };
+
+/// What is no longer than this is a word, such as "api", and no secret.
+const SHORT: usize = 5;
 
 /// As much of an answer as is read: a whole one of any service, because half of one says nothing.
 const MAX_BODY: u64 = 64 * 1024;
@@ -50,7 +50,22 @@ impl Refused {
     }
 }
 
-/// Posts, and says what the other side answered: the status and the first line.
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `GET`, `POST` or `PUT`.
+    pub method: &'static str,
+    /// Where it goes to, which is a secret.
+    pub url: String,
+    /// Header fields.
+    pub headers: Vec<(String, String)>,
+    /// The body; none with `GET`.
+    pub body: String,
+    /// What else no message may have.
+    pub secrets: Vec<String>,
+}
+
+/// Sends a request, and says what the other side answered: the status and the first line.
 ///
 /// Over as long as `limit` at the most, name resolution included.
 /// Proxies are taken from the environment, certificates from the system.
@@ -58,21 +73,25 @@ impl Refused {
 /// # Errors
 ///
 /// Nobody answered, or it was not taken: [`judge`].
-pub fn post(url: &str, post: &Post, limit: Duration) -> Result<Line, Refused> {
-    let mut request = agent(url, limit)?.post(url);
-    for (name, value) in &post.headers {
-        request = request.header(*name, value);
+pub fn send(request: &Request, limit: Duration) -> Result<Line, Refused> {
+    let url = &request.url;
+    let agent = agent(url, limit)?;
+    let mut builder = http::Request::builder().method(request.method).uri(url);
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
     }
-    answered(request.send(&post.body), url, limit)
-}
-
-/// Asks for a URL, and says what the other side answered, as [`post`] does.
-///
-/// # Errors
-///
-/// As for [`post`].
-pub fn get(url: &str, limit: Duration) -> Result<Line, Refused> {
-    answered(agent(url, limit)?.get(url).call(), url, limit)
+    let response = if request.method == "GET" {
+        let request = builder.body(());
+        request
+            .map_err(Error::from)
+            .and_then(|request| agent.run(request))
+    } else {
+        let request = builder.body(request.body.as_str());
+        request
+            .map_err(Error::from)
+            .and_then(|request| agent.run(request))
+    };
+    answered(response, request, limit)
 }
 
 fn agent(url: &str, limit: Duration) -> Result<Agent, Refused> {
@@ -90,10 +109,11 @@ fn agent(url: &str, limit: Duration) -> Result<Agent, Refused> {
 /// What came of a request.
 fn answered(
     response: Result<Response<Body>, Error>,
-    url: &str,
+    request: &Request,
     limit: Duration,
 ) -> Result<Line, Refused> {
-    let response = response.map_err(|error| failed(&error, url, limit))?;
+    let quoted = |text: &str| without(&without_url(text, &request.url), &request.secrets);
+    let response = response.map_err(|error| failed(&error, &quoted, limit))?;
     let status = response.status();
     let header = response.headers().get(RETRY_AFTER);
     let retry_after = header.and_then(|value| Some(value.to_str().ok()?.to_owned()));
@@ -104,7 +124,7 @@ fn answered(
         .into_reader()
         .take(MAX_BODY)
         .read_to_end(&mut body);
-    let why = answer(status.as_u16(), &body, url);
+    let why = answer(status.as_u16(), &body, &quoted);
     let verdict = judge(
         status.as_u16(),
         retry_after.as_deref(),
@@ -145,14 +165,14 @@ fn trust(url: &str) -> Result<TlsConfig, Line> {
 }
 
 /// The status and the first line of an answer, which may quote the URL.
-fn answer(status: u16, body: &[u8], url: &str) -> Line {
+fn answer(status: u16, body: &[u8], quoted: &dyn Fn(&str) -> String) -> Line {
     let text = String::from_utf8_lossy(body);
     let first = text.trim().lines().next().unwrap_or_default();
-    Line::new(&format!("status {status} {}", without(first, url)))
+    Line::new(&format!("status {status} {}", quoted(first)))
 }
 
 /// Why there was no answer.
-fn failed(error: &Error, url: &str, limit: Duration) -> Refused {
+fn failed(error: &Error, quoted: &dyn Fn(&str) -> String, limit: Duration) -> Refused {
     Refused::soon(match error {
         Error::Timeout(_) => {
             let limit = crate::settings::values::spelled(limit);
@@ -164,13 +184,26 @@ fn failed(error: &Error, url: &str, limit: Duration) -> Refused {
             "no TLS is spoken there; correct the port, or write http:// for https:// in the URL"
                 .into()
         }
-        Error::Io(error) => Line::new(&without(&error.to_string(), url)),
-        other => Line::new(&without(&other.to_string(), url)),
+        Error::Io(error) => Line::new(&quoted(&error.to_string())),
+        other => Line::new(&quoted(&other.to_string())),
     })
 }
 
+/// A text without some secrets.
+pub fn without(text: &str, secrets: &[String]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret.as_str(), "…");
+        // Of `Bearer TOKEN` either may be quoted.
+        for part in secret.split(' ').filter(|part| SHORT < part.len()) {
+            text = text.replace(part, "…");
+        }
+    }
+    text
+}
+
 /// A text without the URL, and without what of it is secret.
-fn without(text: &str, url: &str) -> String {
+fn without_url(text: &str, url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let user = host.rsplit_once('@').map_or("", |(user, _)| user);
@@ -182,8 +215,7 @@ fn without(text: &str, url: &str) -> String {
         parts.extend(part.split(['/', '?', '&', '=', ':', '@', '#']));
     }
     let mut text = text.to_owned();
-    // Shorter ones are words, such as "api", and no secrets.
-    for part in parts.into_iter().filter(|part| 5 < part.len()) {
+    for part in parts.into_iter().filter(|part| SHORT < part.len()) {
         text = text.replace(part, "…");
     }
     text
@@ -208,14 +240,14 @@ mod tests {
             "bad password hunter22",
             "no bot 123456:AbCdEf",
         ] {
-            let told = without(text, URL);
+            let told = without_url(text, URL);
             for secret in ["AbCdEf", "topsecret", "hunter22"] {
                 assert!(!told.contains(secret), "{told}");
             }
         }
-        assert_eq!(without("Not Found", URL), "Not Found");
+        assert_eq!(without_url("Not Found", URL), "Not Found");
         for url in ["http://a?key=topsecret", "http://a/#topsecret"] {
-            assert_eq!(without("no topsecret", url), "no …");
+            assert_eq!(without_url("no topsecret", url), "no …");
         }
     }
 
@@ -228,7 +260,7 @@ mod tests {
             Error::ConnectProxyFailed(URL.to_owned()),
             Error::Io(std::io::Error::other(URL)),
         ] {
-            let told = failed(&error, URL, limit).why;
+            let told = failed(&error, &|text| without_url(text, URL), limit).why;
             assert!(!told.as_str().contains("AbCdEf"), "{told}");
         }
     }

@@ -12,11 +12,7 @@ use super::{command_line::Cli, console::say};
 use crate::{
     os::folders,
     recovery::incident_files,
-    settings::{
-        Settings,
-        layers::{Sources, leaves},
-        unit_names::is_profile,
-    },
+    settings::{Settings, layers::Sources, leaves::leaves, unit_names::is_profile},
     snapshots::store::Store,
 };
 

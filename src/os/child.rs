@@ -7,7 +7,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{self, Read as _, Seek as _, Write as _},
+    io::{self, PipeReader, Read as _, Seek as _, Write as _},
     os::fd::{AsFd as _, BorrowedFd},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -43,27 +43,40 @@ pub fn output(
     max: usize,
     budget: Duration,
 ) -> Result<Vec<u8>, Line> {
-    output_given(program, arguments, &[], max, budget)
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    run(command, false, max, budget).map_err(Line::from)
 }
 
-/// As [`output`], for a program that is given variables as well.
+/// What a program is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Its arguments.
+    pub arguments: &'a [String],
+    /// Variables, besides those of this process.
+    pub variables: &'a [(String, String)],
+    /// What it can read.
+    pub input: &'a [u8],
+}
+
+/// As [`output`], for a program that somebody else chose: what it says of an error is among its output,
+/// and the last line of it in the error.
 ///
 /// # Errors
 ///
 /// As for [`output`].
-pub fn output_given(
+pub fn output_of(
     program: &Path,
-    arguments: &[String],
-    variables: &[(String, String)],
+    given: &Given<'_>,
     max: usize,
     budget: Duration,
-) -> Result<Vec<u8>, Line> {
+) -> Result<Vec<u8>, ChildError> {
     let mut command = Command::new(program);
     command
-        .args(arguments)
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null());
-    run(command, max, budget).map_err(Line::from)
+        .args(given.arguments)
+        .envs(given.variables.iter().map(|(name, value)| (name, value)))
+        .stdin(in_memory(given.input)?);
+    run(command, true, max, budget)
 }
 
 /// As [`output`], for a program that is given something to read, and where it matters why it says nothing.
@@ -80,7 +93,7 @@ pub fn output_fed(
 ) -> Result<Vec<u8>, ChildError> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(in_memory(input)?);
-    run(command, max, budget)
+    run(command, false, max, budget)
 }
 
 /// Why a program said nothing.
@@ -130,14 +143,31 @@ fn in_memory(bytes: &[u8]) -> Result<File, ChildError> {
     })
 }
 
-fn run(mut command: Command, max: usize, budget: Duration) -> Result<Vec<u8>, ChildError> {
+fn run(
+    mut command: Command,
+    with_errors: bool,
+    max: usize,
+    budget: Duration,
+) -> Result<Vec<u8>, ChildError> {
     let late_at = Instant::now() + budget.saturating_sub(REAP);
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let pipe = io::pipe().and_then(|(read, write)| {
+        let errors = if with_errors {
+            Stdio::from(write.try_clone()?)
+        } else {
+            Stdio::null()
+        };
+        command.stdout(write).stderr(errors);
+        Ok(read)
+    });
+    let mut stdout = pipe.map_err(|error| {
+        let text = format!("no pipe for what a program says: {error}");
+        ChildError::Unknown(Line::new(&text))
+    })?;
     for variable in NOTIFY_VARIABLES {
         command.env_remove(variable);
     }
     let program = Path::new(command.get_program()).to_owned();
-    let mut child = command.spawn().map_err(|error| {
+    let child = command.spawn().map_err(|error| {
         let text = Line::new(&format!("cannot start {}: {error}", program.display()));
         match error.kind() {
             io::ErrorKind::NotFound => ChildError::Absent(text),
@@ -146,23 +176,32 @@ fn run(mut command: Command, max: usize, budget: Duration) -> Result<Vec<u8>, Ch
             _ => ChildError::Unknown(text),
         }
     })?;
-    let output = read_all(&mut child, max, late_at);
+    // It has the ends for writing, and as long as they are open here, there is no end of reading.
+    drop(command);
+    let output = read_all(&mut stdout, max, late_at);
     let status = end(child, late_at);
     let name = program.file_name().unwrap_or(OsStr::new("")).display();
     match (output, status) {
         (None, _) | (Some(_), None) => Err(ChildError::Unknown(Line::new(&format!(
             "{name} is not done in time"
         )))),
-        (Some(_), Some(status)) if !status.success() => Err(ChildError::Failed(Line::new(
-            &format!("{name} fails: {status}"),
-        ))),
+        (Some(output), Some(status)) if !status.success() => {
+            let output = if with_errors { output } else { Vec::new() };
+            let said = String::from_utf8_lossy(&output);
+            let said = match said.trim_end().lines().next_back() {
+                Some(last) => format!(": {last}"),
+                None => String::new(),
+            };
+            Err(ChildError::Failed(Line::new(&format!(
+                "{name} fails: {status}{said}"
+            ))))
+        }
         (Some(output), Some(_)) => Ok(output),
     }
 }
 
 /// The end of what a child writes; nothing unless it has closed its output by then.
-fn read_all(child: &mut Child, max: usize, late_at: Instant) -> Option<Vec<u8>> {
-    let mut stdout = child.stdout.take()?;
+fn read_all(stdout: &mut PipeReader, max: usize, late_at: Instant) -> Option<Vec<u8>> {
     let mut kept = Vec::new();
     let mut chunk = [0; 16 * 1024];
     while is_ready(stdout.as_fd(), late_at) {

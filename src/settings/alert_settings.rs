@@ -2,13 +2,19 @@
 //!
 //! Owns their defaults and what goes with what; knows nothing of how they are delivered.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{
-    Chat, Choice, Credential, DeliverySpan, Flag, Invalid, Is, OneOf, Optional, PingUrl,
-    PositiveSpan, Program, Span, Template, UNSET, WebhookUrl,
+use super::{
+    presets::{self, PINGS, WEBHOOKS},
+    values::{
+        Choice, DeliverySpan, Invalid, Is, OneOf, Optional, PositiveSpan, Span, Text, URL, is_url,
+    },
+};
+use crate::text::{
+    line::is_unprintable,
+    template::{self, CREDENTIAL},
 };
 
 /// Who is notified of what becomes of the gateway; nobody, unless a channel is set.
@@ -24,102 +30,272 @@ pub struct AlertSettings {
     /// How long one delivery through one channel may take.
     #[serde(with = "Is::<DeliverySpan>")]
     pub timeout: Duration,
-    /// Whether the user's desktop shows it.
-    #[serde(with = "Is::<Flag>")]
-    pub desktop: bool,
-    /// A program with its arguments; the text comes as one more. Empty for none.
-    #[serde(with = "Is::<Program>")]
-    pub command: Vec<String>,
-    /// A URL that alerts are sent to.
-    pub webhook: Webhook,
-    /// A URL that is asked for as long as all is well.
-    pub ping: PingSettings,
-}
-
-/// A dead man's switch: whoever owns the URL raises the alarm when nobody asks for it any more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PingSettings {
-    /// The URL, if there is no secret in it.
-    #[serde(with = "Is::<Optional<PingUrl>>")]
-    pub url: Option<String>,
-    /// The name of the systemd credential that holds the URL.
-    #[serde(with = "Is::<Optional<Credential>>")]
-    pub url_credential: Option<String>,
     /// Time from one ping to the next.
     #[serde(with = "Is::<PositiveSpan>")]
-    pub interval: Duration,
+    pub ping_interval: Duration,
+    /// The ways to somebody.
+    pub channel: Vec<Channel>,
 }
 
-impl PingSettings {
-    /// Whether there is a URL.
-    pub fn is_on(&self) -> bool {
-        self.url.is_some() || self.url_credential.is_some()
-    }
+/// A way to somebody.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Channel {
+    /// Which way it is.
+    #[serde(rename = "type", with = "Is::<OneOf<Way>>")]
+    pub way: Way,
+    /// Which alerts go there; none for all.
+    pub kinds: Vec<Kind>,
+    /// What the other side understands.
+    #[serde(with = "Is::<Optional<Text>>")]
+    pub preset: Option<String>,
+    /// Where it is.
+    #[serde(with = "Is::<Optional<Text>>")]
+    pub url: Option<String>,
+    /// Who is meant there: a chat, a room, a user, an address.
+    #[serde(with = "Is::<Optional<Text>>")]
+    pub to: Option<String>,
+    /// Who may write there.
+    #[serde(with = "Is::<Optional<Text>>")]
+    pub token: Option<String>,
+    /// What requests are signed with.
+    #[serde(with = "Is::<Optional<Text>>")]
+    pub secret: Option<String>,
+    /// Header fields, besides the preset's.
+    pub headers: BTreeMap<String, String>,
+    /// The body, instead of the preset's: JSON with `{{text}}` and the like in its strings.
+    #[serde(with = "Is::<Optional<Text>>")]
+    pub body: Option<String>,
+    /// A program with its arguments.
+    pub command: Vec<String>,
 }
 
-impl Default for PingSettings {
-    fn default() -> Self {
-        Self {
-            url: None,
-            url_credential: None,
-            // What such services are usually set to expect at the most often.
-            interval: Duration::from_secs(60),
+/// Which way it is to somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// A URL that alerts are sent to.
+    #[default]
+    Webhook,
+    /// A program that is run.
+    Command,
+    /// The user's desktop.
+    Desktop,
+    /// E-mail, through sendmail(8).
+    Mail,
+    /// A URL that is asked for as long as all is well: whoever owns it raises the alarm when nobody asks any more.
+    Ping,
+}
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The gateway is failing, and attempts have begun.
+    Down,
+    /// Nothing but a human brings the gateway back.
+    NeedsHuman,
+    /// The gateway has not come back since the last word about it.
+    StillDown,
+    /// The gateway refused its configuration, which was rolled back.
+    RolledBack,
+    /// The gateway is healthy again.
+    Back,
+    /// The gateway is healthy, and part of it does not work.
+    Degraded,
+    /// All of the gateway works again.
+    NoLongerDegraded,
+    /// A pause is older than a pause should be.
+    Paused,
+    /// Somebody wants to see whether alerts arrive.
+    Test,
+}
+
+impl Kind {
+    /// The word for it, as in `{{kind}}`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::NeedsHuman => "needs-human",
+            Self::StillDown => "still-down",
+            Self::RolledBack => "rolled-back",
+            Self::Back => "back",
+            Self::Degraded => "degraded",
+            Self::NoLongerDegraded => "no-longer-degraded",
+            Self::Paused => "paused",
+            Self::Test => "test",
         }
     }
 }
 
-/// A URL that alerts are sent to, by POST.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Webhook {
-    /// The URL, if there is no secret in it.
-    #[serde(with = "Is::<Optional<WebhookUrl>>")]
-    pub url: Option<String>,
-    /// The name of the systemd credential that holds the URL.
-    #[serde(with = "Is::<Optional<Credential>>")]
-    pub url_credential: Option<String>,
-    /// What the other side understands.
-    #[serde(with = "Is::<OneOf<Preset>>")]
-    pub preset: Preset,
-    /// The chat, for Telegram.
-    #[serde(with = "Is::<Optional<Chat>>")]
-    pub chat: Option<String>,
-    /// The body, instead of the preset's: JSON with `{{text}}` and the like in its strings.
-    #[serde(with = "Is::<Optional<Template>>")]
-    pub body: Option<String>,
+impl Way {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Command => "command",
+            Self::Desktop => "desktop",
+            Self::Mail => "mail",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// The keys that mean something to it besides `type`, and those it cannot do without.
+    fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Webhook => (
+                &[
+                    "kinds", "preset", "url", "to", "token", "secret", "headers", "body",
+                ],
+                &["url"],
+            ),
+            Self::Command => (&["kinds", "command"], &["command"]),
+            Self::Desktop => (&["kinds"], &[]),
+            Self::Mail => (&["kinds", "to", "command"], &["to"]),
+            Self::Ping => (&["preset", "url", "headers"], &["url"]),
+        }
+    }
 }
 
-/// What the other side of a webhook understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Every field of the alert as JSON.
-    #[default]
-    Json,
-    /// ntfy(1): the topic's URL.
-    Ntfy,
-    /// An incoming webhook of Slack, or of what takes the same.
-    Slack,
-    /// A webhook of Discord.
-    Discord,
-    /// `sendMessage` of a Telegram bot.
-    Telegram,
-    /// A custom bot of Feishu or Lark.
-    Feishu,
+impl Choice for Way {
+    const WRONG: &'static str =
+        r#"no type of channel; write "webhook", "command", "desktop", "mail" or "ping""#;
 }
 
 impl AlertSettings {
     /// Whether anybody is notified at all.
     pub fn is_on(&self) -> bool {
-        self.desktop || !self.command.is_empty() || self.webhook.is_on()
+        self.channel.iter().any(Channel::takes_alerts)
+    }
+
+    /// Whether anybody waits for a sign of life.
+    pub fn has_ping(&self) -> bool {
+        self.channel.iter().any(|channel| channel.way == Way::Ping)
     }
 }
 
-impl Webhook {
-    /// Whether there is a URL.
-    pub fn is_on(&self) -> bool {
-        self.url.is_some() || self.url_credential.is_some()
+impl Channel {
+    /// Whether alerts go there at all: to a ping only if it knows more than one word.
+    pub fn takes_alerts(&self) -> bool {
+        self.way != Way::Ping || self.preset.is_some()
+    }
+
+    /// Whether an alert of this kind goes there.
+    pub fn takes(&self, kind: Kind) -> bool {
+        match self.way {
+            Way::Ping => self.preset.is_some() && matches!(kind, Kind::Down | Kind::NeedsHuman),
+            Way::Webhook | Way::Command | Way::Desktop | Way::Mail => {
+                kind == Kind::Test || self.kinds.is_empty() || self.kinds.contains(&kind)
+            }
+        }
+    }
+
+    /// The names of the credentials that it needs.
+    pub fn credentials(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (_, text) in self.texts() {
+            let named = template::names(text).filter_map(|name| name.strip_prefix(CREDENTIAL));
+            found.extend(named.map(str::to_owned));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Every text in which `{{…}}` stands for something, with its key.
+    fn texts(&self) -> Vec<(&'static str, &str)> {
+        let texts = [
+            ("url", &self.url),
+            ("to", &self.to),
+            ("token", &self.token),
+            ("secret", &self.secret),
+            ("body", &self.body),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter_map(|(key, text)| text.as_deref().map(|text| (key, text)));
+        let headers = self.headers.values().map(|text| ("headers", text.as_str()));
+        let arguments = self.command.iter().map(|text| ("command", text.as_str()));
+        texts.chain(headers).chain(arguments).collect()
+    }
+
+    /// Whether a key of it is set.
+    fn has(&self, key: &str) -> bool {
+        match key {
+            "kinds" => !self.kinds.is_empty(),
+            "preset" => self.preset.is_some(),
+            "headers" => !self.headers.is_empty(),
+            "command" => !self.command.is_empty(),
+            key => self.texts().iter().any(|(known, _)| *known == key),
+        }
+    }
+
+    /// What is wrong with it, if anything is.
+    fn wrong(&self) -> Option<String> {
+        let (known, needed) = self.way.keys();
+        let way = self.way.name();
+        const KEYS: [&str; 9] = [
+            "kinds", "preset", "url", "to", "token", "secret", "headers", "body", "command",
+        ];
+        if let Some(key) = KEYS
+            .into_iter()
+            .find(|key| self.has(key) && !known.contains(key))
+        {
+            return Some(format!("{key} means nothing where type = \"{way}\""));
+        }
+        let lacks = |keys: &[&'static str]| keys.iter().copied().find(|key| !self.has(key));
+        if let Some(key) = lacks(needed) {
+            return Some(format!("type = \"{way}\" needs {key}"));
+        }
+        if let Some(name) = self.preset.as_deref() {
+            let webhooks = WEBHOOKS.iter().map(|row| row.name);
+            let names: Vec<&str> = match self.way {
+                Way::Ping => PINGS.to_vec(),
+                Way::Webhook | Way::Command | Way::Desktop | Way::Mail => {
+                    webhooks.filter(|name| *name != "mail").collect()
+                }
+            };
+            if !names.contains(&name) {
+                let names = names.join(", ");
+                return Some(format!("preset must be one of {names}"));
+            }
+            let row = presets::webhook(name).filter(|_| self.body.is_none());
+            if let Some(key) = row.and_then(|row| lacks(row.needs)) {
+                return Some(format!("preset = \"{name}\" needs {key}"));
+            }
+        }
+        let program = self.command.first();
+        if program.is_some_and(|program| !program.starts_with('/')) {
+            return Some("command must begin with the absolute path of a program".to_owned());
+        }
+        for (key, text) in self.texts() {
+            let is_right = match key {
+                "url" => template::sample(text, false).is_some_and(|url| {
+                    // The whole URL may be a secret.
+                    is_url(&url) || (text.starts_with("{{") && is_url(&format!("https://{url}")))
+                }),
+                "body" => template::is_json(text),
+                "command" => template::sample(text, true).is_some(),
+                _ => template::sample(text, false).is_some() && !text.chars().any(is_unprintable),
+            };
+            if !is_right {
+                return Some(match key {
+                    "url" => format!("url must be a {URL}"),
+                    "body" => format!(
+                        "body must be JSON once what stands in its strings is filled in: {}",
+                        template::KNOWN
+                    ),
+                    "command" => format!(
+                        "command may have these in its arguments: {}",
+                        template::KNOWN
+                    ),
+                    key => format!(
+                        "{key} must be a printable text, in which {{{{credential:NAME}}}} may stand for a secret"
+                    ),
+                });
+            }
+        }
+        None
     }
 }
 
@@ -130,55 +306,34 @@ impl Default for AlertSettings {
             paused: Duration::from_secs(24 * 60 * 60),
             // A phone network takes seconds; whoever takes longer is tried again.
             timeout: Duration::from_secs(15),
-            // Most gateways run where nobody sits, and there each alert would be in vain.
-            desktop: false,
-            command: Vec::new(),
-            webhook: Webhook::default(),
-            ping: PingSettings::default(),
+            // What such services are usually set to expect at the most often.
+            ping_interval: Duration::from_secs(60),
+            channel: Vec::new(),
         }
     }
-}
-
-impl Choice for Preset {
-    const WRONG: &'static str =
-        r#"not a preset; write "json", "ntfy", "slack", "discord", "telegram" or "feishu""#;
 }
 
 impl AlertSettings {
     /// Refuses what does not go together.
     pub(crate) fn validate(&self) -> Result<(), Invalid> {
-        let (webhook, ping) = (&self.webhook, &self.ping);
-        one_of_both(
-            ["alert.webhook.url", "alert.webhook.url_credential"],
-            &webhook.url,
-            &webhook.url_credential,
-        )?;
-        one_of_both(
-            ["alert.ping.url", "alert.ping.url_credential"],
-            &ping.url,
-            &ping.url_credential,
-        )?;
-        if webhook.preset == Preset::Telegram && webhook.chat.is_none() && webhook.body.is_none() {
-            let right = "alert.webhook.preset = \"telegram\" needs the id of the chat";
-            return Err(Invalid::new("alert.webhook.chat", UNSET, right));
+        for (number, channel) in (1..).zip(&self.channel) {
+            if let Some(wrong) = channel.wrong() {
+                // The number, because there is no other name for it; no value, because it may be a secret.
+                let right = format!("the {} of [[alert.channel]]: {wrong}", ordinal(number));
+                return Err(Invalid::new("alert.channel", "", right));
+            }
         }
         Ok(())
     }
 }
 
-/// A URL, or the name of the credential that holds it; their keys in this order.
-fn one_of_both(
-    [key, credential_key]: [&'static str; 2],
-    url: &Option<String>,
-    credential: &Option<String>,
-) -> Result<(), Invalid> {
-    match (url, credential) {
-        (Some(_), Some(name)) => {
-            let right = format!(
-                "must be the name of a credential, such as \"alert-url\", and go without {key}"
-            );
-            Err(Invalid::new(credential_key, format!("{name:?}"), right))
-        }
-        _ => Ok(()),
-    }
+/// `1st`, `2nd`, `11th`.
+pub(crate) fn ordinal(number: usize) -> String {
+    let end = match (number % 10, number % 100) {
+        (1, rest) if rest != 11 => "st",
+        (2, rest) if rest != 12 => "nd",
+        (3, rest) if rest != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{end}")
 }

@@ -29,7 +29,10 @@ use crate::{
         folders::Variables,
     },
     settings::{
-        Invalid, Settings, UNSET, limits,
+        Channel, Invalid, Settings, UNSET,
+        alert_settings::ordinal,
+        leaves::{CHANNELS, is_in_channels, is_nothing, is_secret, leaves},
+        limits,
         unit_names::is_profile,
         values::{Rule as _, ServiceName},
     },
@@ -77,6 +80,7 @@ impl Loaded {
     /// Where the value of a dotted key comes from:
     /// `default`, the full path of a file, the name of a variable, or `--set`.
     pub fn origin(&self, key: &str) -> &str {
+        let key = if is_in_channels(key) { CHANNELS } else { key };
         self.origins.get(key).map_or("default", String::as_str)
     }
 }
@@ -96,13 +100,6 @@ pub struct Shown {
     /// As [`Loaded::origin`] says.
     pub origin: String,
 }
-
-/// Keys whose values are nobody's business: a webhook's URL lets whoever has it write there,
-/// and a ping's lets them say that all is well.
-const SECRETS: [&str; 2] = ["alert.webhook.url", "alert.ping.url"];
-
-/// A key that is shown to whoever asks for the settings, and may hold what belongs in no message.
-const UNQUOTED: &str = "alert.webhook.body";
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -126,6 +123,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         .map_err(|invalid| refuse(&figment, &invalid))?;
     let origins = leaves(&settings)
         .into_keys()
+        .chain([CHANNELS.to_owned()])
         .filter_map(|key| Some((key.clone(), origin(&figment, &key)?)))
         .collect();
     Ok(Loaded {
@@ -183,6 +181,8 @@ fn layers(
 pub fn show(loaded: &Loaded) -> Vec<Shown> {
     leaves(&loaded.settings)
         .into_iter()
+        // What a channel has not got is nothing that it could be found to have.
+        .filter(|(key, value)| !(is_in_channels(key) && is_nothing(value)))
         .map(|(key, value)| Shown {
             value: match value {
                 serde_json::Value::Null => UNSET.to_owned(),
@@ -330,6 +330,12 @@ fn text_layer(origin: &str, key: &str, text: &str) -> Result<Layer, ConfigError>
 /// Turns figment's first error into our own line.
 fn explain(figment: &Figment, error: &Error) -> ConfigError {
     let mut path = error.path.clone();
+    if let [alert, channel, number, rest @ ..] = path.as_slice()
+        && [alert, channel].map(String::as_str) == ["alert", "channel"]
+        && let Ok(number) = number.parse::<usize>()
+    {
+        return in_channel(figment, error, number + 1, rest);
+    }
     // The place in a list says less than the list.
     while path
         .last()
@@ -359,8 +365,39 @@ fn explain(figment: &Figment, error: &Error) -> ConfigError {
     ConfigError(format!("{source}: {key} = {value}: {right}"))
 }
 
+/// An error in one of the channels, which is shown without its value.
+fn in_channel(figment: &Figment, error: &Error, number: usize, rest: &[String]) -> ConfigError {
+    let source = origin(figment, CHANNELS).unwrap_or_default();
+    let place = format!("the {} of [[{CHANNELS}]]", ordinal(number));
+    let key = rest.first().map_or("", String::as_str);
+    let known = serde_json::to_value(Channel::default()).unwrap_or_default();
+    let known: Vec<&str> = known
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .collect();
+    let right = match &error.kind {
+        Kind::UnknownField(..) => match near_miss::meant(key, &known) {
+            Some(meant) => format!("no such key; did you mean {meant}?"),
+            None => format!("no such key; known are {}", known.join(", ")),
+        },
+        Kind::Message(right) => right.clone(),
+        Kind::UnknownVariant(..) => {
+            "must be down, needs-human, still-down, rolled-back, back, degraded, no-longer-degraded or paused".to_owned()
+        }
+        _ => "of the wrong type; see gatehound.toml(5)".to_owned(),
+    };
+    let key = short(key);
+    ConfigError(format!("{source}: {place}: {key}: {right}"))
+}
+
 fn refuse(figment: &Figment, invalid: &Invalid) -> ConfigError {
     let Invalid { key, value, right } = invalid;
+    if *key == CHANNELS {
+        let source = origin(figment, key).unwrap_or_default();
+        return ConfigError(format!("{source}: {right}"));
+    }
     if value == UNSET {
         return ConfigError(format!("{key}: not set; {right}"));
     }
@@ -419,18 +456,13 @@ fn origin(figment: &Figment, key: &str) -> Option<String> {
     Some(figment.find_metadata(key)?.name.to_string())
 }
 
-/// Whether a key holds a secret, or is a table of one that was written in its place.
-fn is_secret(key: &str) -> bool {
-    let below = |secret: &&str| {
-        let rest = secret.strip_prefix(key);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    SECRETS.iter().any(below)
-}
-
-/// A value for a message.
+/// A value for a message: none of what may have been written in the place of the channels.
 fn shown(key: &str, value: &Value) -> String {
-    if is_secret(key) || key == UNQUOTED {
+    if key == CHANNELS
+        || CHANNELS
+            .strip_prefix(key)
+            .is_some_and(|rest| rest.starts_with('.'))
+    {
         HIDDEN.to_owned()
     } else {
         in_short(value)
@@ -441,34 +473,4 @@ fn shown(key: &str, value: &Value) -> String {
 fn in_short(value: &Value) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();
     short(&text)
-}
-
-/// Every dotted key with its value.
-pub(crate) fn leaves(settings: &Settings) -> BTreeMap<String, serde_json::Value> {
-    let mut leaves = BTreeMap::new();
-    // Settings serialize into JSON by construction; a test holds that none is missing.
-    let tree = serde_json::to_value(settings).unwrap_or_default();
-    collect_leaves("", tree, &mut leaves);
-    leaves
-}
-
-fn collect_leaves(
-    key: &str,
-    value: serde_json::Value,
-    leaves: &mut BTreeMap<String, serde_json::Value>,
-) {
-    match value {
-        serde_json::Value::Object(table) => {
-            for (name, value) in table {
-                let dotted = match key {
-                    "" => name,
-                    key => format!("{key}.{name}"),
-                };
-                collect_leaves(&dotted, value, leaves);
-            }
-        }
-        value => {
-            leaves.insert(key.to_owned(), value);
-        }
-    }
 }

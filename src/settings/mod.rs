@@ -5,7 +5,9 @@
 
 pub mod alert_settings;
 pub mod layers;
+pub(crate) mod leaves;
 pub mod limits;
+pub mod presets;
 pub mod unit_names;
 pub mod values;
 
@@ -14,7 +16,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::facts::Stall;
-pub use alert_settings::{AlertSettings, PingSettings, Preset, Webhook};
+pub use alert_settings::{AlertSettings, Channel, Kind, Way};
 use values::{
     Address, Choice, Delays, Flag, FlagFile, ForcedStopLimit, Is, Kept, OneOf, Optional, Port,
     PositiveSpan, PromFile, Rule, ServiceName, Span,
@@ -366,7 +368,8 @@ impl Choice for Rollback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layers::{Sources, leaves};
+    use layers::Sources;
+    use leaves::leaves;
     use std::path::Path;
 
     const WATCHDOG: Duration = Duration::from_secs(90);
@@ -529,26 +532,43 @@ mod tests {
         }
     }
 
+    /// What is wrong with one channel, of a file of TOML, behind the place that it names.
+    fn channel(text: &str) -> Result<(), String> {
+        let sources = Sources {
+            overrides: vec![format!("alert.channel=[{{{text}}}]")],
+            ..Sources::default()
+        };
+        let read = layers::load(&sources).map_err(|wrong| wrong.to_string());
+        read.map(drop).map_err(|wrong| {
+            let place = "--set: the 1st of [[alert.channel]]: ";
+            wrong.strip_prefix(place).expect(&wrong).to_owned()
+        })
+    }
+
     #[test]
-    fn a_ping_has_one_url_and_an_interval() {
-        let url = || Some("https://hc-ping.com/uuid".to_owned());
-        accepted(|s| s.alert.ping.url = url());
-        accepted(|s| s.alert.ping.url_credential = Some("ping-url".to_owned()));
-        let wrong = refused("alert.ping.url", |s| {
-            s.alert.ping.url = Some("hc-ping.com".to_owned());
-        });
-        assert_eq!(wrong.value, "(hidden)");
-        let both = refused("alert.ping.url_credential", |s| {
-            s.alert.ping.url = url();
-            s.alert.ping.url_credential = Some("ping-url".to_owned());
-        });
-        assert!(
-            both.right.ends_with("without alert.ping.url"),
-            "{}",
-            both.right
-        );
-        refused("alert.ping.interval", |s| {
-            s.alert.ping.interval = Duration::ZERO;
+    fn a_ping_has_a_url_and_an_interval() {
+        let url = "type = 'ping', url = 'https://hc-ping.com/{{credential:uuid}}'";
+        assert_eq!(channel(url), Ok(()));
+        assert_eq!(channel(&format!("{url}, preset = 'uptime-kuma'")), Ok(()));
+        for (text, wrong) in [
+            ("type = 'ping'".to_owned(), "type = \"ping\" needs url"),
+            (
+                format!("{url}, preset = 'ntfy'"),
+                "preset must be one of healthchecks, uptime-kuma",
+            ),
+            (
+                format!("{url}, to = 'x'"),
+                "to means nothing where type = \"ping\"",
+            ),
+            (
+                format!("{url}, kinds = ['down']"),
+                "kinds means nothing where type = \"ping\"",
+            ),
+        ] {
+            assert_eq!(channel(&text), Err(wrong.to_owned()));
+        }
+        refused("alert.ping_interval", |s| {
+            s.alert.ping_interval = Duration::ZERO;
         });
     }
 
@@ -603,7 +623,6 @@ mod tests {
             "ntfy.sh/a",
             "https://",
             "https://a b",
-            "https://a\nb",
             "https://:1",
             "http://[::1",
             "http://[::1]80/a",
@@ -613,43 +632,107 @@ mod tests {
             "http://u:s@h:/a",
             "http://%/",
             "http://h:+1",
+            "https://a/{{text}}",
+            "https://a/{{credential:a b}}",
+            "https://a/{{credential:b",
         ] {
-            refused("alert.webhook.url", |s| {
-                s.alert.webhook.url = Some(url.to_owned());
-            });
+            let wrong = channel(&format!("type = 'webhook', url = '{url}'")).unwrap_err();
+            assert!(
+                wrong.starts_with("url must be a URL that begins with"),
+                "{wrong}"
+            );
         }
-        for name in ["", "a/b", "a b"] {
-            refused("alert.webhook.url_credential", |s| {
-                s.alert.webhook.url_credential = Some(name.to_owned());
-            });
-        }
-        refused("alert.webhook.url_credential", |s| {
-            s.alert.webhook.url = Some("https://a".to_owned());
-            s.alert.webhook.url_credential = Some("a".to_owned());
-        });
-        refused("alert.webhook.chat", |s| {
-            s.alert.webhook.preset = Preset::Telegram;
-        });
-        refused("alert.webhook.body", |s| {
-            s.alert.webhook.body = Some("{{text}}".to_owned());
-        });
-        refused("alert.command", |s| {
-            s.alert.command = vec!["notify-send".to_owned()];
-        });
-        refused("alert.timeout", |s| s.alert.timeout = Duration::ZERO);
-        refused("alert.timeout", |s| {
-            s.alert.timeout = Duration::from_secs(61);
-        });
         for url in [
             "https://ntfy.sh/a",
             "http://u:s@h:8080/a?b",
             "http://[::1]:80/a",
             "http://[::1]",
             "https://a:65535",
+            "https://a/{{ credential:b }}",
+            "{{credential:b}}",
         ] {
-            accepted(|s| s.alert.webhook.url = Some(url.to_owned()));
+            assert_eq!(channel(&format!("type = 'webhook', url = '{url}'")), Ok(()));
         }
-        accepted(|s| s.alert.command = vec!["/usr/bin/notify-send".to_owned()]);
+        let url = "type = 'webhook', url = 'https://a'";
+        for (more, right) in [
+            ("preset = 'telegram'", "preset = \"telegram\" needs to"),
+            (
+                "preset = 'pushover', token = 'a'",
+                "preset = \"pushover\" needs to",
+            ),
+            (
+                "preset = 'nobody'",
+                "preset must be one of json, ntfy, slack,",
+            ),
+            (
+                "preset = 'mail', to = 'a'",
+                "preset must be one of json, ntfy, slack,",
+            ),
+            ("body = '{{text}}'", "body must be JSON once"),
+            (
+                "headers = {A = '{{text}}'}",
+                "headers must be a printable text",
+            ),
+            (
+                "command = ['/bin/true']",
+                "command means nothing where type = \"webhook\"",
+            ),
+            ("kinds = ['up']", "kinds: must be down, needs-human"),
+            ("ulr = 'https://a'", "ulr: no such key; did you mean url?"),
+            ("to = true", "to: not a text; write it between quotes"),
+        ] {
+            let wrong = channel(&format!("{url}, {more}")).unwrap_err();
+            assert!(wrong.starts_with(right), "{wrong}");
+        }
+        for (text, right) in [
+            (
+                "type = 'post'",
+                "type: no type of channel; write \"webhook\", \"command\"",
+            ),
+            ("type = 'command'", "type = \"command\" needs command"),
+            (
+                "type = 'command', command = ['notify-send']",
+                "command must begin with the absolute path",
+            ),
+            (
+                "type = 'command', command = ['/a', '{{nobody}}']",
+                "command may have these in its arguments: {{text}}",
+            ),
+            ("type = 'mail'", "type = \"mail\" needs to"),
+            (
+                "type = 'desktop', url = 'https://a'",
+                "url means nothing where type = \"desktop\"",
+            ),
+        ] {
+            let wrong = channel(text).unwrap_err();
+            assert!(wrong.starts_with(right), "{wrong}");
+        }
+        for text in [
+            "type = 'webhook', url = 'https://a', preset = 'telegram', to = -1001234567890",
+            "type = 'webhook', url = 'https://a', preset = 'telegram', body = '{}'",
+            "type = 'command', command = ['/usr/bin/mail', '-s', '{{title}}', 'me']",
+            "type = 'mail', to = 'me@example.com', kinds = ['needs-human', 'back']",
+            "type = 'desktop'",
+        ] {
+            assert_eq!(channel(text), Ok(()), "{text}");
+        }
+        refused("alert.timeout", |s| s.alert.timeout = Duration::ZERO);
+        refused("alert.timeout", |s| {
+            s.alert.timeout = Duration::from_secs(61);
+        });
         assert!(!AlertSettings::default().is_on());
+    }
+
+    #[test]
+    fn every_preset_has_all_that_its_form_needs() {
+        for row in presets::WEBHOOKS {
+            let forms = row.headers.iter().map(|(_, value)| *value);
+            let forms: String = forms.chain([row.path, row.body]).collect();
+            for name in ["to", "token"] {
+                let is_named = crate::text::template::names(&forms)
+                    .any(|one| one == name || one == format!("url-{name}"));
+                assert_eq!(row.needs.contains(&name), is_named, "{}: {name}", row.name);
+            }
+        }
     }
 }

@@ -289,78 +289,12 @@ rule!(
 );
 
 rule!(
-    /// A program by its path, with arguments.
-    Program,
-    Vec<String>,
-    |value| {
-        let wrong = r#"not a list of strings; write one such as ["/usr/local/bin/notify", "me"]"#;
-        let words: Vec<String> = typed(value, wrong)?;
-        if words.first().is_some_and(|program| !program.starts_with('/')) {
-            return Err("must begin with the absolute path of a program".to_owned());
-        }
-        Ok(words)
-    },
-    |read| read.clone().into()
-);
-
-rule!(
-    /// The URL of a webhook.
-    WebhookUrl,
-    String,
-    |value| url(value, r#"not a URL; write one such as "https://ntfy.sh/my-topic""#),
-    |read| read.as_str().into()
-);
-
-rule!(
-    /// The URL of a ping.
-    PingUrl,
-    String,
-    |value| url(value, r#"not a URL; write one such as "https://hc-ping.com/UUID""#),
-    |read| read.as_str().into()
-);
-
-rule!(
-    /// The name of one of systemd's credentials.
-    Credential,
-    String,
-    |value| {
-        let wrong = r#"not the name of a credential; write one such as "alert-url""#;
-        let name = text(value, wrong)?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || !name.chars().all(allowed) {
-            return Err(r#"must be the name of a credential, such as "alert-url""#.to_owned());
-        }
-        Ok(name)
-    },
-    |read| read.as_str().into()
-);
-
-rule!(
-    /// The id of a chat: Telegram has numbers, and a value that is given as text has no quotes.
-    Chat,
+    /// A text. The id of a chat may be a number, and a value that is given as text has no quotes.
+    Text,
     String,
     |value| match value {
         Value::Number(id) if id.is_i64() => Ok(id.to_string()),
-        value => text(value, "not the id of a chat; write one such as -1001234567890"),
-    },
-    |read| read.as_str().into()
-);
-
-rule!(
-    /// JSON with `{{text}}` and the like in its strings.
-    Template,
-    String,
-    |value| {
-        let wrong = r#"not a template; write one such as '{"text": "{{text}}"}'"#;
-        let body = text(value, wrong)?;
-        if !crate::text::template::is_template(&body) {
-            return Err(
-                "must be JSON once {{text}}, {{title}}, {{kind}}, {{unit}}, {{host}}, {{incident}}, \
-                 {{phase}}, {{reason}} and {{time}} in its strings are filled in, and have no others"
-                    .to_owned(),
-            );
-        }
-        Ok(body)
+        value => text(value, "not a text; write it between quotes"),
     },
     |read| read.as_str().into()
 );
@@ -396,15 +330,6 @@ fn text(value: &Value, wrong: &str) -> Result<String, String> {
         .as_str()
         .map(str::to_owned)
         .ok_or_else(|| wrong.to_owned())
-}
-
-fn url(value: &Value, wrong: &str) -> Result<String, String> {
-    let url = text(value, wrong)?;
-    if is_url(&url) {
-        Ok(url)
-    } else {
-        Err(format!("must be a {URL}"))
-    }
 }
 
 /// A path that says by itself which file it means, and shows as itself in a message.

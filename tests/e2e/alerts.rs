@@ -173,7 +173,7 @@ fn told() {
     let secret = runtime.join(format!("alert-url-{port}"));
     fs::write(&secret, format!("http://127.0.0.1:{port}/s3cr3t\n")).expect("a secret");
     let alerting = Alerting::new(
-        "[alert.webhook]\nurl_credential = \"alert-url\"",
+        "[[alert.channel]]\nurl = \"{{credential:alert-url}}\"",
         &format!(
             "LoadCredential=alert-url:{}\nRestartSec=1s",
             secret.display()
@@ -202,8 +202,9 @@ fn told() {
 
 fn hanging() {
     let (port, received) = receiver(|stream| stream);
-    let alert =
-        format!("[alert]\ntimeout = \"1min\"\n[alert.webhook]\nurl = \"http://127.0.0.1:{port}/\"");
+    let alert = format!(
+        "[alert]\ntimeout = \"1min\"\n[[alert.channel]]\nurl = \"http://127.0.0.1:{port}/\""
+    );
     let alerting = Alerting::new(&alert, "");
     let rig = &alerting.rig;
     rig.mode("blocked");
@@ -232,7 +233,7 @@ fn asked(mut stream: TcpStream) -> String {
 
 fn ping_to(port: u16) -> String {
     format!(
-        "[alert]\ntimeout = \"1min\"\n[alert.ping]\nurl = \"http://127.0.0.1:{port}/s3cr3t\"\ninterval = \"1s\""
+        "[alert]\ntimeout = \"1min\"\nping_interval = \"1s\"\n[[alert.channel]]\ntype = \"ping\"\nurl = \"http://127.0.0.1:{port}/s3cr3t\""
     )
 }
 
@@ -305,7 +306,7 @@ fn failing_pings() {
 
 fn without_unit() {
     let alerting = Alerting::stopped(
-        "[alert]\ncommand = [\"/bin/true\"]\n[alert.ping]\nurl = \"http://127.0.0.1:1/\"\ninterval = \"1s\"",
+        "[alert]\nping_interval = \"1s\"\n[[alert.channel]]\ntype = \"command\"\ncommand = [\"/bin/true\"]\n[[alert.channel]]\ntype = \"ping\"\nurl = \"http://127.0.0.1:1/\"",
     );
     let rig = &alerting.rig;
     // Whatever templates are installed for this user, these instances have no unit.

@@ -81,7 +81,7 @@ impl Trialled {
         let settings = killed::SETTINGS;
         let rig = Rig::with(&Setup {
             settings: format!(
-                "rollback = \"{rollback}\"\n{settings}\n[alert]\ncommand = [\"/bin/true\"]\n"
+                "rollback = \"{rollback}\"\n{settings}\n[[alert.channel]]\ntype = \"command\"\ncommand = [\"/bin/true\"]\n"
             ),
             gateway_arguments: "--refuses broken",
             notify_proxy: !faults,

@@ -145,7 +145,7 @@ fn doctor(rig: &Rig) {
     fs::remove_file(&ping).expect("no unit");
     systemctl(&["daemon-reload"]);
     rig.settings(&format!(
-        "{FAST}\n[alert.ping]\nurl = \"http://127.0.0.1:9/\"\n"
+        "{FAST}\n[[alert.channel]]\ntype = \"ping\"\nurl = \"http://127.0.0.1:9/\"\n"
     ));
     let said = examined(1);
     let none = format!("gatehound-ping@{}.service", rig.profile);
@@ -176,7 +176,7 @@ fn doctor_of_alerts(rig: &Rig) {
             .collect::<Vec<_>>()
             .join("\n")
     };
-    let hook = "[alert.webhook]\nurl_credential = \"hook\"\n";
+    let hook = "[[alert.channel]]\nurl = \"{{credential:hook}}\"\n";
     rig.settings(&format!("{FAST}\n{hook}"));
     let said = examined();
     assert!(
@@ -359,7 +359,7 @@ fn install() {
 /// What an installation leaves behind: a delivery that waits for its next try, metrics, and a state folder.
 fn left_behind(rig: &Rig) -> [PathBuf; 3] {
     let textfile = rig.unit_path("gatehound.prom");
-    let hook = "[alert.webhook]\nurl = \"http://127.0.0.1:9/\"\n[metrics]\n";
+    let hook = "[[alert.channel]]\nurl = \"http://127.0.0.1:9/\"\n[metrics]\n";
     rig.settings(&format!("{FAST}\n{hook}textfile = {textfile:?}\n"));
     let prom = textfile.with_file_name(format!("gatehound-{}.prom", rig.profile));
     fs::write(&prom, "gatehound_up 1\n").expect("metrics");

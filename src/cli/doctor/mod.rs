@@ -66,7 +66,7 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     if let Some(path) = settings.metrics.textfile(sources.profile.as_deref()) {
         outlets::metrics(&mut findings, &path, &settings, &sources);
     }
-    if settings.alert.ping.is_on() {
+    if settings.alert.has_ping() {
         outlets::ping(&mut findings, &sources);
     }
     surroundings::session(&mut findings);

@@ -16,7 +16,7 @@ use crate::{
     metrics::textfile,
     os::{folders, wall_clock},
     settings::{
-        AlertSettings, Settings,
+        AlertSettings, Channel, Settings,
         layers::Sources,
         limits::{MANAGER_LIMIT, longest_step},
     },
@@ -49,8 +49,8 @@ pub(super) fn alerts(
         );
         findings.warning("alert", &what, journal.clone());
     }
-    if let Some(name) = &settings.webhook.url_credential {
-        credential(findings, &mut manager, &unit, name)?;
+    for name in settings.channel.iter().flat_map(Channel::credentials) {
+        credential(findings, &mut manager, &unit, &name)?;
     }
     let state = folders::state(&sources.variables, sources.profile.as_deref());
     let waiting = state.and_then(|state| {
@@ -86,7 +86,7 @@ fn credential(
     let Some((_, path)) = all.iter().find(|(known, _)| known == name) else {
         findings.warning(
             "alert",
-            &format!("{unit} has no credential {name:?}, which alert.webhook.url_credential names"),
+            &format!("{unit} has no credential {name:?}, which [[alert.channel]] names"),
             format!("LoadCredential={name}:PATH under [Service] in: systemctl --user edit {unit}"),
         );
         return Ok(());
@@ -99,7 +99,9 @@ fn credential(
         Err(e) => findings.warning(
             "alert",
             &format!("{path}, which holds the credential {name:?}, cannot be read: {e}"),
-            format!("write the URL into it, for yourself alone: install -m 600 /dev/stdin {path}"),
+            format!(
+                "write the secret into it, for yourself alone: install -m 600 /dev/stdin {path}"
+            ),
         ),
         Ok(metadata) if metadata.mode() & 0o077 != 0 => findings.warning(
             "alert",
@@ -167,7 +169,7 @@ pub(super) fn ping(findings: &mut Findings, sources: &Sources) {
         Some(why) => findings.warning(
             "ping",
             &format!("it is not taken: {why}"),
-            format!("fix alert.ping, then: gatehound alert test --ping{option}"),
+            format!("fix the ping in [[alert.channel]], then: gatehound alert test --ping{option}"),
         ),
         None if path.is_ok_and(|path| path.is_empty()) => findings.warning(
             "ping",
