@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio, abort};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -127,8 +128,10 @@ impl EventLoop {
         self.mode = mode;
         confirm();
         match self.mode {
-            Mode::Blocked(time) => self.sleep(time),
-            Mode::Busy(time) => self.spin(time),
+            Mode::Blocked(time) => self.pause(time, true),
+            Mode::Deadlocked(time) => self.wait_for_lock(time),
+            Mode::Waiting(time) => self.wait_for_child(time),
+            Mode::Busy(time) => self.pause(time, false),
             Mode::Stopped => {
                 kill(Pid::this(), Signal::SIGSTOP).expect("stop this process");
                 None
@@ -138,7 +141,8 @@ impl EventLoop {
         }
     }
 
-    fn sleep(&mut self, time: Option<Duration>) -> Option<Order> {
+    /// The channel of the orders is a lock for whoever looks from outside: a futex.
+    fn wait_for_lock(&mut self, time: Option<Duration>) -> Option<Order> {
         let order = match time {
             None => self.orders.recv().ok(),
             Some(time) => self.orders.recv_timeout(time).ok(),
@@ -146,7 +150,16 @@ impl EventLoop {
         order.or_else(|| Some(Order::Behave(Mode::Healthy, Box::new(|| {}))))
     }
 
-    fn spin(&mut self, time: Option<Duration>) -> Option<Order> {
+    /// No order ends this, as nothing ends a synchronous child but its own end.
+    fn wait_for_child(&mut self, time: Option<Duration>) -> Option<Order> {
+        let time = time.map_or("infinity".to_owned(), |it| it.as_secs_f64().to_string());
+        let child = Command::new("sleep").arg(time).status();
+        child.expect("run sleep");
+        Some(Order::Behave(Mode::Healthy, Box::new(|| {})))
+    }
+
+    /// Sleeps or spins, and obeys orders meanwhile.
+    fn pause(&mut self, time: Option<Duration>, sleeps: bool) -> Option<Order> {
         let end = time.map(|time| Instant::now() + time);
         loop {
             if let Ok(order) = self.orders.try_recv() {
@@ -154,6 +167,9 @@ impl EventLoop {
             }
             if end.is_some_and(|end| end <= Instant::now()) {
                 return Some(Order::Behave(Mode::Healthy, Box::new(|| {})));
+            }
+            if sleeps {
+                thread::sleep(Duration::from_millis(10));
             }
         }
     }
@@ -220,7 +236,8 @@ impl EventLoop {
             .iter()
             .filter_map(|connection| connection.due)
             .min();
-        let timeout = next.map_or(PollTimeout::NONE, |due| {
+        // As the timers of the real one, which wake it some 50 times a second.
+        let timeout = next.map_or(PollTimeout::from(200_u8), |due| {
             // Up to the next millisecond: poll cannot wait for less and would spin.
             let wait = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)

@@ -53,8 +53,12 @@ pub enum Mode {
     Slow(Duration),
     /// `/` as ever, while `/health` answers in another mode; written `health:MODE`.
     Health(Box<Mode>),
-    /// The main thread sleeps, with the port open; for ever without a time.
+    /// The main thread sleeps, now and then for a moment awake, with the port open; for ever without a time.
     Blocked(Option<Duration>),
+    /// The main thread waits for a lock that nobody releases, with the port open; for ever without a time.
+    Deadlocked(Option<Duration>),
+    /// The main thread waits for a child that it has just started, with the port open; for ever without a time.
+    Waiting(Option<Duration>),
     /// The main thread spins, with the port open; for ever without a time.
     Busy(Option<Duration>),
     /// The process stops itself with SIGSTOP, and is healthy again after SIGCONT.
@@ -88,6 +92,8 @@ impl FromStr for Mode {
             return match name {
                 "slow" => Ok(Self::Slow(time)),
                 "blocked-for" => Ok(Self::Blocked(Some(time))),
+                "deadlocked-for" => Ok(Self::Deadlocked(Some(time))),
+                "waiting-for" => Ok(Self::Waiting(Some(time))),
                 "busy-for" => Ok(Self::Busy(Some(time))),
                 "exit" => u8::try_from(number).map(Self::Exit).map_err(|_| unknown()),
                 _ => Err(unknown()),
@@ -121,6 +127,8 @@ impl Mode {
             "closes-in-body" => Self::ClosesInBody,
             "tls-garbage" => Self::TlsGarbage,
             "blocked" => Self::Blocked(None),
+            "deadlocked" => Self::Deadlocked(None),
+            "waiting" => Self::Waiting(None),
             "busy" => Self::Busy(None),
             "stopped" => Self::Stopped,
             "ignores-term" => Self::IgnoresTerm,
@@ -155,6 +163,8 @@ impl fmt::Display for Mode {
             Self::ClosesInBody => "closes-in-body",
             Self::TlsGarbage => "tls-garbage",
             Self::Blocked(None) => "blocked",
+            Self::Deadlocked(None) => "deadlocked",
+            Self::Waiting(None) => "waiting",
             Self::Busy(None) => "busy",
             Self::Stopped => "stopped",
             Self::IgnoresTerm => "ignores-term",
@@ -162,6 +172,12 @@ impl fmt::Display for Mode {
             Self::Slow(time) => return write!(formatter, "slow={}", time.as_millis()),
             Self::Blocked(Some(time)) => {
                 return write!(formatter, "blocked-for={}", time.as_millis());
+            }
+            Self::Deadlocked(Some(time)) => {
+                return write!(formatter, "deadlocked-for={}", time.as_millis());
+            }
+            Self::Waiting(Some(time)) => {
+                return write!(formatter, "waiting-for={}", time.as_millis());
             }
             Self::Busy(Some(time)) => return write!(formatter, "busy-for={}", time.as_millis()),
             Self::Exit(code) => return write!(formatter, "exit={code}"),
