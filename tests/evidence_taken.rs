@@ -284,6 +284,7 @@ mod places {
     pub(super) fn subject(main_pid: u32, port: u16) -> Subject {
         Subject {
             stall: Stall::Blocked,
+            detail: Line::default(),
             unit: "gateway.service".to_owned(),
             invocation: Some(Invocation(RUN.to_owned())),
             control_group: "/unit".to_owned(),

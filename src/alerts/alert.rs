@@ -329,6 +329,7 @@ mod tests {
             probe: Probe::Health,
             reason: "no answer within 10 s".into(),
             stall: Stall::Blocked,
+            detail: Line::default(),
         }
     }
 
@@ -362,6 +363,7 @@ mod tests {
             attempt: 1,
             until: at(2),
             failure: failure(),
+            grace_used: None,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
     },
     text::{
         line::Line,
-        words::{span, useless},
+        words::{span, useless, words},
     },
 };
 
@@ -109,15 +109,7 @@ pub(crate) fn degraded(sources: &Sources, settings: &Settings, seen: &Seen) -> O
 fn verdict(health: &Health) -> (&'static str, String) {
     match health {
         Health::Healthy(took) => ("healthy", format!("/health {}", span(*took))),
-        Health::Failing(failure) => (
-            "failing",
-            format!(
-                "{}: {} ({})",
-                failure.probe.name(),
-                failure.reason,
-                failure.stall.name()
-            ),
-        ),
+        Health::Failing(failure) => ("failing", words(failure)),
         Health::Unknown(why) => ("unknown", why.to_string()),
         Health::NotProbed => ("unknown", "not probed".to_owned()),
     }

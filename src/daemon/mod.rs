@@ -311,8 +311,8 @@ impl Daemon {
             let _ = self.senses.manager.watch_jobs(&unit);
         }
         let now = self.senses.clock.now();
-        if let Some(stall) = self.state.wants_evidence(&self.settings, now) {
-            self.evidence = Some(self.senses.evidence(&self.settings, stall));
+        if let Some(failure) = self.state.wants_evidence(&self.settings, now) {
+            self.evidence = Some(self.senses.evidence(&self.settings, failure));
         }
         let probe = self.state.wants_probes();
         let known = &self.state.addresses;

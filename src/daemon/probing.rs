@@ -10,15 +10,13 @@ use std::{
 
 use crate::{
     daemon::senses::Senses,
-    os::{
-        cgroup, listeners,
-        processes::{self, Activity},
-    },
+    os::{cgroup, listeners, main_thread, processes},
     policy::facts::{Failure, Health, Listener, Outcome, Probe, Stall, UnitFacts},
     probe::{
         gateway::Found,
         http::{Client, Target},
         openclaw_json::Bind,
+        stall::{self, Reading, Request},
         whose::{self, Whose},
     },
     recovery::cleanup::Holder,
@@ -64,8 +62,12 @@ impl Senses {
             Whose::Anothers(_) => main_pid,
             Whose::Unknown => listeners::owner(&self.proc, &listening, main_pid),
         };
-        let before = processes::activity(&self.proc, owner);
         let group = unit.map_or("", |unit| unit.control_group.as_str());
+        let before = if self.healthy {
+            self.reading(owner)
+        } else {
+            self.whole_reading(owner, group)
+        };
         let frozen = || {
             let root = self.cgroups.as_deref();
             root.is_some_and(|root| cgroup::frozen(root, group))
@@ -89,6 +91,7 @@ impl Senses {
                 probe: Probe::Port,
                 reason: Line::new(&format!("port {port} is held by {holder}")),
                 stall: Stall::Gone,
+                detail: Line::default(),
             });
             return Probed {
                 health,
@@ -100,7 +103,7 @@ impl Senses {
         }
         let Some(address) = address.filter(|_| !listening.is_empty()) else {
             let reason = nothing_listens(port);
-            let stall = match before {
+            let stall = match &before.activity {
                 _ if frozen() => Stall::Stopped,
                 Some(activity) if activity.state == 'T' => Stall::Stopped,
                 Some(_) | None => Stall::Gone,
@@ -109,6 +112,7 @@ impl Senses {
                 probe: Probe::Port,
                 reason,
                 stall,
+                detail: Line::default(),
             });
             return Probed {
                 health,
@@ -127,7 +131,7 @@ impl Senses {
             .take()
             .filter(|client| client.target() == target);
         let client = client.unwrap_or_else(|| Client::new(target));
-        let health = self.ask(settings, &client, owner, before.as_ref(), &frozen);
+        let health = self.ask(settings, &client, (owner, group), &before);
         self.client = Some(client);
         Probed {
             health,
@@ -170,13 +174,13 @@ impl Senses {
         Line::new(&holder.to_string())
     }
 
+    /// Asks the gateway; where it does not answer well, finds out what this process, of a unit with this cgroup, is doing.
     fn ask(
-        &self,
+        &mut self,
         settings: &Settings,
         client: &Client,
-        owner: u32,
-        before: Option<&Activity>,
-        frozen: &dyn Fn() -> bool,
+        (owner, group): (u32, &str),
+        before: &Reading,
     ) -> Health {
         let began = self.clock.now();
         let (probe, outcome) = match client.http(settings.probe.http_timeout) {
@@ -184,39 +188,80 @@ impl Senses {
             other => (Probe::Http, other),
         };
         match outcome {
-            Outcome::Pass(took) => Health::Healthy(took),
+            Outcome::Pass(took) => {
+                self.last_turn.answered(owner, self.clock.boottime());
+                Health::Healthy(took)
+            }
             Outcome::Unknown(why) => Health::Unknown(why),
             Outcome::Fail { reason, answered } => {
-                let after = self.activity_at_rest(owner);
+                let after = self.reading_at_rest(owner, group);
                 let elapsed = self.clock.now().since(began);
                 let port = client.target().address.port();
                 // The socket may have been closed since it was looked at; then the process may do what it likes.
                 let closed = listeners::listening(&self.proc, port).is_ok_and(|it| it.is_empty());
-                let (probe, reason, stall) = if frozen() {
-                    (probe, reason, Stall::Stopped)
+                let frozen = self.cgroups.as_deref();
+                let frozen = frozen.is_some_and(|root| cgroup::frozen(root, group));
+                let (probe, reason, (stall, detail)) = if frozen {
+                    (probe, reason, (Stall::Stopped, Line::default()))
                 } else if closed && !answered {
-                    (Probe::Port, nothing_listens(port), Stall::Gone)
+                    let gone = (Stall::Gone, Line::default());
+                    (Probe::Port, nothing_listens(port), gone)
                 } else {
-                    let stall = processes::stall(before, after.as_ref(), elapsed, answered);
-                    (probe, reason, stall)
+                    let judged = stall::judge(&Request {
+                        before,
+                        after: &after,
+                        elapsed,
+                        answered,
+                        last_turn: &self.last_turn,
+                        now: self.clock.boottime(),
+                    });
+                    (probe, reason, judged)
                 };
                 Health::Failing(Failure {
                     probe,
                     reason,
                     stall,
+                    detail,
                 })
             }
         }
     }
 
-    /// What the process does once it has dealt with the end of the request, which wakes one that sleeps.
-    fn activity_at_rest(&self, pid: u32) -> Option<Activity> {
-        let at_once = processes::activity(&self.proc, pid)?;
-        if at_once.state != 'R' {
-            return Some(at_once);
+    /// What costs little, of a gateway that is probably healthy.
+    fn reading(&self, pid: u32) -> Reading {
+        Reading {
+            activity: processes::activity(&self.proc, pid),
+            ..Reading::default()
         }
-        thread::sleep(REST);
-        processes::activity(&self.proc, pid)
+    }
+
+    /// All but what is only looked at when the request is over.
+    fn whole_reading(&mut self, pid: u32, group: &str) -> Reading {
+        let turns = main_thread::turns(&self.proc, pid);
+        if let Some(turns) = &turns {
+            let now = self.clock.boottime();
+            self.last_turn.see(pid, turns.clone(), now);
+        }
+        let root = self.cgroups.as_deref();
+        Reading {
+            turns,
+            unit: root.map(|root| cgroup::usage(root, group)),
+            ..self.reading(pid)
+        }
+    }
+
+    /// What the process does once it has dealt with the end of the request, which wakes one that sleeps.
+    fn reading_at_rest(&mut self, pid: u32, group: &str) -> Reading {
+        let is_running = processes::activity(&self.proc, pid).is_some_and(|it| it.state == 'R');
+        if is_running {
+            thread::sleep(REST);
+        }
+        let now = self.clock.boottime();
+        Reading {
+            sleeps_in: main_thread::sleeps_in(&self.proc, pid),
+            children: main_thread::children(&self.proc, pid, now),
+            ..self.whole_reading(pid, group)
+        }
     }
 }
 

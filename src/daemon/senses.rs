@@ -16,6 +16,7 @@ use crate::{
     probe::{
         gateway::{Finder, Found},
         http::{Client, Target},
+        stall::LastTurn,
         update,
         whose::{self, Kernel},
     },
@@ -58,6 +59,8 @@ pub struct Senses {
     pub(super) client: Option<Client>,
     /// CPU time of the unit's run as the last look saw it.
     pub(super) last: Option<(Invocation, Duration, Monotonic)>,
+    /// When the gateway's main thread last ran.
+    pub(super) last_turn: LastTurn,
     /// How long an update has been going on.
     pub(super) update: update::Bound,
     /// What a run said at its end, asked for once.
@@ -106,6 +109,7 @@ impl Senses {
             served: None,
             client: None,
             last: None,
+            last_turn: LastTurn::default(),
             update: update::Bound::default(),
             last_words: None,
             kept: None,

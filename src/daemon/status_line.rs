@@ -66,6 +66,7 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             attempt,
             until,
             failure,
+            grace_used: _,
         } => {
             let of = settings.backoff.len();
             let failing = failing_for(state, failure, now);
@@ -119,13 +120,22 @@ fn failing_for(state: &State, failure: &Failure, now: Monotonic) -> String {
     let stall = match failure.stall {
         Stall::Gone => "port closed",
         Stall::Stopped => "process stopped by a signal",
+        Stall::Deadlocked => "event loop deadlocked",
+        Stall::Waiting => "event loop waiting for a child",
+        Stall::Disk => "event loop waiting for the disk",
+        Stall::Starved => "gateway starved",
         Stall::Blocked => "event loop blocked",
         Stall::Busy => "event loop busy",
         Stall::Answering => "wrong answers",
     };
     let probe = failure.probe.name();
     let span = span(now.since(since));
-    format!("{stall} for {span} ({probe}: {})", failure.reason)
+    let detail = failure.detail.as_str();
+    if detail.is_empty() {
+        format!("{stall} for {span} ({probe}: {})", failure.reason)
+    } else {
+        format!("{detail} ({probe}: {}, failing for {span})", failure.reason)
+    }
 }
 
 /// What follows when so much of the grace is left: the delay of the next attempt, or giving up.
@@ -222,6 +232,7 @@ mod tests {
             probe: Probe::Http,
             reason: "no answer within 5 s".into(),
             stall: Stall::Blocked,
+            detail: Line::default(),
         }
     }
 
@@ -281,6 +292,7 @@ mod tests {
                 attempt: 2,
                 until: NOW + Duration::from_secs(10),
                 failure: failure(),
+                grace_used: None,
             },
             "backing-off: attempt 2 of 3: event loop blocked for 48 s (http: no answer within 5 s), \
              restart in 10 s unless it recovers",
@@ -315,6 +327,17 @@ mod tests {
             "failing: event loop blocked for 48 s (http: no answer within 5 s), \
              restart in 38 s unless it recovers",
         );
+        grace_used.failure = Some(Failure {
+            stall: Stall::Waiting,
+            detail: "the event loop waits for pid 4711 (ffmpeg -i a), started 48 s ago".into(),
+            ..failure()
+        });
+        says(
+            Phase::Failing(grace_used.clone()),
+            "failing: the event loop waits for pid 4711 (ffmpeg -i a), started 48 s ago \
+             (http: no answer within 5 s, failing for 48 s), restart in 3 min 8 s unless it recovers",
+        );
+        grace_used.failure = Some(failure());
         let starting = Phase::Starting {
             since: ago(40),
             progress: NOW,

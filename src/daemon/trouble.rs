@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::{
     daemon::senses::{JOURNALCTL, Senses},
     journal::gateway_log,
-    policy::facts::{Config, Invocation, Stall, UnitFacts, Useful},
+    policy::facts::{Config, Failure, Invocation, UnitFacts, Useful},
     probe::{
         gateway::Found,
         http::Target,
@@ -77,7 +77,7 @@ impl Senses {
     }
 
     /// Takes down what the failing gateway looks like.
-    pub fn evidence(&mut self, settings: &Settings, stall: Stall) -> Evidence {
+    pub fn evidence(&mut self, settings: &Settings, failure: &Failure) -> Evidence {
         let unit = self.ask_unit().unwrap_or_default();
         let found = self.find(settings, Some(&unit));
         let places = evidence::Places {
@@ -86,7 +86,8 @@ impl Senses {
             journalctl: PathBuf::from(JOURNALCTL),
         };
         let subject = evidence::Subject {
-            stall,
+            stall: failure.stall,
+            detail: failure.detail.clone(),
             unit: self.unit.clone(),
             invocation: unit.invocation_id,
             control_group: unit.control_group,

@@ -322,7 +322,10 @@ fn print_incident(
             line(&[(Tone::Plain, &down), (tone(past.outcome), outcome(past))]);
             say!("cause      {}", cause(past));
             if let Some(stall) = &past.stall {
-                say!("stall      {stall}");
+                match &past.stall_detail {
+                    Some(detail) => say!("stall      {stall}: {detail}"),
+                    None => say!("stall      {stall}"),
+                }
             }
             say!(
                 "restarts   {}; attempts {}, stops with SIGKILL {}",
@@ -379,6 +382,7 @@ fn past_as_json(past: &Past) -> Value {
         "probe": past.probe,
         "reason": past.reason,
         "stall": past.stall,
+        "stall_detail": past.stall_detail,
         "attempts": past.attempts,
         "restarts": past.restarts,
         "forced_stops": past.forced,

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     journal::{
-        fields::{ATTEMPT, DETAIL, DOWNTIME, FORCED, PROBE, REASON, STALL, STANDBY},
+        fields::{ATTEMPT, DETAIL, DOWNTIME, FORCED, PROBE, REASON, STALL, STALL_DETAIL, STANDBY},
         kinds::Kind,
         logged::{Logged, Moment},
     },
@@ -102,6 +102,8 @@ pub struct Past {
     pub reason: Option<Line>,
     /// What the gateway's process was doing when it was last judged.
     pub stall: Option<Line>,
+    /// The same in a sentence, where there was more to say.
+    pub stall_detail: Option<Line>,
     /// Attempts taken, each counted once until attempts count from 1 again.
     pub attempts: usize,
     /// Restarts that Gatehound began.
@@ -314,6 +316,7 @@ impl Past {
             probe: None,
             reason: None,
             stall: None,
+            stall_detail: None,
             attempts: 0,
             restarts: 0,
             forced: 0,
@@ -340,6 +343,7 @@ impl Past {
         }
         if let Some(stall) = record.field(STALL) {
             self.stall = Some(stall.clone());
+            self.stall_detail = record.field(STALL_DETAIL).cloned();
         }
         // A delay that starts again, as after a suspend, is that of the same attempt.
         let attempt = record.field(ATTEMPT);

@@ -9,7 +9,7 @@ use crate::{
     journal::{
         fields::{
             ACTION, ATTEMPT, DETAIL, DOWNTIME, EVENT, FORCED, INCIDENT, MESSAGE_ID, PHASE, PROBE,
-            REASON, STALL, STANDBY,
+            REASON, STALL, STALL_DETAIL, STANDBY,
         },
         kinds::{Kind, Level},
     },
@@ -241,11 +241,15 @@ fn because(why: &Line) -> Fields {
 }
 
 fn failure_fields(failure: &Failure) -> Fields {
-    vec![
+    let mut fields = vec![
         (PROBE, failure.probe.name().to_owned()),
         (REASON, failure.reason.to_string()),
         (STALL, failure.stall.name().to_owned()),
-    ]
+    ];
+    if !failure.detail.as_str().is_empty() {
+        fields.push((STALL_DETAIL, failure.detail.to_string()));
+    }
+    fields
 }
 
 /// A text whose end says what comes next: where all of it is too long for a line, what is quoted is shortened.
@@ -388,7 +392,8 @@ mod tests {
         Failure {
             probe: Probe::Health,
             reason: "no answer within 10 s".into(),
-            stall: Stall::Blocked,
+            stall: Stall::Waiting,
+            detail: "the event loop waits for pid 7 (ffmpeg), started 48 s ago".into(),
         }
     }
 
@@ -447,11 +452,11 @@ mod tests {
                     failure: failure(),
                     grace: TEN * 3,
                 },
-                "gateway failing: health: no answer within 10 s (blocked); 30 s given before a restart",
+                "gateway failing: health: no answer within 10 s (waiting); the event loop waits for pid 7 (ffmpeg), started 48 s ago; 30 s given before a restart",
             ),
             (
                 Record::FailingOtherwise { failure: failure() },
-                "gateway still failing, now: health: no answer within 10 s (blocked)",
+                "gateway still failing, now: health: no answer within 10 s (waiting); the event loop waits for pid 7 (ffmpeg), started 48 s ago",
             ),
             (
                 Record::Recovered {
@@ -467,14 +472,14 @@ mod tests {
                     delay: TEN,
                     failure: failure(),
                 },
-                "attempt 2 of 3: restart in 10 s unless it recovers; health: no answer within 10 s (blocked)",
+                "attempt 2 of 3: restart in 10 s unless it recovers; health: no answer within 10 s (waiting); the event loop waits for pid 7 (ffmpeg), started 48 s ago",
             ),
             (
                 Record::Stopping {
                     limit: TEN,
                     failure: failure(),
                 },
-                "stopping the gateway, 10 s until SIGKILL: health: no answer within 10 s (blocked)",
+                "stopping the gateway, 10 s until SIGKILL: health: no answer within 10 s (waiting); the event loop waits for pid 7 (ffmpeg), started 48 s ago",
             ),
             (
                 Record::Killing { after: TEN },
@@ -785,7 +790,11 @@ mod tests {
                 ("GATEHOUND_ATTEMPT", "2"),
                 ("GATEHOUND_PROBE", "health"),
                 ("GATEHOUND_REASON", "no answer within 10 s"),
-                ("GATEHOUND_STALL", "blocked"),
+                ("GATEHOUND_STALL", "waiting"),
+                (
+                    "GATEHOUND_STALL_DETAIL",
+                    "the event loop waits for pid 7 (ffmpeg), started 48 s ago",
+                ),
                 ("GATEHOUND_ACTION", "stop"),
             ]
         );

@@ -31,6 +31,8 @@ pub const PROBE: &str = "GATEHOUND_PROBE";
 pub const REASON: &str = "GATEHOUND_REASON";
 /// What the gateway's process was doing.
 pub const STALL: &str = "GATEHOUND_STALL";
+/// The same in a sentence.
+pub const STALL_DETAIL: &str = "GATEHOUND_STALL_DETAIL";
 /// What is done to the gateway.
 pub const ACTION: &str = "GATEHOUND_ACTION";
 /// What was seen when Gatehound began to stand by.
@@ -44,4 +46,4 @@ pub const COMMON: [&str; 8] = [
 ];
 
 /// The fields that records of some kinds have.
-pub const OWN: [&str; 6] = [PROBE, REASON, STALL, ACTION, DETAIL, DOWNTIME];
+pub const OWN: [&str; 7] = [PROBE, REASON, STALL, STALL_DETAIL, ACTION, DETAIL, DOWNTIME];

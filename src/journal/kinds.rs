@@ -5,7 +5,7 @@
 //! It must not know the journal, nor when a record is made.
 
 use crate::{
-    journal::fields::{ACTION, DETAIL, DOWNTIME, PROBE, REASON, STALL},
+    journal::fields::{ACTION, DETAIL, DOWNTIME, PROBE, REASON, STALL, STALL_DETAIL},
     policy::record::Record,
 };
 
@@ -153,7 +153,7 @@ It has the grace for a start before it counts as failing.",
         event: "failing",
         message_id: "571f9110cce24311927f6a8f13b389fa",
         level: Warning,
-        own_fields: [PROBE, REASON, STALL],
+        own_fields: [PROBE, REASON, STALL, STALL_DETAIL],
         subject: "@USER_UNIT@ fails",
         explained: "\
 The probe @GATEHOUND_PROBE@ failed: @GATEHOUND_REASON@.
@@ -166,7 +166,7 @@ This begins the incident @GATEHOUND_INCIDENT@; to see what became of it:
         event: "failing-otherwise",
         message_id: "9bcc69ab6a26477da501b0cace6260ff",
         level: Warning,
-        own_fields: [PROBE, REASON, STALL],
+        own_fields: [PROBE, REASON, STALL, STALL_DETAIL],
         subject: "@USER_UNIT@ fails in another way",
         explained: "\
 The gateway still fails, now with: @GATEHOUND_REASON@ (@GATEHOUND_PROBE@, @GATEHOUND_STALL@).
@@ -188,7 +188,7 @@ What was seen while it lasted, the evidence included:
         event: "backing-off",
         message_id: "c16dc7ef91d6474b91542a9c0c737fbe",
         level: Warning,
-        own_fields: [PROBE, REASON, STALL],
+        own_fields: [PROBE, REASON, STALL, STALL_DETAIL],
         subject: "@USER_UNIT@ is about to be restarted",
         explained: "\
 The grace is used up; attempt @GATEHOUND_ATTEMPT@ to restart it follows after a delay, unless the gateway recovers.
@@ -211,7 +211,7 @@ A restart destroys what a developer would want to see, so it was saved before:
         event: "stopping",
         message_id: "aadc2d5129e945529678d96cfdae026a",
         level: Error,
-        own_fields: [PROBE, REASON, STALL, ACTION],
+        own_fields: [PROBE, REASON, STALL, STALL_DETAIL, ACTION],
         subject: "Gatehound stops @USER_UNIT@",
         explained: "\
 The gateway still fails: @GATEHOUND_REASON@.

@@ -385,6 +385,7 @@ mod tests {
             probe,
             reason: "no answer within 5 s".into(),
             stall: Stall::Blocked,
+            detail: Line::default(),
         })
     }
 
@@ -470,6 +471,7 @@ mod tests {
                 probe: Probe::Http,
                 reason: "refused".into(),
                 stall: Stall::Gone,
+                detail: Line::default(),
             },
             restarts: 1,
             started: None,

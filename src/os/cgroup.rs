@@ -43,6 +43,46 @@ pub struct Cgroup {
     pub io_pressure: Option<f64>,
 }
 
+/// What of the time a unit's processes ran, and what of it they were kept from running; each counts up for ever.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time its processes have used, those that have ended included.
+    pub cpu: Option<Duration>,
+    /// How long its CPU quota held them up, on all CPUs together.
+    pub throttled: Option<Duration>,
+    /// How often it was slowed down because it used more than `MemoryHigh=`.
+    pub memory_high: Option<u64>,
+    /// How long some of them waited for memory.
+    pub memory_some: Option<Duration>,
+    /// How long all of them that had anything to do waited for memory.
+    pub memory_full: Option<Duration>,
+    /// The same for the disk.
+    pub io_full: Option<Duration>,
+    /// `MemoryHigh=` in bytes, where there is one.
+    pub memory_limit: Option<u64>,
+    /// `CPUQuota=` in percent of one CPU, where there is one.
+    pub cpu_limit: Option<u64>,
+}
+
+/// What a unit's processes have used and waited for, by its path as systemd names it; see [`look`].
+pub fn usage(root: &Path, control_group: &str) -> Usage {
+    let text = |name| read(root, control_group, name).unwrap_or_default();
+    let cpu = text("cpu.stat");
+    let memory = text("memory.pressure");
+    let span = |text: &str, name| keyed(text, name).map(Duration::from_micros);
+    Usage {
+        cpu: span(&cpu, "usage_usec"),
+        throttled: span(&cpu, "throttled_usec"),
+        memory_high: keyed(&text("memory.events"), "high"),
+        memory_some: total(&memory, "some "),
+        memory_full: total(&memory, "full "),
+        io_full: total(&text("io.pressure"), "full "),
+        // `max` where there is none.
+        memory_limit: text("memory.high").trim().parse().ok(),
+        cpu_limit: quota(&text("cpu.max")),
+    }
+}
+
 /// Where cgroup2 is mounted, `base` being `/sys/fs/cgroup`: there, or below it beside the hierarchies of version 1.
 pub fn root(base: &Path) -> Option<PathBuf> {
     [base.to_owned(), base.join("unified")]
@@ -138,6 +178,22 @@ fn some_avg10(text: &str) -> Option<f64> {
         .filter(|percent| (0.0..=100.0).contains(percent))
 }
 
+/// How long `some ` or `full ` of them waited, in microseconds at the end of the line.
+fn total(text: &str, of: &str) -> Option<Duration> {
+    let line = text.lines().find_map(|line| line.strip_prefix(of))?;
+    let total = line
+        .split(' ')
+        .find_map(|field| field.strip_prefix("total="))?;
+    total.trim().parse().ok().map(Duration::from_micros)
+}
+
+/// `QUOTA PERIOD` in microseconds, as percent; `max` is none.
+fn quota(text: &str) -> Option<u64> {
+    let (quota, period) = text.trim().split_once(' ')?;
+    let quota: u64 = quota.parse().ok()?;
+    quota.saturating_mul(100).checked_div(period.parse().ok()?)
+}
+
 fn read(root: &Path, control_group: &str, name: &str) -> Option<String> {
     let path = Path::new(control_group.trim_start_matches('/'));
     let is_below = |component| matches!(component, Component::Normal(_));
@@ -178,6 +234,54 @@ mod tests {
         for nonsense in ["", "some", "some avg10=", "some avg10=NaN", "some avg10=-1"] {
             assert_eq!(some_avg10(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn what_a_unit_used_and_waited_for_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let of = |files: &[(&str, &str)]| {
+            let folder = root.path().join("a");
+            fs::create_dir_all(&folder).unwrap();
+            for (name, text) in files {
+                fs::write(folder.join(name), text).unwrap();
+            }
+            usage(root.path(), "/a")
+        };
+        assert_eq!(of(&[]), Usage::default());
+        let found = of(&[
+            (
+                "cpu.stat",
+                "usage_usec 7\nnr_throttled 3\nthrottled_usec 5\n",
+            ),
+            ("memory.events", "low 0\nhigh 12\nmax 0\n"),
+            (
+                "memory.pressure",
+                "some avg10=1.50 avg60=0 avg300=0 total=40\nfull avg10=1.00 total=30\n",
+            ),
+            ("io.pressure", "some total=9\nfull avg10=1.00 total=8\n"),
+            ("memory.high", "1048576\n"),
+            ("cpu.max", "20000 100000\n"),
+        ]);
+        let usec = |usec| Some(Duration::from_micros(usec));
+        let expected = Usage {
+            cpu: usec(7),
+            throttled: usec(5),
+            memory_high: Some(12),
+            memory_some: usec(40),
+            memory_full: usec(30),
+            io_full: usec(8),
+            memory_limit: Some(1 << 20),
+            cpu_limit: Some(20),
+        };
+        assert_eq!(found, expected);
+        let found = of(&[
+            ("memory.high", "max\n"),
+            ("cpu.max", "max 100000\n"),
+            ("memory.pressure", "full total=x\n"),
+        ]);
+        assert_eq!((found.memory_limit, found.cpu_limit), (None, None));
+        assert_eq!((found.memory_some, found.memory_full), (None, None));
+        assert_eq!(quota("1 0"), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod files;
 pub mod folders;
 pub mod listeners;
 pub mod lock;
+pub mod main_thread;
 pub mod own_files;
 pub mod processes;
 pub mod sock_diag;

@@ -12,12 +12,12 @@ use std::{
 };
 
 use crate::{
-    policy::facts::{Invocation, Process, Stall},
+    policy::facts::{Invocation, Process},
     text::{line::Line, secrets},
 };
 
 /// Enough for every file read here but the environment.
-const MAX_FILE: u64 = 16 * 1024;
+pub(super) const MAX_FILE: u64 = 16 * 1024;
 
 /// Half of the 2 MiB that execve(2) commonly takes for arguments and environment together.
 const MAX_ENVIRON: u64 = 1024 * 1024;
@@ -211,49 +211,6 @@ pub(crate) fn ticks(ticks: u64) -> Duration {
     Duration::from_millis(ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1))
 }
 
-/// Below this, two readings of a counter of hundredths prove nothing.
-const WATCHED_LONG_ENOUGH: Duration = Duration::from_millis(200);
-
-/// A thread that used less than this share of the time made no progress: one part in ten.
-///
-/// Not zero, because the timers of an idle gateway take a twentieth of a CPU, and the kernel counts in hundredths.
-const PROGRESS: u32 = 10;
-
-/// What a failing gateway's process is doing, by its activity before and after a request that took `elapsed`.
-///
-/// [`Stall::Gone`] is no answer here: whether anything listens is for the port probe to say.
-/// Every doubt ends in [`Stall::Busy`], which is given the most grace.
-pub fn stall(
-    before: Option<&Activity>,
-    after: Option<&Activity>,
-    elapsed: Duration,
-    answered: bool,
-) -> Stall {
-    if answered {
-        return Stall::Answering;
-    }
-    match (before, after) {
-        // Not `t`: a tracer stops its process at every system call and lets it go on.
-        (_, Some(after)) if after.state == 'T' => Stall::Stopped,
-        (Some(before), Some(after))
-            if matches!(after.state, 'S' | 'D')
-                && WATCHED_LONG_ENOUGH <= elapsed
-                && made_no_progress(before, after, elapsed) =>
-        {
-            Stall::Blocked
-        }
-        _ => Stall::Busy,
-    }
-}
-
-/// A counter that went back is that of another process, and proves nothing about this one.
-fn made_no_progress(before: &Activity, after: &Activity, elapsed: Duration) -> bool {
-    after
-        .cpu
-        .checked_sub(before.cpu)
-        .is_some_and(|used| used < elapsed / PROGRESS)
-}
-
 /// Every pid there is at the moment; none if /proc cannot be read.
 pub(crate) fn pids(proc: &Path) -> impl Iterator<Item = u32> {
     fs::read_dir(proc)
@@ -285,17 +242,17 @@ fn cgroup(proc: &Path, pid: u32) -> Option<String> {
 ///
 /// Not procfs's own `Stat`, which panics on a line that is cut off.
 #[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    comm: String,
-    state: char,
+pub(super) struct Stat {
+    pub(super) comm: String,
+    pub(super) state: char,
     flags: u64,
     cpu_ticks: u64,
     threads: u64,
-    start_time: u64,
+    pub(super) start_time: u64,
 }
 
 impl Stat {
-    fn read(directory: &Path) -> Option<Self> {
+    pub(super) fn read(directory: &Path) -> Option<Self> {
         let text = read(&directory.join("stat"), MAX_FILE)?;
         Self::parse(&String::from_utf8_lossy(&text))
     }
@@ -326,13 +283,16 @@ impl Stat {
     }
 
     /// A main thread that has ended shows as a zombie while other threads of the process still run.
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 }
 
 /// The values of one line of /proc/PID/status.
-fn status_field<'a>(status: &'a [u8], name: &str) -> Option<impl Iterator<Item = &'a str>> {
+pub(super) fn status_field<'a>(
+    status: &'a [u8],
+    name: &str,
+) -> Option<impl Iterator<Item = &'a str>> {
     let line = status
         .split(|byte| *byte == b'\n')
         .find_map(|line| line.strip_prefix(name.as_bytes()))?;
@@ -350,7 +310,7 @@ fn variable<'a>(environ: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 const USUAL_FILE: usize = 4096;
 
 /// At most `limit` bytes of a file, if it can be read.
-fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
+pub(super) fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(USUAL_FILE);
     File::open(path)
         .ok()?
@@ -535,48 +495,6 @@ mod tests {
         }
     }
 
-    fn at(state: char, cpu_ms: u64) -> Activity {
-        Activity {
-            state,
-            cpu: Duration::from_millis(cpu_ms),
-        }
-    }
-
-    #[track_caller]
-    fn check(before: Option<Activity>, after: Option<Activity>, ms: u64, expected: Stall) {
-        let elapsed = Duration::from_millis(ms);
-        assert_eq!(
-            stall(before.as_ref(), after.as_ref(), elapsed, false),
-            expected
-        );
-        assert_eq!(
-            stall(before.as_ref(), after.as_ref(), elapsed, true),
-            Stall::Answering
-        );
-    }
-
-    #[test]
-    fn a_main_thread_asleep_without_progress_is_blocked() {
-        check(Some(at('S', 70)), Some(at('S', 70)), 5000, Stall::Blocked);
-        check(Some(at('R', 70)), Some(at('D', 70)), 5000, Stall::Blocked);
-        // The timers of an idle gateway.
-        check(Some(at('S', 70)), Some(at('S', 320)), 5000, Stall::Blocked);
-    }
-
-    #[test]
-    fn cpu_progress_is_busy() {
-        check(Some(at('R', 0)), Some(at('R', 5000)), 5000, Stall::Busy);
-        check(Some(at('S', 0)), Some(at('S', 1000)), 5000, Stall::Busy);
-        check(Some(at('S', 0)), Some(at('D', 600)), 5000, Stall::Busy);
-    }
-
-    #[test]
-    fn a_signal_stop_is_stopped_and_a_tracers_stop_is_not() {
-        check(Some(at('S', 0)), Some(at('T', 0)), 5000, Stall::Stopped);
-        check(None, Some(at('T', 0)), 0, Stall::Stopped);
-        check(Some(at('S', 0)), Some(at('t', 0)), 5000, Stall::Busy);
-    }
-
     #[test]
     fn a_tracer_is_seen_and_one_that_cannot_be_is_none() {
         let proc = tempfile::tempdir().unwrap();
@@ -590,19 +508,5 @@ mod tests {
         assert!(!traced("TracerPid:\n"));
         assert!(!is_traced(proc.path(), 8));
         assert!(!is_traced(Path::new("/proc"), std::process::id()));
-    }
-
-    #[test]
-    fn doubt_is_busy() {
-        check(None, None, 5000, Stall::Busy);
-        check(None, Some(at('S', 0)), 5000, Stall::Busy);
-        check(Some(at('S', 0)), None, 5000, Stall::Busy);
-        // Too short to tell.
-        check(Some(at('S', 0)), Some(at('S', 0)), 50, Stall::Busy);
-        // Runnable but not run: somebody else has the CPU.
-        check(Some(at('R', 0)), Some(at('R', 0)), 5000, Stall::Busy);
-        // The pid was used again.
-        check(Some(at('S', 90)), Some(at('S', 10)), 5000, Stall::Busy);
-        check(Some(at('S', 0)), Some(at('Z', 0)), 5000, Stall::Busy);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         answer::WatchdogMessage,
         facts::{Failure, Look, Monotonic},
         record::Record,
-        state::{Attempts, BITE_AFTER, Bite, Phase},
+        state::{Attempts, BITE_AFTER, Bite, GraceUsed, Phase},
     },
     settings::RetryAfter,
     text::line::Line,
@@ -32,10 +32,20 @@ impl Machine<'_> {
             return self.give_up(Line::new(&format!("{of} {restarts} did not help")));
         };
         let until = (self.now + *delay).max(self.forced_stop_allowed_from());
+        let grace_used = match &self.state.phase {
+            Phase::Failing(grace_used) => Some(grace_used.clone()),
+            Phase::Starting { .. }
+            | Phase::Healthy { .. }
+            | Phase::BackingOff { .. }
+            | Phase::Restarting(_)
+            | Phase::GaveUp { .. }
+            | Phase::StandingBy { .. } => None,
+        };
         self.state.phase = Phase::BackingOff {
             attempt,
             until,
             failure: failure.clone(),
+            grace_used,
         };
         self.record(Record::BackingOff {
             attempt,
@@ -54,9 +64,18 @@ impl Machine<'_> {
         &mut self,
         look: &Look,
         failure: &Failure,
-        attempt: usize,
-        until: Monotonic,
+        (attempt, until, mut grace_used): (usize, Monotonic, Option<GraceUsed>),
     ) {
+        // What is seen now decides: a stall that turns out to be of a kind with more time has what is left of that.
+        if let Some(grace_used) = &mut grace_used
+            && let Some(left) = self.count(grace_used, look, failure)
+        {
+            self.state.phase = Phase::Failing(grace_used.clone());
+            self.record(Record::FailingOtherwise {
+                failure: failure.clone(),
+            });
+            return self.again_in(left.min(self.settings.grace.interval));
+        }
         // A state file, or settings read again meanwhile, may have named a delay that is none any more.
         let delay = attempt
             .checked_sub(1)
@@ -70,6 +89,7 @@ impl Machine<'_> {
                 attempt,
                 until,
                 failure: failure.clone(),
+                grace_used,
             };
             return self.wait_for_attempt(until);
         }

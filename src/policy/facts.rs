@@ -193,7 +193,15 @@ pub enum Stall {
     Gone,
     /// Stopped by a signal (state T) or frozen.
     Stopped,
-    /// Sleeping or in disk wait, no CPU progress in its main thread while a request is pending.
+    /// Its main thread waits for a lock, and nothing that could release it runs.
+    Deadlocked,
+    /// Its main thread waits for a child that was started when the stall began.
+    Waiting,
+    /// Its main thread waits for the disk.
+    Disk,
+    /// It is kept from running by a limit, or by want of memory or of a CPU.
+    Starved,
+    /// Sleeping, no CPU progress in its main thread while a request is pending, and nothing tells why.
     Blocked,
     /// Burning CPU while a request is pending.
     Busy,
@@ -210,6 +218,16 @@ pub struct Failure {
     pub reason: Line,
     /// What the process is doing.
     pub stall: Stall,
+    /// The same in a sentence, with the numbers of this look, where there is more to say than [`Failure::stall`].
+    #[serde(default)]
+    pub detail: Line,
+}
+
+impl Failure {
+    /// Whether this is the same way to fail: the numbers in the sentence are new with every look.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.probe, self.stall, &self.reason) == (other.probe, other.stall, &other.reason)
+    }
 }
 
 /// What the probes of one check say together.
@@ -298,11 +316,28 @@ impl Probe {
 }
 
 impl Stall {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Gone,
+        Self::Stopped,
+        Self::Deadlocked,
+        Self::Waiting,
+        Self::Disk,
+        Self::Starved,
+        Self::Blocked,
+        Self::Busy,
+        Self::Answering,
+    ];
+
     /// The stall's word, as in `GATEHOUND_STALL=`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gone => "gone",
             Self::Stopped => "stopped",
+            Self::Deadlocked => "deadlocked",
+            Self::Waiting => "waiting",
+            Self::Disk => "disk",
+            Self::Starved => "starved",
             Self::Blocked => "blocked",
             Self::Busy => "busy",
             Self::Answering => "answering",

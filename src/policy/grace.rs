@@ -131,9 +131,12 @@ impl Machine<'_> {
                 self.use_grace(look, failure);
             }
             Phase::Failing(_) => self.use_grace(look, failure),
-            Phase::BackingOff { attempt, until, .. } => {
-                self.backing_off(look, failure, attempt, until)
-            }
+            Phase::BackingOff {
+                attempt,
+                until,
+                failure: _,
+                grace_used,
+            } => self.backing_off(look, failure, (attempt, until, grace_used)),
             Phase::Restarting(step) => self.not_stopped(failure, step),
             Phase::GaveUp { since, .. } => self.gave_up(look, failure, since),
             // `judge` has left this phase.
@@ -158,13 +161,11 @@ impl Machine<'_> {
         let Phase::Failing(mut grace_used) = self.state.phase.clone() else {
             return;
         };
-        // The first failing look counts from its beginning: the request was pending all the while.
-        let from = grace_used.last.unwrap_or(look.began);
-        grace_used.waited.add(failure.stall, self.now.since(from));
-        grace_used.last = Some(self.now);
-        let news = grace_used.failure.as_ref() != Some(failure);
-        grace_used.failure = Some(failure.clone());
-        let left = grace_used.waited.left(failure.stall, &self.settings.grace);
+        let news = grace_used
+            .failure
+            .as_ref()
+            .is_none_or(|last| !last.is_like(failure));
+        let left = self.count(&mut grace_used, look, failure);
         self.state.phase = Phase::Failing(grace_used);
         let grace = self.settings.grace.of(failure.stall);
         let opened = self.open_incident(look, failure, grace);
@@ -179,6 +180,21 @@ impl Machine<'_> {
                 self.again_in(left.min(self.settings.grace.interval));
             }
         }
+    }
+
+    /// Counts the time since the last failing look; says what is left of the grace for this stall.
+    pub(super) fn count(
+        &self,
+        grace_used: &mut GraceUsed,
+        look: &Look,
+        failure: &Failure,
+    ) -> Option<Duration> {
+        // The first failing look counts from its beginning: the request was pending all the while.
+        let from = grace_used.last.unwrap_or(look.began);
+        grace_used.waited.add(failure.stall, self.now.since(from));
+        grace_used.last = Some(self.now);
+        grace_used.failure = Some(failure.clone());
+        grace_used.waited.left(failure.stall, &self.settings.grace)
     }
 
     pub(super) fn new_grace(&self) -> GraceUsed {

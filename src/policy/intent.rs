@@ -270,6 +270,7 @@ impl Machine<'_> {
             probe: Probe::Port,
             reason: Line::new(&reason),
             stall: Stall::Gone,
+            detail: Line::default(),
         };
         // What the next run is given, as any start is.
         self.open_incident(look, &failure, self.settings.grace.starting);

@@ -34,15 +34,13 @@ impl Machine<'_> {
                 taken: self.now,
             };
         }
-        let hung = match failure.stall {
-            Stall::Stopped | Stall::Blocked | Stall::Busy => true,
-            Stall::Gone | Stall::Answering => false,
-        };
         let timeouts = &self.settings.stop_timeout;
-        let stop_timeout = if hung {
-            timeouts.hung
-        } else {
-            timeouts.draining
+        let stop_timeout = match failure.stall {
+            Stall::Stopped | Stall::Deadlocked => timeouts.stuck,
+            Stall::Waiting | Stall::Disk | Stall::Starved | Stall::Blocked | Stall::Busy => {
+                timeouts.hung
+            }
+            Stall::Gone | Stall::Answering => timeouts.draining,
         };
         // The unit's last run, which may have come and gone between two looks.
         let unit = look.unit.as_ref().ok();

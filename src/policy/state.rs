@@ -88,6 +88,9 @@ pub enum Phase {
         until: Monotonic,
         /// How the gateway fails.
         failure: Failure,
+        /// The grace that it has used; none after a start, which has a grace of its own.
+        #[serde(default)]
+        grace_used: Option<GraceUsed>,
     },
     /// Evidence, stop, cleanup, start; what it is about stands in [`PendingStart`].
     Restarting(Step),
@@ -235,13 +238,17 @@ impl GraceUsed {
 
 /// Time spent in each kind of stall.
 ///
-/// One account for each kind, because a gateway that was busy for minutes and then sleeps for a moment
-/// has not used up the grace for a blocked one; their sum is bounded all the same.
+/// A stall whose evidence changes its kind keeps the time it has used: all kinds in which the event loop
+/// stands still share their time, and it counts for one that is busy as well.
+/// The reverse does not hold: a gateway that was busy for minutes and then sleeps for a moment
+/// has not used up the grace for a blocked one; the sum is bounded all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Waited {
     gone: Duration,
     stopped: Duration,
-    blocked: Duration,
+    /// Deadlocked, waiting, disk, starved and blocked together.
+    #[serde(default)]
+    still: Duration,
     busy: Duration,
     answering: Duration,
 }
@@ -252,11 +259,27 @@ impl Waited {
         let account = match stall {
             Stall::Gone => &mut self.gone,
             Stall::Stopped => &mut self.stopped,
-            Stall::Blocked => &mut self.blocked,
+            Stall::Deadlocked | Stall::Waiting | Stall::Disk | Stall::Starved | Stall::Blocked => {
+                &mut self.still
+            }
             Stall::Busy => &mut self.busy,
             Stall::Answering => &mut self.answering,
         };
         *account = account.saturating_add(time);
+    }
+
+    /// The same, as far as it can make a difference.
+    #[cfg(test)]
+    pub(super) fn capped(self, grace: &Grace) -> Self {
+        let longest = |stalls: &[Stall]| stalls.iter().map(|stall| grace.of(*stall)).max();
+        let still = longest(&Stall::ALL).unwrap_or_default();
+        Self {
+            gone: self.gone.min(grace.gone),
+            stopped: self.stopped.min(grace.stopped),
+            still: self.still.min(still),
+            busy: self.busy.min(grace.busy.saturating_sub(self.still)),
+            answering: self.answering.min(grace.answering),
+        }
     }
 
     /// What is left of the grace for `stall`; none when it is used up.
@@ -264,8 +287,10 @@ impl Waited {
         let waited = match stall {
             Stall::Gone => self.gone,
             Stall::Stopped => self.stopped,
-            Stall::Blocked => self.blocked,
-            Stall::Busy => self.busy,
+            Stall::Deadlocked | Stall::Waiting | Stall::Disk | Stall::Starved | Stall::Blocked => {
+                self.still
+            }
+            Stall::Busy => self.busy.saturating_add(self.still),
             Stall::Answering => self.answering,
         };
         grace
@@ -415,11 +440,11 @@ impl State {
     }
 
     /// Whether a look that begins now may end in a restart, so that evidence has to be taken before it.
-    pub fn wants_evidence(&self, settings: &Settings, now: Monotonic) -> Option<Stall> {
+    pub fn wants_evidence(&self, settings: &Settings, now: Monotonic) -> Option<&Failure> {
         let latest = now + settings.longest_check();
         match &self.phase {
             // It may end after the delay even if it begins before.
-            Phase::BackingOff { until, failure, .. } if *until <= latest => Some(failure.stall),
+            Phase::BackingOff { until, failure, .. } if *until <= latest => Some(failure),
             Phase::BackingOff { .. }
             | Phase::Starting { .. }
             | Phase::Healthy { .. }
@@ -464,6 +489,10 @@ mod tests {
     use super::*;
     use crate::settings::limits::*;
 
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
     fn a_stall_has_its_grace_once_and_not_a_moment_more() {
         let grace = Grace::default();
@@ -477,6 +506,25 @@ mod tests {
         assert_eq!(waited.left(Stall::Busy, &grace), Some(grace.busy));
         waited.add(Stall::Gone, Duration::from_secs(1));
         assert_eq!(waited.left(Stall::Gone, &grace), None);
+    }
+
+    #[test]
+    fn a_stall_that_changes_its_kind_keeps_the_time_it_has_used() {
+        let grace = Grace::default();
+        let mut waited = Waited::default();
+        waited.add(Stall::Blocked, secs(8));
+        assert_eq!(waited.left(Stall::Deadlocked, &grace), Some(secs(2)));
+        assert_eq!(waited.left(Stall::Waiting, &grace), Some(secs(172)));
+        assert_eq!(waited.left(Stall::Disk, &grace), Some(secs(112)));
+        assert_eq!(waited.left(Stall::Busy, &grace), Some(secs(172)));
+        waited.add(Stall::Waiting, secs(30));
+        assert_eq!(waited.left(Stall::Blocked, &grace), None);
+        assert_eq!(waited.left(Stall::Starved, &grace), Some(secs(142)));
+        // A loop that ran, and one that is not there, are other stalls.
+        waited.add(Stall::Busy, secs(60));
+        assert_eq!(waited.left(Stall::Disk, &grace), Some(secs(82)));
+        assert_eq!(waited.left(Stall::Gone, &grace), Some(grace.gone));
+        assert_eq!(waited.left(Stall::Answering, &grace), Some(grace.answering));
     }
 
     #[test]

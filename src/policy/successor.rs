@@ -161,12 +161,14 @@ mod tests {
             probe: Probe::Http,
             reason: Line::from("no answer within 5 s"),
             stall: Stall::Blocked,
+            detail: Line::default(),
         };
         for phase in [
             Phase::BackingOff {
                 attempt: 1,
                 until: Monotonic(1),
                 failure,
+                grace_used: None,
             },
             Phase::Restarting(Step::Stopping {
                 until: Monotonic(1),

@@ -5,5 +5,6 @@ pub mod http;
 pub mod openclaw_files;
 pub mod openclaw_json;
 pub mod readiness;
+pub mod stall;
 pub mod update;
 pub mod whose;

@@ -52,6 +52,8 @@ pub struct Places {
 pub struct Subject {
     /// What its process is doing, as the probes judged it.
     pub stall: Stall,
+    /// The same in a sentence; may be empty.
+    pub detail: Line,
     /// Name of the gateway unit.
     pub unit: String,
     /// The run of it that fails.
@@ -69,6 +71,8 @@ pub struct Subject {
 pub struct Evidence {
     /// What the gateway's process was doing.
     pub stall: Stall,
+    /// The same in a sentence; may be empty.
+    pub stall_detail: Line,
     /// The owner of the listening socket, else the main process.
     pub process: Option<Process>,
     /// Its command line.
@@ -147,6 +151,7 @@ pub fn collect(places: &Places, subject: &Subject, budget: Duration) -> Evidence
     });
     let mut evidence = Evidence {
         stall: subject.stall,
+        stall_detail: subject.detail.clone(),
         process: None,
         command: None,
         cgroup: None,
@@ -337,7 +342,11 @@ impl Evidence {
         if !self.journal.is_empty() {
             words.push(format!("journal lines {}", self.journal.len()));
         }
-        let mut text = format!("{}: {}", self.stall.name(), words.join(", "));
+        let stall = match self.stall_detail.as_str() {
+            "" => self.stall.name().to_owned(),
+            detail => format!("{} ({detail})", self.stall.name()),
+        };
+        let mut text = format!("{stall}: {}", words.join(", "));
         if !self.missing.is_empty() {
             text.push_str(&format!("; missing {}", self.missing()));
         }
@@ -486,6 +495,7 @@ mod tests {
     fn evidence() -> Evidence {
         Evidence {
             stall: Stall::Blocked,
+            stall_detail: Line::default(),
             process: Some(Process {
                 pid: 4711,
                 state: 'S',

@@ -131,7 +131,19 @@ pub struct Grace {
     /// The process is stopped by a signal.
     #[serde(with = "Is::<Span>")]
     pub stopped: Duration,
-    /// The main thread sleeps while a request is pending.
+    /// The main thread waits for a lock, and nothing that could release it runs.
+    #[serde(with = "Is::<Span>")]
+    pub deadlocked: Duration,
+    /// The main thread waits for a child that was started when the stall began.
+    #[serde(with = "Is::<Span>")]
+    pub waiting: Duration,
+    /// The main thread waits for the disk.
+    #[serde(with = "Is::<Span>")]
+    pub disk: Duration,
+    /// A limit, or want of memory or of a CPU, keeps the gateway from running.
+    #[serde(with = "Is::<Span>")]
+    pub starved: Duration,
+    /// The main thread sleeps while a request is pending, and nothing tells why.
     #[serde(with = "Is::<Span>")]
     pub blocked: Duration,
     /// The main thread burns CPU while a request is pending.
@@ -152,7 +164,10 @@ pub struct Grace {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StopTimeout {
-    /// A hung gateway cannot drain.
+    /// A loop that certainly cannot run, stopped or deadlocked, cannot drain.
+    #[serde(with = "Is::<Span>")]
+    pub stuck: Duration,
+    /// One that hangs otherwise will hardly do.
     #[serde(with = "Is::<Span>")]
     pub hung: Duration,
     /// A gateway whose event loop still runs can.
@@ -270,6 +285,10 @@ impl Grace {
         match stall {
             Stall::Gone => self.gone,
             Stall::Stopped => self.stopped,
+            Stall::Deadlocked => self.deadlocked,
+            Stall::Waiting => self.waiting,
+            Stall::Disk => self.disk,
+            Stall::Starved => self.starved,
             Stall::Blocked => self.blocked,
             Stall::Busy => self.busy,
             Stall::Answering => self.answering,
@@ -294,12 +313,20 @@ impl Default for Grace {
             gone: Duration::from_secs(10),
             // Nothing to wait for: only another signal ends it.
             stopped: Duration::ZERO,
-            // A synchronous child or a slow disk ends within it.
+            // It cannot end by itself; this is time for a second look.
+            deadlocked: Duration::from_secs(10),
+            // Synchronous children of 20 s to 110 s are reported.
+            waiting: Duration::from_secs(3 * 60),
+            // It ends with the disk, which a restart does not mend.
+            disk: Duration::from_secs(2 * 60),
+            // A restart lifts no limit either.
+            starved: Duration::from_secs(3 * 60),
+            // What it sleeps for cannot be seen, so it gets time to end.
             blocked: Duration::from_secs(30),
             // The longest healthy event-loop stall reported is 169 s.
             busy: Duration::from_secs(3 * 60),
-            // It may be starting, draining or reloading its parts; those end within it.
-            answering: Duration::from_secs(30),
+            // It runs, so an answer that stays wrong is not a matter of time.
+            answering: Duration::from_secs(10),
             // Starts of 4 to 12 min are reported.
             starting: Duration::from_secs(10 * 60),
             // Hangs before the first request are reported too.
@@ -311,6 +338,7 @@ impl Default for Grace {
 impl Default for StopTimeout {
     fn default() -> Self {
         Self {
+            stuck: Duration::from_secs(3),
             hung: Duration::from_secs(10),
             draining: Duration::from_secs(30),
         }

@@ -64,12 +64,12 @@ pub(crate) fn useless_command(what: &str, profile: &str) -> String {
 /// How the gateway's own words about its crash-loop breaker begin.
 pub(crate) const BREAKER: &str = "restart-loop breaker";
 
-/// A failure in words, as in `/health: no answer within 10 s (blocked)`.
+/// A failure in words, as in `health: no answer within 10 s (blocked)`, with the sentence about its stall where there is one.
 pub(crate) fn words(failure: &Failure) -> String {
-    format!(
-        "{}: {} ({})",
-        failure.probe.name(),
-        failure.reason,
-        failure.stall.name()
-    )
+    let probe = failure.probe.name();
+    let stall = failure.stall.name();
+    match failure.detail.as_str() {
+        "" => format!("{probe}: {} ({stall})", failure.reason),
+        detail => format!("{probe}: {} ({stall}); {detail}", failure.reason),
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
+use crate::journal::Record;
 use crate::place;
 use crate::rig::{Rig, Setup, TIMEOUT, free_port, systemctl};
 use crate::watched::{
@@ -24,6 +25,14 @@ pub fn trials() -> Vec<Trial> {
             busy_for_a_while,
         ),
         ("a_busy_loop_that_does_not_end_is_restarted", busy_for_ever),
+        (
+            "a_gateway_that_cannot_go_on_is_deadlocked_and_stopped_at_once",
+            deadlocked,
+        ),
+        (
+            "a_gateway_that_waits_for_a_child_is_left_to_wait_and_the_child_is_named",
+            waiting,
+        ),
         (
             "a_listener_in_a_child_of_the_main_process_is_the_gateway",
             listener_in_a_child,
@@ -225,6 +234,66 @@ fn busy_for_ever() {
         "{backing_off}"
     );
     wait_until_recovered(&rig, TIMEOUT, "by-restart");
+}
+
+/// Waits until the stall is this one, whatever it was taken for before; the sentence about it.
+#[track_caller]
+fn wait_until_judged(rig: &Rig, stall: &str) -> (Record, String) {
+    let judged = rig.journal.wait_for(stall, TIMEOUT, |record| {
+        record.get("GATEHOUND_STALL").as_deref() == Some(stall)
+    });
+    let sentence = judged.get("GATEHOUND_STALL_DETAIL");
+    (judged, sentence.expect("a sentence"))
+}
+
+fn deadlocked() {
+    let own = [
+        ("GRACE__DEADLOCKED", "3s"),
+        ("GRACE__BLOCKED", "1h"),
+        ("GRACE__BUSY", "1h"),
+        ("STOP_TIMEOUT__STUCK", "1s"),
+        ("STOP_TIMEOUT__HUNG", "1h"),
+    ];
+    let rig = healthy_with(&own, Setup::default());
+    rig.mode("deadlocked");
+    let (_, sentence) = wait_until_judged(&rig, "deadlocked");
+    assert!(
+        sentence.starts_with("the event loop is deadlocked: it has not run for ")
+            && sentence.ends_with(" and nothing it waits for is running"),
+        "{sentence}"
+    );
+    let evidence = rig
+        .journal
+        .wait_for("the evidence", TIMEOUT, event("evidence"));
+    assert!(evidence.message().contains(&sentence[..40]), "{evidence}");
+    rig.journal.wait_for("SIGKILL", TIMEOUT, event("killing"));
+    wait_until_recovered(&rig, TIMEOUT, "by-restart");
+}
+
+fn waiting() {
+    let own = [
+        ("GRACE__WAITING", "1h"),
+        ("GRACE__BUSY", "1h"),
+        ("GRACE__BLOCKED", "10s"),
+    ];
+    let rig = healthy_with(&own, Setup::default());
+    let before = invocation(&rig);
+    rig.mode("waiting-for=16000");
+    let (judged, sentence) = wait_until_judged(&rig, "waiting");
+    assert!(
+        sentence.starts_with("the event loop waits for pid ")
+            && sentence.contains(" (sleep 16), started "),
+        "{sentence}"
+    );
+    rig.wait_for_status(&format!("failing: {}", &sentence[..30]), TIMEOUT);
+    let recovered = wait_until_recovered(&rig, TIMEOUT, "by-itself");
+    // Longer than one of which nothing is known is left alone.
+    assert!(
+        Duration::from_secs(10) < between(&judged, &recovered),
+        "{recovered}"
+    );
+    assert_eq!(invocation(&rig), before);
+    assert_not_restarted(&rig);
 }
 
 fn listener_in_a_child() {

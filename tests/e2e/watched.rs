@@ -22,6 +22,7 @@ busy = "2s"
 starting = "5s"
 starting_idle = "5s"
 [stop_timeout]
+stuck = "1s"
 hung = "1s"
 draining = "3s"
 "#;

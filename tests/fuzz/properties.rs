@@ -22,9 +22,9 @@ use gatehound::{
     history::timeline::History,
     journal::{entry::Entry, gateway_log, journalctl, logged::Moment},
     os::{
-        cgroup,
+        cgroup::{self, Usage},
         folders::Variables,
-        listeners, processes,
+        listeners, main_thread, processes,
         state_file::{Kept, StateFile},
         wall_clock,
     },
@@ -45,6 +45,7 @@ use gatehound::{
         http::{Client, Target},
         openclaw_json,
         readiness::{self, Readiness},
+        stall::{self, LastTurn, Reading, Request},
         update,
     },
     recovery::evidence,
@@ -401,6 +402,15 @@ pub fn proc_files(input: &[u8]) {
             fs::write(dir.join(name), bytes).unwrap();
         }
         fs::write(thread.join("stat"), files[0]).unwrap();
+        for (name, bytes) in [
+            ("status", files[1]),
+            ("schedstat", files[6]),
+            ("wchan", files[5]),
+            ("children", files[8]),
+        ] {
+            fs::write(thread.join(name), bytes).unwrap();
+        }
+        the_stall_is_clean(proc, PID);
         fs::write(proc.join("loadavg"), files[6]).unwrap();
         if let Some(process) = processes::process(proc, PID) {
             is_short(process.command.as_str());
@@ -415,6 +425,29 @@ pub fn proc_files(input: &[u8]) {
     });
 }
 
+fn the_stall_is_clean(proc: &Path, pid: u32) {
+    let now = Duration::from_secs(1 << 20);
+    let reading = Reading {
+        activity: processes::activity(proc, pid),
+        turns: main_thread::turns(proc, pid),
+        sleeps_in: main_thread::sleeps_in(proc, pid),
+        children: main_thread::children(proc, pid, now),
+        unit: Some(Usage {
+            cpu: Some(Duration::ZERO),
+            ..Usage::default()
+        }),
+    };
+    let (_, sentence) = stall::judge(&Request {
+        before: &reading,
+        after: &reading,
+        elapsed: Duration::from_secs(5),
+        answered: false,
+        last_turn: &LastTurn::default(),
+        now,
+    });
+    is_short(sentence.as_str());
+}
+
 fn the_evidence_is_clean(proc: &Path, main_pid: u32) {
     let places = evidence::Places {
         proc: proc.to_owned(),
@@ -423,6 +456,7 @@ fn the_evidence_is_clean(proc: &Path, main_pid: u32) {
     };
     let subject = evidence::Subject {
         stall: Stall::Blocked,
+        detail: Line::default(),
         unit: "openclaw-gateway.service".to_owned(),
         // Without a name of the run journalctl is not asked.
         invocation: None,
@@ -458,6 +492,8 @@ pub fn cgroup_files(input: &[u8]) {
             ("cpu.pressure", pressure),
             ("memory.pressure", pressure),
             ("io.pressure", pressure),
+            ("memory.high", memory),
+            ("cpu.max", memory),
         ] {
             fs::write(group.join(name), bytes).unwrap();
         }
@@ -466,6 +502,7 @@ pub fn cgroup_files(input: &[u8]) {
             assert!(percent.is_none_or(|percent| (0.0..=100.0).contains(&percent)));
         }
         serde_json::to_string(&seen).unwrap();
+        let _ = cgroup::usage(&root, "/unit");
         // Whatever path is named, what lies above the root, or is the whole machine's, is not a unit's.
         let path = String::from_utf8_lossy(path);
         let elsewhere = cgroup::cpu_used(&root, &path);
@@ -787,13 +824,6 @@ impl Run {
 
     /// One of a few dozen things, as the byte says.
     fn happens(&mut self, byte: u8) {
-        const STALLS: [Stall; 5] = [
-            Stall::Gone,
-            Stall::Stopped,
-            Stall::Blocked,
-            Stall::Busy,
-            Stall::Answering,
-        ];
         const STATES: [&str; 6] = [
             "active",
             "inactive",
@@ -805,7 +835,7 @@ impl Run {
         let pick = usize::from(byte >> 3);
         match byte & 7 {
             0 => self.looks(Health::Healthy(Duration::from_millis(3))),
-            1 => self.looks(failing(STALLS[pick % STALLS.len()])),
+            1 => self.looks(failing(Stall::ALL[pick % Stall::ALL.len()])),
             2 => self.looks(Health::Unknown("no descriptors".into())),
             3 => self.unit = unit(STATES[pick % STATES.len()], u64::from(byte)),
             4 => self.now = self.now + Duration::from_secs(1 << pick.min(20)),
@@ -869,6 +899,7 @@ fn failing(stall: Stall) -> Health {
         probe: Probe::Http,
         reason: "no answer within 5 s".into(),
         stall,
+        detail: Line::default(),
     })
 }
 

@@ -268,6 +268,7 @@ mod tests {
                 probe: Probe::Port,
                 reason: "nothing listens on port 18789".into(),
                 stall: Stall::Gone,
+                detail: Line::default(),
             });
             world.unit.active_state = state.to_owned();
             world.unit.exec_main_status = status;

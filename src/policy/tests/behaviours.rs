@@ -36,9 +36,13 @@ fn each_stall_is_given_its_own_grace() {
     for (stall, expected) in [
         (Stall::Stopped, 0),
         (Stall::Gone, 10),
+        (Stall::Deadlocked, 10),
+        (Stall::Waiting, 180),
+        (Stall::Disk, 120),
+        (Stall::Starved, 180),
         (Stall::Blocked, 30),
         (Stall::Busy, 180),
-        (Stall::Answering, 30),
+        (Stall::Answering, 10),
     ] {
         assert_eq!(grace_with(stall), expected, "{stall:?}");
     }
@@ -79,6 +83,37 @@ fn the_grace_of_one_stall_is_not_used_up_by_another() {
     assert_eq!(world.texts("failing-otherwise").len(), 1);
     world.run_for(secs(10));
     assert_eq!(world.phase(), "backing-off");
+}
+
+#[test]
+fn a_stall_that_turns_out_to_be_of_another_kind_keeps_the_time_it_has_used() {
+    let mut world = broken(Stall::Blocked);
+    world.run_for(secs(10));
+    world.breaks(Stall::Deadlocked);
+    world.next_check();
+    assert_eq!(world.phase(), "backing-off");
+
+    let mut world = broken(Stall::Blocked);
+    world.run_for(secs(25));
+    world.breaks(Stall::Waiting);
+    world.run_for(secs(150));
+    assert_eq!(world.phase(), "failing");
+    world.run_for(secs(5));
+    assert_eq!(world.phase(), "backing-off");
+}
+
+#[test]
+fn a_stall_that_turns_out_to_have_more_time_is_not_restarted_after_the_backoff() {
+    let mut world = broken(Stall::Blocked);
+    let began = world.now;
+    world.run_until("backing-off");
+    world.breaks(Stall::Waiting);
+    world.next_check();
+    assert_eq!(world.phase(), "failing");
+    assert_eq!(world.texts("failing-otherwise").len(), 1);
+    world.run_until_does(&Action::Stop);
+    assert!(secs(180) <= world.now.since(began));
+    assert_eq!(world.state.attempts.used, 1);
 }
 
 #[test]
@@ -448,9 +483,13 @@ fn a_attempt_counts_once_however_often_its_stop_is_refused() {
 }
 
 #[test]
-fn a_hung_gateway_gets_ten_seconds_to_stop_and_one_that_runs_thirty() {
+fn a_gateway_that_cannot_drain_gets_less_time_to_stop() {
     for (stall, expected) in [
-        (Stall::Stopped, 10),
+        (Stall::Stopped, 3),
+        (Stall::Deadlocked, 3),
+        (Stall::Waiting, 10),
+        (Stall::Disk, 10),
+        (Stall::Starved, 10),
         (Stall::Blocked, 10),
         (Stall::Busy, 10),
         (Stall::Gone, 30),
@@ -1136,7 +1175,7 @@ fn the_look_that_ends_a_backoff_takes_evidence() {
         state, settings, ..
     } = &world;
     let stall = state.wants_evidence(settings, world.now);
-    assert_eq!(stall, Some(Stall::Blocked));
+    assert_eq!(stall, Some(&failure(Stall::Blocked)));
     let patient = healthy();
     let now = patient.now;
     assert_eq!(patient.state.wants_evidence(settings, now), None);

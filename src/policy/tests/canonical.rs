@@ -14,7 +14,7 @@ use crate::policy::tests::world::{Active, Witness, World, failure, invocation, s
 use crate::{
     policy::{
         facts::{Invocation, Monotonic, Stall},
-        state::{GraceUsed, Phase, State, Step, Waited},
+        state::{GraceUsed, Phase, State, Step},
         usefulness::READY_EVERY,
     },
     settings::{RetryAfter, Settings},
@@ -213,7 +213,14 @@ impl Form<'_> {
             }
             Phase::Healthy { since, .. } => *since = self.past(*since, self.settings.reset_after),
             Phase::Failing(grace_used) => self.grace_used(grace_used),
-            Phase::BackingOff { until, .. } => *until = self.ahead(*until),
+            Phase::BackingOff {
+                until, grace_used, ..
+            } => {
+                *until = self.ahead(*until);
+                if let Some(grace_used) = grace_used {
+                    self.grace_used(grace_used);
+                }
+            }
             Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
                 *until = self.ahead(*until);
             }
@@ -234,18 +241,7 @@ impl Form<'_> {
         let grace = &self.settings.grace;
         grace_used.since = NOW;
         grace_used.last = grace_used.last.map(|last| self.past(last, secs(900)));
-        let waited = grace_used.waited;
-        grace_used.waited = Waited::default();
-        for stall in [
-            Stall::Gone,
-            Stall::Stopped,
-            Stall::Blocked,
-            Stall::Busy,
-            Stall::Answering,
-        ] {
-            let left = waited.left(stall, grace).unwrap_or_default();
-            grace_used.waited.add(stall, grace.of(stall) - left);
-        }
+        grace_used.waited = grace_used.waited.capped(grace);
     }
 }
 

@@ -69,6 +69,7 @@ fn phases(given: Given) -> Vec<(&'static str, Phase)> {
                 attempt: 1,
                 until,
                 failure: failure(Stall::Blocked),
+                grace_used: None,
             },
         ),
         (

@@ -1505,12 +1505,19 @@ pub(super) fn failure(stall: Stall) -> Failure {
     let (probe, reason) = match stall {
         Stall::Gone => (Probe::Port, "nothing listens"),
         Stall::Answering => (Probe::Health, "no \"ok\": true"),
-        Stall::Stopped | Stall::Blocked | Stall::Busy => (Probe::Http, "no answer within 5 s"),
+        Stall::Stopped
+        | Stall::Deadlocked
+        | Stall::Waiting
+        | Stall::Disk
+        | Stall::Starved
+        | Stall::Blocked
+        | Stall::Busy => (Probe::Http, "no answer within 5 s"),
     };
     Failure {
         probe,
         reason: reason.into(),
         stall,
+        detail: Line::default(),
     }
 }
 
