@@ -332,6 +332,7 @@ const STARTS: [(&str, &[&str]); 7] = [
             "src/metrics/textfile.rs",
             "src/recovery/evidence.rs",
             "src/alerts/queue.rs",
+            "src/other_watchdogs/survey.rs",
         ],
     ),
 ];

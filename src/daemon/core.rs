@@ -75,6 +75,8 @@ pub(super) struct Daemon {
     /// Whether the last check pinged.
     pub(super) pinged: bool,
     pub(super) leaving: bool,
+    /// Who else restarts the gateway, which is being looked for.
+    pub(super) other_watchdogs: Option<Receiver<Vec<Line>>>,
 }
 
 impl Daemon {
@@ -140,6 +142,7 @@ impl Daemon {
             unnotified: None,
             pinged: false,
             leaving: false,
+            other_watchdogs: None,
         };
         daemon.senses.profile.clone_from(&daemon.profile);
         daemon.senses.kept = daemon.store().map(|store| {

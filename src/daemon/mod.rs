@@ -17,6 +17,7 @@ pub mod trouble;
 
 use std::{
     path::{Path, PathBuf},
+    sync::mpsc::{Receiver, TryRecvError},
     time::Duration,
 };
 
@@ -37,7 +38,7 @@ use crate::{
         own_files,
         state_file::{self, Kept, StateFile},
     },
-    other_watchdogs::crontab,
+    other_watchdogs::survey,
     policy::{Event, facts::Health, record::Record, step},
     probe::gateway,
     settings::{
@@ -73,9 +74,6 @@ const HELD_UP: Duration = Duration::from_secs(5);
 
 /// How long a Gatehound whose settings are wrong stays for a start that is pending: longer than an update may take.
 const PENDING_START_LIMIT: Duration = Duration::from_secs(40 * 60);
-
-/// Units with such a name are taken for other watchdogs of the gateway.
-const OTHER_WATCHDOGS: &str = "*openclaw*watchdog*";
 
 /// Runs until it is asked to stop.
 ///
@@ -169,23 +167,33 @@ impl Daemon {
             self.warn(what);
         }
         warnings.into_iter().for_each(|warning| self.warn(warning));
-        self.warn_of_other_watchdogs();
+        self.look_for_other_watchdogs();
         if state_file::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
     }
 
-    /// Says at the start who else may restart the gateway, as far as the sandbox lets that be seen.
+    /// Begins to look who else may restart the gateway, as far as the sandbox lets that be seen.
     ///
     /// The user's own crontab is not: crontab(1) needs its set-group-ID bit, which the sandbox takes away.
-    fn warn_of_other_watchdogs(&mut self) {
-        let jobs = crontab::of_system(Path::new(crontab::ETC), None);
-        let jobs = jobs
-            .iter()
-            .map(|(path, line)| format!("{}: {line}", path.display()));
-        // That the manager cannot be asked is said by the first look.
-        let units = self.senses.manager.active_units(OTHER_WATCHDOGS);
-        for other_watchdog in jobs.chain(units.unwrap_or_default()) {
+    fn look_for_other_watchdogs(&mut self) {
+        let variables = &self.sources.variables;
+        let around = survey::Around::new(variables, &self.senses.unit, self.settings.gateway.port);
+        match survey::begin(around) {
+            Ok(looking) => self.other_watchdogs = Some(looking),
+            Err(why) => self.warn(why),
+        }
+    }
+
+    /// Says who else was found, once that is known; nobody waits for it.
+    fn say_other_watchdogs(&mut self) {
+        let found = match self.other_watchdogs.as_ref().map(Receiver::try_recv) {
+            Some(Ok(found)) => found,
+            Some(Err(TryRecvError::Empty)) | None => return,
+            Some(Err(TryRecvError::Disconnected)) => Vec::new(),
+        };
+        self.other_watchdogs = None;
+        for other_watchdog in found {
             self.warn(Line::new(&format!(
                 "another watchdog may restart the gateway against this one; gatehound doctor{} says what to do: {other_watchdog}",
                 self.profile
@@ -246,6 +254,7 @@ impl Daemon {
                 break;
             }
             self.keep_config();
+            self.say_other_watchdogs();
             look = self.sleep(notifier);
         }
     }

@@ -1,34 +1,29 @@
-//! The user's crontab, as crontab(1) lists it, and the crontabs of the system.
+//! The user's crontab, as crontab(1) lists it.
 //!
-//! Owns which of their lines are the old shell watchdog, and errs towards "perhaps": such a line is a human's to remove.
-//! Touches none of them.
+//! Owns what a line of a crontab is, and which lines are the old shell watchdog and nothing else;
+//! what a command comes to is `judge.rs`'s. Touches no crontab.
 
 use std::{
-    fs,
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use super::{
+    deeds::Gateway,
+    judge::{Judge, Verdict},
+};
 use crate::os::{
     child::{self, ChildError},
     files::{Links, read_limited},
 };
 use crate::text::line::Line;
 
-/// Where the crontabs of the system are.
-pub const ETC: &str = "/etc";
-
 /// A crontab of more is nobody's.
-const MAX: usize = 256 * 1024;
+pub(super) const MAX: usize = 256 * 1024;
 
 /// A script of more is not the old watchdog, which has a hundred lines.
 const MAX_SCRIPT: u64 = 64 * 1024;
-
-/// Words of a line beyond these are not looked up.
-const MAX_WORDS: usize = 64;
-
-/// What a watchdog does to a gateway, in the words of shells.
-const DEEDS: [&str; 5] = ["restart", "start", "kill", "pkill", "killall"];
 
 /// What is left out of a command when it is asked which program it runs.
 const SHELLS: [&str; 8] = [
@@ -59,50 +54,58 @@ const DUPLICATIONS: [&str; 3] = ["2>&1", "1>&2", ">&2"];
 /// Redirections to or from a file, which follows; those that begin like another come first.
 const REDIRECTIONS: [&str; 9] = ["&>>", "&>", "2>>", "2>", "1>>", "1>", ">>", ">", "<"];
 
-/// What a line has to do with the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a line does to the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// It starts a watchdog of the gateway and does nothing else.
+    /// It starts the old watchdog of the gateway and does nothing else.
     Watchdog,
-    /// It speaks of a watchdog of the gateway or of what one does, or a script that it names does;
-    /// it may do other things as well, or none of them.
+    /// It restarts, starts, stops or kills the gateway, by this command, and may do other things as well.
+    Acts(String),
+    /// What it starts cannot be looked into, and is called like a watchdog of the gateway.
     Perhaps,
-    /// It speaks of the gateway.
-    Other,
+}
+
+impl Job {
+    pub(super) fn of(verdict: Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Acts(how) | Verdict::Runs(how) => Some(Self::Acts(how)),
+            Verdict::Perhaps => Some(Self::Perhaps),
+            Verdict::Nothing => None,
+        }
+    }
 }
 
 /// A crontab as it was read, byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Crontab {
     bytes: Vec<u8>,
     home: PathBuf,
+    gateway: Gateway,
+    variables: BTreeMap<String, String>,
 }
 
 impl Crontab {
-    /// The crontab of this user; an empty one where there is none, or no cron.
-    ///
-    /// crontab(1) fails in the same way when there is no crontab and when it may not be read.
+    /// The crontab of this user.
     ///
     /// # Errors
     ///
-    /// crontab(1) does not answer in time, cannot be started, or lists more than anybody wrote.
-    pub fn read(program: &Path, home: &Path, budget: Duration) -> Result<Self, Line> {
-        let bytes = match child::output_fed(program, &["-l"], b"", MAX + 1, budget) {
-            Ok(bytes) if MAX < bytes.len() => {
-                return Err(Line::new(&format!("the crontab has more than {MAX} bytes")));
-            }
-            Ok(bytes) => bytes,
-            Err(ChildError::Absent(_) | ChildError::Failed(_)) => Vec::new(),
-            Err(ChildError::Unknown(why)) => return Err(why),
-        };
-        Ok(Self::new(bytes, home))
+    /// As for [`listed`].
+    pub fn read(
+        program: &Path,
+        home: &Path,
+        gateway: &Gateway,
+        budget: Duration,
+    ) -> Result<Self, Line> {
+        Ok(Self::new(listed(program, budget)?, home, gateway))
     }
 
     /// A crontab that was read elsewhere.
-    pub fn new(bytes: Vec<u8>, home: &Path) -> Self {
+    pub fn new(bytes: Vec<u8>, home: &Path, gateway: &Gateway) -> Self {
         Self {
+            variables: variables(&String::from_utf8_lossy(&bytes)),
             bytes,
             home: home.to_owned(),
+            gateway: gateway.clone(),
         }
     }
 
@@ -111,7 +114,7 @@ impl Crontab {
         &self.bytes
     }
 
-    /// The lines that have something to do with the gateway, in their order.
+    /// The lines that do something to the gateway, in their order.
     pub fn jobs(&self) -> Vec<(Job, Line)> {
         let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
         let found = lines.filter_map(|line| Some((self.job(line)?, Line::lossy(line))));
@@ -132,34 +135,13 @@ impl Crontab {
         if command.is_some_and(|command| self.only_starts_watchdog(command)) {
             return Some(Job::Watchdog);
         }
-        let by_words = about(line);
-        if by_words != Some(Job::Perhaps) && self.names_watchdog(line) {
-            return Some(Job::Perhaps);
-        }
-        by_words
-    }
-
-    /// Whether any word of a line is the path of a script that does what a watchdog of the gateway does.
-    fn names_watchdog(&self, line: &[u8]) -> bool {
-        if is_comment(line) {
-            return false;
-        }
         let text = String::from_utf8_lossy(line);
-        let apart = |c: char| c.is_whitespace() || "\"'`;&|()<>=,".contains(c);
-        let words = text.split(apart).filter(|word| !word.is_empty());
-        let mut words = words.take(MAX_WORDS);
-        let mut folder = self.home.clone();
-        while let Some(word) = words.next() {
-            if word == "cd" {
-                folder = self.expand(&folder, words.next().unwrap_or("~"));
-            } else if [&folder, &self.home]
-                .iter()
-                .any(|from| does_as_a_watchdog(&self.expand(from, word)))
-            {
-                return true;
-            }
+        if is_no_job(&text) {
+            return None;
         }
-        false
+        let command = command.map_or_else(|| text.trim().to_owned(), str::to_owned);
+        let mut judge = Judge::new(&self.gateway, &self.home);
+        Job::of(judge.command(&command, &command, &self.variables))
     }
 
     /// Whether a command is made of waiting and of starting a watchdog of the gateway.
@@ -183,7 +165,10 @@ impl Crontab {
         let path = self.expand(&self.home, program);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_named = names(name.as_bytes(), b"watchdog")
-            && (names(program.as_bytes(), b"openclaw") || is_for_gateway(&path));
+            && match Judge::new(&self.gateway, &self.home).script(&path) {
+                Some(verdict) => matches!(verdict, Verdict::Acts(_)),
+                None => names(program.as_bytes(), b"openclaw"),
+            };
         is_named || is_the_script(&path)
     }
 
@@ -197,65 +182,46 @@ impl Crontab {
     }
 }
 
-/// The lines of the system's crontabs that speak of a watchdog of the gateway, with the file each is in.
+/// All bytes of the user's crontab; none where there is no crontab, or no cron.
 ///
-/// With a home folder, the scripts that they name are read as well, for which the disk may take its time.
-/// A file that this user may not read is passed over.
-pub fn of_system(etc: &Path, home: Option<&Path>) -> Vec<(PathBuf, Line)> {
-    let folder = fs::read_dir(etc.join("cron.d"));
-    let mut paths: Vec<PathBuf> = folder
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    paths.sort();
-    paths.insert(0, etc.join("crontab"));
-    let mut found = Vec::new();
-    for path in paths {
-        let max = u64::try_from(MAX).unwrap_or(u64::MAX);
-        let Ok(Some(contents)) = read_limited(&path, max, Links::Follow) else {
-            continue;
-        };
-        let scripts = home.map(|home| Crontab::new(Vec::new(), home));
-        let lines = contents.bytes.split(|byte| *byte == b'\n');
-        let other_watchdogs = lines.filter(|line| {
-            let in_script = scripts.as_ref().is_some_and(|it| it.names_watchdog(line));
-            in_script || about(line) == Some(Job::Perhaps)
-        });
-        found.extend(other_watchdogs.map(|line| (path.clone(), Line::lossy(line))));
-    }
-    found
-}
-
-/// What a line has to do with the gateway by its words alone.
-fn about(line: &[u8]) -> Option<Job> {
-    match (names(line, b"openclaw"), says_deed(line)) {
-        _ if is_comment(line) => None,
-        (false, _) => None,
-        (true, true) => Some(Job::Perhaps),
-        (true, false) => Some(Job::Other),
+/// crontab(1) fails in the same way when there is no crontab and when it may not be read.
+///
+/// # Errors
+///
+/// crontab(1) does not answer in time, cannot be started, or lists more than anybody wrote.
+pub fn listed(program: &Path, budget: Duration) -> Result<Vec<u8>, Line> {
+    match child::output_fed(program, &["-l"], b"", MAX + 1, budget) {
+        Ok(bytes) if MAX < bytes.len() => {
+            Err(Line::new(&format!("the crontab has more than {MAX} bytes")))
+        }
+        Ok(bytes) => Ok(bytes),
+        Err(ChildError::Absent(_) | ChildError::Failed(_)) => Ok(Vec::new()),
+        Err(ChildError::Unknown(why)) => Err(why),
     }
 }
 
-fn is_comment(line: &[u8]) -> bool {
-    line.trim_ascii_start().starts_with(b"#")
+/// Whether a line is empty, a comment, or gives a variable a value.
+pub(super) fn is_no_job(line: &str) -> bool {
+    let line = line.trim_start();
+    let name = line.split_once('=').map(|(name, _)| name.trim_end());
+    let is_variable = name.is_some_and(|name| {
+        let bare = name.trim_matches(['"', '\'']);
+        bare.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    });
+    line.is_empty() || line.starts_with('#') || is_variable
 }
 
-/// Whether a text speaks of a watchdog or of what one does.
-fn says_deed(text: &[u8]) -> bool {
-    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric());
-    let is_deed = |word: &[u8]| DEEDS.iter().any(|deed| word == deed.as_bytes());
-    names(text, b"watchdog") || words.any(is_deed)
-}
-
-/// Whether a file is a script that speaks of the gateway, and of a watchdog or what one does.
-fn does_as_a_watchdog(path: &Path) -> bool {
-    let Ok(Some(file)) = read_limited(path, MAX_SCRIPT, Links::Follow) else {
-        return false;
-    };
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let is_script = file.bytes.starts_with(b"#!") || name.ends_with(b".sh");
-    is_script && names(&file.bytes, b"openclaw") && (says_deed(&file.bytes) || says_deed(name))
+/// The variables that a crontab sets for its commands.
+pub(super) fn variables(text: &str) -> BTreeMap<String, String> {
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let set = lines.filter(|line| is_no_job(line)).filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+        Some((bare(name), bare(value)))
+    });
+    set.collect()
 }
 
 /// Whether a file is the health check script that Gatehound takes the place of, whatever its name.
@@ -281,13 +247,8 @@ fn names(text: &[u8], word: &[u8]) -> bool {
         .any(|part| part.eq_ignore_ascii_case(word))
 }
 
-fn is_for_gateway(script: &Path) -> bool {
-    let read = read_limited(script, MAX_SCRIPT, Links::Follow);
-    read.is_ok_and(|script| script.is_some_and(|script| names(&script.bytes, b"openclaw")))
-}
-
 /// The command of a job line; none of a comment, a variable, or what is no line of a crontab (crontab(5)).
-fn command(line: &str) -> Option<&str> {
+pub(super) fn command(line: &str) -> Option<&str> {
     let blank = |c: char| c == ' ' || c == '\t';
     let mut rest = line.trim_matches(|c: char| blank(c) || c == '\n');
     let fields = if rest.starts_with('@') { 1 } else { 5 };
@@ -377,12 +338,20 @@ fn is_sleep(part: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     const SECOND: Duration = Duration::from_secs(5);
 
     fn crontab(text: &[u8], home: &Path) -> Crontab {
-        Crontab::new(text.to_vec(), home)
+        Crontab::new(text.to_vec(), home, &gateway())
+    }
+
+    fn gateway() -> Gateway {
+        Gateway::new("openclaw-gateway.service", None)
+    }
+
+    fn acts(how: &str) -> Option<Job> {
+        Some(Job::Acts(how.to_owned()))
     }
 
     #[track_caller]
@@ -417,10 +386,6 @@ mod tests {
             "* * * * * openclaw-watchdog.sh || mail me",
             "* * * * * openclaw-watchdog.sh | tee /tmp/log",
             "* * * * * openclaw-watchdog.sh & backup",
-            "* * * * * backup > openclaw-watchdog.sh",
-            "* * * * * cp openclaw-watchdog.sh /backup",
-            "* * * * * sleep 30 openclaw-watchdog.sh",
-            "* * * * * flock -n /tmp/openclaw-watchdog.lock backup",
             "* * * * * bash -c openclaw-watchdog.sh",
             "* * * * * 'openclaw-watchdog.sh'",
             "* * * * * $(backup)/openclaw-watchdog.sh",
@@ -429,18 +394,12 @@ mod tests {
             "* * * * * openclaw-watchdog.sh > $(backup)",
             "* * * * * openclaw-watchdog.sh % input",
             "* * * * * openclaw-watchdog.sh \\",
-            "* * * * * A=openclaw-watchdog.sh backup",
             "* * * * * /opt/openclaw-watchdog/backup",
-            "* * * * * echo openclaw watchdog",
             "* * * * openclaw-watchdog.sh",
             "* * * * backup && openclaw-watchdog.sh",
             "* ** * * * openclaw-watchdog.sh",
             "*/ * * * * openclaw-watchdog.sh",
             "@backup openclaw-watchdog.sh",
-            "A=* * * * * openclaw-watchdog.sh",
-            "A = * * * * * openclaw-watchdog.sh",
-            "OPENCLAW=/home/a/watchdog.sh",
-            "\"A\" = \"* * * * * openclaw-watchdog.sh\"",
         ] {
             check(line, Some(Job::Perhaps));
         }
@@ -451,7 +410,23 @@ mod tests {
 
     #[test]
     fn comments_and_what_has_to_do_with_something_else_are_left_out() {
-        check("0 3 * * * rm /tmp/openclaw/*.log", Some(Job::Other));
+        for line in [
+            "0 3 * * * rm /tmp/openclaw/*.log",
+            "30 3 * * * tar czf /b/openclaw-$(date +\\%F).tgz /home/a/.openclaw",
+            "0 4 * * * openclaw skills update",
+            "* * * * * backup > openclaw-watchdog.sh",
+            "* * * * * cp openclaw-watchdog.sh /backup",
+            "* * * * * sleep 30 openclaw-watchdog.sh",
+            "* * * * * flock -n /tmp/openclaw-watchdog.lock backup",
+            "* * * * * A=openclaw-watchdog.sh backup",
+            "* * * * * echo openclaw watchdog",
+            "A=* * * * * openclaw-watchdog.sh",
+            "A = * * * * * openclaw-watchdog.sh",
+            "OPENCLAW=/home/a/watchdog.sh",
+            "\"A\" = \"* * * * * openclaw-watchdog.sh\"",
+        ] {
+            check(line, None);
+        }
         check("# * * * * * openclaw-watchdog.sh", None);
         check("  #openclaw-watchdog.sh", None);
         check("* * * * * /home/a/watchdog.sh", None);
@@ -497,11 +472,8 @@ mod tests {
         for missing in ["openclaw-maintenance", "/health", "systemctl", "kill"] {
             fs::write(&script, text.replace(missing, "")).unwrap();
             let line = lines[0];
-            assert_eq!(
-                crontab_of(line).job(line.as_bytes()),
-                Some(Job::Perhaps),
-                "{missing}"
-            );
+            let job = crontab_of(line).job(line.as_bytes());
+            assert!(matches!(job, Some(Job::Acts(_))), "{missing}: {job:?}");
         }
     }
 
@@ -532,7 +504,8 @@ mod tests {
             &absolute,
         ] {
             let table = crontab(line.as_bytes(), home.path());
-            assert_eq!(table.job(line.as_bytes()), Some(Job::Perhaps), "{line}");
+            let how = acts("systemctl --user restart openclaw-gateway");
+            assert_eq!(table.job(line.as_bytes()), how, "{line}");
             assert_eq!(table.without_watchdogs(), line.as_bytes(), "{line}");
         }
         for line in [
@@ -548,15 +521,22 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_does_to_the_gateway_what_a_watchdog_does_may_be_one() {
-        for command in [
-            "systemctl --user is-active openclaw-gateway || systemctl --user restart openclaw-gateway",
-            "curl -sf localhost:18789/health || pkill -f openclaw",
-            "openclaw gateway restart",
+    fn a_line_that_does_to_the_gateway_what_a_watchdog_does_is_named_with_the_command() {
+        for (command, how) in [
+            (
+                "systemctl --user is-active openclaw-gateway || systemctl --user restart openclaw-gateway",
+                "systemctl --user restart openclaw-gateway",
+            ),
+            (
+                "curl -sf localhost:18789/health || pkill -f openclaw",
+                "pkill -f openclaw",
+            ),
+            ("openclaw gateway restart", "openclaw gateway restart"),
+            ("sleep 30 && openclaw gateway", "openclaw gateway"),
         ] {
-            check(&format!("* * * * * {command}"), Some(Job::Perhaps));
+            check(&format!("* * * * * {command}"), acts(how));
+            check(&format!("@reboot {command}"), acts(how));
         }
-        check("0 4 * * * openclaw skills update", Some(Job::Other));
     }
 
     #[test]
@@ -577,8 +557,7 @@ mod tests {
     #[test]
     fn where_there_is_no_cron_there_are_no_lines() {
         for program in ["/nonexistent/crontab", "/bin/false"] {
-            let read = Crontab::read(Path::new(program), Path::new("/"), SECOND).unwrap();
-            assert_eq!((read.jobs(), read.bytes()), (Vec::new(), &b""[..]));
+            assert_eq!(listed(Path::new(program), SECOND).unwrap(), b"");
         }
     }
 
@@ -588,40 +567,15 @@ mod tests {
         let program = folder.path().join("crontab");
         fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-        let late = Crontab::read(&program, Path::new("/"), SECOND / 10);
+        let late = listed(&program, SECOND / 10);
         assert_eq!(late.unwrap_err().as_str(), "crontab is not done in time");
         fs::write(&program, "#!/bin/sh\nyes | head -n 200000\n").unwrap();
-        let long = Crontab::read(&program, Path::new("/"), SECOND);
+        let long = listed(&program, SECOND);
         assert_eq!(
             long.unwrap_err().as_str(),
             "the crontab has more than 262144 bytes"
         );
-        let none = Crontab::read(Path::new("/etc"), Path::new("/"), SECOND);
+        let none = listed(Path::new("/etc"), SECOND);
         assert!(none.unwrap_err().as_str().starts_with("cannot start /etc"));
-    }
-
-    #[test]
-    fn crontabs_of_the_system_are_searched_too() {
-        let etc = tempfile::tempdir().unwrap();
-        assert_eq!(of_system(etc.path(), None), []);
-        let folder = etc.path().join("cron.d");
-        fs::create_dir(&folder).unwrap();
-        fs::write(
-            etc.path().join("crontab"),
-            "17 * * * * root openclaw backup\n",
-        )
-        .unwrap();
-        let line = "* * * * * a /opt/openclaw-watchdog.sh";
-        fs::write(folder.join("b"), format!("# x\n{line}\n")).unwrap();
-        let by_words = (folder.join("b"), line.into());
-        assert_eq!(of_system(etc.path(), None), std::slice::from_ref(&by_words));
-        let script = etc.path().join("keepalive.sh");
-        fs::write(&script, "#!/bin/sh\npkill -f openclaw\n").unwrap();
-        let line = format!("* * * * * a {}", script.display());
-        fs::write(folder.join("c"), &line).unwrap();
-        assert_eq!(of_system(etc.path(), None), std::slice::from_ref(&by_words));
-        let by_script = (folder.join("c"), Line::new(&line));
-        let found = of_system(etc.path(), Some(Path::new("/nonexistent")));
-        assert_eq!(found, [by_words, by_script]);
     }
 }

@@ -10,7 +10,11 @@ use std::{
 };
 
 use crate::os::own_files::{ensure_private_dir, write_atomic};
-use crate::{os::child, other_watchdogs::crontab::Crontab, text::line::Line};
+use crate::{
+    os::child,
+    other_watchdogs::crontab::{self, Crontab},
+    text::line::Line,
+};
 
 /// A crontab that lost the lines of the old watchdog, and what it was before.
 #[derive(Debug)]
@@ -104,14 +108,14 @@ impl Replaced {
     }
 
     fn read(&self) -> Result<Vec<u8>, Line> {
-        let read = Crontab::read(&self.program, Path::new(""), self.budget)?;
-        Ok(read.bytes().to_vec())
+        crontab::listed(&self.program, self.budget)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::other_watchdogs::deeds::Gateway;
     use std::os::unix::fs::PermissionsExt as _;
     use tempfile::TempDir;
 
@@ -150,7 +154,10 @@ mod tests {
         }
 
         fn read(&self) -> Crontab {
-            Crontab::read(&self.program(), Path::new("/"), BUDGET).unwrap()
+            {
+                let gateway = Gateway::new("openclaw-gateway.service", None);
+                Crontab::read(&self.program(), Path::new("/"), &gateway, BUDGET).unwrap()
+            }
         }
 
         fn replace(&self, old: &Crontab) -> Result<Replaced, Line> {

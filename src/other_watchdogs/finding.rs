@@ -1,6 +1,6 @@
-//! Who else would restart the gateway: the old shell watchdog that cron starts, and other units.
+//! Who else would restart the gateway: the old shell watchdog that cron starts, and whatever `survey.rs` finds.
 //!
-//! Owns what is said of them, and what becomes of them in an installation; crontab lines are `crontab.rs`'s.
+//! Owns what becomes of them in an installation; crontab lines are `crontab.rs`'s.
 
 use crate::cli::{command_line::InstallOptions as Options, console::say};
 use std::{
@@ -17,8 +17,9 @@ use crate::cli::console::ask;
 use crate::{
     os::{own_files::cannot, wall_clock},
     other_watchdogs::{
-        crontab::{self, Crontab, Job},
+        crontab::{Crontab, Job},
         crontab_edit::Replaced,
+        survey::{Around, OtherWatchdog, in_line},
     },
     systemd::UserManager,
     text::line::Line,
@@ -36,105 +37,56 @@ const KEPT: &str = "crontab-";
 /// How the names of the files begin that the old shell watchdog leaves in /tmp.
 const STATE_FILES: &str = "openclaw-watchdog";
 
-/// What another watchdog was found to be.
-pub(crate) struct OtherWatchdog {
-    /// `cron` or `other watchdog`, as `doctor` sorts them.
-    pub(crate) about: &'static str,
-    pub(crate) what: String,
-    pub(crate) fix: String,
-}
-
 /// Everything that might restart the gateway beside Gatehound.
 pub(crate) struct OtherWatchdogs {
     crontab: Result<Crontab, Line>,
     jobs: Vec<(Job, Line)>,
-    /// Files of the system with a line each.
-    of_system: Vec<(PathBuf, Line)>,
-    units: Vec<String>,
+    /// All but the user's crontab.
+    elsewhere: Vec<OtherWatchdog>,
 }
 
 impl OtherWatchdogs {
-    /// Looks for them; without a user manager at cron alone.
-    pub(crate) fn look(home: &Path, manager: Option<&mut UserManager>) -> Self {
-        let crontab = Crontab::read(Path::new(CRONTAB), home, CRONTAB_LIMIT);
-        let units = manager.and_then(|manager| manager.active_units("*watchdog*").ok());
+    /// Looks for them; without a user manager at files alone.
+    pub(crate) fn look(around: &Around, manager: Option<&mut UserManager>) -> Self {
+        let program = Path::new(CRONTAB);
+        let crontab = Crontab::read(program, &around.home, &around.gateway, CRONTAB_LIMIT);
         Self {
             jobs: crontab.as_ref().map(Crontab::jobs).unwrap_or_default(),
             crontab,
-            of_system: crontab::of_system(Path::new(crontab::ETC), Some(home)),
-            units: units.unwrap_or_default(),
+            elsewhere: around.survey(manager),
         }
-    }
-
-    fn lines(&self, kind: Job) -> impl Iterator<Item = &Line> {
-        let of_kind = move |(job, _): &&(Job, Line)| *job == kind;
-        self.jobs.iter().filter(of_kind).map(|(_, line)| line)
     }
 
     /// The lines of the user's crontab that are the old watchdog and nothing else.
     fn old(&self) -> Vec<&Line> {
-        self.lines(Job::Watchdog).collect()
+        let old = self.jobs.iter().filter(|(job, _)| *job == Job::Watchdog);
+        old.map(|(_, line)| line).collect()
     }
 
     /// Those that only a human can remove, because they may be something else, or somebody else's.
-    pub(crate) fn left(&self) -> Vec<OtherWatchdog> {
-        let mut left: Vec<OtherWatchdog> = Vec::new();
-        let mut add = |about, what, fix| left.push(OtherWatchdog { about, what, fix });
+    fn left(&self) -> Vec<(&'static str, String, String)> {
+        let mut left = Vec::new();
         if let Err(why) = &self.crontab {
-            add(
-                "cron",
-                format!("whether cron starts another watchdog is not known: {why}"),
-                "crontab -l".to_owned(),
-            );
+            let what = format!("whether cron starts another watchdog is not known: {why}");
+            left.push(("cron", what, "crontab -l".to_owned()));
         }
-        for line in self.lines(Job::Perhaps) {
-            add(
-                "cron",
-                format!("a cron job may be another watchdog of the gateway: {line}"),
-                "if it is one, remove the line: crontab -e".to_owned(),
-            );
+        for (job, line) in self.jobs.iter().filter(|(job, _)| *job != Job::Watchdog) {
+            let (what, fix) = in_line("a cron job", job, line);
+            left.push(("cron", what, format!("{fix}: crontab -e")));
         }
-        for (path, line) in &self.of_system {
-            let path = path.display();
-            add(
-                "cron",
-                format!("{path} may start another watchdog of the gateway: {line}"),
-                format!("if it does, remove the line: sudoedit {path}"),
-            );
-        }
-        for unit in self.units.iter().filter(|unit| unit.contains("openclaw")) {
-            add(
-                "other-watchdog",
-                format!("{unit} is active and may be another watchdog of the gateway"),
-                format!("if it is one: systemctl --user disable --now {unit}"),
-            );
-        }
+        let elsewhere = self.elsewhere.iter();
+        left.extend(elsewhere.map(|one| (one.about, one.what.clone(), one.fix.clone())));
         left
     }
 
-    /// All that `doctor` tells; `install` is the command that removes what is certain.
-    pub(crate) fn all(&self, install: &str) -> Vec<OtherWatchdog> {
-        let old = self.old().into_iter().map(|line| OtherWatchdog {
-            about: "cron",
-            what: format!("cron starts the old watchdog too: {line}"),
-            fix: format!("{install} --replace-cron"),
+    /// All that `doctor` tells, as what it is about, what it is and its fix; `install` is the command that removes what
+    /// is certain.
+    pub(crate) fn all(&self, install: &str) -> Vec<(&'static str, String, String)> {
+        let old = self.old().into_iter().map(|line| {
+            let what = format!("cron starts the old watchdog too: {line}");
+            ("cron", what, format!("{install} --replace-cron"))
         });
-        let mut all: Vec<OtherWatchdog> = old.chain(self.left()).collect();
-        for line in self.lines(Job::Other) {
-            all.push(OtherWatchdog {
-                about: "cron",
-                what: format!("a cron job is about the gateway too: {line}"),
-                fix: "if it is a watchdog, remove the line: crontab -e".to_owned(),
-            });
-        }
-        for unit in self.units.iter().filter(|unit| !unit.contains("openclaw")) {
-            all.push(OtherWatchdog {
-                about: "other-watchdog",
-                what: format!("{unit} is active and may be another watchdog of the gateway"),
-                fix: format!("if it is one: systemctl --user disable --now {unit}"),
-            });
-        }
-        all
+        old.chain(self.left()).collect()
     }
 
     /// Says what was found, and whether the lines of the old watchdog are to be removed.
@@ -148,17 +100,13 @@ impl OtherWatchdogs {
         for line in &old {
             say!("found      cron: {line}");
         }
-        for other_watchdog in &left {
-            say!(
-                "found      {} → {}",
-                other_watchdog.what,
-                other_watchdog.fix
-            );
+        for (_, what, fix) in &left {
+            say!("found      {what} → {fix}");
         }
         if !left.is_empty() && !options.side_by_side {
             bail!(
-                "another watchdog may be active, and it is yours to tell and to remove; nothing is installed; \
-                 go on without it, or beside it: {install}{} --side-by-side",
+                "another watchdog would restart the gateway against Gatehound; nothing is installed; \
+                 remove what was found and install again, or have both: {install}{} --side-by-side",
                 if old.is_empty() {
                     ""
                 } else {

@@ -73,11 +73,8 @@ fn a_cron_job_about_the_gateway_is_found_with_what_to_do_about_it() {
         fs::write(bin.join("crontab"), format!("#!/bin/sh\necho '{line}'\n")).unwrap();
         let output = asked(&home, &bin, &["doctor"]);
         let said = String::from_utf8(output.stdout).unwrap();
-        let told = format!("a cron job may be another watchdog of the gateway: {line}");
+        let told = format!("a cron job is another watchdog of the gateway: {line}");
         assert!(said.contains(&told), "{said}");
-        assert!(
-            said.contains("if it is one, remove the line: crontab -e\n"),
-            "{said}"
-        );
+        assert!(said.contains("→ remove the line: crontab -e\n"), "{said}");
     }
 }

@@ -28,7 +28,10 @@ use gatehound::{
         state_file::{Kept, StateFile},
         wall_clock,
     },
-    other_watchdogs::crontab::{Crontab, Job as CronJob},
+    other_watchdogs::{
+        crontab::{Crontab, Job as CronJob},
+        deeds::Gateway,
+    },
     pause::pause_file,
     policy::{
         CleanedUp, Done, Event,
@@ -534,7 +537,8 @@ pub fn unit_properties(input: &[u8]) {
 /// A crontab: what goes is nothing but a start of the old watchdog, and what stays stays byte for byte.
 pub fn crontab(input: &[u8]) {
     let home = Path::new("/nonexistent");
-    let crontab = Crontab::new(input.to_vec(), home);
+    let gateway = Gateway::new("openclaw-gateway.service", None);
+    let crontab = Crontab::new(input.to_vec(), home, &gateway);
     let left = crontab.without_watchdogs();
     let mut kept = left.split_inclusive(|byte| *byte == b'\n').peekable();
     for line in input.split_inclusive(|byte| *byte == b'\n') {
@@ -543,7 +547,7 @@ pub fn crontab(input: &[u8]) {
         }
     }
     assert!(kept.next().is_none(), "a line that was not there");
-    let jobs = Crontab::new(left, home).jobs();
+    let jobs = Crontab::new(left, home, &gateway).jobs();
     assert!(jobs.iter().all(|(job, _)| *job != CronJob::Watchdog));
     crontab
         .jobs()

@@ -71,7 +71,7 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     }
     surroundings::session(&mut findings);
     surroundings::clock(&mut findings, Path::new("/run"));
-    surroundings::other_watchdogs(&mut findings, &sources);
+    surroundings::other_watchdogs(&mut findings, &sources, &unit, settings.gateway.port);
     if json {
         let found = serde_json::json!({ "worst": findings.worst(), "findings": findings.0 });
         say_json(&format!("{found:#}"));

@@ -2,17 +2,14 @@
 //!
 //! Looks only, and knows nothing of the gateway's health.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use nix::unistd::geteuid;
 
 use super::findings::Findings;
 use crate::{
     cli::{console::manager, install},
-    other_watchdogs::finding::OtherWatchdogs,
+    other_watchdogs::{finding::OtherWatchdogs, survey::Around},
     settings::layers::Sources,
 };
 
@@ -63,16 +60,16 @@ pub(super) fn clock(findings: &mut Findings, run: &Path) {
 }
 
 /// Who else might restart the gateway.
-pub(super) fn other_watchdogs(findings: &mut Findings, sources: &Sources) {
-    let home = sources.variables.get(OsStr::new("HOME"));
-    let home = home.map_or_else(PathBuf::new, PathBuf::from);
-    let found = OtherWatchdogs::look(&home, manager().ok().as_mut());
-    for other_watchdog in found.all(&install::command(sources.profile.as_deref())) {
-        findings.warning(
-            other_watchdog.about,
-            &other_watchdog.what,
-            other_watchdog.fix,
-        );
+pub(super) fn other_watchdogs(
+    findings: &mut Findings,
+    sources: &Sources,
+    unit: &str,
+    port: Option<u16>,
+) {
+    let around = Around::new(&sources.variables, unit, port);
+    let found = OtherWatchdogs::look(&around, manager().ok().as_mut());
+    for (about, what, fix) in found.all(&install::command(sources.profile.as_deref())) {
+        findings.warning(about, &what, fix);
     }
 }
 

@@ -34,6 +34,7 @@ use crate::{
     other_watchdogs::{
         crontab_edit::Replaced,
         finding::{self, OtherWatchdogs},
+        survey::Around,
     },
     policy::facts::UnitFacts,
     probe::gateway,
@@ -58,7 +59,9 @@ pub(crate) fn install(mut sources: Sources, options: &InstallOptions) -> anyhow:
     let settings = settings::load(&sources)
         .context("not installed, because Gatehound would not start")?
         .settings;
-    let other_watchdogs = OtherWatchdogs::look(&places.home, Some(&mut manager));
+    let gateway = gateway::unit_name(&settings, sources.profile.as_deref());
+    let around = Around::new(&sources.variables, &gateway, settings.gateway.port);
+    let other_watchdogs = OtherWatchdogs::look(&around, Some(&mut manager));
     let replace = other_watchdogs.settle(options, &command(sources.profile.as_deref()))?;
     // Between an upgrade and a restart the old program runs on, and its file is no longer there.
     let mut changed = processes::program_is_gone(Path::new("/proc"), before.main_pid);
@@ -84,7 +87,6 @@ pub(crate) fn install(mut sources: Sources, options: &InstallOptions) -> anyhow:
             .map_err(|e| undone(e, &mut manager, &unit, replaced.as_ref()))?;
     }
     finding::tidy_up(Path::new("/tmp"), &settings.pause.flag_file, options);
-    let gateway = gateway::unit_name(&settings, sources.profile.as_deref());
     let watching = if options.dry_run {
         "would watch  "
     } else {

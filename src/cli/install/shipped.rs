@@ -86,7 +86,6 @@ const MAN_PAGES: [(&str, &[u8]); 3] = [
 
 /// Where things go, from the variables of the user's session.
 pub(crate) struct Places {
-    pub(super) home: PathBuf,
     pub(super) program: PathBuf,
     pub(super) units: PathBuf,
     man: PathBuf,
@@ -111,7 +110,6 @@ impl Places {
             units: config.join("systemd/user"),
             man: home.join(".local/share/man"),
             data: folders::data(&sources.variables, &home),
-            home,
         })
     }
 
