@@ -27,7 +27,7 @@ use tempfile::TempDir;
 type Files = BTreeMap<String, String>;
 
 /// What is in both packages, each file with its source in the checkout.
-const SHIPPED: [(&str, &str); 19] = [
+const SHIPPED: [(&str, &str); 20] = [
     (
         "/usr/lib/systemd/catalog/gatehound.catalog",
         "units/gatehound.catalog",
@@ -71,6 +71,10 @@ const SHIPPED: [(&str, &str); 19] = [
     (
         "/usr/share/doc/gatehound/gatehound.rules.yml",
         "units/gatehound.rules.yml",
+    ),
+    (
+        "/usr/share/doc/gatehound/gatehound.schema.json",
+        "units/gatehound.schema.json",
     ),
     (
         "/usr/share/bash-completion/completions/gatehound",

@@ -4,10 +4,10 @@ use crate::cli::console::say;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::anyhow;
-use serde_json::json;
 
 use crate::cli::{
-    console::{manager, say_json},
+    answers,
+    console::manager,
     show::{Tone, line, paused},
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let seen = look(sources, &settings, &unit)?;
     let degraded = degraded(sources, &settings, &seen);
     if json {
-        say_json(&format!("{:#}", as_json(&unit, &seen, degraded.as_ref())));
+        answers::say(&answer(&unit, &seen, degraded));
     } else {
         print_lines(&unit, &seen);
         if let Some(what) = &degraded {
@@ -176,36 +176,35 @@ fn print_lines(unit: &str, seen: &Seen) {
     }
 }
 
-fn as_json(unit: &str, seen: &Seen, degraded: Option<&Line>) -> serde_json::Value {
-    let (verdict, detail) = verdict(&seen.look.health);
-    let (probe, reason, stall) = match &seen.look.health {
-        Health::Failing(failure) => (
-            Some(failure.probe),
-            Some(&failure.reason),
-            Some(failure.stall),
-        ),
-        Health::Unknown(why) => (None, Some(why), None),
-        Health::Healthy(_) | Health::NotProbed => (None, None, None),
+fn answer(unit: &str, seen: &Seen, degraded: Option<Line>) -> answers::Check {
+    let (health, detail) = verdict(&seen.look.health);
+    let (failure, reason) = match &seen.look.health {
+        Health::Failing(failure) => (Some(failure), Some(failure.reason.clone())),
+        Health::Unknown(why) => (None, Some(why.clone())),
+        Health::Healthy(_) | Health::NotProbed => (None, None),
     };
-    json!({
-        "health": verdict,
-        "detail": detail,
-        "probe": probe,
-        "reason": reason,
-        "stall": stall,
-        "degraded": degraded,
-        "unit": unit,
-        "unit_state": unit_state(seen),
-        "port": seen.found.port,
-        "expected_port": seen.found.expected,
-        "address": seen.address,
-        "tls": seen.found.tls,
-        "profile": seen.found.profile,
-        "config": seen.found.config_path.as_ref().map(|path| path.to_string_lossy()),
-        "config_problem": seen.found.problem,
-        "port_holder": seen.look.port_holder,
-        "pause": seen.look.pause.as_ref().map(|pause| &pause.reason),
-        "pause_remaining_seconds": seen.look.pause.as_ref().and_then(|pause| pause.remaining).map(|left| left.as_secs()),
-        "warnings": seen.warnings,
-    })
+    let config = seen.found.config_path.as_ref();
+    answers::Check {
+        health,
+        detail,
+        probe: failure.map(|failure| failure.probe.name()),
+        reason,
+        stall: failure.map(|failure| failure.stall.name()),
+        stall_detail: failure
+            .map(|failure| failure.detail.clone())
+            .filter(|detail| !detail.as_str().is_empty()),
+        degraded,
+        unit: unit.to_owned(),
+        unit_state: unit_state(seen),
+        port: seen.found.port,
+        expected_port: seen.found.expected,
+        address: seen.address.map(|address| address.to_string()),
+        tls: seen.found.tls,
+        profile: seen.found.profile.clone(),
+        config: config.map(|path| path.to_string_lossy().into_owned()),
+        config_problem: seen.found.problem.clone(),
+        port_holder: seen.look.port_holder.clone(),
+        pause: seen.look.pause.as_ref().map(Into::into),
+        warnings: seen.warnings.clone(),
+    }
 }

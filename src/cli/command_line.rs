@@ -89,6 +89,9 @@ pub(crate) enum Command {
         span: Option<Duration>,
         /// Why, for whoever looks
         reason: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// End a pause
     Resume,
@@ -142,7 +145,11 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SettingsCommand {
     /// Print every effective value and where it comes from
-    Show,
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Check the settings without starting: 0 right, 78 wrong
     Check,
 }
@@ -150,7 +157,11 @@ pub(crate) enum SettingsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {
     /// List the kept snapshots of the gateway's openclaw.json
-    List,
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what differs between a snapshot and openclaw.json
     Diff {
         /// Its number; the one that is the last known good if not given
@@ -198,6 +209,9 @@ pub(crate) struct InstallOptions {
     /// Watch even beside another watchdog that is left
     #[arg(long)]
     pub(crate) side_by_side: bool,
+    /// Print JSON, with --dry-run
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
 }
 
 /// A profile becomes part of unit and folder names.

@@ -3,6 +3,7 @@
 //! Knows no command.
 
 use std::{
+    cell::RefCell,
     io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write},
     sync::OnceLock,
 };
@@ -31,8 +32,26 @@ pub(crate) use crate::settings::unit_names::own as shipped_unit;
 /// Why standard output took not all of what was said.
 pub(crate) static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
+thread_local! {
+    static HELD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Does something and gives the lines that it says, which are not printed.
+pub(crate) fn held<T>(does: impl FnOnce() -> T) -> (T, Vec<String>) {
+    HELD.set(Some(Vec::new()));
+    let done = does();
+    (done, HELD.take().unwrap_or_default())
+}
+
 /// A reader that has gone away, such as `| head`, has read what it wanted.
 pub(crate) fn print(line: &str) {
+    let is_held = HELD.with_borrow_mut(|held| {
+        let lines = held.as_mut();
+        lines.map(|lines| lines.push(line.to_owned())).is_some()
+    });
+    if is_held {
+        return;
+    }
     match writeln!(io::stdout(), "{line}") {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => drop(UNWRITTEN.set(e)),
         Ok(()) | Err(_) => {}

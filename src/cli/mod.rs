@@ -2,6 +2,7 @@
 //!
 //! Owns what each command of `command_line.rs` does; most have a file of their own.
 
+pub(crate) mod answers;
 mod check;
 pub(crate) mod command_line;
 mod completions;
@@ -124,8 +125,8 @@ impl Cli {
             Command::Incident { incident, json } => {
                 history_command::incident(&sources, incident.as_deref(), json)
             }
-            Command::Pause { span, reason } => {
-                pause_command::pause(&sources, span, &reason.join(" "))
+            Command::Pause { span, reason, json } => {
+                pause_command::pause(&sources, span, &reason.join(" "), json)
             }
             Command::Resume => pause_command::resume(&sources),
             Command::Reset => pause_command::reset(&sources),
@@ -136,18 +137,23 @@ impl Cli {
                 folder,
                 dry_run,
             } => tidy_command::command(folder, keep, max_size, dry_run),
-            Command::Settings(SettingsCommand::Show) => settings_command::show(&sources),
+            Command::Settings(SettingsCommand::Show { json }) => {
+                settings_command::show(&sources, json)
+            }
             Command::Settings(SettingsCommand::Check) => settings_command::check(sources),
             Command::Alert(AlertCommand::Test { ping }) => alert_command::test(&sources, ping),
             Command::Alert(AlertCommand::Ping) => alert_command::ping(&sources),
             Command::Alert(AlertCommand::Send) => alert_command::send(&sources),
-            Command::Snapshot(SnapshotCommand::List) => snapshot_command::list(&sources),
+            Command::Snapshot(SnapshotCommand::List { json }) => {
+                snapshot_command::list(&sources, json)
+            }
             Command::Snapshot(SnapshotCommand::Diff { snapshot }) => {
                 snapshot_command::diff(&sources, snapshot)
             }
             Command::Snapshot(SnapshotCommand::Restore { snapshot, yes }) => {
                 snapshot_command::restore(&sources, snapshot, yes)
             }
+            Command::Install(options) if options.json => Ok(install::plan(sources, &options)),
             Command::Install(options) => install::install(sources, &options),
             Command::Uninstall => install::uninstall(&sources),
             Command::Complete { words } => Ok(completions::complete(sources, &words)),

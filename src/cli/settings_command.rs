@@ -4,6 +4,7 @@ use crate::cli::console::say;
 use std::{process::ExitCode, time::Duration};
 
 use crate::cli::{
+    answers,
     console::{manager, shipped_unit},
     show::{Cell, Tone, line, row, width},
 };
@@ -16,8 +17,13 @@ use crate::{
 const SHIPPED_WATCHDOG: Duration = Duration::from_secs(90);
 
 /// Prints every effective value and its origin.
-pub(crate) fn show(sources: &Sources) -> anyhow::Result<ExitCode> {
+pub(crate) fn show(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let shown = layers::show(&layers::load(sources)?);
+    if json {
+        let settings = shown.into_iter().map(answer).collect();
+        answers::say(&answers::Settings { settings });
+        return Ok(ExitCode::SUCCESS);
+    }
     let key = shown.iter().map(|one| width(&one.key)).max().unwrap_or(0);
     let value = shown.iter().map(|one| width(&one.value)).max();
     for one in &shown {
@@ -28,6 +34,16 @@ pub(crate) fn show(sources: &Sources) -> anyhow::Result<ExitCode> {
         ]);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn answer(shown: layers::Shown) -> answers::Setting {
+    answers::Setting {
+        // What is not set and what is hidden is no value.
+        value: serde_json::from_str(&shown.value).unwrap_or_default(),
+        hidden: shown.value == layers::HIDDEN,
+        key: shown.key,
+        origin: shown.origin,
+    }
 }
 
 /// Says whether `run` would accept the settings.

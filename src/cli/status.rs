@@ -10,11 +10,11 @@ use std::{
 };
 
 use anyhow::anyhow;
-use serde_json::json;
 
 use crate::{
     cli::{
-        console::{manager, say_json, settings, shipped_unit},
+        answers,
+        console::{manager, settings, shipped_unit},
         show::{Tone, line, paused},
     },
     pause::pause_command,
@@ -24,7 +24,7 @@ use crate::{
     os::{clock::Clock, folders},
     policy::{
         facts::{Pause, UnitFacts},
-        state::State,
+        state::{Phase, State},
     },
     probe::gateway,
     settings::layers::Sources,
@@ -51,7 +51,7 @@ struct Known {
 pub(crate) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let known = known(sources)?;
     if json {
-        say_json(&format!("{:#}", as_json(&known)));
+        answers::say(&answer(&known));
     } else {
         print_lines(&known);
     }
@@ -77,13 +77,13 @@ pub(crate) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
         let _ = write!(std::io::stdout(), "{clear}");
         let _ = std::io::stdout().flush();
         match known(sources) {
-            Ok(known) if json => say_json(&as_json(&known).to_string()),
+            Ok(known) if json => answers::say_short(&answer(&known)),
             Ok(known) => print_lines(&known),
             // The user manager may be restarting; whoever watches wants to see it come back.
             Err(e) => {
                 let why = Line::new(&format!("{e:#}"));
                 if json {
-                    say_json(&json!({ "error": why }).to_string());
+                    answers::say_short(&answers::Error { error: why });
                 } else {
                     say!("gatehound  {why}");
                 }
@@ -209,12 +209,37 @@ fn print_lines(known: &Known) {
     }
 }
 
-fn as_json(known: &Known) -> serde_json::Value {
-    json!({
-        "gatehound": { "unit": known.own_unit, "state": state_of(&known.own), "status": known.status },
-        "gateway": { "unit": known.unit, "state": state_of(&known.gateway), "pid": known.gateway.main_pid, "invocation_id": known.gateway.invocation_id },
-        "phase": known.state.as_ref().map(|state| state.phase.name()),
-        "pause": known.pause,
-        "state": known.state,
-    })
+fn answer(known: &Known) -> answers::Status {
+    let state = known.state.as_ref();
+    let incident = state.and_then(|state| state.incident.as_ref());
+    let run = known.gateway.invocation_id.as_ref();
+    answers::Status {
+        gatehound: answers::OwnUnit {
+            unit: known.own_unit.clone(),
+            state: state_of(&known.own),
+            status: known.status.clone(),
+        },
+        gateway: answers::GatewayUnit {
+            unit: known.unit.clone(),
+            state: state_of(&known.gateway),
+            pid: known.gateway.main_pid,
+            invocation_id: run.map(|run| run.0.clone()),
+        },
+        phase: state.map(|state| state.phase.name()),
+        standby: state.and_then(|state| match state.phase {
+            Phase::StandingBy { reason, .. } => Some(reason.name()),
+            _ => None,
+        }),
+        pause: known.pause.as_ref().map(Into::into),
+        incident: incident.map(|incident| answers::OpenIncident {
+            id: incident.id.clone(),
+            seconds: Clock.now().since(incident.since).as_secs_f64(),
+            probe: incident.failure.probe.name(),
+            reason: incident.failure.reason.clone(),
+            stall: incident.failure.stall.name(),
+            restarts: incident.restarts,
+        }),
+        degraded: state.and_then(|state| state.degraded.clone()),
+        attempts: state.map(|state| state.attempts.used),
+    }
 }

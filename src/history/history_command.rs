@@ -10,10 +10,11 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::{
-    console::{manager, say_json, settings, shipped_unit},
+    answers,
+    console::{manager, settings, shipped_unit},
     show::{Cell, Tone, line, row},
 };
 use crate::{
@@ -62,7 +63,7 @@ pub(crate) fn history(sources: &Sources, since: Duration, json: bool) -> anyhow:
     logged.extend(within);
     let history = History::of(&logged, since, &now, runs(&units));
     if json {
-        say_json(&format!("{:#}", history_as_json(&history, since)));
+        answers::say(&history_answer(&history, since));
     } else {
         print_history(&history, since, logged.is_empty());
     }
@@ -104,7 +105,7 @@ pub(crate) fn incident(
         .filter(|logged| logged.incident() == Some(id))
         .collect();
     if json {
-        say_json(&format!("{:#}", incident_as_json(past, &logged, &evidence)));
+        answers::say(&one_incident_answer(past, &logged, evidence));
     } else {
         if let Some(newer) = newer {
             say!("newer      {newer}");
@@ -374,63 +375,73 @@ fn print_value(name: &str, value: &Value) {
     }
 }
 
-fn past_as_json(past: &Past) -> Value {
-    json!({
-        "id": past.id,
-        "began": wall_clock::utc(past.began),
-        "down_seconds": past.down.as_secs_f64(),
-        "probe": past.probe,
-        "reason": past.reason,
-        "stall": past.stall,
-        "stall_detail": past.stall_detail,
-        "attempts": past.attempts,
-        "restarts": past.restarts,
-        "forced_stops": past.forced,
-        "gave_up": past.gave_up,
-        "outcome": past.outcome,
-    })
+fn incident_answer(past: &Past) -> answers::Incident {
+    answers::Incident {
+        id: past.id.clone(),
+        began: wall_clock::utc(past.began),
+        down_seconds: past.down.as_secs_f64(),
+        probe: past.probe.clone(),
+        reason: past.reason.clone(),
+        stall: past.stall.clone(),
+        stall_detail: past.stall_detail.clone(),
+        attempts: past.attempts,
+        restarts: past.restarts,
+        forced_stops: past.forced,
+        gave_up: past.gave_up,
+        outcome: past.outcome.name(),
+    }
 }
 
-fn stood_by_as_json(stood_by: &StoodBy) -> Value {
-    json!({
-        "reason": stood_by.reason,
-        "detail": stood_by.detail,
-        "began": wall_clock::utc(stood_by.began),
-        "seconds": stood_by.lasted.as_secs_f64(),
-        "outage": stood_by.is_outage(),
-        "under_way": stood_by.under_way,
-    })
+fn stood_by_answer(stood_by: &StoodBy) -> answers::StoodBy {
+    answers::StoodBy {
+        reason: stood_by.reason.clone(),
+        detail: stood_by.detail.clone(),
+        began: wall_clock::utc(stood_by.began),
+        seconds: stood_by.lasted.as_secs_f64(),
+        outage: stood_by.is_outage(),
+        under_way: stood_by.under_way,
+    }
 }
 
-fn history_as_json(history: &History, since: Duration) -> Value {
-    json!({
-        "since": wall_clock::utc(since),
-        "incidents": history.incidents.iter().map(past_as_json).collect::<Vec<_>>(),
-        "stood_by": history.stood_by.iter().map(stood_by_as_json).collect::<Vec<_>>(),
-        "watched_seconds": history.watched.as_secs_f64(),
-        "failing_seconds": history.failing.as_secs_f64(),
-        "availability": history.availability(),
-        "mean_time_to_recover_seconds": history.mean_time_to_recover().map(|mean| mean.as_secs_f64()),
-    })
+fn history_answer(history: &History, since: Duration) -> answers::History {
+    let mean = history.mean_time_to_recover();
+    answers::History {
+        since: wall_clock::utc(since),
+        incidents: history.incidents.iter().map(incident_answer).collect(),
+        stood_by: history.stood_by.iter().map(stood_by_answer).collect(),
+        watched_seconds: history.watched.as_secs_f64(),
+        failing_seconds: history.failing.as_secs_f64(),
+        availability: history.availability(),
+        mean_time_to_recover_seconds: mean.map(|mean| mean.as_secs_f64()),
+    }
 }
 
-fn incident_as_json(
+fn one_incident_answer(
     past: Option<&Past>,
     logged: &[&Logged],
-    evidence: &[(PathBuf, Result<Value, Line>)],
-) -> Value {
-    let records = logged.iter().map(|logged| {
-        json!({ "at": wall_clock::utc(logged.at.wall), "message": logged.text, "fields": logged.fields })
-    });
-    let evidence = evidence.iter().map(|(path, content)| match content {
-        Ok(value) => json!({ "file": path.to_string_lossy(), "evidence": value }),
-        Err(why) => json!({ "file": path.to_string_lossy(), "error": why }),
-    });
-    json!({
-        "incident": past.map(past_as_json),
-        "records": records.collect::<Vec<_>>(),
-        "evidence": evidence.collect::<Vec<_>>(),
-    })
+    evidence: Vec<(PathBuf, Result<Value, Line>)>,
+) -> answers::OneIncident {
+    let record = |logged: &&Logged| answers::Record {
+        at: wall_clock::utc(logged.at.wall),
+        message: logged.text.clone(),
+        fields: logged.fields.clone(),
+    };
+    let kept = |(path, content): (PathBuf, Result<Value, Line>)| {
+        let (evidence, error) = match content {
+            Ok(value) => (Some(value), None),
+            Err(why) => (None, Some(why)),
+        };
+        answers::Evidence {
+            file: path.to_string_lossy().into_owned(),
+            evidence,
+            error,
+        }
+    };
+    answers::OneIncident {
+        incident: past.map(incident_answer),
+        records: logged.iter().map(record).collect(),
+        evidence: evidence.into_iter().map(kept).collect(),
+    }
 }
 
 #[cfg(test)]

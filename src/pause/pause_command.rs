@@ -9,9 +9,12 @@ use std::{
 
 use anyhow::{anyhow, bail};
 
-use crate::cli::console::{settings, shipped_unit};
+use crate::cli::{
+    answers,
+    console::{settings, shipped_unit},
+};
 use crate::{
-    os::{boot_id, clock::Clock, folders, lock, state_file},
+    os::{boot_id, clock::Clock, folders, lock, state_file, wall_clock},
     pause::{pause_file, pause_write},
     settings::{Settings, layers::Sources},
     text::{line::Line, words::span},
@@ -22,6 +25,7 @@ pub(crate) fn pause(
     sources: &Sources,
     span_given: Option<Duration>,
     reason: &str,
+    json: bool,
 ) -> anyhow::Result<ExitCode> {
     // A wrong config must not keep a human from pausing.
     let settings = settings(sources);
@@ -29,6 +33,14 @@ pub(crate) fn pause(
     let boot_id = boot_id::get().map_err(own)?;
     let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     pause_write::set(&dir, &boot_id, Clock.boottime(), length, reason).map_err(own)?;
+    if json {
+        answers::say(&answers::Paused {
+            seconds: length.as_secs(),
+            until: wall_clock::utc(wall_clock::now().saturating_add(length)),
+            heeded: lock::is_watched(&dir),
+        });
+        return Ok(ExitCode::SUCCESS);
+    }
     let profile = folders::profile_option(sources.profile.as_deref());
     say!(
         "paused for {}; gatehound resume{profile} ends it",

@@ -102,7 +102,7 @@ pub struct Shown {
 }
 
 /// What stands in the place of a secret.
-const HIDDEN: &str = "(hidden)";
+pub(crate) const HIDDEN: &str = "(hidden)";
 
 /// Merges the sources and validates the result.
 ///

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     cli::{
+        answers,
         console::{ask, manager, settings_of_that_gateway},
         show::{Cell, Tone, row},
     },
@@ -139,16 +140,19 @@ fn error(line: Line) -> anyhow::Error {
 }
 
 /// Prints the snapshots, oldest first.
-pub(crate) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
+pub(crate) fn list(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
     let kept = Kept::load(sources)?;
+    let current = store::current(&kept.place);
+    let current = current.ok().map(|files| store::hash(&files));
+    if json {
+        answers::say(&list_answer(kept, current.as_ref()));
+        return Ok(ExitCode::SUCCESS);
+    }
     kept.warn()?;
     if kept.snapshots.is_empty() {
         say!("no snapshot of {} is kept yet", kept.place.path.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let current = store::current(&kept.place)
-        .ok()
-        .map(|files| store::hash(&files));
     print_row(["", "kept", "", "gateway", "sha-256", "run", ""]);
     for one in &kept.snapshots {
         let hash: String = one.hash.chars().take(12).collect();
@@ -165,6 +169,23 @@ pub(crate) fn list(sources: &Sources) -> anyhow::Result<ExitCode> {
         ]);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn list_answer(kept: Kept, current: Option<&String>) -> answers::SnapshotList {
+    let snapshots = kept.snapshots.into_iter().map(|one| answers::Snapshot {
+        number: one.number,
+        kind: one.kind.name(),
+        kept: wall_clock::utc(one.kept),
+        gateway_version: one.version,
+        current: current == Some(&one.hash),
+        sha256: one.hash,
+        run: one.run,
+    });
+    answers::SnapshotList {
+        config: kept.place.path.to_string_lossy().into_owned(),
+        snapshots: snapshots.collect(),
+        unreadable: kept.wrong,
+    }
 }
 
 fn print_row([number, kept, kind, version, hash, run, current]: [&str; 7]) {

@@ -14,7 +14,10 @@ mod completions_in_shells;
 mod doctor_findings;
 mod history_and_incident;
 mod home;
+mod json_answers;
 mod pause_and_resume;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod settings_show_check;
 mod snapshot_commands;
 mod status_reset_run_tidy;

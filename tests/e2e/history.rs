@@ -48,7 +48,7 @@ fn text(output: Output) -> String {
 }
 
 fn json(rig: &Rig, arguments: &[&str]) -> Value {
-    serde_json::from_str(&text(rig.gatehound(arguments))).expect("JSON")
+    crate::schema::check("History", &rig.gatehound(arguments).stdout)
 }
 
 fn told() {
@@ -58,6 +58,9 @@ fn told() {
         .journal
         .wait_for("the failing check", TIMEOUT, event("failing"));
     let id = failing.get("GATEHOUND_INCIDENT").expect("an incident");
+    let status = rig.gatehound(&["status", "--json"]).stdout;
+    let status = crate::schema::check("Status", &status);
+    assert_eq!(status["incident"]["id"], id, "{status}");
     // A follower of the journal may be ahead of one that opens it anew.
     let incidents = || json(&rig, &["history", "--json"])["incidents"].clone();
     wait_until("the incident to be in the history", TIMEOUT, || {

@@ -269,6 +269,18 @@ fn install() {
         said.contains(&format!("would watch  {}\n", rig.gateway)),
         "{said}"
     );
+    let plan = rig.gatehound(&["install", "--dry-run", "--json"]).stdout;
+    let plan = crate::schema::check("InstallPlan", &plan);
+    let steps = plan["steps"].as_array().expect("steps");
+    assert_eq!(steps.len(), said.lines().count(), "{plan}");
+    for (step, line) in steps.iter().zip(said.lines()) {
+        let word = |key: &str| step[key].as_str().expect("a word");
+        assert!(
+            line.starts_with(word("step")) && line.ends_with(word("what")),
+            "{line}"
+        );
+        assert!(!word("step").is_empty(), "{line}");
+    }
     assert!(
         INSTALLED.iter().all(|path| !home(path).exists()),
         "a dry run installed something"

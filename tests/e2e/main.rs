@@ -36,6 +36,8 @@ mod place;
 mod real;
 mod recovery;
 mod sandbox;
+#[path = "../schema/mod.rs"]
+mod schema;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;
 mod watched;

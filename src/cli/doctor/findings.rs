@@ -2,16 +2,16 @@
 //!
 //! Must not know where a finding comes from.
 
-use serde::Serialize;
-
 use crate::{
-    cli::show::{Cell, Tone, row},
+    cli::{
+        answers,
+        show::{Cell, Tone, row},
+    },
     text::line::Line,
 };
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
     /// As it should be.
     Fine,
@@ -21,7 +21,17 @@ pub(super) enum Severity {
     Problem,
 }
 
-#[derive(Debug, Serialize)]
+impl Severity {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+#[derive(Debug)]
 pub(super) struct Finding {
     pub(super) about: &'static str,
     pub(super) severity: Severity,
@@ -60,6 +70,19 @@ impl Findings {
             what: Line::new(what),
             fix,
         });
+    }
+
+    pub(super) fn answer(&self) -> answers::Doctor {
+        let findings = self.0.iter().map(|finding| answers::Finding {
+            about: finding.about,
+            severity: finding.severity.name(),
+            what: finding.what.clone(),
+            fix: finding.fix.clone(),
+        });
+        answers::Doctor {
+            worst: self.worst().name(),
+            findings: findings.collect(),
+        }
     }
 
     pub(super) fn worst(&self) -> Severity {

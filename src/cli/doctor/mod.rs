@@ -15,7 +15,7 @@ use nix::unistd::geteuid;
 
 use self::{findings::Findings, one_look::Around, surroundings::manager_fix};
 use crate::{
-    cli::{check, console::say_json, settings_command as own_config},
+    cli::{answers, check, settings_command as own_config},
     os::folders,
     probe::gateway,
     settings::{Settings, layers as settings, layers::Sources},
@@ -73,8 +73,7 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
     surroundings::clock(&mut findings, Path::new("/run"));
     surroundings::other_watchdogs(&mut findings, &sources, &unit, settings.gateway.port);
     if json {
-        let found = serde_json::json!({ "worst": findings.worst(), "findings": findings.0 });
-        say_json(&format!("{found:#}"));
+        answers::say(&findings.answer());
     } else {
         findings::print(&findings);
     }

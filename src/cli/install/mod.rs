@@ -4,6 +4,7 @@
 //! Run as the program of a package it puts nothing anywhere, and enables the package's units.
 
 pub mod packaged;
+mod plan;
 mod shipped;
 mod uninstall;
 
@@ -21,6 +22,7 @@ use nix::unistd::{User, geteuid};
 
 use self::shipped::{remove, shipped};
 pub(crate) use self::{
+    plan::plan,
     shipped::{Places, TIDY, TIMER, helper, shipped_text},
     uninstall::uninstall,
 };
