@@ -13,7 +13,7 @@ use crate::{
         state::{Phase, Standby, State},
     },
     settings::AlertSettings,
-    text::words::{Names, span, useless, words},
+    text::words::{Names, flapping as flapping_words, span, useless, words},
 };
 
 /// Something that a human should hear of.
@@ -45,6 +45,8 @@ pub struct Reported {
     pub rollback: Option<Invocation>,
     /// What of the healthy gateway does not work, if that was reported and is not over.
     pub degraded: Option<Line>,
+    /// That the gateway comes and goes was reported, and it is not steady again.
+    pub flapping: bool,
 }
 
 /// A trouble that was reported.
@@ -100,7 +102,8 @@ pub fn due(
         Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
             reminder(settings, &mut reported, state, now)
         }
-        Phase::Healthy { .. } => healthy(&mut reported, state, profile, now),
+        Phase::Healthy { .. } => healthy(&mut reported, state, profile, now)
+            .or_else(|| flaps(&mut reported, state, profile, now)),
         Phase::StandingBy {
             reason: Standby::Paused,
             detail,
@@ -113,6 +116,7 @@ pub fn due(
         } => {
             reported.trouble = None;
             reported.degraded = None;
+            reported.flapping = false;
             None
         }
         // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
@@ -249,6 +253,28 @@ fn healthy(reported: &mut Reported, state: &State, profile: &str, now: Monotonic
             Some((Kind::NoLongerDegraded, text, reason))
         }
         (Some(_) | None, Some(_)) | (None, None) => None,
+    }
+}
+
+/// The gateway comes and goes, or no longer does.
+fn flaps(reported: &mut Reported, state: &State, profile: &str, now: Monotonic) -> Option<Due> {
+    let flapping = &state.flapping;
+    let before = std::mem::replace(&mut reported.flapping, flapping.said);
+    match (before, flapping.said) {
+        (false, true) => {
+            let (times, within, down) = flapping.counted(now);
+            let what = flapping_words(times, within, down);
+            let text = format!(
+                "{what}; it is not restarted as long as it comes back within its grace; \
+                 see: gatehound incident{profile}"
+            );
+            Some((Kind::Flapping, text, Line::new(&what)))
+        }
+        (true, false) => {
+            let text = "healthy without a break for a while again".to_owned();
+            Some((Kind::Back, text, Line::default()))
+        }
+        (true, true) | (false, false) => None,
     }
 }
 
@@ -622,6 +648,30 @@ mod tests {
              they should be back 10 min after the last crash, else see: openclaw --profile work channels status"
         );
         assert_eq!(due(&settings, reported, &back, WORK, at(4)).1, None);
+    }
+
+    #[test]
+    fn a_gateway_that_comes_and_goes_is_reported_once_and_once_more_when_it_is_steady() {
+        let settings = AlertSettings::default();
+        let mut state = with(None, healthy());
+        let minute = Duration::from_secs(60);
+        state.flapping.recoveries = vec![(at(3), minute), (at(6), minute), (at(9), minute * 3)];
+        let (reported, alert) = due(&settings, Reported::default(), &state, WORK, at(9));
+        assert_eq!(alert, None, "not before it is said");
+        state.flapping.said = true;
+        let (reported, alert) = due(&settings, reported, &state, WORK, at(9));
+        assert_eq!(
+            alert.unwrap().text.as_str(),
+            "openclaw-gateway.service: it failed 3 times within 7 min and recovered by itself, \
+             down for up to 5 min in all; it is not restarted as long as it comes back within its grace; \
+             see: gatehound incident --profile work"
+        );
+        let (reported, alert) = due(&settings, reported, &state, WORK, at(10));
+        assert_eq!(alert, None);
+        let (reported, alert) = due(&settings, reported, &with(None, healthy()), WORK, at(15));
+        assert_eq!(alert.map(|alert| alert.kind), Some(Kind::Back));
+        let (_, alert) = due(&settings, reported, &with(None, healthy()), WORK, at(16));
+        assert_eq!(alert, None);
     }
 
     #[test]

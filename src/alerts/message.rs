@@ -92,6 +92,7 @@ fn measures(kind: Kind) -> Measures {
             "dialog-error",
         ],
         Kind::RolledBack => with(TROUBLE, "warning", "configuration"),
+        Kind::Flapping => with(TROUBLE, "warning", "gateway"),
         Kind::Degraded => with(TROUBLE, "warning", "channels"),
         Kind::Back => with(RESOLVED, "info", "gateway"),
         Kind::NoLongerDegraded => with(RESOLVED, "info", "channels"),
@@ -106,6 +107,7 @@ fn title(kind: Kind) -> &'static str {
         Kind::StillDown => "gateway still down",
         Kind::RolledBack => "gateway configuration rolled back",
         Kind::Back => "gateway back",
+        Kind::Flapping => "gateway comes and goes",
         Kind::Degraded => "gateway degraded",
         Kind::NoLongerDegraded => "gateway no longer degraded",
         Kind::Paused => "watchdog paused for long",
@@ -195,6 +197,7 @@ impl Message {
             | Kind::StillDown
             | Kind::RolledBack
             | Kind::Back
+            | Kind::Flapping
             | Kind::Degraded
             | Kind::NoLongerDegraded
             | Kind::Paused
@@ -205,6 +208,7 @@ impl Message {
             Kind::Back => Place::Last,
             // That the gateway is back must not hide which configuration it is back with.
             Kind::RolledBack
+            | Kind::Flapping
             | Kind::Degraded
             | Kind::NoLongerDegraded
             | Kind::Paused

@@ -108,7 +108,7 @@ pub(crate) fn degraded(sources: &Sources, settings: &Settings, seen: &Seen) -> O
 
 fn verdict(health: &Health) -> (&'static str, String) {
     match health {
-        Health::Healthy(took) => ("healthy", format!("/health {}", span(*took))),
+        Health::Healthy(took) => ("healthy", format!("/ and /health {}", span(*took))),
         Health::Failing(failure) => ("failing", words(failure)),
         Health::Unknown(why) => ("unknown", why.to_string()),
         Health::NotProbed => ("unknown", "not probed".to_owned()),

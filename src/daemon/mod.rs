@@ -297,8 +297,10 @@ impl Daemon {
         let wake = self.waker.sleep(wait);
         let suspended = self.senses.clock.suspended();
         let late = self.senses.clock.now().since(self.state.next);
-        if SUSPEND < suspended.saturating_sub(self.suspended) || HELD_UP < late {
+        if SUSPEND < suspended.saturating_sub(self.suspended) {
             self.handle(Event::Resumed, notifier);
+        } else if HELD_UP < late {
+            self.handle(Event::HeldUp(late), notifier);
         }
         self.suspended = suspended;
         if wake.reload {

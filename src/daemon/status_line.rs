@@ -40,7 +40,7 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             }
         }
         Phase::Healthy { took, .. } => {
-            let mut text = format!("/health {}", span(*took));
+            let mut text = format!("/ and /health {}", span(*took));
             // Without a bus nobody says since when it runs.
             if state.gateway.invocation.is_some() {
                 text += &format!(", up {}", span(now.since(state.gateway.since)));
@@ -267,7 +267,7 @@ mod tests {
                 since: ago(60),
                 took: Duration::from_millis(3),
             },
-            "healthy: /health 3 ms, up 4 h 12 min",
+            "healthy: / and /health 3 ms, up 4 h 12 min",
         );
     }
 
@@ -282,7 +282,7 @@ mod tests {
             ..State::default()
         };
         let status = status(&Settings::default(), &state, WORK, NOW);
-        assert_eq!(status.as_str(), "healthy: /health 3 ms");
+        assert_eq!(status.as_str(), "healthy: / and /health 3 ms");
     }
 
     #[test]

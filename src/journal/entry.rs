@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::{
     journal::{
         fields::{
-            ACTION, ATTEMPT, DETAIL, DOWNTIME, EVENT, FORCED, INCIDENT, MESSAGE_ID, PHASE, PROBE,
-            REASON, STALL, STALL_DETAIL, STANDBY,
+            ACTION, ATTEMPT, DEGRADED, DETAIL, DOWN_SINCE, DOWNTIME, EVENT, FORCED, INCIDENT,
+            MESSAGE_ID, PHASE, PROBE, REASON, STALL, STALL_DETAIL, STANDBY,
         },
         kinds::{Kind, Level},
     },
@@ -21,7 +21,7 @@ use crate::{
     settings::RetryAfter,
     text::{
         line::{Line, MAX_CHARS},
-        words::{Names, span, useless, words},
+        words::{Names, flapping, span, useless, words},
     },
 };
 
@@ -68,6 +68,12 @@ impl Entry {
         {
             fields.push((FORCED, "1".to_owned()));
         }
+        if let Some(since) = state.down_since {
+            fields.push((DOWN_SINCE, since.0.to_string()));
+        }
+        if let Some(what) = &state.degraded {
+            fields.push((DEGRADED, what.to_string()));
+        }
         let (text, own) = made_out(record, state, names);
         fields.extend(own);
         Self {
@@ -93,7 +99,9 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
             "watching {unit} again, going on where the last run of Gatehound stopped"
         )),
         Record::Leaving => plain("no longer watching"),
-        Record::Healthy { took } => plain(&format!("gateway healthy, /health {}", span(*took))),
+        Record::Healthy { took } => {
+            plain(&format!("gateway healthy, / and /health {}", span(*took)))
+        }
         Record::NewInvocation { invocation } => {
             plain(&format!("gateway started as run {}", invocation.0))
         }
@@ -192,9 +200,23 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
             because(why),
         ),
         Record::AttemptsReset => plain("gateway stayed healthy; attempts count from 1 again"),
-        Record::Resumed => {
-            plain("the machine was asleep or Gatehound was held up; every grace starts again")
+        Record::Resumed => plain("the machine was asleep; every grace starts again"),
+        Record::HeldUp { gap } => plain(&format!(
+            "gatehound was held up for {}; that time does not count",
+            span(*gap)
+        )),
+        Record::Flapping {
+            times,
+            within,
+            down,
+        } => {
+            let what = flapping(*times, *within, *down);
+            (
+                format!("gateway comes and goes: {what}"),
+                vec![(REASON, what)],
+            )
         }
+        Record::NoLongerFlapping => plain("gateway steady again"),
         Record::Reset => plain("reset by a human; attempts count from 1 again"),
         Record::Degraded { what } => (
             fitted(
@@ -439,7 +461,7 @@ mod tests {
                 Record::Healthy {
                     took: Duration::from_millis(3),
                 },
-                "gateway healthy, /health 3 ms",
+                "gateway healthy, / and /health 3 ms",
             ),
             (
                 Record::NewInvocation {
@@ -550,8 +572,24 @@ mod tests {
             ),
             (
                 Record::Resumed,
-                "the machine was asleep or Gatehound was held up; every grace starts again",
+                "the machine was asleep; every grace starts again",
             ),
+            (
+                Record::HeldUp {
+                    gap: Duration::from_secs(12),
+                },
+                "gatehound was held up for 12 s; that time does not count",
+            ),
+            (
+                Record::Flapping {
+                    times: 3,
+                    within: Duration::from_secs(420),
+                    down: Duration::from_secs(300),
+                },
+                "gateway comes and goes: it failed 3 times within 7 min and recovered by itself, \
+                 down for up to 5 min in all",
+            ),
+            (Record::NoLongerFlapping, "gateway steady again"),
             (
                 Record::Reset,
                 "reset by a human; attempts count from 1 again",

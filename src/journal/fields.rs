@@ -25,6 +25,10 @@ pub const ATTEMPT: &str = "GATEHOUND_ATTEMPT";
 pub const STANDBY: &str = "GATEHOUND_STANDBY";
 /// 1 once the stop of a restart took SIGKILL.
 pub const FORCED: &str = "GATEHOUND_FORCED";
+/// Since when the gateway has not worked, by CLOCK_MONOTONIC in microseconds, while it does not.
+pub const DOWN_SINCE: &str = "GATEHOUND_DOWN_SINCE_USEC";
+/// What of the healthy gateway does not work, while it does not.
+pub const DEGRADED: &str = "GATEHOUND_DEGRADED";
 /// The probe that did not pass.
 pub const PROBE: &str = "GATEHOUND_PROBE";
 /// What was seen, or why.
@@ -41,8 +45,8 @@ pub const DETAIL: &str = "GATEHOUND_DETAIL";
 pub const DOWNTIME: &str = "GATEHOUND_DOWNTIME_USEC";
 
 /// The fields that a record of any kind may have.
-pub const COMMON: [&str; 8] = [
-    MESSAGE_ID, USER_UNIT, EVENT, PHASE, INCIDENT, ATTEMPT, STANDBY, FORCED,
+pub const COMMON: [&str; 10] = [
+    MESSAGE_ID, USER_UNIT, EVENT, PHASE, INCIDENT, ATTEMPT, STANDBY, FORCED, DOWN_SINCE, DEGRADED,
 ];
 
 /// The fields that records of some kinds have.

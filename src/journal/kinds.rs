@@ -328,9 +328,44 @@ It stayed healthy for \"reset_after\" of gatehound.toml(5), so attempts count fr
         message_id: "50402af3033543f48f27cb64a4d88728",
         level: Notice,
         own_fields: [],
-        subject: "The machine was asleep, or Gatehound was held up",
+        subject: "The machine was asleep",
         explained: "\
 The time in which nothing could run does not count against @USER_UNIT@: every grace starts again.",
+    }
+    HeldUp {
+        event: "held-up",
+        message_id: "320b4831935341719d1fa363c7371efc",
+        level: Notice,
+        own_fields: [],
+        subject: "Gatehound was held up",
+        explained: "\
+The machine was so busy, or stood still for so long, that Gatehound could not look at @USER_UNIT@.
+That time does not count against the gateway. What a machine is busy with:
+
+    systemd-cgtop --user-unit
+    cat /proc/pressure/cpu /proc/pressure/io /proc/pressure/memory",
+    }
+    Flapping {
+        event: "flapping",
+        message_id: "1f8a80113cb1429a8fa10e8a9a5f51ed",
+        level: Warning,
+        own_fields: [REASON],
+        subject: "@USER_UNIT@ comes and goes",
+        explained: "\
+The gateway failed again and again and recovered by itself each time, so that no restart was due.
+For whoever uses it, it is down for a part of the time all the same. What it was doing:
+
+    gatehound history
+    gatehound incident",
+    }
+    NoLongerFlapping {
+        event: "no-longer-flapping",
+        message_id: "6020c99b372543baaca96e715f5bea31",
+        level: Notice,
+        own_fields: [],
+        subject: "@USER_UNIT@ is steady again",
+        explained: "\
+It has stayed healthy for \"reset_after\" of gatehound.toml(5).",
     }
     Reset {
         event: "reset",

@@ -234,11 +234,10 @@ impl Page {
             }
         }
         if let Health::Healthy(took) = health {
-            let name = "gatehound_probe_duration_seconds";
-            let help = "How long the probe took in the last check; absent if it did not pass.";
+            let name = "gatehound_check_duration_seconds";
+            let help = "How long / and /health took in the last check; absent if one did not pass.";
             self.family(name, "gauge", help);
-            let took = format!("{:.6}", took.as_secs_f64());
-            self.series(name, Some(("probe", Probe::Health.name())), &took);
+            self.series(name, None, &format!("{:.6}", took.as_secs_f64()));
         }
     }
 
@@ -434,11 +433,7 @@ mod tests {
             ("gatehound_probe_success", "probe=\"port\"", "1"),
             ("gatehound_probe_success", "probe=\"http\"", "1"),
             ("gatehound_probe_success", "probe=\"health\"", "1"),
-            (
-                "gatehound_probe_duration_seconds",
-                "probe=\"health\"",
-                "0.003000",
-            ),
+            ("gatehound_check_duration_seconds", "", "0.003000"),
             ("gatehound_incident_open", "", "0"),
             ("gatehound_needs_human", "", "0"),
             ("gatehound_phase", "phase=\"healthy\"", "1"),
@@ -492,7 +487,7 @@ mod tests {
             ("gatehound_probe_success", "probe=\"port\"", Some("1")),
             ("gatehound_probe_success", "probe=\"http\"", Some("0")),
             ("gatehound_probe_success", "probe=\"health\"", None),
-            ("gatehound_probe_duration_seconds", "probe=\"health\"", None),
+            ("gatehound_check_duration_seconds", "", None),
             ("gatehound_incident_open", "", Some("1")),
             ("gatehound_attempt", "", Some("2")),
         ] {

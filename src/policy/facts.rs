@@ -91,6 +91,8 @@ pub struct UnitFacts {
     pub exited: Monotonic,
     /// `InactiveExitTimestampMonotonic`: when the unit was last taken out of an inactive or failed state; 0 if it never was.
     pub left_inactive: Monotonic,
+    /// `ActiveExitTimestampMonotonic`: when the unit last left its active state, by a crash for example; 0 if it never did.
+    pub left_active: Monotonic,
     /// `StateChangeTimestampMonotonic`: when the unit's state changed last.
     pub state_changed: Monotonic,
     /// `ControlGroup`: path below the cgroup root, empty when there is none.

@@ -79,8 +79,9 @@ impl Machine<'_> {
         }
         if let Some(incident) = &self.state.incident {
             let ended = Ended::of(incident);
-            let downtime = self.now.since(incident.since);
+            let downtime = self.downtime(incident);
             self.record(Record::Recovered { ended, downtime });
+            self.note_recovery(ended, downtime);
             self.state.incident = None;
         } else if !matches!(self.state.phase, Phase::Healthy { .. }) {
             self.record(Record::Healthy { took });
@@ -89,6 +90,7 @@ impl Machine<'_> {
             self.state.attempts = Attempts::default();
             self.record(Record::AttemptsReset);
         }
+        self.note_steady(since);
         self.state.phase = Phase::Healthy { since, took };
         self.answer.watchdog = Some(WatchdogMessage::Ping {
             restore: self.state.timeout_set,

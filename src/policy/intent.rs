@@ -11,7 +11,8 @@ use crate::{
     policy::{
         facts::{Failure, Health, Invocation, Look, Monotonic, Probe, Stall, UnitFacts},
         record::{Ended, Record},
-        state::{Attempts, Gateway, Parts, Phase, Rollback, Standby, Step},
+        state::{Attempts, Gateway, Phase, Rollback, Standby, Step},
+        steadiness::{Flapping, Parts},
         unit::{self, Standing},
     },
     text::line::Line,
@@ -340,8 +341,9 @@ impl Machine<'_> {
         self.state.attempts = Attempts::default();
         self.state.parts = Parts::default();
         self.state.degraded = None;
+        self.state.flapping = Flapping::default();
         if let Some(incident) = &self.state.incident {
-            let downtime = self.now.since(incident.since);
+            let downtime = self.downtime(incident);
             self.record(Record::Recovered {
                 ended: Ended::StoppedByHuman,
                 downtime,

@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod attempts;
+pub mod downtime;
 pub mod facts;
 mod grace;
 mod intent;
@@ -13,6 +14,7 @@ pub mod record;
 mod restart;
 mod rollback;
 pub mod state;
+pub mod steadiness;
 mod successor;
 mod unit;
 pub mod usefulness;
@@ -37,8 +39,10 @@ pub enum Event {
     Looked(Box<Look>),
     /// An effect ended.
     Done(Done),
-    /// The machine was suspended, or Gatehound was held up, and runs again.
+    /// The machine was suspended and runs again.
     Resumed,
+    /// Gatehound itself was held up for this long, or the machine stood still without a suspend.
+    HeldUp(Duration),
     /// A human asks for the attempts to count from 1 again.
     Reset,
     /// Gatehound is asked to stop.
@@ -102,9 +106,13 @@ pub fn step(settings: &Settings, state: State, event: Event, now: Monotonic) -> 
         answer: Answer::default(),
     };
     match event {
-        Event::Looked(look) => machine.looked(&look),
+        Event::Looked(look) => {
+            machine.looked(&look);
+            machine.track_downtime(&look);
+        }
         Event::Done(done) => machine.done(done),
         Event::Resumed => machine.resumed(),
+        Event::HeldUp(gap) => machine.held_up(gap),
         Event::Reset => machine.reset(),
         // What cannot be done now is left to a successor.
         Event::Leave => machine.state.leave_after_start(Monotonic::default()),
@@ -178,7 +186,33 @@ impl Machine<'_> {
             | Phase::StandingBy { .. } => {}
         }
         self.give_parts_time_again();
+        self.state.worked_until = None;
         self.record(Record::Resumed);
+        self.again_in(Duration::ZERO);
+    }
+
+    /// Nobody looked for a while. That while does not count, and what counted before does:
+    /// a machine that is always late would give a hung gateway its grace anew for ever.
+    fn held_up(&mut self, gap: Duration) {
+        let now = self.now;
+        let later = |moment: Monotonic| (moment + gap).min(now);
+        match &mut self.state.phase {
+            Phase::Starting { since, progress } => {
+                (*since, *progress) = (later(*since), later(*progress));
+            }
+            Phase::Failing(grace_used) => grace_used.last = None,
+            Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
+                *until = *until + gap;
+            }
+            Phase::Restarting(Step::CleaningUp { .. } | Step::Starting { .. })
+            | Phase::BackingOff { .. }
+            | Phase::Healthy { .. }
+            | Phase::GaveUp { .. }
+            | Phase::StandingBy { .. } => {}
+        }
+        self.give_parts_time(gap);
+        self.state.worked_until = None;
+        self.record(Record::HeldUp { gap });
         self.again_in(Duration::ZERO);
     }
 

@@ -130,8 +130,24 @@ pub enum Record {
     },
     /// The gateway stayed healthy: attempts count from 1 again.
     AttemptsReset,
-    /// Time passed in which nobody looked: the machine was suspended, or Gatehound was held up.
+    /// The machine was suspended.
     Resumed,
+    /// Gatehound was held up: time passed in which nobody looked.
+    HeldUp {
+        /// For how long.
+        gap: Duration,
+    },
+    /// The gateway comes and goes: it failed several times and recovered by itself.
+    Flapping {
+        /// How often.
+        times: usize,
+        /// Within which time.
+        within: Duration,
+        /// How long it was down in all.
+        down: Duration,
+    },
+    /// It has stayed healthy since.
+    NoLongerFlapping,
     /// A human reset the attempts: they count from 1 again.
     Reset,
     /// The gateway is healthy, and part of it does not work.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::line::Line;
 use crate::{
     policy::facts::{Failure, Invocation, Monotonic, Stall},
+    policy::steadiness::{Flapping, Parts},
     settings::{Grace, Settings},
 };
 
@@ -40,6 +41,16 @@ pub struct State {
     /// What it says does not work, for however long.
     #[serde(default)]
     pub parts: Parts,
+    /// When the last healthy check ended; none once nobody has looked since, or nobody wanted the gateway up.
+    #[serde(default)]
+    pub worked_until: Option<Monotonic>,
+    /// Since when the gateway has not worked although it is wanted up, as far as that is known:
+    /// since the last healthy check, or since its run ended.
+    #[serde(default)]
+    pub down_since: Option<Monotonic>,
+    /// How often it failed lately and recovered by itself.
+    #[serde(default)]
+    pub flapping: Flapping,
     /// Why the last look could not find out how the gateway is, if it could not.
     pub unknown: Option<Line>,
     /// When the last suspend ended that Gatehound knows of: no grace counts from before it.
@@ -333,28 +344,6 @@ pub struct Incident {
     /// A run ended within it before it was healthy, and systemd starts the next.
     #[serde(default)]
     pub crashed: bool,
-}
-
-/// What of a healthy gateway does not work, as far as it says so itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Parts {
-    /// When this run was asked last.
-    pub asked: Option<Monotonic>,
-    /// What it listed as failing then.
-    pub failing: Vec<Part>,
-    /// Its crash-loop breaker tripped, in its words, and nothing is known of its end.
-    pub breaker: Option<Line>,
-}
-
-/// A part of the gateway that does not work.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Part {
-    /// In words.
-    pub name: Line,
-    /// Since when every answer has listed it.
-    pub since: Monotonic,
-    /// It has been long enough to be said.
-    pub said: bool,
 }
 
 /// How many attempts were used, and when the last one was.

@@ -68,6 +68,7 @@ impl State {
             &mut self.awake_since,
         ];
         moments.extend(&mut self.forced);
+        moments.extend(&mut self.down_since);
         moments.extend(self.incident.as_mut().map(|incident| &mut incident.since));
         match &mut self.phase {
             Phase::Starting { since, progress } => moments.extend([since, progress]),
@@ -100,6 +101,7 @@ impl State {
         }
         // A successor asks in its first healthy check.
         state.parts.asked = None;
+        state.worked_until = None;
         state
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         answer::Effect,
         facts::{Breaker, Monotonic, Useful},
         record::Record,
-        state::{Part, Parts},
+        steadiness::{Part, Parts},
     },
     text::line::Line,
 };
@@ -99,6 +99,19 @@ impl Machine<'_> {
     /// Nothing ran for a while: what was not said yet has its time again (rule 10).
     pub(super) fn give_parts_time_again(&mut self) {
         self.state.parts.begin_again(self.now);
+    }
+
+    /// Nobody looked for this long, which does not count.
+    pub(super) fn give_parts_time(&mut self, gap: Duration) {
+        for part in self
+            .state
+            .parts
+            .failing
+            .iter_mut()
+            .filter(|part| !part.said)
+        {
+            part.since = (part.since + gap).min(self.now);
+        }
     }
 }
 

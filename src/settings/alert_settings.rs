@@ -101,6 +101,8 @@ pub enum Kind {
     RolledBack,
     /// The gateway is healthy again.
     Back,
+    /// The gateway fails again and again and recovers by itself each time.
+    Flapping,
     /// The gateway is healthy, and part of it does not work.
     Degraded,
     /// All of the gateway works again.
@@ -120,6 +122,7 @@ impl Kind {
             Self::StillDown => "still-down",
             Self::RolledBack => "rolled-back",
             Self::Back => "back",
+            Self::Flapping => "flapping",
             Self::Degraded => "degraded",
             Self::NoLongerDegraded => "no-longer-degraded",
             Self::Paused => "paused",

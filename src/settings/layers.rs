@@ -384,7 +384,7 @@ fn in_channel(figment: &Figment, error: &Error, number: usize, rest: &[String]) 
         },
         Kind::Message(right) => right.clone(),
         Kind::UnknownVariant(..) => {
-            "must be down, needs-human, still-down, rolled-back, back, degraded, no-longer-degraded or paused".to_owned()
+            "must be down, needs-human, still-down, rolled-back, back, flapping, degraded, no-longer-degraded or paused".to_owned()
         }
         _ => "of the wrong type; see gatehound.toml(5)".to_owned(),
     };

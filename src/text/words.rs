@@ -64,6 +64,15 @@ pub(crate) fn useless_command(what: &str, profile: &str) -> String {
 /// How the gateway's own words about its crash-loop breaker begin.
 pub(crate) const BREAKER: &str = "restart-loop breaker";
 
+/// That a gateway comes and goes, in words.
+pub(crate) fn flapping(times: usize, within: Duration, down: Duration) -> String {
+    format!(
+        "it failed {times} times within {} and recovered by itself, down for up to {} in all",
+        span(within),
+        span(down)
+    )
+}
+
 /// A failure in words, as in `health: no answer within 10 s (blocked)`, with the sentence about its stall where there is one.
 pub(crate) fn words(failure: &Failure) -> String {
     let probe = failure.probe.name();

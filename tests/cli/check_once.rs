@@ -14,7 +14,7 @@ fn check_needs_no_user_manager_and_ends_with_what_it_saw() {
     let healthy = check(gateway(r#"{"ok":true}"#), false);
     assert_eq!(healthy.status.code(), Some(0), "{healthy:?}");
     assert!(
-        stdout(&healthy).starts_with("gateway  healthy, /health "),
+        stdout(&healthy).starts_with("gateway  healthy, / and /health "),
         "{healthy:?}"
     );
     assert!(

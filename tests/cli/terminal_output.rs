@@ -103,7 +103,7 @@ fn every_command_that_tells_good_from_bad_colours_it_at_a_terminal() {
     );
     let check = at_xterm(&["--set", &set, "check"]);
     assert!(
-        check.starts_with("gateway  \u{1b}[32mhealthy\u{1b}[0m, /health "),
+        check.starts_with("gateway  \u{1b}[32mhealthy\u{1b}[0m, / and /health "),
         "{check:?}"
     );
     let json = at_xterm(&["--set", &set, "check", "--json"]);

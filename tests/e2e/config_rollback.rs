@@ -219,7 +219,7 @@ fn rolled_back() {
     let kept = it.state().join("snapshots/2.json");
     let named = format!("kept in {};", kept.display());
     assert!(record.message().contains(&named), "{record}");
-    it.rig.wait_for_status("healthy: /health", TIMEOUT);
+    it.rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert!(it.is_good());
     let mode = fs::metadata(&kept).expect("what was refused").permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
@@ -287,7 +287,7 @@ fn paused() {
     wait_for_checks(&it.rig, 3);
     it.assert_left_alone();
     assert!(it.rig.gatehound(&["resume"]).status.success());
-    it.rig.wait_for_status("healthy: /health", TIMEOUT);
+    it.rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert!(it.is_good());
 }
 
@@ -302,7 +302,7 @@ fn edited() {
     // What the gateway has refused since is rolled back.
     systemctl(&["restart", &it.rig.gateway]);
     it.await_event("rolled-back");
-    it.rig.wait_for_status("healthy: /health", TIMEOUT);
+    it.rig.wait_for_status("healthy: / and /health", TIMEOUT);
 }
 
 fn folder_gone() {
@@ -323,7 +323,7 @@ fn folder_gone() {
     write(&it.config(), BROKEN);
     systemctl(&["restart", &it.rig.gateway]);
     it.await_event("rolled-back");
-    it.rig.wait_for_status("healthy: /health", TIMEOUT);
+    it.rig.wait_for_status("healthy: / and /health", TIMEOUT);
     let now = [it.config(), parts.join("more.json")];
     let now = now.map(|path| fs::read_to_string(path).expect("the file"));
     assert_eq!(now, [good, MORE]);

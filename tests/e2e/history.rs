@@ -225,8 +225,8 @@ fn history_of_a_watched_gateway() {
         let told = |line: Result<String, _>| line.is_ok_and(|line| line.contains(text));
         assert!(lines.any(told), "the output ended without {text:?}");
     };
-    next("healthy: /health");
-    next("healthy: /health");
+    next("healthy: / and /health");
+    next("healthy: / and /health");
     assert!(rig.gatehound(&["pause", "new disk"]).status.success());
     next("standing-by: paused");
     drop(lines);

@@ -135,7 +135,7 @@ fn garbage_state() {
         said.message().contains("kept as state.json.rejected"),
         "{said}"
     );
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert_eq!(
         fs::read(folder.join("state.json.rejected")).expect("the garbage"),
         [0xff; 4096]
@@ -154,7 +154,7 @@ fn second_run() {
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "{said}");
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert_eq!(rig.property(&rig.gatehound, "NRestarts"), "0");
 }
 
@@ -194,7 +194,7 @@ fn exit_78() {
     assert_not_restarted(&rig);
     systemctl(&["start", &rig.gateway]);
     wait_until("the gateway to be healthy", TIMEOUT, || rig.healthy());
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
 }
 
 /// Characters that do something to whoever reads them other than being read.

@@ -107,7 +107,7 @@ fn doctor(rig: &Rig) {
     has(&said, "fine", &format!("{} is running", rig.gatehound));
     has(&said, "fine", "its units are those of this version");
     has(&said, "fine", "no alert channel is configured");
-    has(&said, "fine", "healthy, /health");
+    has(&said, "fine", "healthy, / and /health");
     has(&said, "fine", "linger     on");
     let mut shell = Command::new(place::file("gatehound"));
     let bare = shell
@@ -161,7 +161,7 @@ fn doctor(rig: &Rig) {
     systemctl(&["daemon-reload"]);
     rig.settings(FAST);
     doctor_of_alerts(rig);
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
 }
 
 /// Who is to be told and cannot be is found, with what fixes it.
@@ -295,7 +295,7 @@ fn install() {
         said.contains(&format!("watching   {}", rig.gateway)),
         "{said}"
     );
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert_eq!(
         fs::read(home(INSTALLED[0])).unwrap(),
         fs::read(place::file("gatehound")).unwrap()
@@ -558,7 +558,7 @@ fn replace_cron() {
         fs::metadata(kept).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
 
     let again = cron.gatehound(&rig, &["install"]);
     assert!(again.status.success(), "{again:?}");

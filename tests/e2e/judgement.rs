@@ -141,7 +141,7 @@ fn refused_configuration() {
     assert!(listed.contains("replaced"), "{listed}");
     systemctl(&["reset-failed", &rig.gateway]);
     systemctl(&["start", &rig.gateway]);
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     for record in rig.journal.all() {
         assert!(!record.message().contains("hunter"), "{}", record.message());
     }
@@ -300,7 +300,7 @@ fn listener_in_a_child() {
     let rig = watched(Setup::default());
     rig.mode("fork-listener");
     rig.wait_until_healthy();
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert_not_restarted(&rig);
     rig.mode("fork-listener:blocked");
     wait_until_failing(&rig, TIMEOUT, "blocked");
@@ -330,7 +330,7 @@ fn own_address() {
     let rig = Rig::with(&short(&[], setup));
     systemctl(&["start", &rig.gateway]);
     rig.start_gatehound();
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     let checked = rig.gatehound(&["check"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(said.contains("on 127.0.0.5"), "{said}");
@@ -347,7 +347,7 @@ fn found_by_its_socket() {
     let rig = Rig::with(&short(&[], setup));
     systemctl(&["start", &rig.gateway]);
     rig.start_gatehound();
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     let checked = rig.gatehound(&["check"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     let named = format!(

@@ -148,7 +148,7 @@ fn deb() {
     assert_eq!(rig.property(&rig.gatehound, "UnitFileState"), "enabled");
     let file = "/usr/lib/systemd/user/gatehound@.service";
     assert_eq!(rig.property(&rig.gatehound, "FragmentPath"), file);
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     let said = doctor(&rig);
     assert!(
         said.contains("its units are those of this version"),
@@ -170,7 +170,7 @@ fn rpm() {
     rpm(&["--install", "--nodeps", &package("gatehound.rpm")]);
     is_there_for_those_who_want_it(&rig);
     packaged(&rig, &["install"]);
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     let before = invocation(&rig);
     rpm(&["--erase", "gatehound"]);
     left_nothing(&rig, &before);
@@ -224,7 +224,7 @@ fn upgraded(rig: &Rig) {
     assert!(said.contains(&remedy), "{said}");
     systemctl(&["restart", "gatehound*.service"]);
     assert_ne!(rig.property(&rig.gatehound, "InvocationID"), before);
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     let said = doctor(rig);
     assert!(
         said.contains(&format!("{} is running", rig.gatehound)),
@@ -281,7 +281,7 @@ fn uninstalled(rig: &Rig) {
     assert!(Path::new(PROGRAM).exists());
     assert_eq!(rig.property(&rig.gatehound, "LoadState"), "loaded");
     packaged(rig, &["install"]);
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
 }
 
 /// A removal stops the package's Gatehound and nobody's gateway, and a purge leaves nothing.

@@ -406,7 +406,7 @@ fn broken_config() {
 
     real.configure(LOOPBACK);
     real.start();
-    rig.wait_for_status("healthy: /health", INTERVAL + TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", INTERVAL + TIMEOUT);
     assert_not_restarted(rig);
 }
 

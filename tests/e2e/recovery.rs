@@ -92,7 +92,7 @@ fn blocked() {
             );
         }
     }
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     wait_for_checks(&rig, 2);
     let starting = rig
         .journal

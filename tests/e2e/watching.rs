@@ -44,7 +44,7 @@ fn crash() {
     rig.journal
         .wait_for("systemd's new run", TIMEOUT, event("new-invocation"));
     rig.wait_until_healthy();
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert_ne!(invocation(&rig), before);
     assert_eq!(rig.property(&rig.gateway, "NRestarts"), "1");
     assert_not_restarted(&rig);
@@ -86,7 +86,7 @@ fn stop() {
     assert!(rig.status_text().starts_with("standing-by: stopped"));
     assert_not_restarted(&rig);
     systemctl(&["start", &rig.gateway]);
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
     assert_not_restarted(&rig);
 }
 
@@ -105,7 +105,7 @@ fn pause() {
     assert!(rig.gatehound(&["resume"]).status.success());
     rig.journal
         .wait_for_after(mark, "the restart", TIMEOUT, event("starting"));
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
 }
 
 fn flag_file() {
@@ -123,7 +123,7 @@ fn flag_file() {
     wait_for_checks(&rig, 3);
     assert_not_restarted(&rig);
     fs::remove_file(&flag).unwrap();
-    rig.wait_for_status("healthy: /health", TIMEOUT);
+    rig.wait_for_status("healthy: / and /health", TIMEOUT);
 }
 
 fn foreign_flag_file() {

@@ -33,7 +33,10 @@ pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>)
     let profile = around.names.profile;
     match &seen.look.health {
         Health::Healthy(took) => {
-            findings.fine("gateway", &format!("healthy, /health {}", span(*took)));
+            findings.fine(
+                "gateway",
+                &format!("healthy, / and /health {}", span(*took)),
+            );
         }
         Health::Failing(failure) => failing(findings, seen, failure, around),
         Health::Unknown(why) => {

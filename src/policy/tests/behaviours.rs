@@ -304,7 +304,9 @@ fn crashes_before_health_open_one_incident_however_many_and_are_left_to_systemd(
 #[test]
 fn an_incident_of_crashes_ends_when_a_run_is_healthy() {
     let mut world = crashes_before_it_is_healthy(4);
-    let began = world.state.incident.clone().expect("an incident").since;
+    let incident = world.state.incident.clone().expect("an incident");
+    let began = world.state.down_since.expect("downtime");
+    assert!(began < incident.since);
     world.fixes();
     world.run_until("healthy");
     assert_eq!(world.state.incident, None);
@@ -869,7 +871,7 @@ fn a_restart_that_helped_is_said_with_the_downtime() {
     world.fresh = Mood::Healthy;
     world.run_until("healthy");
     assert!(
-        world.texts("recovered")[0].starts_with("gateway healthy again after 1"),
+        world.texts("recovered")[0].starts_with("gateway healthy again after 46 s"),
         "{:?}",
         world.texts("recovered")
     );
@@ -1131,7 +1133,7 @@ fn status_says_what_the_design_promises() {
         ..world.settings
     };
     world.run_for(secs(4 * 3600 + 12 * 60));
-    assert_eq!(world.status(), "healthy: /health 3 ms, up 4 h 12 min");
+    assert_eq!(world.status(), "healthy: / and /health 3 ms, up 4 h 12 min");
 
     let mut world = broken(Stall::Blocked);
     world.state.attempts.used = 1;
@@ -1306,6 +1308,132 @@ fn rule_10_a_suspend_gives_a_channel_its_time_again() {
     world.next_check();
     assert!(world.texts("degraded").is_empty());
     until_said(&mut world);
+}
+
+/// A hang that ends by itself within its grace, in the middle of the time between two checks.
+fn hang_for_a_while(world: &mut World) {
+    world.run_for(secs(10));
+    world.breaks(Stall::Blocked);
+    world.run_until("failing");
+    world.run_for(secs(10));
+    world.fixes();
+    world.run_until("healthy");
+}
+
+#[test]
+fn a_gateway_that_comes_and_goes_is_said_to_and_not_restarted() {
+    let mut world = healthy();
+    for times in 1..=5 {
+        hang_for_a_while(&mut world);
+        assert_eq!(world.texts("flapping").len(), usize::from(3 <= times));
+    }
+    let text = &world.texts("flapping")[0];
+    assert!(
+        text.starts_with("gateway comes and goes: it failed 3 times within "),
+        "{text}"
+    );
+    assert_eq!(world.count(&Action::Stop), 0);
+    assert!(world.texts("no-longer-flapping").is_empty());
+    world.run_for(world.settings.reset_after + secs(60));
+    assert_eq!(world.texts("no-longer-flapping").len(), 1);
+    // Three within a day are no pattern.
+    world.log.clear();
+    for _ in 0..3 {
+        hang_for_a_while(&mut world);
+        world.run_for(secs(3600));
+    }
+    assert!(world.texts("flapping").is_empty());
+}
+
+#[test]
+fn a_downtime_begins_where_the_last_healthy_check_ended() {
+    let mut world = healthy();
+    let worked = world.now;
+    world.breaks(Stall::Blocked);
+    world.run_until("failing");
+    assert!(secs(20) <= world.now.since(worked));
+    assert_eq!(world.state.down_since, Some(worked));
+    world.fixes();
+    world.run_until("healthy");
+    let down = world.now.since(worked);
+    let recovered = &world.texts("recovered")[0];
+    assert!(recovered.contains(&span(down)), "{recovered} {down:?}");
+    assert_eq!(world.state.down_since, None);
+}
+
+#[test]
+fn a_downtime_of_which_nobody_saw_the_beginning_begins_with_the_first_failing_check() {
+    let mut world = healthy();
+    world.breaks(Stall::Blocked);
+    world.now = world.now + secs(60);
+    world.happens(Event::HeldUp(secs(30)));
+    world.run_until("failing");
+    let since = world.state.incident.as_ref().map(|incident| incident.since);
+    assert_eq!(world.state.down_since, since);
+}
+
+#[test]
+fn what_nobody_wants_up_is_not_down() {
+    let mut world = healthy();
+    world.human_stops();
+    world.run_until("standing-by");
+    world.human_starts();
+    world.mood = Mood::Failing(Stall::Gone);
+    world.run_until("starting");
+    assert_eq!(world.state.down_since, None);
+}
+
+#[test]
+fn a_crash_and_the_start_after_it_are_downtime() {
+    let mut world = healthy();
+    let worked = world.now;
+    world.fresh = Mood::Failing(Stall::Gone);
+    world.exits(1);
+    world.run_until("starting");
+    assert_eq!(world.state.down_since, Some(worked));
+    world.fixes();
+    world.run_until("healthy");
+    assert_eq!(world.state.down_since, None);
+}
+
+#[test]
+fn a_gatehound_that_is_always_late_restarts_a_hung_gateway_all_the_same() {
+    let mut world = broken(Stall::Blocked);
+    let gap = secs(8);
+    for _ in 0..20 {
+        world.now = world.now + gap;
+        world.happens(Event::HeldUp(gap));
+        world.next_check();
+        world.next_check();
+        if world.phase() == "backing-off" {
+            return;
+        }
+    }
+    panic!("it has its grace anew for ever: {}", world.status());
+}
+
+#[test]
+fn what_passes_while_gatehound_is_held_up_does_not_count() {
+    let mut world = broken(Stall::Blocked);
+    for _ in 0..3 {
+        let gap = secs(3600);
+        world.now = world.now + gap;
+        world.happens(Event::HeldUp(gap));
+        assert_eq!(world.phase(), "failing");
+    }
+    let mut world = world_that_starts();
+    world.now = world.now + secs(3600);
+    world.happens(Event::HeldUp(secs(3600)));
+    world.next_check();
+    assert_eq!(world.phase(), "starting");
+}
+
+fn world_that_starts() -> World {
+    let mut world = world();
+    world.mood = Mood::Failing(Stall::Gone);
+    world.next_check();
+    assert_eq!(world.phase(), "starting");
+    world
 }
 
 #[test]

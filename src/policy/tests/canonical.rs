@@ -15,6 +15,7 @@ use crate::{
     policy::{
         facts::{Invocation, Monotonic, Stall},
         state::{GraceUsed, Phase, State, Step},
+        steadiness::Flapping,
         usefulness::READY_EVERY,
     },
     settings::{RetryAfter, Settings},
@@ -191,6 +192,9 @@ impl Form<'_> {
                 .stop_job
                 .map(|id| u32::from(Some(id) == self.job));
         }
+        // What is only said.
+        state.flapping = Flapping::default();
+        (state.worked_until, state.down_since) = (None, None);
         // When it is asked again changes nothing of what is done; so it is asked in every healthy check.
         let due = Monotonic(NOW.0 - u64::try_from(READY_EVERY.as_micros()).expect("a short time"));
         state.parts.asked = state.parts.asked.map(|_| due);

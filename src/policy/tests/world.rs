@@ -968,7 +968,8 @@ impl World {
             }
         }
         match event {
-            Event::Resumed => self.witness.awake_since = self.now,
+            // What passes while nobody looks does not count either.
+            Event::Resumed | Event::HeldUp(_) => self.witness.awake_since = self.now,
             Event::Leave => self.witness.start_tried = false,
             // Who asks for a new beginning means a run whose stop was cancelled as well.
             Event::Reset if self.state.pending_start.is_none() => self.witness.stopped = None,
