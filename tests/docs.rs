@@ -720,7 +720,7 @@ fn every_test_that_the_architecture_page_names_exists_and_no_rule_goes_without()
     }
     assert_eq!(
         rules.into_iter().collect::<Vec<_>>(),
-        (1..=10).collect::<Vec<_>>()
+        (1..=12).collect::<Vec<_>>()
     );
 }
 

@@ -28,7 +28,7 @@ use std::{
 };
 
 use gatehound::{
-    policy::facts::{Invocation, Job, Monotonic, UnitFacts},
+    policy::facts::{Invocation, Job, JobKind, Monotonic, UnitFacts},
     systemd::{ForeignJob, ManagerError, UserManager},
     text::line::Line,
 };
@@ -471,6 +471,7 @@ fn ended(id: u32) -> ForeignJob {
     ForeignJob::Ended {
         id,
         result: Line::from("done"),
+        during_our_stop: false,
     }
 }
 
@@ -495,6 +496,7 @@ fn a_unit_is_seen_with_what_is_there_and_bounded() {
         job: Some(Job {
             id: 900,
             ours: false,
+            kind: JobKind::Other,
         }),
         fragment_path: "/etc/gateway".to_owned(),
         ..UnitFacts::default()

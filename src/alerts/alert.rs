@@ -99,8 +99,19 @@ pub fn due(
             let reason = Line::new(&format!("it refuses its configuration: {detail}"));
             trouble(settings, &mut reported, state, now, reason, Some(profile))
         }
+        Phase::StandingBy {
+            reason: Standby::PortTaken,
+            detail,
+            ..
+        } => {
+            let reason = Line::new(&format!("somebody else has its port: {detail}"));
+            trouble(settings, &mut reported, state, now, reason, Some(profile))
+        }
         Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
-            reminder(settings, &mut reported, state, now)
+            overdue(settings, &mut reported, state, now)
+        }
+        Phase::Healthy { .. } if state.incident.is_some() => {
+            overdue(settings, &mut reported, state, now)
         }
         Phase::Healthy { .. } => healthy(&mut reported, state, profile, now)
             .or_else(|| flaps(&mut reported, state, profile, now)),
@@ -108,10 +119,11 @@ pub fn due(
             reason: Standby::Paused,
             detail,
             since,
-        } => paused(settings, &mut reported, detail, *since, profile, now),
+        } => overdue(settings, &mut reported, state, now)
+            .or_else(|| paused(settings, &mut reported, detail, *since, profile, now)),
         // Whoever stopped or removed the gateway knows that it is down.
         Phase::StandingBy {
-            reason: Standby::Stopped | Standby::NoUnit,
+            reason: Standby::Stopped,
             ..
         } => {
             reported.trouble = None;
@@ -119,28 +131,19 @@ pub fn due(
             reported.flapping = false;
             None
         }
-        // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
-        Phase::StandingBy {
-            reason: Standby::InTransition,
-            ..
-        } => {
-            let crashed = state.incident.as_ref().filter(|one| one.crashed);
-            crashed.and_then(|one| {
-                let reason = Line::new(&words(&one.failure));
-                trouble(settings, &mut reported, state, now, reason, None)
-            })
-        }
-        // Somebody is at work on it, or it passes.
+        // Rule 11: whatever the reason, a gateway that is down for long is said to be.
         Phase::StandingBy {
             reason:
-                Standby::NoBus
+                Standby::InTransition
+                | Standby::NoUnit
+                | Standby::NoBus
                 | Standby::Updating
                 | Standby::OtherGateway
                 | Standby::Debugged
                 | Standby::Frozen
                 | Standby::Masked,
             ..
-        } => None,
+        } => overdue(settings, &mut reported, state, now),
     };
     let alert = due.map(|(kind, text, reason)| Alert {
         kind,
@@ -215,10 +218,16 @@ fn trouble(
         let text = format!("a human is needed: {reason}; gatehound status{profile} tells more");
         (Kind::NeedsHuman, text)
     } else {
-        (
-            Kind::Down,
-            format!("down, {reason}; it is about to be restarted"),
-        )
+        let next = match state.phase {
+            Phase::BackingOff { .. } => "; it is about to be restarted",
+            Phase::Starting { .. }
+            | Phase::Healthy { .. }
+            | Phase::Failing(_)
+            | Phase::Restarting(_)
+            | Phase::GaveUp { .. }
+            | Phase::StandingBy { .. } => "",
+        };
+        (Kind::Down, format!("down, {reason}{next}"))
     };
     let began = reported.trouble.as_ref().map_or(since, |known| known.since);
     reported.trouble = Some(Trouble {
@@ -275,6 +284,25 @@ fn flaps(reported: &mut Reported, state: &State, profile: &str, now: Monotonic) 
             Some((Kind::Back, text, Line::default()))
         }
         (true, true) | (false, false) => None,
+    }
+}
+
+/// A gateway that is down, or ends again and again, without an attempt of Gatehound's that would say so.
+fn overdue(
+    settings: &AlertSettings,
+    reported: &mut Reported,
+    state: &State,
+    now: Monotonic,
+) -> Option<Due> {
+    let incident = state.incident.as_ref();
+    // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
+    let said = incident.filter(|one| one.crashed || one.loops || one.overdue);
+    match said {
+        Some(one) => {
+            let reason = Line::new(&words(&one.failure));
+            trouble(settings, reported, state, now, reason, None)
+        }
+        None => reminder(settings, reported, state, now),
     }
 }
 
@@ -375,6 +403,8 @@ mod tests {
                 started_by_other: false,
                 bitten: false,
                 crashed: false,
+                loops: false,
+                overdue: false,
             }),
             ..State::default()
         }

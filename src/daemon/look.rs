@@ -110,6 +110,7 @@ impl Senses {
             began,
             unit,
             foreign_job: false,
+            joined: 0,
             pause,
             update,
             last_words,
@@ -120,6 +121,7 @@ impl Senses {
             frozen: probed_at_all && !healthy && is_frozen,
             listens: probed.listens,
             port_holder: probed.port_holder,
+            left_over: probed.left_over,
             progress,
             health,
         };

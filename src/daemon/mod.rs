@@ -45,7 +45,10 @@ use crate::{
         Settings,
         layers::{self, ConfigError, Sources},
     },
-    systemd::notify::{Notifier, Watchdog},
+    systemd::{
+        ForeignJob,
+        notify::{Notifier, Watchdog},
+    },
     text::line::Line,
 };
 
@@ -329,11 +332,11 @@ impl Daemon {
         let known = &self.state.addresses;
         let mut seen = self.senses.look(&self.settings, probe, known);
         if self.state.pending_start.is_some() {
-            seen.look.foreign_job = self
-                .senses
-                .manager
-                .foreign_jobs()
-                .is_ok_and(|jobs| !jobs.is_empty());
+            let jobs = self.senses.manager.foreign_jobs().unwrap_or_default();
+            seen.look.foreign_job = jobs.iter().any(ForeignJob::may_be_a_stop);
+            let joined = |job: &&ForeignJob| matches!(job, ForeignJob::Merged { .. });
+            seen.look.joined =
+                u32::try_from(jobs.iter().filter(joined).count()).unwrap_or(u32::MAX);
         }
         self.warn_once(std::mem::take(&mut seen.warnings));
         seen

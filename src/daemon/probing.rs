@@ -29,6 +29,7 @@ pub(super) struct Probed {
     pub(super) health: Health,
     pub(super) listens: Line,
     pub(super) port_holder: Option<Line>,
+    pub(super) left_over: Option<Line>,
     /// The process whose stall was judged.
     pub(super) owner: u32,
     pub(super) address: Option<IpAddr>,
@@ -59,7 +60,7 @@ impl Senses {
         let whose = self.whose(&listening, unit, port);
         let owner = match &whose {
             Whose::Units(pid) => *pid,
-            Whose::Anothers(_) => main_pid,
+            Whose::Anothers(_) | Whose::LeftOver(_) => main_pid,
             Whose::Unknown => listeners::owner(&self.proc, &listening, main_pid),
         };
         let group = unit.map_or("", |unit| unit.control_group.as_str());
@@ -76,20 +77,32 @@ impl Senses {
             let mut needs = needs.iter();
             listening.is_empty() && needs.any(|it| listeners::conflict(*it, other.address))
         });
-        let port_holder = match whose {
-            Whose::Anothers(process) => Some(Line::new(&Holder::seen(process).to_string())),
+        let (left_over, port_holder) = match whose {
+            Whose::LeftOver(process) => {
+                let text = format!("pid {} ({})", process.pid, process.command);
+                (Some(Line::new(&text)), None)
+            }
+            Whose::Anothers(process) => (None, Some(said_of(&Holder::seen(process)))),
             Whose::Units(_) | Whose::Unknown => {
-                in_the_way.map(|listener| self.port_holder(port, listener))
+                let holder = in_the_way.map(|listener| self.port_holder(port, listener));
+                (None, holder)
             }
         };
         let address = found
             .address
             .or_else(|| listeners::address_to_probe(&listening));
-        if let Some(holder) = &port_holder {
-            // Whatever it answers, it is not this unit's gateway (rule 1).
+        // Whatever it answers, it is not this run of the unit (rule 1).
+        let reason = match (&port_holder, &left_over) {
+            (Some(holder), _) => Some(format!("port {port} is held by {holder}")),
+            (None, Some(earlier)) => Some(format!(
+                "port {port} is held by what is left of an earlier run: {earlier}"
+            )),
+            (None, None) => None,
+        };
+        if let Some(reason) = reason {
             let health = Health::Failing(Failure {
                 probe: Probe::Port,
-                reason: Line::new(&format!("port {port} is held by {holder}")),
+                reason: Line::new(&reason),
                 stall: Stall::Gone,
                 detail: Line::default(),
             });
@@ -97,6 +110,7 @@ impl Senses {
                 health,
                 listens,
                 port_holder,
+                left_over,
                 owner,
                 address: None,
             };
@@ -118,6 +132,7 @@ impl Senses {
                 health,
                 listens,
                 port_holder,
+                left_over,
                 owner,
                 address: None,
             };
@@ -137,6 +152,7 @@ impl Senses {
             health,
             listens,
             port_holder,
+            left_over,
             owner,
             address: Some(address),
         }
@@ -171,7 +187,7 @@ impl Senses {
             || Holder::unseen(&self.proc, self.cgroups.as_deref(), port, listener),
             |(_, process)| Holder::seen(process),
         );
-        Line::new(&holder.to_string())
+        said_of(&holder)
     }
 
     /// Asks the gateway; where it does not answer well, finds out what this process, of a unit with this cgroup, is doing.
@@ -272,6 +288,7 @@ impl Probed {
             health: Health::NotProbed,
             listens: Line::default(),
             port_holder: None,
+            left_over: None,
             owner: 0,
             address: None,
         }
@@ -301,6 +318,14 @@ pub(super) fn needs(known: &Line, found: &Found) -> Vec<IpAddr> {
         Bind::Unknown => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     vec![address]
+}
+
+/// Who has the port, and what helps where that is known.
+fn said_of(holder: &Holder) -> Line {
+    match holder.remedy() {
+        Some(remedy) => Line::new(&format!("{holder}; {remedy}")),
+        None => Line::new(&holder.to_string()),
+    }
 }
 
 /// Where these sockets listen, in an order that stays.

@@ -27,7 +27,12 @@ pub fn status(settings: &Settings, state: &State, names: Names<'_>, now: Monoton
 
 /// The status line before the first look, when nothing is known yet but what is going to be looked at.
 pub fn before_the_first_look(state: &State, unit: &str) -> Line {
-    Line::new(&format!("{}: first look at {unit}", state.phase.name()))
+    // What a predecessor found may no longer be so.
+    let phase = match &state.phase {
+        Phase::Healthy { .. } => Phase::default().name(),
+        other => other.name(),
+    };
+    Line::new(&format!("{phase}: first look at {unit}"))
 }
 
 fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) -> String {
@@ -44,6 +49,9 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             // Without a bus nobody says since when it runs.
             if state.gateway.invocation.is_some() {
                 text += &format!(", up {}", span(now.since(state.gateway.since)));
+            }
+            if let Some(incident) = state.incident.as_ref().filter(|one| one.loops) {
+                text += &format!("; {}", incident.failure.reason);
             }
             if let Some(what) = &state.degraded {
                 text += &format!(", degraded: {what}");
@@ -77,6 +85,9 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
         }
         Phase::Restarting(step) if state.rolls_back() => {
             format!("configuration rolled back, {}", restarting(*step, now))
+        }
+        Phase::Restarting(step) if state.joins_restart() => {
+            format!("restarted by somebody else, {}", restarting(*step, now))
         }
         Phase::Restarting(step) => {
             let of = settings.backoff.len();
@@ -200,6 +211,7 @@ fn way_out(reason: Standby, names: Names<'_>) -> Option<String> {
             names.unit
         )),
         Standby::Paused => Some(format!("to go on: gatehound resume{}", names.profile)),
+        Standby::PortTaken => Some(format!("see: gatehound doctor{}", names.profile)),
         Standby::NoUnit
         | Standby::NoBus
         | Standby::Updating
@@ -250,6 +262,8 @@ mod tests {
                 started_by_other: false,
                 bitten: false,
                 crashed: false,
+                loops: false,
+                overdue: false,
             }),
             ..State::default()
         };

@@ -106,8 +106,12 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
             plain(&format!("gateway started as run {}", invocation.0))
         }
         Record::Failing { failure, grace } => {
-            let given = format!("; {} given before a restart", span(*grace));
-            let text = fitted("gateway failing: ", &words(failure), &given);
+            let text = if grace.is_zero() {
+                format!("gateway down: {}", words(failure))
+            } else {
+                let given = format!("; {} given before a restart", span(*grace));
+                fitted("gateway failing: ", &words(failure), &given)
+            };
             (text, failure_fields(failure))
         }
         Record::FailingOtherwise { failure } => {
@@ -156,6 +160,10 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
             fields.extend(action("stop"));
             (text, fields)
         }
+        Record::RestartJoined { limit } => plain(&format!(
+            "somebody restarts the gateway while it hangs; SIGKILL in {} unless it stops",
+            span(*limit)
+        )),
         Record::Killing { after } => {
             let text = format!(
                 "gateway did not stop within {}: sending SIGKILL to its unit",
@@ -361,6 +369,9 @@ fn standing_by(reason: Standby, detail: &Line, names: Names<'_>) -> String {
         Standby::Masked => {
             format!("nothing can start the gateway; to allow it: systemctl --user unmask {unit}")
         }
+        Standby::PortTaken => {
+            format!("the gateway cannot have its port; see: gatehound doctor{profile}")
+        }
     };
     let before = format!("standing by, {}: ", reason.name());
     if detail.as_str().is_empty() {
@@ -387,6 +398,7 @@ fn is_over(was: Standby) -> &'static str {
         Standby::Debugged => "no longer debugged",
         Standby::Frozen => "no longer frozen",
         Standby::Masked => "no longer masked",
+        Standby::PortTaken => "nobody else has the port",
     }
 }
 
@@ -429,6 +441,8 @@ mod tests {
             started_by_other: false,
             bitten: false,
             crashed: false,
+            loops: false,
+            overdue: false,
         }
     }
 
@@ -502,6 +516,10 @@ mod tests {
                     failure: failure(),
                 },
                 "stopping the gateway, 10 s until SIGKILL: health: no answer within 10 s (waiting); the event loop waits for pid 7 (ffmpeg), started 48 s ago",
+            ),
+            (
+                Record::RestartJoined { limit: TEN },
+                "somebody restarts the gateway while it hangs; SIGKILL in 10 s unless it stops",
             ),
             (
                 Record::Killing { after: TEN },
@@ -744,6 +762,11 @@ mod tests {
                 Standby::Masked,
                 "nothing can start the gateway; to allow it: systemctl --user unmask openclaw-gateway-work.service",
                 "no longer masked",
+            ),
+            (
+                Standby::PortTaken,
+                "the gateway cannot have its port; see: gatehound doctor --profile work",
+                "nobody else has the port",
             ),
         ] {
             let name = reason.name();

@@ -217,6 +217,17 @@ A restart destroys what a developer would want to see, so it was saved before:
 The gateway still fails: @GATEHOUND_REASON@.
 systemd was asked to stop it; Gatehound then starts it again.",
     }
+    RestartJoined {
+        event: "restart-joined",
+        message_id: "b1b2b9a6e0b54c0e9e0a5f4c7d0f3a66",
+        level: Warning,
+        own_fields: [],
+        subject: "@USER_UNIT@ hangs and is restarted by somebody else",
+        explained: "\
+Somebody asked systemd to restart the gateway while it hung.
+A gateway that hangs does not stop by itself, so Gatehound sends SIGKILL after its own stop_timeout
+instead of waiting for the unit's TimeoutStopSec=. systemd starts the gateway then, as it was asked to.",
+    }
     Killing {
         event: "killing",
         message_id: "9485985e1b484028838ee14a8b12a1bc",

@@ -97,7 +97,7 @@ const PHASES: [&str; 7] = [
 ];
 
 /// The reasons to stand by.
-const REASONS: [Standby; 11] = [
+const REASONS: [Standby; 12] = [
     Standby::Paused,
     Standby::Stopped,
     Standby::NoUnit,
@@ -109,6 +109,7 @@ const REASONS: [Standby; 11] = [
     Standby::Debugged,
     Standby::Frozen,
     Standby::Masked,
+    Standby::PortTaken,
 ];
 
 /// A page of metrics as it grows.
@@ -297,7 +298,7 @@ fn needs_human(phase: &Phase) -> bool {
     match phase {
         Phase::GaveUp { .. }
         | Phase::StandingBy {
-            reason: Standby::ConfigError,
+            reason: Standby::ConfigError | Standby::PortTaken,
             ..
         } => true,
         Phase::StandingBy { .. }
@@ -473,6 +474,8 @@ mod tests {
             started_by_other: false,
             bitten: false,
             crashed: false,
+            loops: false,
+            overdue: false,
         });
         let health = failing(Probe::Http);
         let page = Sample {
@@ -522,7 +525,7 @@ mod tests {
                 .collect();
             let label = format!("reason=\"{}\"", reason.name());
             assert!(set.len() == 1 && set[0].contains(&label), "{set:?}");
-            let human = if reason == Standby::ConfigError {
+            let human = if matches!(reason, Standby::ConfigError | Standby::PortTaken) {
                 "1"
             } else {
                 "0"

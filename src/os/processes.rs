@@ -161,6 +161,15 @@ pub fn marked(proc: &Path, uid: u32, unit: &str, run: Option<&Invocation>) -> Ve
         .collect()
 }
 
+/// The InvocationID of the unit's run in which a process was started, if systemd started it or what started it.
+pub fn invocation(proc: &Path, pid: u32) -> Option<Invocation> {
+    let path = proc.join(pid.to_string()).join("environ");
+    let environ = read(&path, MAX_ENVIRON)?;
+    let id = variable(&environ, INVOCATION_VARIABLE)?;
+    let id = std::str::from_utf8(id).ok()?;
+    (!id.is_empty()).then(|| Invocation(id.to_owned()))
+}
+
 /// Whether a process was started with `OPENCLAW_SYSTEMD_UNIT=<unit>`, as part of this run.
 ///
 /// The variable alone proves nothing: `systemctl --user import-environment`, run inside the gateway,

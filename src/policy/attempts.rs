@@ -17,9 +17,6 @@ use crate::{
 impl Machine<'_> {
     /// Takes the next attempt, or gives up when there is none.
     pub(super) fn next_attempt(&mut self, look: &Look, failure: &Failure) {
-        if let Some(port_holder) = &look.port_holder {
-            return self.give_up(Line::new(&format!("the port is held by {port_holder}")));
-        }
         if self.state.gateway.stopped && self.state.pending_start.is_none() && is_up(look) {
             return self.give_up(Line::new(
                 "this run of the gateway was already stopped once and still runs",
@@ -92,9 +89,6 @@ impl Machine<'_> {
                 grace_used,
             };
             return self.wait_for_attempt(until);
-        }
-        if let Some(port_holder) = &look.port_holder {
-            return self.give_up(Line::new(&format!("the port is held by {port_holder}")));
         }
         self.restart(look, failure, attempt);
     }

@@ -57,7 +57,10 @@ impl Machine<'_> {
                 | Standby::Debugged
                 | Standby::Frozen
                 | Standby::Masked => true,
-                Standby::ConfigError | Standby::OtherGateway | Standby::InTransition => false,
+                Standby::ConfigError
+                | Standby::OtherGateway
+                | Standby::PortTaken
+                | Standby::InTransition => false,
             },
             Phase::Starting { .. }
             | Phase::Healthy { .. }
@@ -71,7 +74,12 @@ impl Machine<'_> {
     /// How long an incident that ends now was one.
     pub(super) fn downtime(&self, incident: &Incident) -> Duration {
         let since = self.state.down_since.unwrap_or(incident.since);
-        self.now.since(since.min(incident.since))
+        // Where run after run ended, the last of them has worked since it became healthy.
+        let until = match self.state.phase {
+            Phase::Healthy { since, .. } if incident.loops => since,
+            _ => self.now,
+        };
+        until.since(since.min(incident.since))
     }
 
     /// An incident is over; said once where it is one of several that ended by themselves.

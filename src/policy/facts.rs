@@ -103,6 +103,20 @@ pub struct UnitFacts {
     pub environment: Vec<String>,
     /// `Restart`: `always`, `on-failure`, `no` and so on.
     pub restart: String,
+    /// `NRestarts`: runs that systemd began by itself since somebody asked for one.
+    pub restarts: u32,
+    /// `ExitType`: `main`, or `cgroup` where a run is over with its last process.
+    pub exit_type: String,
+    /// The arguments of the first `ExecStop` command.
+    pub exec_stop: Vec<String>,
+    /// `TimeoutStopUSec`: how long systemd gives a stop; none where it waits for ever.
+    pub timeout_stop: Option<Duration>,
+    /// `CanStart` is false: systemd takes no start of it, as with `RefuseManualStart=`.
+    pub cannot_start: bool,
+    /// The condition or assertion that kept the last start from being made, as in a unit file; empty if none did.
+    pub unmet: String,
+    /// A unit that this one needs and that has failed, looked for while this one is down; empty if there is none.
+    pub failed_dependency: String,
     /// Exit statuses of `RestartPreventExitStatus`.
     pub restart_prevent_exit_status: Vec<i32>,
     /// `FreezerState`: `running`, `freezing`, `frozen` and so on.
@@ -120,6 +134,21 @@ pub struct Job {
     pub id: u32,
     /// Whether this process asked for it.
     pub ours: bool,
+    /// What it does, where somebody else asked for it.
+    pub kind: JobKind,
+}
+
+/// What a job does to the unit (`JobType` of org.freedesktop.systemd1(5)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// It starts the unit, or stops it first to start it again.
+    Start,
+    /// It stops the unit.
+    Stop,
+    /// Anything else, or nobody can tell.
+    #[default]
+    Other,
 }
 
 /// A process, with what identifies it beyond a pid that may be used again.
@@ -279,8 +308,10 @@ pub struct Look {
     pub began: Monotonic,
     /// The gateway's unit, or why the user manager could not be asked.
     pub unit: Result<UnitFacts, Line>,
-    /// Whether somebody else's job for the unit ended while a start is pending, or a stop of theirs joined ours.
+    /// Whether somebody else's job for the unit, which may have been a stop, ended while a start is pending.
     pub foreign_job: bool,
+    /// Stops by somebody else that joined ours since the last look.
+    pub joined: u32,
     /// The pause in force, if any.
     pub pause: Option<Pause>,
     /// An update of the gateway that is going on, if any.
@@ -298,8 +329,10 @@ pub struct Look {
     pub frozen: bool,
     /// The addresses at which this user listens on the gateway's port, with a space between.
     pub listens: Line,
-    /// A process of another user that listens on the gateway's port, at an address that the gateway needs.
+    /// Who else listens on the gateway's port, at an address that the gateway needs, and must be left alone.
     pub port_holder: Option<Line>,
+    /// A process of an earlier run of the unit that listens on the gateway's port, so that no new run can.
+    pub left_over: Option<Line>,
     /// Whether the unit's processes used CPU since the last look, as far as that is known.
     pub progress: Option<bool>,
     /// What the probes say.

@@ -49,7 +49,9 @@ impl Machine<'_> {
     }
 
     fn resume_watching(&mut self, was: Standby) {
-        self.record(Record::WatchingAgain { was });
+        if was != Standby::InTransition || !self.state.loops() {
+            self.record(Record::WatchingAgain { was });
+        }
         self.state.phase = if self.state.gateway.served {
             Phase::Failing(self.new_grace())
         } else {
@@ -77,16 +79,23 @@ impl Machine<'_> {
             // Where the unit is down, it is another gateway that is healthy.
             rollback.served |= is_up(look);
         }
-        if let Some(incident) = &self.state.incident {
-            let ended = Ended::of(incident);
-            let downtime = self.downtime(incident);
-            self.record(Record::Recovered { ended, downtime });
-            self.note_recovery(ended, downtime);
-            self.state.incident = None;
-        } else if !matches!(self.state.phase, Phase::Healthy { .. }) {
-            self.record(Record::Healthy { took });
+        let settled = self.settings.reset_after <= self.now.since(since);
+        match &self.state.incident {
+            // Where run after run ends, that one of them is healthy for a moment ends nothing.
+            Some(incident) if incident.loops && !settled => {}
+            Some(incident) => {
+                let ended = Ended::of(incident);
+                let downtime = self.downtime(incident);
+                self.record(Record::Recovered { ended, downtime });
+                self.note_recovery(ended, downtime);
+                self.state.incident = None;
+            }
+            None if !matches!(self.state.phase, Phase::Healthy { .. }) => {
+                self.record(Record::Healthy { took });
+            }
+            None => {}
         }
-        if 0 < self.state.attempts.used && self.settings.reset_after <= self.now.since(since) {
+        if 0 < self.state.attempts.used && settled {
             self.state.attempts = Attempts::default();
             self.record(Record::AttemptsReset);
         }
@@ -123,7 +132,9 @@ impl Machine<'_> {
     fn failing(&mut self, look: &Look, failure: &Failure) {
         match self.state.phase.clone() {
             // A unit that is down is not starting, whatever its last run did.
-            Phase::Starting { .. } if self.state.gateway.served || !is_up(look) => {
+            Phase::Starting { .. }
+                if self.state.gateway.served || !is_up(look) || look.left_over.is_some() =>
+            {
                 self.state.phase = Phase::Failing(self.new_grace());
                 self.use_grace(look, failure);
             }
@@ -237,6 +248,8 @@ impl Machine<'_> {
             started_by_other: false,
             bitten: false,
             crashed: false,
+            loops: false,
+            overdue: false,
         });
         self.record(Record::Failing {
             failure: failure.clone(),

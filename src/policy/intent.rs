@@ -3,6 +3,8 @@
 //! Owns the order in which a look is read: what is pending first, then what humans and systemd are doing (rules 3 and 7),
 //! and only then what the probes say, which `grace` judges.
 
+use std::time::Duration;
+
 use crate::policy::{
     Machine, is_up,
     rollback::{is_port_free, refusal},
@@ -18,6 +20,9 @@ use crate::{
     text::line::Line,
 };
 
+/// For how long a debugger is taken for a human at work.
+const DEBUGGED_LIMIT: Duration = Duration::from_secs(30 * 60);
+
 impl Machine<'_> {
     pub(super) fn looked(&mut self, look: &Look) {
         if let (Ok(unit), Some(pending_start)) = (&look.unit, &self.state.pending_start)
@@ -25,16 +30,17 @@ impl Machine<'_> {
         {
             self.run_begun(unit.invocation_id.clone());
         }
-        if let Some(pending_start) = &mut self.state.pending_start {
-            pending_start.foreign_job |= look.foreign_job;
-        }
+        self.hear_others(look);
         // Kept while it is down, when nobody can see them.
         if is_up(look) && !look.listens.as_str().is_empty() {
             self.state.addresses.clone_from(&look.listens);
         }
         let standing = match &look.unit {
             Ok(unit) => self.standing(unit),
-            Err(why) => return self.without_bus(look, why),
+            Err(why) => {
+                self.without_bus(look, why);
+                return self.nobody_is_silent(look);
+            }
         };
         // Even under a pause, because only this look may show it: a successor knows nothing of past jobs.
         if matches!(standing, Standing::Stopped | Standing::ConfigError) {
@@ -57,32 +63,49 @@ impl Machine<'_> {
                 self.stand_by(Standby::InTransition, detail);
             }
             Some((reason, detail)) => self.stand_by(reason, detail),
-            None => match standing {
-                Standing::Up { invocation, since } => self.up(look, invocation, since),
-                Standing::GivenUp => self.given_up(look),
-                Standing::StoppingForUs => {
-                    self.know_stop_job(look);
-                    self.stopping();
-                }
-                Standing::DownForUs if self.state.rolls_back() => self.down_for_rollback(look),
-                Standing::DownForUs => self.down(look),
-                // Each of these is a reason to stand by, so they do not get here.
-                Standing::NoUnit
-                | Standing::Masked
-                | Standing::Stopped
-                | Standing::ConfigError
-                | Standing::InTransition => {
-                    self.stand_by(Standby::InTransition, Line::default());
-                }
-            },
+            None => self.act_on(look, standing),
         }
+        self.count_unasked_runs(look);
+        self.nobody_is_silent(look);
+    }
+
+    /// Nothing stands in the way of what the unit's state and the probes call for.
+    fn act_on(&mut self, look: &Look, standing: Standing) {
+        match standing {
+            Standing::Up { invocation, since } => self.up(look, invocation, since),
+            Standing::GivenUp => self.given_up(look),
+            Standing::StoppingForUs => {
+                self.know_stop_job(look);
+                self.stopping();
+            }
+            Standing::RestartedByOther(job) => self.join_restart(look, job),
+            Standing::DownForUs if self.state.rolls_back() => self.down_for_rollback(look),
+            Standing::DownForUs => self.down(look),
+            // What is left of an earlier run keeps every new one from starting.
+            Standing::InTransition => self.judge(look),
+            // Each of these is a reason to stand by, so they do not get here.
+            Standing::NoUnit | Standing::Masked | Standing::Stopped | Standing::ConfigError => {
+                self.stand_by(Standby::InTransition, Line::default());
+            }
+        }
+    }
+
+    /// Notes what others did to the unit's jobs while a start is pending.
+    fn hear_others(&mut self, look: &Look) {
+        let Some(pending_start) = &mut self.state.pending_start else {
+            return;
+        };
+        pending_start.joined = pending_start.joined.saturating_add(look.joined);
+        // The one that comes from the unit itself, while it is stopped for us, is no human's.
+        let own = look.unit.as_ref().is_ok_and(unit::asks_for_its_own_stop);
+        pending_start.foreign_job |= look.foreign_job || u32::from(own) < pending_start.joined;
     }
 
     /// What the unit's state means.
     /// No start is pending for a run that exits 78 while it is stopped: rule 7 goes before rule 8.
     /// The start that follows a rollback is pending for just such a run.
     /// A unit that systemd gave up on stays failed when a human stops it, so that has to be remembered.
-    fn standing(&self, unit: &UnitFacts) -> Standing {
+    pub(super) fn standing(&self, unit: &UnitFacts) -> Standing {
         let not_pending = || unit::standing(unit, None);
         match unit::standing(unit, self.state.pending_start.as_ref()) {
             Standing::DownForUs
@@ -91,6 +114,12 @@ impl Machine<'_> {
                 Standing::ConfigError
             }
             Standing::GivenUp if self.is_unwanted(unit) => Standing::Stopped,
+            // Nobody saw how it ended, and it was not started since.
+            Standing::GivenUp
+                if self.state.gateway.invocation.is_none() && unit::may_be_stopped(unit) =>
+            {
+                Standing::Stopped
+            }
             standing => standing,
         }
     }
@@ -108,19 +137,49 @@ impl Machine<'_> {
             Standing::NoUnit => Some((Standby::NoUnit, Line::default())),
             Standing::Masked => Some((Standby::Masked, Line::default())),
             Standing::Stopped => Some((Standby::Stopped, Line::default())),
-            Standing::ConfigError => Some(refused(look, &self.state.rollback)),
-            Standing::InTransition => Some((Standby::InTransition, transition(look))),
+            Standing::ConfigError => {
+                port_taken(look).or_else(|| Some(refused(look, &self.state.rollback)))
+            }
+            Standing::InTransition if self.is_kept_from_starting(look) => {
+                updating(look).or_else(|| self.debugged(look))
+            }
+            Standing::InTransition => {
+                port_taken(look).or_else(|| Some((Standby::InTransition, transition(look))))
+            }
+            Standing::RestartedByOther(_) if self.joins_restart(look) => updating(look),
+            Standing::RestartedByOther(_) => Some((Standby::InTransition, transition(look))),
             // The start that is pending waits for the end of the update, which takes the code away meanwhile.
             // A debugger that appears between stop and start does not leave the gateway down.
             Standing::DownForUs if self.state.rolls_back() => updating(look)
-                .or_else(|| debugged(look))
+                .or_else(|| self.debugged(look))
+                .or_else(|| port_taken(look))
                 .or_else(|| taken(look)),
-            Standing::StoppingForUs | Standing::DownForUs => updating(look),
+            Standing::StoppingForUs => updating(look),
+            Standing::DownForUs => updating(look).or_else(|| port_taken(look)),
             Standing::Up { .. } => updating(look)
                 .or_else(|| frozen(look))
-                .or_else(|| debugged(look)),
-            Standing::GivenUp => updating(look).or_else(|| debugged(look)),
+                .or_else(|| self.debugged(look))
+                .or_else(|| port_taken(look)),
+            Standing::GivenUp => updating(look)
+                .or_else(|| self.debugged(look))
+                .or_else(|| port_taken(look)),
         }
+    }
+
+    /// A tracer on a gateway that does not answer, but not for ever: one that was forgotten keeps nobody from anything.
+    fn debugged(&self, look: &Look) -> Option<(Standby, Line)> {
+        let since = self.state.debugged_since.unwrap_or(self.now);
+        if !look.debugged || DEBUGGED_LIMIT <= self.now.since(since) {
+            return None;
+        }
+        let debugger = Line::new("it does not answer, and a debugger is attached to it");
+        Some((Standby::Debugged, debugger))
+    }
+
+    /// Whether systemd starts one run after the other while what is left of an earlier one has the port.
+    fn is_kept_from_starting(&self, look: &Look) -> bool {
+        let unit = look.unit.as_ref();
+        look.left_over.is_some() && unit.is_ok_and(unit::is_between_runs)
     }
 
     /// The user manager cannot be asked: nothing can be done, but a healthy gateway can still be found healthy.
@@ -143,7 +202,7 @@ impl Machine<'_> {
         let (Health::Failing(failure), Ok(unit)) = (&look.health, &look.unit) else {
             return self.judge(look);
         };
-        let reason = format!("{}, systemd gave up: {}", failure.reason, unit.result);
+        let reason = format!("{}, {}", failure.reason, unit::why_down(unit));
         let failure = Failure {
             reason: Line::new(&reason),
             ..failure.clone()
@@ -155,8 +214,10 @@ impl Machine<'_> {
     }
 
     fn up(&mut self, look: &Look, invocation: Invocation, since: Monotonic) {
+        // Whoever wanted it down has thought better of it.
+        self.state.unwanted = None;
         if self.state.gateway.invocation.as_ref() != Some(&invocation) {
-            self.new_invocation(invocation, since);
+            self.new_invocation(look, invocation, since);
         }
         if self.state.pending_start.is_some() {
             self.up_while_pending(look);
@@ -175,6 +236,12 @@ impl Machine<'_> {
             .is_some_and(|pending_start| pending_start.stop_job.is_some());
         match &self.state.phase {
             _ if stopping => self.stopping(),
+            // Whoever asked for it thought better of it; how the gateway fails decides again.
+            Phase::Restarting(_) if self.state.joins_restart() => {
+                self.state.pending_start = None;
+                self.state.phase = Phase::Failing(self.new_grace());
+                self.judge(look);
+            }
             Phase::Restarting(_) if accepted => {
                 self.state.pending_start = None;
                 self.give_up(Line::new("somebody cancelled the stop of the gateway"));
@@ -211,7 +278,7 @@ impl Machine<'_> {
         job.is_some()
     }
 
-    fn new_invocation(&mut self, invocation: Invocation, since: Monotonic) {
+    fn new_invocation(&mut self, look: &Look, invocation: Invocation, since: Monotonic) {
         let first = self.state.gateway.invocation.is_none();
         let since = since.min(self.now);
         // A gateway that has been up for longer than any start takes is not starting.
@@ -226,12 +293,20 @@ impl Machine<'_> {
             served: old,
             stopped: false,
         };
-        // A run that nobody looked at before a suspend has its grace from the suspend on, like any other.
-        self.state.phase = Phase::Starting {
-            since: since.max(self.state.awake_since),
-            progress: self.now,
-        };
-        if !first {
+        // A run that cannot start while something of an earlier one has the port has no grace of its own.
+        let hindered = look.left_over.is_some()
+            && matches!(
+                self.state.phase,
+                Phase::Failing(_) | Phase::BackingOff { .. }
+            );
+        if !hindered {
+            // A run that nobody looked at before a suspend has its grace from the suspend on, like any other.
+            self.state.phase = Phase::Starting {
+                since: since.max(self.state.awake_since),
+                progress: self.now,
+            };
+        }
+        if !first && !self.state.loops() {
             self.record(Record::NewInvocation { invocation });
         }
     }
@@ -310,10 +385,13 @@ impl Machine<'_> {
                 *before = detail;
             }
         } else {
-            self.record(Record::StandingBy {
-                reason,
-                detail: detail.clone(),
-            });
+            // One run after the other is one incident, and it was said.
+            if reason != Standby::InTransition || !self.state.loops() {
+                self.record(Record::StandingBy {
+                    reason,
+                    detail: detail.clone(),
+                });
+            }
             self.state.phase = Phase::StandingBy {
                 reason,
                 detail,
@@ -321,7 +399,9 @@ impl Machine<'_> {
             };
         }
         let pace = match reason {
-            Standby::InTransition | Standby::NoBus => self.settings.grace.interval,
+            Standby::InTransition | Standby::NoBus | Standby::PortTaken => {
+                self.settings.grace.interval
+            }
             Standby::Paused
             | Standby::Stopped
             | Standby::NoUnit
@@ -363,9 +443,13 @@ fn frozen(look: &Look) -> Option<(Standby, Line)> {
     look.frozen.then(|| (Standby::Frozen, Line::default()))
 }
 
-fn debugged(look: &Look) -> Option<(Standby, Line)> {
-    let debugger = Line::new("it does not answer, and a debugger is attached to it");
-    look.debugged.then_some((Standby::Debugged, debugger))
+/// Somebody else has the port, who must be left alone; a gateway cannot start into that.
+fn port_taken(look: &Look) -> Option<(Standby, Line)> {
+    if matches!(look.health, Health::Healthy(_)) {
+        return None;
+    }
+    let holder = look.port_holder.as_ref()?;
+    Some((Standby::PortTaken, holder.clone()))
 }
 
 /// Somebody else has the port that a start after a rollback would need.

@@ -10,6 +10,7 @@ pub mod downtime;
 pub mod facts;
 mod grace;
 mod intent;
+mod overdue;
 pub mod record;
 mod restart;
 mod rollback;

@@ -81,6 +81,11 @@ pub enum Record {
         /// How the gateway fails.
         failure: Failure,
     },
+    /// Somebody else has a gateway restarted that hangs, and its stop is bounded as Gatehound's own would be.
+    RestartJoined {
+        /// How long it gets.
+        limit: Duration,
+    },
     /// SIGKILL is sent to the gateway's unit.
     Killing {
         /// How long the stop took in vain.

@@ -9,9 +9,10 @@ use crate::policy::{CleanedUp, KILL_LIMIT, Machine, POLL, RETRY, is_up};
 use crate::{
     policy::{
         answer::Effect,
-        facts::{Failure, Look, Process, Signal, Stall},
+        facts::{Failure, Health, Look, Process, Signal, Stall},
         record::Record,
-        state::{Attempts, PendingStart, Phase, Step},
+        state::{Attempts, PendingStart, Phase, Standby, Step},
+        unit,
     },
     text::line::Line,
 };
@@ -34,29 +35,18 @@ impl Machine<'_> {
                 taken: self.now,
             };
         }
-        let timeouts = &self.settings.stop_timeout;
-        let stop_timeout = match failure.stall {
-            Stall::Stopped | Stall::Deadlocked => timeouts.stuck,
-            Stall::Waiting | Stall::Disk | Stall::Starved | Stall::Blocked | Stall::Busy => {
-                timeouts.hung
-            }
-            Stall::Gone | Stall::Answering => timeouts.draining,
-        };
-        // The unit's last run, which may have come and gone between two looks.
-        let unit = look.unit.as_ref().ok();
-        let invocation = unit.and_then(|unit| unit.invocation_id.clone());
-        let control_group = unit.map_or_else(String::new, |unit| unit.control_group.clone());
+        if look.unit.as_ref().is_ok_and(|unit| unit.cannot_start) {
+            return self.give_up(Line::new(
+                "systemd takes no start of the gateway's unit (RefuseManualStart=yes), so that a stop would be for good",
+            ));
+        }
+        let stop_timeout = self.stop_timeout(failure.stall);
         self.state.pending_start = Some(PendingStart {
-            invocation,
-            control_group,
-            stop_job: None,
             stop_timeout,
-            forced: false,
-            foreign_job: false,
-            in_the_way: false,
-            rollback: false,
+            ..pending_start_of(look)
         });
-        if is_up(look) {
+        let between_runs = look.unit.as_ref().is_ok_and(unit::is_between_runs);
+        if is_up(look) || between_runs {
             self.state.phase = Phase::Restarting(Step::Stopping {
                 until: self.now + stop_timeout,
             });
@@ -68,6 +58,69 @@ impl Machine<'_> {
         } else {
             self.cleanup(0, true);
         }
+    }
+
+    /// How long a stop is given before SIGKILL: what hangs does not drain.
+    fn stop_timeout(&self, stall: Stall) -> Duration {
+        let timeouts = &self.settings.stop_timeout;
+        match stall {
+            Stall::Stopped | Stall::Deadlocked => timeouts.stuck,
+            Stall::Waiting | Stall::Disk | Stall::Starved | Stall::Blocked | Stall::Busy => {
+                timeouts.hung
+            }
+            Stall::Gone | Stall::Answering => timeouts.draining,
+        }
+    }
+
+    /// Whether somebody else's restart of the gateway is to be bounded as Gatehound's own would be.
+    ///
+    /// A gateway that drains is left alone for as long as systemd gives it; one that hangs cannot drain.
+    pub(super) fn joins_restart(&self, look: &Look) -> bool {
+        let (Health::Failing(failure), Ok(unit)) = (&look.health, &look.unit) else {
+            return self.was_failing();
+        };
+        let hangs = is_hung(failure.stall);
+        let given = match &self.state.incident {
+            Some(_) => Duration::ZERO,
+            None => self.settings.grace.of(failure.stall),
+        };
+        self.was_failing() || hangs && given <= self.now.since(unit.left_active)
+    }
+
+    /// Whether the gateway failed until its restart began.
+    fn was_failing(&self) -> bool {
+        match self.state.phase {
+            Phase::Failing(_) | Phase::BackingOff { .. } | Phase::GaveUp { .. } => {
+                self.state.incident.is_some()
+            }
+            Phase::Restarting(_) => true,
+            Phase::Starting { .. } | Phase::Healthy { .. } | Phase::StandingBy { .. } => false,
+        }
+    }
+
+    /// Somebody has a gateway started anew that hangs: SIGKILL after the time that a stop of ours would have,
+    /// because the start that follows is what they want as well.
+    pub(super) fn join_restart(&mut self, look: &Look, job: u32) {
+        let failure = match (&look.health, &self.state.incident) {
+            (_, Some(incident)) => incident.failure.clone(),
+            (Health::Failing(failure), None) => failure.clone(),
+            (_, None) => return self.stand_by(Standby::InTransition, Line::default()),
+        };
+        self.open_incident(look, &failure, Duration::ZERO);
+        let stop_timeout = self.stop_timeout(failure.stall);
+        self.state.pending_start = Some(PendingStart {
+            stop_job: Some(job),
+            stop_timeout,
+            by_other: true,
+            ..pending_start_of(look)
+        });
+        self.state.phase = Phase::Restarting(Step::Stopping {
+            until: self.now + stop_timeout,
+        });
+        self.record(Record::RestartJoined {
+            limit: stop_timeout,
+        });
+        self.again_in(POLL);
     }
 
     /// systemd did not take the stop, and this look shows that it is still needed.
@@ -153,10 +206,6 @@ impl Machine<'_> {
                     begins: false,
                 });
             }
-            // Starting into a port that somebody else holds helps nobody.
-            Phase::GaveUp { since, .. } if look.port_holder.is_some() && !self.retries(since) => {
-                self.again_in(self.settings.interval);
-            }
             Phase::Restarting(Step::Stopping { .. } | Step::Killing { .. })
             | Phase::GaveUp { .. }
             | Phase::Starting { .. }
@@ -217,7 +266,7 @@ impl Machine<'_> {
             });
         }
         if let Some(port_holder) = cleaned_up.port_holder {
-            return self.give_up(Line::new(&format!("the port is held by {port_holder}")));
+            return self.stand_by(Standby::PortTaken, port_holder);
         }
         self.set_blocked(!cleaned_up.left.is_empty());
         let next = match cleaned_up.left.first() {
@@ -262,6 +311,29 @@ impl Machine<'_> {
             why: why.clone(),
         });
         self.again_in(RETRY);
+    }
+}
+
+/// What is pending for the unit's last run, which may have come and gone between two looks.
+fn pending_start_of(look: &Look) -> PendingStart {
+    let unit = look.unit.as_ref().ok();
+    PendingStart {
+        invocation: unit.and_then(|unit| unit.invocation_id.clone()),
+        control_group: unit.map_or_else(String::new, |unit| unit.control_group.clone()),
+        ..PendingStart::default()
+    }
+}
+
+fn is_hung(stall: Stall) -> bool {
+    match stall {
+        Stall::Stopped
+        | Stall::Deadlocked
+        | Stall::Waiting
+        | Stall::Disk
+        | Stall::Starved
+        | Stall::Blocked
+        | Stall::Busy => true,
+        Stall::Gone | Stall::Answering => false,
     }
 }
 

@@ -36,6 +36,15 @@ pub struct State {
     pub rollback: Option<Rollback>,
     /// The last run of the gateway when it was last seen down by a human's wish.
     pub unwanted: Option<Invocation>,
+    /// Since when no look has found the gateway healthy, or down by a human's wish, whoever is at work on it.
+    #[serde(default)]
+    pub silent_since: Option<Monotonic>,
+    /// Since when a tracer has been seen on a gateway that was not healthy meanwhile.
+    #[serde(default)]
+    pub debugged_since: Option<Monotonic>,
+    /// The runs that systemd began by itself.
+    #[serde(default)]
+    pub unasked: Unasked,
     /// What of the healthy gateway does not work and has not for long enough, in words, as far as it says so itself.
     pub degraded: Option<Line>,
     /// What it says does not work, for however long.
@@ -201,6 +210,8 @@ pub enum Standby {
     Frozen,
     /// The unit is masked, so that nothing can start it.
     Masked,
+    /// Somebody else has the gateway's port.
+    PortTaken,
 }
 
 impl Standby {
@@ -218,6 +229,7 @@ impl Standby {
             Self::Debugged => "debugged",
             Self::Frozen => "frozen",
             Self::Masked => "masked",
+            Self::PortTaken => "port-taken",
         }
     }
 }
@@ -311,6 +323,15 @@ impl Waited {
     }
 }
 
+/// The runs that systemd began by itself, because the one before had ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Unasked {
+    /// systemd's own count of them when it was last looked at; none before the first look.
+    pub counted: Option<u32>,
+    /// When the last of them were seen, oldest first.
+    pub seen: Vec<Monotonic>,
+}
+
 /// The run of the gateway that was seen last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gateway {
@@ -344,6 +365,12 @@ pub struct Incident {
     /// A run ended within it before it was healthy, and systemd starts the next.
     #[serde(default)]
     pub crashed: bool,
+    /// Run after run ends, whether healthy before or not; over once one of them stays healthy for `reset_after`.
+    #[serde(default)]
+    pub loops: bool,
+    /// The gateway has been down for so long that it is said, whatever Gatehound stands by for: rule 11.
+    #[serde(default)]
+    pub overdue: bool,
 }
 
 /// How many attempts were used, and when the last one was.
@@ -382,6 +409,12 @@ pub struct PendingStart {
     pub forced: bool,
     /// Somebody else's job for the unit ended, or joined ours, since: kept, because only the one who heard it knows.
     pub foreign_job: bool,
+    /// Stops by somebody else that joined ours: the first may be the unit's own, from its `ExecStop=`.
+    #[serde(default)]
+    pub joined: u32,
+    /// The stop is part of a restart that somebody else asked for, of a gateway that hung.
+    #[serde(default)]
+    pub by_other: bool,
     /// Two passes of the cleanup have not ended what is in the way of the start.
     #[serde(default)]
     pub in_the_way: bool,
@@ -449,6 +482,13 @@ impl State {
         self.pending_start
             .as_ref()
             .is_some_and(|pending_start| pending_start.rollback)
+    }
+
+    /// Whether a restart that somebody else asked for is under way, of a gateway that hung.
+    pub fn joins_restart(&self) -> bool {
+        self.pending_start
+            .as_ref()
+            .is_some_and(|pending_start| pending_start.by_other)
     }
 
     /// Whether the next look has to make the probes, or only ask for the unit and the pause.
@@ -528,7 +568,13 @@ mod tests {
     #[test]
     fn the_state_file_of_an_older_gatehound_reads_back() {
         let mut json = serde_json::to_value(State::default()).unwrap();
-        for key in ["addresses", "leaves_by"] {
+        for key in [
+            "addresses",
+            "leaves_by",
+            "silent_since",
+            "debugged_since",
+            "unasked",
+        ] {
             json.as_object_mut().unwrap().remove(key).unwrap();
         }
         assert_eq!(

@@ -3,7 +3,7 @@
 //! Owns that one judgement; knows nothing of probes, phases or time.
 
 use crate::policy::{
-    facts::{Invocation, Monotonic, UnitFacts},
+    facts::{Invocation, Job, JobKind, Monotonic, UnitFacts},
     state::PendingStart,
 };
 
@@ -24,12 +24,14 @@ pub(super) enum Standing {
     Stopped,
     /// It is down because its configuration is refused; a restart cannot help.
     ConfigError,
-    /// It is down and systemd has given up on it.
+    /// It is down, nobody asked for that, and systemd does not start it again.
     GivenUp,
     /// systemd is at work on it and bounds that itself.
     InTransition,
     /// It is on its way down because Gatehound asked for that.
     StoppingForUs,
+    /// It is on its way down because somebody else has it started anew by this job.
+    RestartedByOther(u32),
     /// It is down because Gatehound stopped it; a start is pending.
     DownForUs,
     /// It runs.
@@ -52,24 +54,32 @@ pub(super) fn standing(unit: &UnitFacts, pending_start: Option<&PendingStart>) -
         _ if is_down => return Standing::NoUnit,
         _ => {}
     }
-    let foreign_pending = unit
+    let foreign = unit
         .job
         .as_ref()
-        .is_some_and(|job| !is_ours(job.id, job.ours, pending_start));
+        .filter(|job| !is_ours(job.id, job.ours, pending_start));
+    let starts = |job: &&Job| job.kind == JobKind::Start;
     match unit.active_state.as_str() {
-        "active" if foreign_pending => Standing::InTransition,
+        // A restart that is queued has not begun; one that has takes the unit down first.
+        "active" if foreign.is_some() => Standing::InTransition,
         "active" => Standing::Up {
             invocation: unit.invocation_id.clone().unwrap_or_default(),
             since: unit.active_since,
         },
-        "deactivating" if pending_start.is_some() && !foreign_pending && !foreign_job => {
-            Standing::StoppingForUs
-        }
-        "inactive" | "failed" if foreign_pending => Standing::InTransition,
+        "deactivating" if foreign_job => Standing::InTransition,
+        // Whoever has it started anew wants what Gatehound wants.
+        "deactivating" => match (foreign.filter(starts), pending_start) {
+            (Some(_), Some(_)) => Standing::StoppingForUs,
+            (Some(job), None) => Standing::RestartedByOther(job.id),
+            (None, Some(_)) if foreign.is_none() => Standing::StoppingForUs,
+            (None, _) => Standing::InTransition,
+        },
+        "inactive" | "failed" if foreign.is_some() => Standing::InTransition,
         // The unit staying down after a job that is not ours is how a stop by a human
         // of a unit that was already down shows: rule 8.
         "inactive" | "failed" if pending_start.is_some() && foreign_job => Standing::Stopped,
         "inactive" | "failed" if pending_start.is_some() => Standing::DownForUs,
+        "inactive" if is_down_by_itself(unit) => Standing::GivenUp,
         "inactive" => Standing::Stopped,
         "failed" => failed(unit),
         // activating, deactivating, reloading, and whatever a later systemd may add:
@@ -88,10 +98,75 @@ pub(super) fn refused_its_config(unit: &UnitFacts) -> bool {
     unit.active_state == "failed" && exited
 }
 
+/// Whether systemd waits to start the next run.
+pub(super) fn is_between_runs(unit: &UnitFacts) -> bool {
+    // Since systemd 254 the last moment of it is `auto-restart-queued`.
+    unit.sub_state.starts_with("auto-restart")
+}
+
 /// Whether its last run failed and systemd is about to start the next, which it does after no stop that anybody asked for.
 pub(super) fn is_restarted_by_itself(unit: &UnitFacts) -> bool {
-    // Since systemd 254 the last moment of it is `auto-restart-queued`.
-    unit.sub_state.starts_with("auto-restart") && unit.result != "success"
+    is_between_runs(unit) && unit.result != "success"
+}
+
+/// Whether an inactive unit is down although nobody stopped it: it ended by itself, or systemd did not start it.
+fn is_down_by_itself(unit: &UnitFacts) -> bool {
+    if !unit.unmet.is_empty() || !unit.failed_dependency.is_empty() {
+        return true;
+    }
+    unit.result == "exec-condition" || ended_by_itself(unit)
+}
+
+/// Whether a unit that is down may be so because somebody stopped it before anybody looked.
+pub(super) fn may_be_stopped(unit: &UnitFacts) -> bool {
+    let not_started = !unit.unmet.is_empty() || !unit.failed_dependency.is_empty();
+    unit.active_state == "inactive" && !not_started
+}
+
+/// Why a unit that nobody stopped is down, in words.
+pub(super) fn why_down(unit: &UnitFacts) -> String {
+    if !unit.unmet.is_empty() {
+        return format!("systemd did not start it: {} is not met", unit.unmet);
+    }
+    if !unit.failed_dependency.is_empty() {
+        return format!("it needs {}, which has failed", unit.failed_dependency);
+    }
+    if unit.result == "exec-condition" {
+        return "systemd did not start it: its ExecCondition= says no".to_owned();
+    }
+    let status = unit.exec_main_status;
+    match unit.exec_main_code {
+        _ if unit.exited < unit.left_inactive => format!("systemd gave up: {}", unit.result),
+        CLD_EXITED if !unit.restart.is_empty() && ended_by_itself(unit) => format!(
+            "it ended by itself with exit status {status}, and systemd does not restart it (Restart={})",
+            unit.restart
+        ),
+        _ if ended_by_itself(unit) => format!(
+            "signal {status} ended it, and systemd does not restart it (Restart={})",
+            unit.restart
+        ),
+        _ => format!("systemd gave up: {}", unit.result),
+    }
+}
+
+/// Whether the last run was over before anything took it down.
+///
+/// A stop takes the unit out of its active state first, and then the main process ends; where that ends by itself,
+/// the order is the other way round. Where systemd knows no main process it errs towards a stop.
+pub(super) fn ended_by_itself(unit: &UnitFacts) -> bool {
+    let known = unit.exited != Monotonic::default() && unit.exit_type != "cgroup";
+    // Taken out of an inactive state since: it was being started again, and a stop ended that.
+    let started_again = unit.exited < unit.left_inactive;
+    known && !started_again && unit.exited <= unit.left_active
+}
+
+/// Whether the unit's own `ExecStop=` may ask systemd for the stop that is already going on, as `openclaw gateway stop` does.
+pub(super) fn asks_for_its_own_stop(unit: &UnitFacts) -> bool {
+    /// Programs that ask nobody.
+    const HARMLESS: [&str; 6] = ["kill", "pkill", "sleep", "true", "echo", "curl"];
+    let program = unit.exec_stop.first().map(String::as_str);
+    let name = program.and_then(|path| path.rsplit('/').next());
+    name.is_some_and(|name| !HARMLESS.contains(&name))
 }
 
 /// A unit that failed without Gatehound's doing.
@@ -118,7 +193,10 @@ fn failed(unit: &UnitFacts) -> Standing {
     // and systemd refused that (measured with systemd 247 to 262). After a stop the order is the other way round:
     // it was taken out of an inactive state when the run began, and the main process ended last.
     let start_refused = unit.result == "start-limit-hit" || unit.exited < unit.left_inactive;
-    if start_refused || !restarts_by_itself {
+    // Among them are runs that ended by a signal of `RestartPreventExitStatus=`.
+    let ended_by_itself = unit.left_active != Monotonic::default() && ended_by_itself(unit);
+    let needs_another = !unit.failed_dependency.is_empty();
+    if start_refused || !restarts_by_itself || ended_by_itself || needs_another {
         return Standing::GivenUp;
     }
     // systemd would have restarted it, had nobody asked it to stop:
@@ -139,7 +217,10 @@ pub(super) fn started_since(unit: &UnitFacts, pending_start: &PendingStart) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::facts::Job;
+
+    fn job(id: u32, ours: bool, kind: JobKind) -> Job {
+        Job { id, ours, kind }
+    }
 
     fn unit(active_state: &str) -> UnitFacts {
         UnitFacts {
@@ -174,6 +255,110 @@ mod tests {
             Standing::DownForUs,
         );
         check(&unit("failed"), Some(&pending_start()), Standing::DownForUs);
+    }
+
+    /// A unit that ran from 3 on: out of its active state at `left_active`, its main process over at `exited`.
+    fn over(active_state: &str, left_active: u64, exited: u64) -> UnitFacts {
+        UnitFacts {
+            exec_main_code: 1,
+            left_inactive: Monotonic(3),
+            left_active: Monotonic(left_active),
+            exited: Monotonic(exited),
+            ..unit(active_state)
+        }
+    }
+
+    #[test]
+    fn a_unit_that_went_inactive_by_itself_was_stopped_by_nobody() {
+        check(&over("inactive", 8, 7), None, Standing::GivenUp);
+        check(&over("inactive", 8, 8), None, Standing::GivenUp);
+        // A stop takes it out of its active state first.
+        check(&over("inactive", 7, 8), None, Standing::Stopped);
+        // A stop while systemd was about to start it again.
+        let between = UnitFacts {
+            left_inactive: Monotonic(9),
+            ..over("inactive", 8, 7)
+        };
+        check(&between, None, Standing::Stopped);
+        // systemd knows of no main process, or of one that is not all of the run.
+        check(&over("inactive", 8, 0), None, Standing::Stopped);
+        let of_cgroup = UnitFacts {
+            exit_type: "cgroup".into(),
+            ..over("inactive", 8, 7)
+        };
+        check(&of_cgroup, None, Standing::Stopped);
+    }
+
+    #[test]
+    fn a_unit_that_systemd_did_not_start_was_stopped_by_nobody() {
+        let unmet = UnitFacts {
+            unmet: "ConditionPathExists=/mnt/data".into(),
+            ..unit("inactive")
+        };
+        check(&unmet, None, Standing::GivenUp);
+        let needs = UnitFacts {
+            failed_dependency: "data.mount".into(),
+            ..over("inactive", 7, 8)
+        };
+        check(&needs, None, Standing::GivenUp);
+        let condition = UnitFacts {
+            result: "exec-condition".into(),
+            ..unit("inactive")
+        };
+        check(&condition, None, Standing::GivenUp);
+    }
+
+    #[test]
+    fn a_run_that_a_prevented_signal_ended_was_stopped_by_nobody() {
+        let killed = UnitFacts {
+            result: "signal".into(),
+            exec_main_code: 2,
+            exec_main_status: 9,
+            ..over("failed", 8, 7)
+        };
+        check(&killed, None, Standing::GivenUp);
+        let timed_out = UnitFacts {
+            result: "timeout".into(),
+            ..over("failed", 7, 8)
+        };
+        check(&timed_out, None, Standing::Stopped);
+    }
+
+    #[test]
+    fn rule_3_a_restart_that_somebody_else_asked_for_is_told_from_a_stop() {
+        let with = |kind| UnitFacts {
+            job: Some(job(9, false, kind)),
+            ..unit("deactivating")
+        };
+        let by_other = Standing::RestartedByOther(9);
+        check(&with(JobKind::Start), None, by_other);
+        check(&with(JobKind::Stop), None, Standing::InTransition);
+        let pending = pending_start();
+        let joins = with(JobKind::Start);
+        check(&joins, Some(&pending), Standing::StoppingForUs);
+        let stops = with(JobKind::Stop);
+        check(&stops, Some(&pending), Standing::InTransition);
+        let unwanted = PendingStart {
+            foreign_job: true,
+            ..pending_start()
+        };
+        check(&joins, Some(&unwanted), Standing::InTransition);
+    }
+
+    #[test]
+    fn only_a_program_that_may_ask_systemd_asks_for_its_own_stop() {
+        for (arguments, expected) in [
+            (&["/usr/bin/openclaw", "gateway", "stop"][..], true),
+            (&["/bin/sh", "-c", "systemctl --user stop x"], true),
+            (&["/bin/kill", "-TERM", "7"], false),
+            (&[], false),
+        ] {
+            let unit = UnitFacts {
+                exec_stop: arguments.iter().map(|it| (*it).to_owned()).collect(),
+                ..unit("active")
+            };
+            assert_eq!(asks_for_its_own_stop(&unit), expected, "{arguments:?}");
+        }
     }
 
     #[test]
@@ -223,7 +408,7 @@ mod tests {
     fn rule_3_a_pending_job_of_somebody_else_is_a_transition() {
         for state in ["active", "inactive", "failed", "deactivating"] {
             let unit = UnitFacts {
-                job: Some(Job { id: 9, ours: false }),
+                job: Some(job(9, false, JobKind::Other)),
                 ..unit(state)
             };
             check(&unit, None, Standing::InTransition);
@@ -234,12 +419,12 @@ mod tests {
     #[test]
     fn our_own_stop_is_known_by_its_job_even_to_a_successor() {
         let ours = UnitFacts {
-            job: Some(Job { id: 9, ours: true }),
+            job: Some(job(9, true, JobKind::Other)),
             ..unit("deactivating")
         };
         check(&ours, Some(&pending_start()), Standing::StoppingForUs);
         let predecessors = UnitFacts {
-            job: Some(Job { id: 7, ours: false }),
+            job: Some(job(7, false, JobKind::Other)),
             ..unit("deactivating")
         };
         check(
@@ -252,7 +437,7 @@ mod tests {
     #[test]
     fn rule_8_a_job_is_not_ours_because_our_own_has_no_number() {
         let theirs = UnitFacts {
-            job: Some(Job { id: 7, ours: false }),
+            job: Some(job(7, false, JobKind::Other)),
             ..unit("deactivating")
         };
         let refused = PendingStart {

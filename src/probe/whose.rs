@@ -27,6 +27,8 @@ pub enum Whose {
     Units(u32),
     /// Each is held by a process that is not of the unit; this is one of them.
     Anothers(Process),
+    /// A process of an earlier run of the unit holds one, and none of this run does.
+    LeftOver(Process),
     /// Nobody can tell.
     Unknown,
 }
@@ -45,8 +47,19 @@ pub fn whose(kernel: Kernel<'_>, unit: &UnitFacts, port: u16, listeners: &[Liste
     }
     let owners = listeners::owners(kernel.proc, listeners, &pids(kernel, unit));
     let is_units = |process: &Process| processes::is_within(&process.cgroup, &unit.control_group);
-    if let Some((_, process)) = owners.iter().find(|(_, process)| is_units(process)) {
-        return Whose::Units(process.pid);
+    let is_earlier = |process: &Process| {
+        let run = processes::invocation(kernel.proc, process.pid);
+        run.is_some() && run != unit.invocation_id
+    };
+    let (earlier, of_run): (Vec<_>, Vec<_>) = owners
+        .iter()
+        .map(|(_, process)| process)
+        .filter(|process| is_units(process))
+        .partition(|process| is_earlier(process));
+    match (of_run.first(), earlier.first()) {
+        (Some(process), _) => return Whose::Units(process.pid),
+        (None, Some(process)) => return Whose::LeftOver((*process).clone()),
+        (None, None) => {}
     }
     let is_owned = |inode: &u64| owners.iter().any(|(owned, _)| owned == inode);
     let all_owned = inodes.iter().all(is_owned);

@@ -316,6 +316,27 @@ fn unit(cgroup: &str) -> Option<Line> {
     processes::unit_of(cgroup).map(Line::new)
 }
 
+impl Holder {
+    /// What helps whoever expected the gateway there, where the holder's unit says so.
+    pub fn remedy(&self) -> Option<String> {
+        let cgroup = self.process.as_ref().map_or("", |process| &process.cgroup);
+        let command = self.process.as_ref().map_or("", |it| it.command.as_str());
+        let unit = self.unit.as_ref()?;
+        if command.contains("docker-proxy") || command.contains("rootlessport") {
+            return Some(
+                "a container's port; gatehound watches a gateway in a user unit".to_owned(),
+            );
+        }
+        if cgroup.contains("/system.slice/") || cgroup.starts_with("/system.slice") {
+            return Some(format!(
+                "{unit} is a unit of the system, which is not a user's watchdog's to watch"
+            ));
+        }
+        let of_user = cgroup.contains("/user@") && unit.as_str().ends_with(".service");
+        of_user.then(|| format!("if that is your gateway: set gateway.unit = \"{unit}\""))
+    }
+}
+
 /// How much of a command is shown, in characters: another user chose it, and what is done follows it in a message.
 const COMMAND: usize = 100;
 

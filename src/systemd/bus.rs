@@ -31,7 +31,7 @@ pub const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 pub const UNIT: &str = "org.freedesktop.systemd1.Unit";
 pub const SERVICE: &str = "org.freedesktop.systemd1.Service";
 pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-const JOB: &str = "org.freedesktop.systemd1.Job";
+pub const JOB: &str = "org.freedesktop.systemd1.Job";
 const JOBS_PATH: &str = "/org/freedesktop/systemd1/job";
 const PEER: &str = "org.freedesktop.DBus.Peer";
 
@@ -356,4 +356,9 @@ pub fn job_id(path: &str) -> Option<JobId> {
         .strip_prefix('/')?
         .parse()
         .ok()
+}
+
+/// A job's object path.
+pub fn job_path(id: JobId) -> String {
+    format!("{JOBS_PATH}/{id}")
 }

@@ -23,12 +23,32 @@ pub enum ForeignJob {
         id: JobId,
         /// `done`, `canceled`, `timeout`, `failed`, `dependency`, `skipped` and so on.
         result: Line,
+        /// A stop of ours was pending, with which another stop would have been merged.
+        during_our_stop: bool,
     },
     /// Somebody asked for the same as a job of ours that was still pending, and got that job.
     Merged {
         /// The number of our job.
         id: JobId,
     },
+}
+
+impl ForeignJob {
+    /// Whether it may have been a stop, of a unit that is down afterwards.
+    ///
+    /// The manager does not say what kind of job is over. A start that fails ends otherwise than well, and
+    /// `try-restart` of a unit on its way down does nothing beside our stop, where a stop would have been merged.
+    /// It errs towards a stop: what a human wants down is not started.
+    pub fn may_be_a_stop(&self) -> bool {
+        match self {
+            Self::Ended {
+                result,
+                during_our_stop,
+                ..
+            } => result.as_str() == "done" && !during_our_stop,
+            Self::Merged { .. } => false,
+        }
+    }
 }
 
 /// A signal of the manager about a job.
@@ -55,6 +75,8 @@ struct OwnJob {
     state: Line,
     /// Merges by our own calls whose signal is still to come.
     merges: u32,
+    /// It stops the unit, and is not over.
+    stops: bool,
 }
 
 impl OwnJobs {
@@ -69,7 +91,15 @@ impl OwnJobs {
                 id,
                 state: Line::from("waiting"),
                 merges: 0,
+                stops: false,
             });
+        }
+    }
+
+    /// Notes that this job of ours is a stop.
+    pub fn stops(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+            job.stops = true;
         }
     }
 
@@ -81,6 +111,7 @@ impl OwnJobs {
         self.queued(id);
         if let Some(job) = self.jobs.front_mut() {
             job.state = Line::from("running");
+            job.stops = true;
         }
     }
 
@@ -104,11 +135,23 @@ impl OwnJobs {
     /// What a signal says of others, if anything; signals have to come in their order.
     pub fn foreign(&mut self, signal: Signal) -> Option<ForeignJob> {
         match signal {
-            Signal::Removed { id, result } => {
-                (!self.contains(id)).then_some(ForeignJob::Ended { id, result })
-            }
+            Signal::Removed { id, result } => self.removed(id, result),
             Signal::State { id, state } => self.merged(id, state),
         }
+    }
+
+    fn removed(&mut self, id: JobId, result: Line) -> Option<ForeignJob> {
+        if self.contains(id) {
+            let over = self.jobs.iter_mut().find(|job| job.id == id);
+            over.into_iter().for_each(|job| job.stops = false);
+            return None;
+        }
+        let during_our_stop = self.jobs.iter().any(|job| job.stops);
+        Some(ForeignJob::Ended {
+            id,
+            result,
+            during_our_stop,
+        })
     }
 
     /// The manager announces a job's state when it changes and when another request is merged into it,
@@ -149,7 +192,38 @@ mod tests {
         ForeignJob::Ended {
             id,
             result: Line::from("done"),
+            during_our_stop: false,
         }
+    }
+
+    #[test]
+    fn only_a_job_that_ended_well_outside_our_own_stop_may_have_been_a_stop() {
+        for (result, during_our_stop, expected) in [
+            ("done", false, true),
+            ("done", true, false),
+            ("failed", false, false),
+            ("dependency", false, false),
+            ("canceled", false, false),
+            ("skipped", false, false),
+        ] {
+            let job = ForeignJob::Ended {
+                id: 7,
+                result: result.into(),
+                during_our_stop,
+            };
+            assert_eq!(job.may_be_a_stop(), expected, "{result} {during_our_stop}");
+        }
+    }
+
+    #[test]
+    fn what_ends_beside_our_stop_is_told_from_what_ends_after_it() {
+        let mut jobs = OwnJobs::default();
+        jobs.queued(5);
+        jobs.stops(5);
+        let beside = jobs.foreign(removed(6)).unwrap();
+        assert!(!beside.may_be_a_stop());
+        assert_eq!(jobs.foreign(removed(5)), None);
+        assert_eq!(jobs.foreign(removed(7)), Some(ended(7)));
     }
 
     /// What is foreign in `signals`, after calls of ours that were answered with `own`.

@@ -26,7 +26,7 @@ use zbus::{
 };
 
 use crate::systemd::{
-    bus::{Bus, DESTINATION, Deadline, PROPERTIES, SERVICE, UNIT, call},
+    bus::{Bus, DESTINATION, Deadline, JOB, PROPERTIES, SERVICE, UNIT, call},
     jobs::OwnJobs,
     unit_properties::{CredentialProperties, ServiceProperties, UnitProperties},
 };
@@ -35,7 +35,7 @@ pub use crate::systemd::{
     jobs::{ForeignJob, JobId},
 };
 use crate::{
-    policy::facts::{Job, Monotonic, UnitFacts},
+    policy::facts::{Job, JobKind, Monotonic, UnitFacts},
     text::line::Line,
 };
 
@@ -45,6 +45,8 @@ const JOB_MODE: &str = "fail";
 /// so a successor would not be started before a hung gateway has stopped by itself.
 /// Units that require the gateway are left alone too; stopped with it, nobody would start them again.
 const STOP_MODE: &str = "ignore-dependencies";
+/// So many units that the gateway needs are looked at.
+const MAX_NEEDED: usize = 32;
 /// The manager reads every unit file and runs generators, each of which it grants 90 s.
 const RELOAD_LIMIT: Duration = Duration::from_secs(180);
 
@@ -99,8 +101,19 @@ impl UserManager {
         let job = unit.job().map(|id| Job {
             id,
             ours: self.own.contains(id),
+            kind: JobKind::Other,
         });
-        let facts = unit_properties::facts(&unit, service, job);
+        let job = job.map(|job| match job.ours {
+            true => job,
+            false => Job {
+                kind: self.job_kind(job.id),
+                ..job
+            },
+        });
+        let mut facts = unit_properties::facts(&unit, service, job);
+        if unit.is_down() {
+            facts.failed_dependency = self.failed_dependency(&unit)?;
+        }
         self.settled = unit.is_settled().then(|| Settled {
             name: name.to_owned(),
             path,
@@ -137,9 +150,40 @@ impl UserManager {
         Ok(facts)
     }
 
+    /// What a job of somebody else does; one that is over by now is of no kind that matters.
+    fn job_kind(&mut self, id: JobId) -> JobKind {
+        let what = format!("show job {id}");
+        let kind: Result<String, _> = self.bus.ask(&what, self.deadline(), async |connection| {
+            property(connection, &bus::job_path(id), JOB, "JobType").await
+        });
+        match kind.as_deref() {
+            Ok("start" | "restart") => JobKind::Start,
+            Ok("stop") => JobKind::Stop,
+            Ok(_) | Err(_) => JobKind::Other,
+        }
+    }
+
+    /// The first unit that this one needs and that has failed; empty where none has.
+    fn failed_dependency(&mut self, unit: &UnitProperties) -> Result<String, ManagerError> {
+        let needed: Vec<String> = unit.needed().take(MAX_NEEDED).map(str::to_owned).collect();
+        if needed.is_empty() {
+            return Ok(String::new());
+        }
+        let what = "list what the gateway needs";
+        let units: Vec<ListedUnit> = self.bus.ask(what, self.deadline(), async |connection| {
+            let arguments = (vec!["failed"], needed.clone());
+            let reply = call(connection, "ListUnitsByPatterns", &arguments).await?;
+            reply.body().deserialize()
+        })?;
+        let names = units.into_iter().map(|unit| unit.0).take(1).collect();
+        Ok(unit_properties::bounded(names).pop().unwrap_or_default())
+    }
+
     /// Queues a stop of this unit alone and returns its job; a job that is pending is replaced.
     pub fn stop(&mut self, name: &str) -> Result<JobId, ManagerError> {
-        self.queue(&format!("stop {name}"), "StopUnit", &(name, STOP_MODE))
+        let job = self.queue(&format!("stop {name}"), "StopUnit", &(name, STOP_MODE))?;
+        self.own.stops(job);
+        Ok(job)
     }
 
     /// Queues a start and returns its job; refused when a job is pending that it would replace.
@@ -379,7 +423,11 @@ pub fn understood(unit: &[u8], service: &[u8]) -> Option<UnitFacts> {
         Some(Data::new(bytes, context).deserialize().ok()?.0)
     }
     let unit: UnitProperties = body(unit)?;
-    let job = unit.job().map(|id| Job { id, ours: false });
+    let job = unit.job().map(|id| Job {
+        id,
+        ours: false,
+        kind: JobKind::Other,
+    });
     Some(unit_properties::facts(&unit, body(service)?, job))
 }
 

@@ -15,6 +15,10 @@ const MAX_TEXT: usize = 64 * 1024;
 /// A command line: path, arguments, whether failure is ignored, and seven facts about its last run.
 type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
+/// A condition or assertion: its setting, whether it is a trigger, whether it is negated, its argument,
+/// and its outcome, which is below zero where it was not met.
+type Check = (String, bool, bool, String, i32);
+
 /// The properties of the interface `Unit` that are looked at.
 ///
 /// All others are skipped, and any of these may be missing.
@@ -28,12 +32,22 @@ pub struct UnitProperties {
     invocation_id: Option<Vec<u8>>,
     active_enter_timestamp: Option<u64>,
     active_enter_timestamp_monotonic: Option<u64>,
-    inactive_exit_timestamp_monotonic: Option<u64>,
     active_exit_timestamp_monotonic: Option<u64>,
+    inactive_exit_timestamp_monotonic: Option<u64>,
     state_change_timestamp_monotonic: Option<u64>,
     job: Option<(u32, OwnedObjectPath)>,
     fragment_path: Option<String>,
     freezer_state: Option<String>,
+    can_start: Option<bool>,
+    condition_result: Option<bool>,
+    condition_timestamp_monotonic: Option<u64>,
+    conditions: Option<Vec<Check>>,
+    assert_result: Option<bool>,
+    assert_timestamp_monotonic: Option<u64>,
+    asserts: Option<Vec<Check>>,
+    requires: Option<Vec<String>>,
+    requisite: Option<Vec<String>>,
+    binds_to: Option<Vec<String>>,
 }
 
 /// The properties of the interface `Service` that are looked at, likewise.
@@ -51,6 +65,12 @@ pub struct ServiceProperties {
     exec_start: Option<Vec<Command>>,
     environment: Option<Vec<String>>,
     restart: Option<String>,
+    #[zbus(rename = "NRestarts")]
+    n_restarts: Option<u32>,
+    exit_type: Option<String>,
+    exec_stop: Option<Vec<Command>>,
+    #[zbus(rename = "TimeoutStopUSec")]
+    timeout_stop_usec: Option<u64>,
     /// Exit statuses, then signals.
     restart_prevent_exit_status: Option<(Vec<i32>, Vec<i32>)>,
 }
@@ -84,6 +104,40 @@ impl UnitProperties {
             && self.job().is_none()
     }
 
+    /// Whether it does not run.
+    pub fn is_down(&self) -> bool {
+        matches!(self.active_state.as_deref(), Some("inactive" | "failed"))
+    }
+
+    /// The units without which it does not start.
+    pub fn needed(&self) -> impl Iterator<Item = &str> {
+        let lists = [&self.binds_to, &self.requires, &self.requisite];
+        lists.into_iter().flatten().flatten().map(String::as_str)
+    }
+
+    /// The condition or assertion for which the last start was not made.
+    fn unmet(&self) -> Option<String> {
+        let checks = [
+            (
+                self.condition_result,
+                self.condition_timestamp_monotonic,
+                &self.conditions,
+                "a condition",
+            ),
+            (
+                self.assert_result,
+                self.assert_timestamp_monotonic,
+                &self.asserts,
+                "an assertion",
+            ),
+        ];
+        checks.into_iter().find_map(|(result, at, checks, name)| {
+            let failed = result == Some(false) && at.unwrap_or_default() != 0;
+            let first = checks.iter().flatten().find(|check| check.4 < 0);
+            failed.then(|| first.map_or_else(|| name.to_owned(), as_in_a_unit_file))
+        })
+    }
+
     /// The number of the unit's job, if it has one.
     pub fn job(&self) -> Option<u32> {
         let (id, _) = self.job.as_ref()?;
@@ -91,10 +145,17 @@ impl UnitProperties {
     }
 }
 
+fn as_in_a_unit_file((setting, trigger, negated, argument, _): &Check) -> String {
+    let trigger = if *trigger { "|" } else { "" };
+    let negated = if *negated { "!" } else { "" };
+    format!("{setting}={trigger}{negated}{argument}")
+}
+
 /// Puts together what was seen; `job` is the one of [`UnitProperties::job`].
 pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>) -> UnitFacts {
     let mut text = TextBudget(MAX_TEXT);
     let command = service.exec_start.unwrap_or_default().into_iter().next();
+    let stop = service.exec_stop.unwrap_or_default().into_iter().next();
     UnitFacts {
         load_state: text.cut(unit.load_state.clone()),
         active_state: text.cut(unit.active_state.clone()),
@@ -117,8 +178,18 @@ pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>
         state_changed: Monotonic(unit.state_change_timestamp_monotonic.unwrap_or_default()),
         control_group: text.cut(service.control_group),
         restart: text.cut(service.restart),
+        restarts: service.n_restarts.unwrap_or_default(),
+        exit_type: text.cut(service.exit_type),
+        timeout_stop: service
+            .timeout_stop_usec
+            .filter(|usec| *usec != u64::MAX)
+            .map(Duration::from_micros),
+        cannot_start: unit.can_start == Some(false),
+        unmet: text.cut(unit.unmet()),
+        failed_dependency: String::new(),
         fragment_path: text.cut(unit.fragment_path.clone()),
         freezer_state: text.cut(unit.freezer_state.clone()),
+        exec_stop: text.whole(stop.map(|command| command.1).unwrap_or_default()),
         exec_start: text.whole(command.map(|command| command.1).unwrap_or_default()),
         environment: text.whole(service.environment.unwrap_or_default()),
         restart_prevent_exit_status: service.restart_prevent_exit_status.unwrap_or_default().0,

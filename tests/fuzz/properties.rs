@@ -37,8 +37,8 @@ use gatehound::{
         CleanedUp, Done, Event,
         answer::{Answer, Effect, WatchdogMessage},
         facts::{
-            Breaker, Failure, Health, Invocation, Job, Look, Monotonic, Outcome, Pause, Probe,
-            Stall, UnitFacts, Useful,
+            Breaker, Failure, Health, Invocation, Job, JobKind, Look, Monotonic, Outcome, Pause,
+            Probe, Stall, UnitFacts, Useful,
         },
         state::{Phase, State},
         step,
@@ -813,6 +813,7 @@ impl Run {
             frozen: false,
             unit: Ok(self.unit.clone()),
             foreign_job: self.foreign_job,
+            joined: 0,
             pause: self.pause.clone(),
             update: None,
             remedy: None,
@@ -821,6 +822,7 @@ impl Run {
             debugged: false,
             listens: Line::default(),
             port_holder: None,
+            left_over: None,
             progress: Some(false),
             health,
         })));
@@ -847,6 +849,11 @@ impl Run {
                 self.unit.job = (pick % 3 != 0).then_some(Job {
                     id: u32::from(byte),
                     ours: pick % 3 == 1,
+                    kind: match pick % 5 {
+                        0 => JobKind::Start,
+                        1 => JobKind::Stop,
+                        _ => JobKind::Other,
+                    },
                 });
             }
             6 => self.foreign_job = pick % 2 == 0,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::policy::tests::world::{Active, Witness, World, failure, invocation, secs};
+use crate::policy::tests::world::{Active, Stamps, Witness, World, failure, invocation, secs};
 use crate::{
     policy::{
         facts::{Invocation, Monotonic, Stall},
@@ -56,6 +56,27 @@ impl World {
             *saved = saved.durable();
         }
         form.witness(&mut self.witness);
+        self.count_anew();
+        let newest = [
+            self.stamps.exited,
+            self.stamps.left_active,
+            self.stamps.left_inactive,
+        ];
+        let mut order = newest.to_vec();
+        order.sort_unstable();
+        order.dedup();
+        // Only their order says anything, and which of them never was.
+        let place = |at: Monotonic| {
+            let place = order.iter().position(|known| *known == at);
+            let place = u64::try_from(place.unwrap_or_default()).unwrap_or_default();
+            let never = at == Monotonic::default();
+            if never { at } else { Monotonic(place + 1) }
+        };
+        self.stamps = Stamps {
+            exited: place(self.stamps.exited),
+            left_active: place(self.stamps.left_active),
+            left_inactive: place(self.stamps.left_inactive),
+        };
         self.run = form.run(self.run);
         self.jobs = 1;
         if let Some(job) = &mut self.job {
@@ -74,6 +95,23 @@ impl World {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// systemd's count of restarts is only ever compared with itself.
+    fn count_anew(&mut self) {
+        let states = self.saved.iter_mut().chain([&mut self.state]);
+        let mut counted: Vec<&mut u32> = states
+            .filter_map(|state| state.unasked.counted.as_mut())
+            .collect();
+        counted.push(&mut self.restarts);
+        let least = counted
+            .iter()
+            .map(|count| **count)
+            .min()
+            .unwrap_or_default();
+        for count in counted {
+            *count -= least;
+        }
     }
 
     fn runs(&self) -> BTreeSet<u32> {
@@ -180,7 +218,8 @@ impl Form<'_> {
             incident.since = ONCE;
             incident.failure = failure(Stall::Gone);
             incident.restarts = incident.restarts.min(1);
-            incident.crashed = false;
+            // How often it is said changes nothing that is done.
+            incident.overdue = false;
             self.invocation(&mut incident.started);
         }
         if let Some(rollback) = &mut state.rollback {
@@ -200,6 +239,12 @@ impl Form<'_> {
         state.parts.asked = state.parts.asked.map(|_| due);
         for part in &mut state.parts.failing {
             part.since = self.past(part.since, self.settings.degraded_after);
+        }
+        let longest = self.settings.grace.starting.max(self.settings.grace.busy);
+        state.silent_since = state.silent_since.map(|since| self.past(since, longest));
+        state.debugged_since = state.debugged_since.map(|_| NOW);
+        for at in &mut state.unasked.seen {
+            *at = self.past(*at, self.settings.grace.starting);
         }
         state.awake_since = self.past(state.awake_since, self.settings.grace.starting);
         state.next = self.ahead(state.next);
@@ -268,6 +313,9 @@ impl Hash for World {
             run,
             since,
             ended,
+            stamps,
+            restarts,
+            ended_by_itself,
             job,
             jobs: _,
             unclaimed,
@@ -289,6 +337,9 @@ impl Hash for World {
             degraded,
             breaker,
             foreign_job,
+            joined,
+            exec_stop,
+            left_over,
             paused,
             updating,
             debugged,
@@ -332,6 +383,15 @@ impl Hash for World {
             untouched,
             rejected,
             human_edit_before_action,
+        )
+            .hash(to);
+        (
+            stamps,
+            restarts,
+            ended_by_itself,
+            joined,
+            exec_stop,
+            left_over,
         )
             .hash(to);
         (look_takes, faults, human_stop_before_action).hash(to);

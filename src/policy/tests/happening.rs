@@ -16,6 +16,8 @@ pub(super) enum Happening {
     Fresh(Mood),
     Progress(Option<bool>),
     Exits(i32),
+    /// The main process ends with status 0, and systemd does not start the unit again.
+    EndsByItself,
     StartLimit(u8),
     HumanStops,
     HumanStarts,
@@ -31,6 +33,10 @@ pub(super) enum Happening {
     Updating(bool),
     Debugged(bool),
     PortHolder(bool),
+    /// What is left of an earlier run has the port.
+    LeftOver,
+    /// The unit's `ExecStop=` asks systemd for a stop.
+    ExecStop(bool),
     NoBus(bool),
     NoUnit(bool),
     OtherServes(bool),
@@ -66,6 +72,7 @@ impl Happening {
             H::Fresh(mood) => world.fresh = mood,
             H::Progress(progress) => world.progress = progress,
             H::Exits(status) => world.exits(status),
+            H::EndsByItself => world.ends_by_itself(),
             H::StartLimit(crashes) => world.start_limit_hit(crashes.into()),
             H::HumanStops => world.human_stops(),
             H::HumanStarts => world.human_starts(),
@@ -82,6 +89,8 @@ impl Happening {
             H::Updating(on) => world.updating = on,
             H::Debugged(on) => world.debugged = on,
             H::PortHolder(on) => world.port_holder = on,
+            H::LeftOver => world.left_over = true,
+            H::ExecStop(on) => world.exec_stop = on,
             H::NoBus(on) => world.no_bus = on,
             H::NoUnit(on) => world.no_unit = on,
             H::OtherServes(on) => world.other_serves = on,

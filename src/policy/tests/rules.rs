@@ -1,20 +1,23 @@
-//! The ten rules of the design, each held by the tests that carry its number.
+//! The rules of the design, each held by the tests that carry its number.
+
+use std::time::Duration;
 
 use crate::policy::{
     Done, Event, NotRestored,
     answer::Effect,
     facts::Signal,
+    overdue::bound_of,
     step,
     tests::action::{Action, actions},
     tests::world::{Active, Fault, Mood, World, broken, healthy, secs, world},
 };
 use crate::{
     policy::{
-        facts::{Job, Look, Stall},
+        facts::{Job, JobKind, Look, Stall},
         record::{Ended, Record},
         state::{Bite, Phase, Standby, Step},
     },
-    settings::Rollback,
+    settings::{Rollback, Settings},
 };
 
 /// A look at the world as it is, changed by hand.
@@ -139,7 +142,11 @@ fn rule_3_nothing_is_done_during_a_start_a_stop_or_a_reload() {
 fn rule_3_nothing_is_done_while_somebody_elses_job_is_queued() {
     let mut world = broken(Stall::Stopped);
     sees(&mut world, |look| {
-        look.unit.as_mut().expect("there is a bus").job = Some(Job { id: 9, ours: false });
+        look.unit.as_mut().expect("there is a bus").job = Some(Job {
+            id: 9,
+            ours: false,
+            kind: JobKind::Other,
+        });
     });
     assert_eq!(world.standby(), Some(Standby::InTransition));
     assert_eq!(world.deeds(), []);
@@ -528,10 +535,11 @@ fn rule_7_what_is_refused_is_rolled_back_once() {
         world.events(),
         [
             "standing-by",
+            "failing",
             "rolled-back",
             "starting",
             "new-invocation",
-            "healthy"
+            "recovered"
         ]
     );
     // The same content again, after a healthy run.
@@ -978,7 +986,7 @@ fn rule_8_wrong_settings_do_not_leave_a_start_that_was_tried_once_at_that() {
 fn rule_8_wrong_settings_do_not_end_a_hold_with_the_gateway_down() {
     let mut world = stopped_by_gatehound();
     world.port_holder = true;
-    world.run_until("gave-up");
+    world.run_until("standing-by");
     settled_once(world, |world| world.port_holder = false);
 
     let mut world = stopped_by_gatehound();
@@ -1177,4 +1185,88 @@ fn rule_10_a_suspend_does_not_wake_a_watchdog_that_is_left_to_bite() {
         }
     ));
     assert_eq!(world.log.len(), before + 1, "nothing but the record");
+}
+
+// Rule 11: whatever keeps the gateway down for long is said, but for a human's stop.
+
+/// How long after the gateway was last healthy an incident opens, while nothing else changes; none within an hour.
+fn said_after(change: impl FnOnce(&mut World)) -> (Option<Duration>, World) {
+    let mut world = healthy();
+    change(&mut world);
+    let from = world.now;
+    while world.state.incident.is_none() && world.now.since(from) < secs(3600) {
+        world.next_check();
+    }
+    let said = world.state.incident.as_ref().map(|_| world.now.since(from));
+    (said, world)
+}
+
+#[test]
+fn rule_11_whatever_keeps_the_gateway_down_is_said_in_time() {
+    /// What keeps the gateway down, and why Gatehound stands by then.
+    type Case = (Standby, fn(&mut World));
+    let down = |world: &mut World| world.breaks(Stall::Gone);
+    let cases: [Case; 9] = [
+        (Standby::ConfigError, |world| world.exits(78)),
+        (Standby::PortTaken, |world| world.port_holder = true),
+        (Standby::Paused, |world| world.paused = true),
+        (Standby::NoUnit, |world| world.no_unit = true),
+        (Standby::NoBus, |world| world.no_bus = true),
+        (Standby::Updating, |world| world.updating = true),
+        (Standby::Debugged, |world| world.debugged = true),
+        (Standby::Frozen, |world| world.frozen = true),
+        (Standby::InTransition, |world| {
+            world.crash_pause = secs(7200);
+            world.exits(1);
+        }),
+    ];
+    for (reason, change) in cases {
+        let bound = bound_of(reason, &Settings::default()).expect("it is said");
+        let (said, world) = said_after(|world| {
+            down(world);
+            change(world);
+        });
+        let said = said.unwrap_or_else(|| panic!("{reason:?} is never said"));
+        // One interval until the check that sees it, and one more until the next.
+        assert!(said <= bound + secs(60), "{reason:?}: {said:?}");
+        assert_eq!(world.standby(), Some(reason));
+        let text = &world.texts("failing")[0];
+        assert!(text.starts_with("gateway down: "), "{text}");
+        assert_eq!(world.deeds(), [], "{reason:?}");
+    }
+}
+
+#[test]
+fn rule_11_a_gateway_that_a_human_stopped_is_no_incident() {
+    let (said, world) = said_after(World::human_stops);
+    assert_eq!(said, None);
+    assert_eq!(world.standby(), Some(Standby::Stopped));
+    let (said, _) = said_after(|world| {
+        world.human_stops();
+        world.paused = true;
+    });
+    assert_eq!(said, None);
+}
+
+#[test]
+fn rule_11_runs_that_never_become_healthy_are_said_however_short_they_are() {
+    let (said, world) = said_after(|world| {
+        world.breaks(Stall::Blocked);
+        world.crash_pause = secs(1);
+        world.exits(0);
+    });
+    assert!(said.is_some(), "{:?}", world.state);
+}
+
+// Rule 12: nobody else is touched.
+
+#[test]
+fn rule_12_nothing_is_done_while_somebody_else_has_the_port() {
+    for stall in [Stall::Gone, Stall::Answering] {
+        let mut world = broken(stall);
+        world.port_holder = true;
+        world.run_for(secs(3600));
+        assert_eq!(world.deeds(), []);
+        assert_eq!(world.standby(), Some(Standby::PortTaken));
+    }
 }

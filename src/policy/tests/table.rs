@@ -8,7 +8,7 @@ use crate::{
     policy::{
         CleanedUp, Done, Event,
         answer::{Answer, Effect, WatchdogMessage},
-        facts::{Health, Job, Look, Monotonic, Pause, Process, Signal, Stall, UnitFacts},
+        facts::{Health, Job, JobKind, Look, Monotonic, Pause, Process, Signal, Stall, UnitFacts},
         state::{
             Attempts, Bite, Gateway, GraceUsed, Incident, PendingStart, Phase, Standby, State, Step,
         },
@@ -139,6 +139,8 @@ fn state(phase: Phase) -> State {
         started_by_other: false,
         bitten: false,
         crashed: false,
+        loops: false,
+        overdue: false,
     };
     let pending_start = PendingStart {
         invocation: Some(invocation(1)),
@@ -190,6 +192,7 @@ fn look(unit: UnitFacts) -> Look {
         began: NOW,
         unit: Ok(unit),
         foreign_job: false,
+        joined: 0,
         pause: None,
         update: None,
         last_words: None,
@@ -199,6 +202,7 @@ fn look(unit: UnitFacts) -> Look {
         frozen: false,
         listens: Line::default(),
         port_holder: None,
+        left_over: None,
         progress: Some(false),
         health: failing(Stall::Blocked),
     }
@@ -311,6 +315,7 @@ fn sights_of_a_restart() -> Vec<Seen> {
             job: Some(Job {
                 id: OUR_JOB,
                 ours: true,
+                kind: JobKind::Stop,
             }),
             ..unit("deactivating")
         })

@@ -15,8 +15,8 @@ use crate::{
     policy::{
         answer::{Answer, Noted},
         facts::{
-            Breaker, Config, Failure, Health, Invocation, Job, Look, Monotonic, Pause, Probe,
-            Process, Signal, Stall, UnitFacts, Useful,
+            Breaker, Config, Failure, Health, Invocation, Job, JobKind, Look, Monotonic, Pause,
+            Probe, Process, Signal, Stall, UnitFacts, Useful,
         },
         record::Record,
         state::{Bite, Phase, Standby, State, Step},
@@ -107,6 +107,14 @@ pub(super) struct Witness {
     pub(super) leaves_by: Option<Monotonic>,
 }
 
+/// The moments by which systemd says in which order a run ended and its unit went down.
+#[derive(Clone, Copy, Default, Hash)]
+pub(super) struct Stamps {
+    pub(super) exited: Monotonic,
+    pub(super) left_active: Monotonic,
+    pub(super) left_inactive: Monotonic,
+}
+
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) settings: Settings,
@@ -131,6 +139,12 @@ pub(super) struct World {
     pub(super) since: Monotonic,
     /// `Result`, `ExecMainCode`, `ExecMainStatus`.
     pub(super) ended: (&'static str, i32, i32),
+    /// `ExecMainExitTimestampMonotonic`, `ActiveExitTimestampMonotonic` and `InactiveExitTimestampMonotonic`.
+    pub(super) stamps: Stamps,
+    /// `NRestarts`.
+    pub(super) restarts: u32,
+    /// The main process ended by itself, and systemd does not start the unit again.
+    pub(super) ended_by_itself: bool,
     pub(super) job: Option<Job>,
     pub(super) jobs: u32,
     /// A predecessor's call may have made a job whose number it could not write down: the first one seen is taken for it.
@@ -164,6 +178,12 @@ pub(super) struct World {
 
     // What else a look shows.
     pub(super) foreign_job: bool,
+    /// Stops that joined ours and were not looked at yet.
+    pub(super) joined: u32,
+    /// The unit's `ExecStop=` asks systemd for the stop that is going on.
+    pub(super) exec_stop: bool,
+    /// What is left of an earlier run has the port.
+    pub(super) left_over: bool,
     pub(super) paused: bool,
     pub(super) updating: bool,
     pub(super) debugged: bool,
@@ -214,6 +234,12 @@ pub(super) fn world() -> World {
         run: 1,
         since: now,
         ended: ("success", 0, 0),
+        stamps: Stamps {
+            left_inactive: now,
+            ..Stamps::default()
+        },
+        restarts: 0,
+        ended_by_itself: false,
         job: None,
         jobs: 0,
         unclaimed: false,
@@ -235,6 +261,9 @@ pub(super) fn world() -> World {
         degraded: None,
         breaker: None,
         foreign_job: false,
+        joined: 0,
+        exec_stop: false,
+        left_over: false,
         paused: false,
         updating: false,
         debugged: false,
@@ -298,14 +327,30 @@ impl World {
             Active::Deactivating { .. } => {
                 self.restart_after_stop = true;
                 let id = self.new_job_id();
-                self.job = Some(Job { id, ours: false });
+                let kind = JobKind::Start;
+                let ours = false;
+                self.job = Some(Job { id, ours, kind });
             }
             Active::Up | Active::Activating { .. } => {}
             Active::Down | Active::Failed => {
+                self.restarts = 0;
                 self.begin_run();
                 self.foreign_job_ended();
             }
         }
+    }
+
+    /// The main process ends with status 0, under `Restart=on-failure`.
+    pub(super) fn ends_by_itself(&mut self) {
+        if self.active != Active::Up {
+            return;
+        }
+        self.ended = ("success", 1, 0);
+        self.ended_by_itself = true;
+        self.active = Active::Down;
+        self.stamps.exited = self.now;
+        self.stamps.left_active = self.now;
+        self.job = None;
     }
 
     pub(super) fn human_restarts(&mut self) {
@@ -326,6 +371,8 @@ impl World {
         }
         self.untouched = true;
         self.ended = ("exit-code", 1, status);
+        self.stamps.exited = self.now;
+        self.stamps.left_active = self.now;
         self.active = if status == 78 {
             Active::Failed
         } else {
@@ -370,19 +417,24 @@ impl World {
                 self.active = Active::Deactivating {
                     until: self.now + takes,
                 };
-                self.job = Some(Job { id, ours });
+                self.stamps.left_active = self.now;
+                let kind = JobKind::Stop;
+                self.job = Some(Job { id, ours, kind });
                 self.restart_after_stop = false;
+                self.joined += u32::from(self.exec_stop && ours);
                 id
             }
             Active::Deactivating { .. } => match &self.job {
                 // A second stop merges into the job of the first, which is signalled.
                 Some(job) if !self.restart_after_stop => {
-                    self.foreign_job |= self.state.pending_start.is_some() && ours != job.ours;
+                    let heard = self.state.pending_start.is_some() && ours != job.ours;
+                    self.joined += u32::from(heard);
                     job.id
                 }
                 _ => {
                     self.restart_after_stop = false;
-                    self.job = Some(Job { id, ours });
+                    let kind = JobKind::Stop;
+                    self.job = Some(Job { id, ours, kind });
                     id
                 }
             },
@@ -402,6 +454,9 @@ impl World {
             ("success", 1, 0)
         };
         self.active = if killed { Active::Failed } else { Active::Down };
+        self.stamps.exited = self
+            .now
+            .max(self.stamps.left_active + Duration::from_micros(1));
         if self.job.take().is_some_and(|job| !job.ours) {
             self.foreign_job_ended();
         }
@@ -416,6 +471,9 @@ impl World {
         self.witness.wish_seen = false;
         self.witness.human_stopped = false;
         self.ended = ("success", 0, 0);
+        self.ended_by_itself = false;
+        self.stamps.exited = Monotonic::default();
+        self.stamps.left_inactive = self.now;
         if self.refuses() {
             self.refused();
         } else if self.start_takes.is_zero() {
@@ -466,7 +524,18 @@ impl World {
             exec_main_status: status,
             invocation_id: Some(invocation(self.run)),
             active_since: self.since,
-            restart: "always".into(),
+            exited: self.stamps.exited,
+            left_active: self.stamps.left_active,
+            left_inactive: self.stamps.left_inactive,
+            restarts: self.restarts,
+            exec_stop: match self.exec_stop {
+                true => vec!["openclaw".into(), "gateway".into(), "stop".into()],
+                false => Vec::new(),
+            },
+            restart: match self.ended_by_itself {
+                true => "on-failure".into(),
+                false => "always".into(),
+            },
             restart_prevent_exit_status: vec![78],
             job: self.job.clone(),
             ..UnitFacts::default()
@@ -503,6 +572,8 @@ impl World {
                 // After a crash systemd begins a new run; after a start it already has.
                 if self.ended.0 == "exit-code" {
                     self.run += 1;
+                    self.restarts += 1;
+                    self.stamps.exited = Monotonic::default();
                     self.mood = self.fresh;
                     self.ended = ("success", 0, 0);
                     if self.refuses() {
@@ -548,6 +619,7 @@ impl World {
         self.left = false;
         self.witness.leaves_by = None;
         self.foreign_job = false;
+        self.joined = 0;
         self.adopt();
         self.watchdog = WATCHDOG;
         self.deadline = Some(self.now + WATCHDOG);
@@ -602,6 +674,7 @@ impl World {
         let serving = self.active == Active::Up;
         let health = match self.mood {
             _ if !probes => Health::NotProbed,
+            _ if self.left_over => failing(Stall::Gone),
             _ if self.other_serves => Health::Healthy(Duration::from_millis(3)),
             _ if !serving => failing(Stall::Gone),
             Mood::Healthy => Health::Healthy(Duration::from_millis(3)),
@@ -616,6 +689,7 @@ impl World {
                 Ok(self.unit())
             },
             foreign_job: self.foreign_job,
+            joined: std::mem::take(&mut self.joined),
             pause: self.paused.then(|| Pause {
                 reason: "maintenance".into(),
                 remaining: None,
@@ -637,6 +711,7 @@ impl World {
             last_words: None,
             listens: Line::default(),
             port_holder: self.port_holder.then(|| "pid 9 (sshd) of user 1001".into()),
+            left_over: self.left_over.then(|| "pid 8 (node)".into()),
             progress: self.progress,
             health,
         }
@@ -875,10 +950,15 @@ impl World {
             Action::Start => {
                 if self.start_is_queued {
                     let id = self.new_job_id();
-                    self.job = Some(Job { id, ours: true });
+                    self.job = Some(Job {
+                        id,
+                        ours: true,
+                        kind: JobKind::Start,
+                    });
                 } else if matches!(self.active, Active::Down | Active::Failed)
                     && !self.unmet_condition
                 {
+                    self.restarts = 0;
                     self.begin_run();
                 }
                 Some(Done::Start(Ok(())))
@@ -919,6 +999,9 @@ impl World {
             command: "leftover".into(),
         };
         let mut cleaned_up = CleanedUp::default();
+        if std::mem::take(&mut self.left_over) {
+            cleaned_up.signalled.push(holder.clone());
+        }
         if 0 < self.leftovers {
             self.leftovers -= 1;
             cleaned_up.signalled.push(holder.clone());
@@ -1082,12 +1165,13 @@ impl World {
         if up(unit) && unit.job.is_none() && matches!(look.health, Health::Healthy(_)) {
             witness.begun = None;
         }
-        let down = unit.active_state == "inactive";
+        let down = unit.active_state == "inactive" && !self.ended_by_itself;
         if witness.begun != Some(run) {
             let job = unit.job.is_some() && !self.restart_after_stop;
             witness.wish_seen |= down || unit.active_state == "deactivating" && job;
         } else if down || unit.active_state == "failed" {
-            witness.wish_seen |= look.foreign_job;
+            let joined = u32::from(self.exec_stop) < look.joined;
+            witness.wish_seen |= look.foreign_job || joined;
         }
     }
 
@@ -1142,6 +1226,11 @@ impl World {
         };
         assert!(look.pause.is_none(), "rule 3: {action:?} while paused");
         assert!(look.update.is_none(), "rule 3: {action:?} during an update");
+        let touches = !matches!(action, Action::Kill);
+        assert!(
+            !touches || look.port_holder.is_none(),
+            "rule 12: {action:?} while somebody else has the port"
+        );
         let unit = look.unit.as_ref().expect("rule 3: acted without a bus");
         let loaded = unit.load_state == "loaded";
         assert!(loaded, "rule 3: {action:?} on no unit");
@@ -1204,18 +1293,32 @@ impl World {
     /// Rule 3: the unit is in a state in which this may be done to it.
     fn check_standing(&self, unit: &UnitFacts, look: &Look, action: &Action) {
         let given_up = unit.active_state == "failed" && unit.result == "start-limit-hit";
+        let given_up = given_up || self.ended_by_itself;
+        // Somebody has it started anew, and what hangs does not stop by itself.
+        let restarted = unit
+            .job
+            .as_ref()
+            .is_some_and(|job| job.kind == JobKind::Start);
+        let restarted = restarted && *action == Action::Kill;
         let ours = self.witness.begun == Some(self.run);
         let fits = match (action, unit.active_state.as_str()) {
             (Action::Stop, "active") => !look.debugged && !look.frozen,
-            (Action::Kill, "active" | "deactivating")
-            | (Action::Cleanup(_) | Action::Start, "inactive")
-            | (Action::Start, "failed") => ours,
+            (Action::Kill, "deactivating") if restarted => true,
+            (Action::Kill, "active" | "deactivating") | (Action::Start, "inactive" | "failed") => {
+                ours
+            }
+            (Action::Cleanup(_), "inactive") => ours || given_up,
             (Action::Cleanup(_), "failed") => ours || given_up,
+            // What is left of an earlier run lets no other begin.
+            (Action::Stop, "activating") => look.left_over.is_some(),
             _ => false,
         };
         assert!(fits, "rule 3: {action:?} on {unit:?}");
         let foreign = unit.job.as_ref().is_some_and(|job| !job.ours);
-        assert!(!foreign, "rule 3: {action:?} during a job of somebody else");
+        assert!(
+            !foreign || restarted,
+            "rule 3: {action:?} during a job of somebody else"
+        );
     }
 
     /// Rules 4 and 10: a restart begins with a look after the backoff, and with grace since a suspend.
@@ -1233,8 +1336,10 @@ impl World {
             return;
         };
         let grace = &self.settings.grace;
+        // What was gone when its grace was over may have become anything else since.
         let least = grace
             .of(failure.stall)
+            .min(grace.gone)
             .min(grace.starting)
             .min(grace.starting_idle);
         let awake = self.now.since(self.witness.awake_since);
@@ -1385,6 +1490,10 @@ impl World {
             Active::Up => witness.stopped != Some(self.run),
             Active::Activating { .. } => true,
             Active::Deactivating { .. } => self.restart_after_stop || ours,
+            // Where nobody saw the run, nobody knows that it was not stopped.
+            Active::Down if self.ended_by_itself => {
+                self.state.gateway.invocation.is_some() && !witness.human_stopped
+            }
             Active::Down => ours,
             Active::Failed if self.ended.2 == 78 => {
                 let restored = witness.restored == Some(self.run) && self.content == 0;
@@ -1408,6 +1517,12 @@ impl World {
             && !self.witness.human_stopped
     }
 
+    /// Whether the gateway does not work, or cannot be asked, and nobody wants that.
+    pub(super) fn is_broken(&self) -> bool {
+        let works = self.active == Active::Up && self.mood == Mood::Healthy && !self.left_over;
+        self.wanted() && !works && !self.no_unit
+    }
+
     /// Every adversity ends, and runs that begin from now on are healthy.
     pub(super) fn peace(&mut self) {
         self.fresh = Mood::Healthy;
@@ -1415,6 +1530,7 @@ impl World {
         self.updating = false;
         self.debugged = false;
         self.port_holder = false;
+        self.left_over = false;
         self.no_bus = false;
         self.no_unit = false;
         self.other_serves = false;
