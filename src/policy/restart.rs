@@ -11,7 +11,7 @@ use crate::{
         answer::Effect,
         facts::{Failure, Health, Look, Process, Signal, Stall},
         record::Record,
-        state::{Attempts, PendingStart, Phase, Standby, Step},
+        state::{Attempts, PendingStart, Phase, Standby, State, Step},
         unit,
     },
     text::line::Line,
@@ -311,6 +311,15 @@ impl Machine<'_> {
             why: why.clone(),
         });
         self.again_in(RETRY);
+    }
+}
+
+impl State {
+    /// Whether a restart that somebody else asked for is under way, of a gateway that hung.
+    pub fn joins_restart(&self) -> bool {
+        self.pending_start
+            .as_ref()
+            .is_some_and(|pending_start| pending_start.by_other)
     }
 }
 

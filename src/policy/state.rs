@@ -484,13 +484,6 @@ impl State {
             .is_some_and(|pending_start| pending_start.rollback)
     }
 
-    /// Whether a restart that somebody else asked for is under way, of a gateway that hung.
-    pub fn joins_restart(&self) -> bool {
-        self.pending_start
-            .as_ref()
-            .is_some_and(|pending_start| pending_start.by_other)
-    }
-
     /// Whether the next look has to make the probes, or only ask for the unit and the pause.
     ///
     /// While systemd stops the gateway an answer would change nothing, and a hung one takes seconds not to come.

@@ -325,7 +325,7 @@ fn an_incident_of_crashes_ends_when_a_run_is_healthy() {
     let [recovered] = &world.texts("recovered")[..] else {
         panic!("one end");
     };
-    let downtime = span(since.since(began));
+    let downtime = span(since.since(incident.since));
     assert!(recovered.contains(&downtime), "{recovered}, {downtime}");
 }
 
