@@ -11,6 +11,7 @@ pub mod facts;
 mod grace;
 mod intent;
 mod overdue;
+mod pending;
 pub mod record;
 mod restart;
 mod rollback;
