@@ -198,7 +198,7 @@ fn the_check_for_purity_sees_what_it_is_to_see() {
 }
 
 /// The pure parts of the features around the loop, and what policy and features say things with.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "src/alerts/alert.rs",
     "src/daemon/status_line.rs",
     "src/history/timeline.rs",
@@ -206,6 +206,7 @@ const PURE: [&str; 14] = [
     "src/journal/fields.rs",
     "src/journal/kinds.rs",
     "src/journal/logged.rs",
+    "src/metrics/collecting.rs",
     "src/metrics/exposition.rs",
     "src/settings/limits.rs",
     "src/settings/mod.rs",
@@ -565,6 +566,7 @@ fn page_of_metrics() -> String {
         unit: "openclaw-gateway.service",
         profile: None,
         uid: 1000,
+        user: "ann",
         checked: Duration::ZERO,
         ping: Some(Duration::ZERO),
     };
@@ -620,7 +622,12 @@ fn every_metric_and_label_of_the_alerting_rules_exists() {
     }
     // The instance is Prometheus' own.
     let labels = words(&rules, "$labels.");
-    assert_eq!(labels, ["instance", "unit"].map(str::to_owned).into());
+    assert_eq!(
+        labels,
+        ["instance", "profile", "unit", "user"]
+            .map(str::to_owned)
+            .into()
+    );
 }
 
 /// What `--help` of a command says.

@@ -27,10 +27,18 @@ use tempfile::TempDir;
 type Files = BTreeMap<String, String>;
 
 /// What is in both packages, each file with its source in the checkout.
-const SHIPPED: [(&str, &str); 20] = [
+const SHIPPED: [(&str, &str); 23] = [
     (
         "/usr/lib/systemd/catalog/gatehound.catalog",
         "units/gatehound.catalog",
+    ),
+    (
+        "/usr/lib/systemd/system/gatehound-collect.service",
+        "units/system/gatehound-collect.service",
+    ),
+    (
+        "/usr/lib/systemd/system/gatehound-collect.timer",
+        "units/system/gatehound-collect.timer",
     ),
     (
         "/usr/lib/systemd/user/gatehound-alert.service",
@@ -67,6 +75,10 @@ const SHIPPED: [(&str, &str); 20] = [
     (
         "/usr/share/doc/gatehound/gatehound.example.toml",
         "units/gatehound.example.toml",
+    ),
+    (
+        "/usr/share/doc/gatehound/gatehound.rules.test.yml",
+        "units/gatehound.rules.test.yml",
     ),
     (
         "/usr/share/doc/gatehound/gatehound.rules.yml",

@@ -118,6 +118,41 @@ fn systemd_has_nothing_to_say_about_the_units() {
 }
 
 #[test]
+fn systemd_has_nothing_to_say_about_the_units_of_the_systems_manager() {
+    let home = installed();
+    for name in ["gatehound-collect.service", "gatehound-collect.timer"] {
+        let unit = fs::read_to_string(shipped("units/system", name)).unwrap();
+        let program = home.path().join(".local/bin/gatehound");
+        let unit = unit.replace("=/usr/bin/gatehound", &format!("={}", program.display()));
+        let path = home.path().join(name);
+        fs::write(&path, unit).unwrap();
+        let mut verify = Command::new("systemd-analyze");
+        verify
+            .arg("verify")
+            .arg(path)
+            .env("MANPATH", home.path().join(".local/man"));
+        check_silent(&mut verify, "systemd man-db");
+    }
+}
+
+#[test]
+fn prometheus_takes_the_alerting_rules_and_they_pass_their_tests() {
+    for arguments in [
+        ["check", "rules", "gatehound.rules.yml"],
+        ["test", "rules", "gatehound.rules.test.yml"],
+    ] {
+        let output = Command::new("promtool")
+            .args(arguments)
+            .current_dir(shipped("units", ""))
+            .output();
+        let output = output.unwrap_or_else(|e| panic!("promtool: {e}; apt-get install prometheus"));
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{said}");
+    }
+}
+
+#[test]
 fn journalctl_takes_the_catalog() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("usr/lib/systemd/catalog");
@@ -168,15 +203,16 @@ fn the_man_pages_are_of_this_version() {
     }
 }
 
-/// Holds in which directives a unit and its template differ; their comments are the same.
+/// Holds in which directives a unit and its template differ; of the comments only the three lines at the top do.
 #[track_caller]
 fn check_differing(units: [&str; 2], expected: &[(&str, &str, &str)]) {
     let [plain, template] = units.map(unit);
     let others = |unit: &str| -> Vec<String> {
-        let others = unit
-            .lines()
-            .filter(|line| line.starts_with(['#', '[']) || !line.contains('='));
-        others.map(str::to_owned).collect()
+        let below = unit.lines().skip(3);
+        let others = below.filter(|line| line.starts_with(['#', '[']) || !line.contains('='));
+        others
+            .map(|line| line.replace("/gatehound-PROFILE.", "/gatehound."))
+            .collect()
     };
     assert_eq!(others(&plain), others(&template));
     let (plain, template) = (directives(&plain), directives(&template));

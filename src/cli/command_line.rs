@@ -119,6 +119,13 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Fetch the metrics of all users for node_exporter
+    #[command(hide = true)]
+    CollectMetrics {
+        /// The folder that its textfile collector reads
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
     /// The settings of gatehound.toml(5)
     #[command(subcommand)]
     Settings(SettingsCommand),

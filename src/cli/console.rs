@@ -5,10 +5,14 @@
 use std::{
     cell::RefCell,
     io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write},
+    path::PathBuf,
     sync::OnceLock,
 };
 
+use nix::unistd::geteuid;
+
 use crate::{
+    os::folders,
     probe::gateway,
     settings::{
         Settings,
@@ -121,6 +125,14 @@ fn say_what_is_wrong(sources: &Sources, wrong: &ConfigError, settings: &Settings
     let unit = gateway::unit_name(settings, sources.profile.as_deref());
     let on = format!("{wrong}; going on with the unit {unit} and the defaults");
     let _ = writeln!(io::stderr(), "gatehound: {on}");
+}
+
+/// The file that metrics are written to, if any are.
+pub(crate) fn textfile(sources: &Sources, settings: &Settings) -> Option<PathBuf> {
+    let profile = sources.profile.as_deref();
+    let runtime = folders::runtime(&sources.variables, profile).unwrap_or_default();
+    let uid = geteuid().as_raw();
+    settings.metrics.file(profile, uid, &runtime)
 }
 
 pub(crate) fn manager() -> anyhow::Result<UserManager> {

@@ -29,6 +29,7 @@ use crate::{
     alerts::alert_command,
     daemon::{self, RunError},
     history::history_command,
+    metrics::collect_command,
     os::folders,
     pause::pause_command,
     settings::layers::{ConfigError, Sources},
@@ -137,6 +138,7 @@ impl Cli {
                 folder,
                 dry_run,
             } => tidy_command::command(folder, keep, max_size, dry_run),
+            Command::CollectMetrics { folder } => Ok(collect_command::command(&folder)),
             Command::Settings(SettingsCommand::Show { json }) => {
                 settings_command::show(&sources, json)
             }

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 
 use crate::cli::{
     answers,
-    console::{manager, shipped_unit},
+    console::{self, manager, shipped_unit},
     show::{Cell, Tone, line, row, width},
 };
 use crate::{
@@ -53,8 +53,7 @@ pub(crate) fn check(mut sources: Sources) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         warn(warning.as_str());
     }
-    let metrics = &loaded.settings.metrics;
-    let textfile = metrics.textfile(sources.profile.as_deref());
+    let textfile = console::textfile(&sources, &loaded.settings);
     if let Some(why) = textfile.as_deref().and_then(textfile::obstacle) {
         warn(&format!(
             "metrics.textfile: {why}; without metrics until it can be written"

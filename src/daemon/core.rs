@@ -103,6 +103,7 @@ impl Daemon {
         let state_folder = folders::state(&sources.variables, profile);
         let alerts = Alerts::new(reported, state_folder, profile, Clock.now());
         let finder = Finder::new(&sources.variables);
+        let metrics = Metrics::new(counts, &sources.variables);
         if let Some(pending_start) = &state.pending_start {
             manager.adopt(pending_start.stop_job);
         }
@@ -129,7 +130,7 @@ impl Daemon {
             target: None,
             evidence: None,
             alerts,
-            metrics: Metrics::new(counts),
+            metrics,
             proof: None,
             known_good: None,
             keeping: None,

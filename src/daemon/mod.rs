@@ -288,6 +288,7 @@ impl Daemon {
             profile: self.sources.profile.as_deref(),
             unit: &self.senses.unit,
             uid: self.senses.uid,
+            runtime: &self.senses.dir,
         };
         if let Some(why) = self.metrics.after(&around, &self.state, health, now) {
             self.warn(why);

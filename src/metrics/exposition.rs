@@ -25,6 +25,8 @@ pub struct Counts {
     pub restarts: u64,
     /// Stops that took SIGKILL.
     pub forced_stops: u64,
+    /// Whether a human was needed, and the gateway has not recovered since.
+    pub needs_human: bool,
 }
 
 impl Counts {
@@ -42,6 +44,9 @@ impl Counts {
         if after.forced.last() != before.forced.last() && !after.forced.is_empty() {
             count(&mut self.forced_stops);
         }
+        // The attempts of `retry_after` are no recovery: whoever was called would be called off for minutes.
+        self.needs_human =
+            needs_human(&after.phase) || (self.needs_human && after.incident.is_some());
     }
 }
 
@@ -66,6 +71,8 @@ pub struct Sample<'a> {
     pub profile: Option<&'a str>,
     /// The user whose gateway it is: node_exporter takes no two files with the same series.
     pub uid: u32,
+    /// The name of that user.
+    pub user: &'a str,
     /// When the check ended, since the Unix epoch.
     pub checked: Duration,
     /// When the last watchdog ping was sent, since the Unix epoch; none if none was since Gatehound started.
@@ -112,6 +119,100 @@ const REASONS: [Standby; 12] = [
     Standby::PortTaken,
 ];
 
+/// One family of metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// What Prometheus takes it for.
+    pub kind: &'static str,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+}
+
+impl Family {
+    const fn gauge(name: &'static str, help: &'static str) -> Self {
+        let kind = "gauge";
+        Self { name, kind, help }
+    }
+
+    const fn counter(name: &'static str, help: &'static str) -> Self {
+        let kind = "counter";
+        Self { name, kind, help }
+    }
+}
+
+const BUILD: Family = Family::gauge(
+    "gatehound_build_info",
+    "The version of Gatehound; always 1.",
+);
+const CHECKED: Family = Family::gauge(
+    "gatehound_last_check_timestamp_seconds",
+    "When Gatehound last checked the gateway, in Unix time.",
+);
+const PINGED: Family = Family::gauge(
+    "gatehound_last_watchdog_ping_timestamp_seconds",
+    "When Gatehound last sent WATCHDOG=1 to systemd, after all probes passed, in Unix time.",
+);
+const UP: Family = Family::gauge(
+    "gatehound_gateway_up",
+    "1 if all probes of the last check passed, else 0.",
+);
+const DEGRADED: Family = Family::gauge(
+    "gatehound_gateway_degraded",
+    "1 while the gateway is degraded: it is healthy, and part of it has not worked for long.",
+);
+const PROBE: Family = Family::gauge(
+    "gatehound_probe_success",
+    "1 if the probe passed in the last check, else 0; absent if it was not made.",
+);
+const TOOK: Family = Family::gauge(
+    "gatehound_check_duration_seconds",
+    "How long / and /health took in the last check; absent if one did not pass.",
+);
+const INCIDENT: Family = Family::gauge(
+    "gatehound_incident_open",
+    "1 while an incident is open: the gateway failed and is not healthy again, else 0.",
+);
+const HUMAN: Family = Family::gauge(
+    "gatehound_needs_human",
+    "1 from when Gatehound gave up, or the gateway refused its configuration, until the gateway is healthy again, else 0.",
+);
+const ATTEMPT: Family = Family::gauge(
+    "gatehound_attempt",
+    "The number of the last restart attempt, from 1; 0 when attempts count from 1 again.",
+);
+const LIMIT: Family = Family::gauge(
+    "gatehound_attempts_limit",
+    "How many restart attempts there are until Gatehound gives up.",
+);
+const PHASE: Family = Family::gauge(
+    "gatehound_phase",
+    "1 for the phase that Gatehound is in, 0 for the others.",
+);
+const STANDBY: Family = Family::gauge(
+    "gatehound_standby",
+    "1 for the reason why Gatehound stands by, if it does, 0 for the others.",
+);
+const INCIDENTS: Family = Family::counter(
+    "gatehound_incidents_total",
+    "Incidents since the boot: how often the gateway began to fail.",
+);
+const RESTARTS: Family = Family::counter(
+    "gatehound_restarts_total",
+    "Restarts of the gateway by Gatehound since the boot.",
+);
+const FORCED: Family = Family::counter(
+    "gatehound_forced_stops_total",
+    "Stops of the gateway by Gatehound since the boot that took SIGKILL.",
+);
+
+/// All of them, in the order of the page.
+pub const FAMILIES: [Family; 16] = [
+    BUILD, CHECKED, PINGED, UP, DEGRADED, PROBE, TOOK, INCIDENT, HUMAN, ATTEMPT, LIMIT, PHASE,
+    STANDBY, INCIDENTS, RESTARTS, FORCED,
+];
+
 /// A page of metrics as it grows.
 struct Page {
     text: String,
@@ -122,10 +223,11 @@ struct Page {
 impl Page {
     fn new(sample: &Sample<'_>) -> Self {
         let labels = format!(
-            "unit=\"{}\",profile=\"{}\",uid=\"{}\"",
+            "unit=\"{}\",profile=\"{}\",uid=\"{}\",user=\"{}\"",
             escaped(sample.unit),
             escaped(sample.profile.unwrap_or("default")),
-            sample.uid
+            sample.uid,
+            escaped(sample.user)
         );
         Self {
             // A page has about 5 KiB.
@@ -134,13 +236,14 @@ impl Page {
         }
     }
 
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    fn family(&mut self, family: Family) {
+        let Family { name, kind, help } = family;
         // Writing into a string cannot fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn series(&mut self, name: &str, further: Option<(&str, &str)>, value: &str) {
-        let labels = &self.labels;
+    fn series(&mut self, family: Family, further: Option<(&str, &str)>, value: &str) {
+        let (name, labels) = (family.name, &self.labels);
         let _ = match further {
             None => writeln!(self.text, "{name}{{{labels}}} {value}"),
             Some((label, of)) => {
@@ -149,71 +252,34 @@ impl Page {
         };
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: &str) {
-        self.family(name, kind, help);
-        self.series(name, None, value);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: &str) {
-        self.single(name, "gauge", help, value);
+    fn single(&mut self, family: Family, value: &str) {
+        self.family(family);
+        self.series(family, None, value);
     }
 
     fn build(&mut self) {
-        let name = "gatehound_build_info";
-        let help = "The version of Gatehound; always 1.";
-        self.family(name, "gauge", help);
+        self.family(BUILD);
         let version = env!("CARGO_PKG_VERSION");
-        self.series(name, Some(("version", version)), "1");
+        self.series(BUILD, Some(("version", version)), "1");
     }
 
     fn timestamps(&mut self, sample: &Sample<'_>) {
-        self.gauge(
-            "gatehound_last_check_timestamp_seconds",
-            "When Gatehound last checked the gateway, in Unix time.",
-            &seconds(sample.checked),
-        );
+        self.single(CHECKED, &seconds(sample.checked));
         if let Some(ping) = sample.ping {
-            self.gauge(
-                "gatehound_last_watchdog_ping_timestamp_seconds",
-                "When Gatehound last sent WATCHDOG=1 to systemd, after all probes passed, in Unix time.",
-                &seconds(ping),
-            );
+            self.single(PINGED, &seconds(ping));
         }
     }
 
     fn gateway(&mut self, sample: &Sample<'_>) {
         let state = sample.state;
-        self.gauge(
-            "gatehound_gateway_up",
-            "1 if all probes of the last check passed, else 0.",
-            flag(matches!(sample.health, Health::Healthy(_))),
-        );
-        self.gauge(
-            "gatehound_gateway_degraded",
-            "1 while the gateway is degraded: it is healthy, and part of it has not worked for long.",
-            flag(state.degraded.is_some()),
-        );
+        let up = matches!(sample.health, Health::Healthy(_));
+        self.single(UP, flag(up));
+        self.single(DEGRADED, flag(state.degraded.is_some()));
         self.probes(sample.health);
-        self.gauge(
-            "gatehound_incident_open",
-            "1 while an incident is open: the gateway failed and is not healthy again, else 0.",
-            flag(state.incident.is_some()),
-        );
-        self.gauge(
-            "gatehound_needs_human",
-            "1 if Gatehound gave up for now, or the gateway refuses its configuration, else 0.",
-            flag(needs_human(&state.phase)),
-        );
-        self.gauge(
-            "gatehound_attempt",
-            "The number of the last restart attempt, from 1; 0 when attempts count from 1 again.",
-            &state.attempts.used.to_string(),
-        );
-        self.gauge(
-            "gatehound_attempts_limit",
-            "How many restart attempts there are until Gatehound gives up.",
-            &sample.attempts.to_string(),
-        );
+        self.single(INCIDENT, flag(state.incident.is_some()));
+        self.single(HUMAN, flag(sample.counts.needs_human));
+        self.single(ATTEMPT, &state.attempts.used.to_string());
+        self.single(LIMIT, &sample.attempts.to_string());
     }
 
     /// Only the probes that were made: a value of an earlier check would be taken for one of this.
@@ -224,33 +290,23 @@ impl Page {
             Health::Healthy(_) => None,
             Health::Failing(failure) => Some(failure.probe),
         };
-        let name = "gatehound_probe_success";
-        let help = "1 if the probe passed in the last check, else 0; absent if it was not made.";
-        self.family(name, "gauge", help);
+        self.family(PROBE);
         for probe in all {
             let passed = failed != Some(probe);
-            self.series(name, Some(("probe", probe.name())), flag(passed));
+            self.series(PROBE, Some(("probe", probe.name())), flag(passed));
             if !passed {
                 return;
             }
         }
         if let Health::Healthy(took) = health {
-            let name = "gatehound_check_duration_seconds";
-            let help = "How long / and /health took in the last check; absent if one did not pass.";
-            self.family(name, "gauge", help);
-            self.series(name, None, &format!("{:.6}", took.as_secs_f64()));
+            self.single(TOOK, &format!("{:.6}", took.as_secs_f64()));
         }
     }
 
     fn phases(&mut self, phase: &Phase) {
-        let name = "gatehound_phase";
-        self.family(
-            name,
-            "gauge",
-            "1 for the phase that Gatehound is in, 0 for the others.",
-        );
+        self.family(PHASE);
         for one in PHASES {
-            self.series(name, Some(("phase", one)), flag(one == phase.name()));
+            self.series(PHASE, Some(("phase", one)), flag(one == phase.name()));
         }
         let now = match phase {
             Phase::StandingBy { reason, .. } => Some(*reason),
@@ -261,35 +317,17 @@ impl Page {
             | Phase::Restarting(_)
             | Phase::GaveUp { .. } => None,
         };
-        let name = "gatehound_standby";
-        let help = "1 for the reason why Gatehound stands by, if it does, 0 for the others.";
-        self.family(name, "gauge", help);
+        self.family(STANDBY);
         for one in REASONS {
             let value = flag(now == Some(one));
-            self.series(name, Some(("reason", one.name())), value);
+            self.series(STANDBY, Some(("reason", one.name())), value);
         }
     }
 
     fn counters(&mut self, counts: Counts) {
-        for (name, help, value) in [
-            (
-                "gatehound_incidents_total",
-                "Incidents since the boot: how often the gateway began to fail.",
-                counts.incidents,
-            ),
-            (
-                "gatehound_restarts_total",
-                "Restarts of the gateway by Gatehound since the boot.",
-                counts.restarts,
-            ),
-            (
-                "gatehound_forced_stops_total",
-                "Stops of the gateway by Gatehound since the boot that took SIGKILL.",
-                counts.forced_stops,
-            ),
-        ] {
-            self.single(name, "counter", help, &value.to_string());
-        }
+        self.single(INCIDENTS, &counts.incidents.to_string());
+        self.single(RESTARTS, &counts.restarts.to_string());
+        self.single(FORCED, &counts.forced_stops.to_string());
     }
 }
 
@@ -320,7 +358,7 @@ fn seconds(time: Duration) -> String {
 }
 
 /// A label's value: backslash, quote and newline have a meaning there.
-fn escaped(value: &str) -> String {
+pub(crate) fn escaped(value: &str) -> String {
     let value = value.replace('\\', r"\\").replace('"', r#"\""#);
     value.replace('\n', r"\n")
 }
@@ -334,7 +372,7 @@ mod tests {
     use crate::{
         policy::{
             facts::{Failure, Monotonic, Stall},
-            state::{Attempts, Bite, Incident},
+            state::{Attempts, Bite, GraceUsed, Incident},
         },
         settings::Settings,
         text::line::Line,
@@ -348,11 +386,13 @@ mod tests {
                 incidents: 3,
                 restarts: 2,
                 forced_stops: 1,
+                needs_human: false,
             },
             attempts: 3,
             unit: "openclaw-gateway.service",
             profile: None,
             uid: 1000,
+            user: "ann",
             checked: Duration::from_millis(1_764_000_000_250),
             ping: Some(Duration::from_millis(1_763_999_970_007)),
         }
@@ -380,6 +420,26 @@ mod tests {
         }
     }
 
+    fn incident() -> Incident {
+        Incident {
+            id: "c0ffee00-7".into(),
+            since: Monotonic(1),
+            failure: Failure {
+                probe: Probe::Http,
+                reason: "refused".into(),
+                stall: Stall::Gone,
+                detail: Line::default(),
+            },
+            restarts: 1,
+            started: None,
+            started_by_other: false,
+            bitten: false,
+            crashed: false,
+            loops: false,
+            overdue: false,
+        }
+    }
+
     fn failing(probe: Probe) -> Health {
         Health::Failing(Failure {
             probe,
@@ -391,7 +451,7 @@ mod tests {
 
     /// The value of the series with this name and this further label; none if there is no such series.
     fn value(page: &str, name: &str, further: &str) -> Option<String> {
-        let common = r#"unit="openclaw-gateway.service",profile="default",uid="1000""#;
+        let common = r#"unit="openclaw-gateway.service",profile="default",uid="1000",user="ann""#;
         let series = match further {
             "" => format!("{name}{{{common}}} "),
             further => format!("{name}{{{common},{further}}} "),
@@ -460,23 +520,7 @@ mod tests {
             degraded: Some("no channels".into()),
             ..State::default()
         };
-        state.incident = Some(Incident {
-            id: "c0ffee00-7".into(),
-            since: Monotonic(1),
-            failure: Failure {
-                probe: Probe::Http,
-                reason: "refused".into(),
-                stall: Stall::Gone,
-                detail: Line::default(),
-            },
-            restarts: 1,
-            started: None,
-            started_by_other: false,
-            bitten: false,
-            crashed: false,
-            loops: false,
-            overdue: false,
-        });
+        state.incident = Some(incident());
         let health = failing(Probe::Http);
         let page = Sample {
             ping: None,
@@ -515,7 +559,6 @@ mod tests {
         };
         let page = sample(&gave_up, &Health::NotProbed).render();
         check(&page, "gatehound_phase", "phase=\"gave-up\"", Some("1"));
-        check(&page, "gatehound_needs_human", "", Some("1"));
         assert_eq!(page.matches("gatehound_phase{").count(), 7);
         for reason in REASONS {
             let page = sample(&standing_by(reason), &Health::NotProbed).render();
@@ -525,13 +568,42 @@ mod tests {
                 .collect();
             let label = format!("reason=\"{}\"", reason.name());
             assert!(set.len() == 1 && set[0].contains(&label), "{set:?}");
-            let human = if matches!(reason, Standby::ConfigError | Standby::PortTaken) {
-                "1"
-            } else {
-                "0"
-            };
-            check(&page, "gatehound_needs_human", "", Some(human));
         }
+    }
+
+    #[test]
+    fn a_human_is_needed_until_the_gateway_recovers_and_not_only_until_the_next_attempt() {
+        let mut counts = Counts::default();
+        let mut steps = |after: &State| {
+            counts.add(&State::default(), after, &Answer::default());
+            counts.needs_human
+        };
+        let gave_up = Phase::GaveUp {
+            since: Monotonic(0),
+            reason: "the attempts are used up".into(),
+            bite: Bite::Done,
+        };
+        let failing = Phase::Failing(GraceUsed::new(Monotonic(0)));
+        let open = |phase: Phase| State {
+            phase,
+            incident: Some(incident()),
+            ..State::default()
+        };
+        assert!(!steps(&open(failing.clone())), "before it gave up");
+        assert!(steps(&open(gave_up.clone())));
+        assert!(steps(&open(failing.clone())), "it is tried again");
+        assert!(!steps(&healthy()));
+        assert!(!steps(&open(failing)), "another incident");
+        assert!(steps(&standing_by(Standby::ConfigError)));
+        assert!(!steps(&standing_by(Standby::Stopped)), "a human was there");
+        let state = open(gave_up);
+        counts.add(&State::default(), &state, &Answer::default());
+        let page = Sample {
+            counts,
+            ..sample(&state, &Health::NotProbed)
+        }
+        .render();
+        check(&page, "gatehound_needs_human", "", Some("1"));
     }
 
     #[test]
@@ -560,7 +632,8 @@ mod tests {
             }
             assert!(0 < series, "{name} has no series");
         }
-        assert_eq!(known.len(), 16, "{known:?}");
+        let all: BTreeSet<String> = FAMILIES.map(|family| family.name.to_owned()).into();
+        assert_eq!(known, all);
     }
 
     #[test]
@@ -569,11 +642,11 @@ mod tests {
         let page = Sample {
             unit: "a\\x2d\"b\nc.service",
             profile: Some("work"),
+            user: "a\"nn",
             ..sample(&state, &health)
         }
         .render();
-        let series =
-            r#"gatehound_gateway_up{unit="a\\x2d\"b\nc.service",profile="work",uid="1000"} 0"#;
+        let series = r#"gatehound_gateway_up{unit="a\\x2d\"b\nc.service",profile="work",uid="1000",user="a\"nn"} 0"#;
         assert!(page.lines().any(|line| line == series), "{page}");
     }
 
@@ -624,7 +697,8 @@ mod tests {
             Counts {
                 incidents: 1,
                 restarts: 1,
-                forced_stops: 1
+                forced_stops: 1,
+                needs_human: false,
             }
         );
     }

@@ -3,14 +3,14 @@
 //! Owns how often that is, and that what goes wrong with it is said once.
 //! What is in it is `exposition`'s, how it is written `textfile`'s.
 
-use std::{path::Path, time::Duration};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 use crate::{
     metrics::{
         exposition::{Counts, Sample},
         textfile::Textfile,
     },
-    os::wall_clock,
+    os::{folders::Variables, wall_clock},
     policy::{
         facts::{Health, Monotonic},
         state::State,
@@ -28,6 +28,8 @@ pub(crate) struct Around<'a> {
     pub(crate) profile: Option<&'a str>,
     pub(crate) unit: &'a str,
     pub(crate) uid: u32,
+    /// The runtime folder of this profile.
+    pub(crate) runtime: &'a Path,
 }
 
 /// What the metrics are made of besides the state, and on their way to the file.
@@ -37,6 +39,8 @@ pub(crate) struct Metrics {
     pub(crate) counts: Counts,
     /// When the last watchdog ping was sent, since the Unix epoch.
     pub(crate) pinged: Option<Duration>,
+    /// The name of the user whose gateway it is.
+    user: String,
     file: Option<Textfile>,
     /// When the file was last given to be written, and in which phase.
     written: Option<(Monotonic, &'static str)>,
@@ -48,9 +52,12 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Goes on counting where a predecessor stopped.
-    pub(crate) fn new(counts: Counts) -> Self {
+    pub(crate) fn new(counts: Counts, variables: &Variables) -> Self {
+        // The manager sets it. Asking the system's list of users could wait for a server of the company's.
+        let user = variables.get(OsStr::new("USER"));
         Self {
             counts,
+            user: user.map_or_else(String::new, |user| Line::lossy(user.as_bytes()).to_string()),
             ..Self::default()
         }
     }
@@ -63,7 +70,8 @@ impl Metrics {
         health: &Health,
         now: Monotonic,
     ) -> Option<Line> {
-        let path = around.settings.metrics.textfile(around.profile);
+        let metrics = &around.settings.metrics;
+        let path = metrics.file(around.profile, around.uid, around.runtime);
         let Some(path) = path else {
             if let Some(file) = self.file.take() {
                 file.remove();
@@ -85,6 +93,7 @@ impl Metrics {
             unit: around.unit,
             profile: around.profile,
             uid: around.uid,
+            user: &self.user,
             checked: wall_clock::now(),
             ping: self.pinged,
         };
@@ -111,7 +120,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, thread, time::Instant};
+    use std::{fs, path::PathBuf, thread, time::Instant};
 
     use super::*;
 
@@ -124,6 +133,12 @@ mod tests {
         settings
     }
 
+    /// A file as the setting names it, and as it is written.
+    fn names(folder: &Path, stem: &str) -> (PathBuf, PathBuf) {
+        let named = folder.join(format!("{stem}.prom"));
+        (named, folder.join(format!("{stem}-1000.prom")))
+    }
+
     /// A healthy check at a second of the boot; returns what went wrong.
     fn check(metrics: &mut Metrics, settings: &Settings, second: u64) -> Option<Line> {
         let around = Around {
@@ -131,6 +146,7 @@ mod tests {
             profile: None,
             unit: "openclaw-gateway.service",
             uid: 1000,
+            runtime: Path::new("/nowhere"),
         };
         let now = Monotonic(second * 1_000_000);
         metrics.after(&around, &State::default(), &Health::NotProbed, now)
@@ -154,14 +170,14 @@ mod tests {
     #[test]
     fn a_check_is_written_and_the_file_goes_with_the_setting() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("gatehound.prom");
-        let other = folder.path().join("other.prom");
+        let (named, path) = names(folder.path(), "gatehound");
+        let (renamed, other) = names(folder.path(), "other");
         let mut metrics = Metrics::default();
-        check(&mut metrics, &settings(&path), 1);
+        check(&mut metrics, &settings(&named), 1);
         wait(|| path.exists());
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("gatehound_phase{"), "{text}");
-        check(&mut metrics, &settings(&other), 2);
+        check(&mut metrics, &settings(&renamed), 2);
         wait(|| other.exists() && !path.exists());
         check(&mut metrics, &Settings::default(), 3);
         wait(|| !other.exists());
@@ -187,8 +203,8 @@ mod tests {
     fn what_is_wrong_is_said_once_and_once_again_after_it_was_right() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("inner");
-        let path = inner.join("gatehound.prom");
-        let settings = settings(&path);
+        let (named, path) = names(&inner, "gatehound");
+        let settings = settings(&named);
         let mut metrics = Metrics::default();
         let mut second = 0;
         let mut told = || {

@@ -11,7 +11,11 @@ pub mod presets;
 pub mod unit_names;
 pub mod values;
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -227,24 +231,37 @@ impl Default for Settings {
     }
 }
 
-/// Who reads how the gateway is; nobody, unless a file is named.
+/// Who reads how the gateway is; nobody, unless a file is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsSettings {
     /// The file for node_exporter's textfile collector, which reads none that is not named `*.prom`.
     #[serde(with = "Is::<Optional<PromFile>>")]
     pub textfile: Option<PathBuf>,
+    /// Whether they are left in the runtime folder, where gatehound-collect.service fetches them.
+    #[serde(with = "Is::<Flag>")]
+    pub collected: bool,
 }
 
 impl MetricsSettings {
-    /// The file of one profile: config.toml holds for all of them, and two that write the same file would undo each other.
-    pub fn textfile(&self, profile: Option<&str>) -> Option<PathBuf> {
-        let path = self.textfile.as_ref()?;
-        let Some(profile) = profile else {
-            return Some(path.clone());
+    /// The file of one user and profile, which never write the same one: each would undo the other's.
+    pub fn file(&self, profile: Option<&str>, uid: u32, runtime: &Path) -> Option<PathBuf> {
+        let Some(path) = self.textfile.as_ref() else {
+            return self.collected.then(|| runtime.join(COLLECTED));
         };
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        Some(path.with_file_name(format!("{stem}-{profile}.prom")))
+        Some(path.with_file_name(textfile_name(&stem, uid, profile)))
+    }
+}
+
+/// What is fetched from a runtime folder.
+pub const COLLECTED: &str = "metrics.prom";
+
+/// The name of the file of one user and profile.
+pub fn textfile_name(stem: &str, uid: u32, profile: Option<&str>) -> String {
+    match profile {
+        Some(profile) => format!("{stem}-{uid}-{profile}.prom"),
+        None => format!("{stem}-{uid}.prom"),
     }
 }
 
@@ -618,15 +635,27 @@ mod tests {
     }
 
     #[test]
-    fn each_profile_has_a_textfile_of_its_own() {
-        let metrics = MetricsSettings {
+    fn each_user_and_profile_has_a_textfile_of_its_own() {
+        let mut metrics = MetricsSettings {
             textfile: Some(PathBuf::from("/srv/gatehound.prom")),
+            collected: true,
         };
-        let of = |profile| metrics.textfile(profile).unwrap();
-        assert_eq!(of(None), Path::new("/srv/gatehound.prom"));
-        assert_eq!(of(Some("work")), Path::new("/srv/gatehound-work.prom"));
-        assert_eq!(of(Some("a.b")), Path::new("/srv/gatehound-a.b.prom"));
-        assert_eq!(MetricsSettings::default().textfile(Some("work")), None);
+        let runtime = Path::new("/run/user/1000/gatehound-work");
+        let of = |metrics: &MetricsSettings, profile, uid| metrics.file(profile, uid, runtime);
+        for (profile, uid, expected) in [
+            (None, 1000, "/srv/gatehound-1000.prom"),
+            (None, 1001, "/srv/gatehound-1001.prom"),
+            (Some("work"), 1000, "/srv/gatehound-1000-work.prom"),
+            (Some("a.b"), 1000, "/srv/gatehound-1000-a.b.prom"),
+            // Its own name is another than that of this user's default profile.
+            (Some("1001"), 1000, "/srv/gatehound-1000-1001.prom"),
+        ] {
+            assert_eq!(of(&metrics, profile, uid), Some(expected.into()));
+        }
+        metrics.textfile = None;
+        let collected = runtime.join("metrics.prom");
+        assert_eq!(of(&metrics, Some("work"), 1000), Some(collected));
+        assert_eq!(of(&MetricsSettings::default(), None, 1000), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nix::unistd::geteuid;
 
 use self::{findings::Findings, one_look::Around, surroundings::manager_fix};
 use crate::{
-    cli::{answers, check, settings_command as own_config},
+    cli::{answers, check, console, settings_command as own_config},
     os::folders,
     probe::gateway,
     settings::{Settings, layers as settings, layers::Sources},
@@ -63,7 +63,7 @@ pub(crate) fn doctor(mut sources: Sources, json: bool) -> anyhow::Result<ExitCod
         }
         Err(e) => findings.problem("gateway", &format!("{e:#}"), export),
     }
-    if let Some(path) = settings.metrics.textfile(sources.profile.as_deref()) {
+    if let Some(path) = console::textfile(&sources, &settings) {
         outlets::metrics(&mut findings, &path, &settings, &sources);
     }
     if settings.alert.has_ping() {

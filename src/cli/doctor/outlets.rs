@@ -4,8 +4,6 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
-use nix::unistd::getegid;
-
 use super::findings::Findings;
 use crate::{
     alerts::{holds::Holds, ping_note, queue},
@@ -123,10 +121,8 @@ pub(super) fn metrics(
     if let Some(why) = textfile::obstacle(path) {
         let folder = path.parent().unwrap_or(path);
         let fix = if folder.is_dir() && !path.is_dir() {
-            let (group, folder) = (getegid(), folder.display());
-            format!(
-                "let your group write there: sudo chgrp {group} {folder} && sudo chmod g+w {folder}"
-            )
+            "set metrics.collected = true instead, and sudo systemctl enable --now gatehound-collect.timer"
+                .to_owned()
         } else {
             "set metrics.textfile to a file in a folder that is there".to_owned()
         };

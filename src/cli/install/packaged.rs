@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn the_units_of_a_home_differ_from_the_packages_in_the_program_alone() {
-        for (name, unit) in super::super::shipped::units() {
-            let home = for_home(&unit);
+        for (name, unit) in super::super::shipped::UNITS {
+            let home = for_home(unit);
             let differing: Vec<_> = unit
                 .lines()
                 .zip(home.lines())
@@ -73,10 +73,10 @@ mod tests {
                 assert!(home.starts_with("ExecStart=%h/.local/bin/gatehound "));
             }
             assert_eq!(unit.lines().count(), home.lines().count());
-            let packaged = Path::new(UNITS).join(&name);
-            assert_eq!(expected_at(&packaged, &unit), unit);
+            let packaged = Path::new(UNITS).join(name);
+            assert_eq!(expected_at(&packaged, unit), unit);
             let elsewhere = Path::new("/home/a/.config/systemd/user").join(name);
-            assert_eq!(expected_at(&elsewhere, &unit), home);
+            assert_eq!(expected_at(&elsewhere, unit), home);
         }
     }
 }

@@ -17,19 +17,32 @@ use crate::{
     settings::layers::Sources,
 };
 
-/// The shipped units: the watchdog's, what delivers its alerts and what sends its pings, and what tidies for all of them.
-const UNITS: [(&str, &str); 5] = [
+/// The shipped units: the watchdog's, what delivers its alerts and what sends its pings, each with a template for profiles,
+/// and what tidies for all of them.
+pub(crate) const UNITS: [(&str, &str); 8] = [
     (
         "gatehound.service",
         include_str!("../../../units/gatehound.service"),
+    ),
+    (
+        "gatehound@.service",
+        include_str!("../../../units/gatehound@.service"),
     ),
     (
         "gatehound-alert.service",
         include_str!("../../../units/gatehound-alert.service"),
     ),
     (
+        "gatehound-alert@.service",
+        include_str!("../../../units/gatehound-alert@.service"),
+    ),
+    (
         "gatehound-ping.service",
         include_str!("../../../units/gatehound-ping.service"),
+    ),
+    (
+        "gatehound-ping@.service",
+        include_str!("../../../units/gatehound-ping@.service"),
     ),
     (TIDY, include_str!("../../../units/gatehound-tidy.service")),
     (TIMER, include_str!("../../../units/gatehound-tidy.timer")),
@@ -42,31 +55,6 @@ pub(crate) const TIMER: &str = "gatehound-tidy.timer";
 pub(crate) const TIDY: &str = "gatehound-tidy.service";
 
 pub(crate) use crate::settings::unit_names::helper;
-
-/// The shipped units with the templates for profiles that are made of them.
-pub(super) fn units() -> impl Iterator<Item = (String, String)> {
-    let template = |(name, text): (&str, &str)| {
-        let service = name.strip_suffix(".service").filter(|_| name != TIDY)?;
-        Some((format!("{service}@.service"), for_profiles(text)))
-    };
-    let plain = UNITS.map(|(name, text)| (name.to_owned(), text.to_owned()));
-    plain
-        .into_iter()
-        .chain(UNITS.into_iter().filter_map(template))
-}
-
-/// A unit as it is for the profile that its instance names.
-fn for_profiles(unit: &str) -> String {
-    let line = |line: &str| match line.split_once('=') {
-        _ if line.starts_with('#') => line.to_owned(),
-        Some(("Description", _)) => format!("{line} (profile: %i)"),
-        Some(("RuntimeDirectory", _)) => format!("{line}-%i"),
-        Some(("After", _)) => line.replace("gateway.service", "gateway-%i.service"),
-        Some(("ExecStart", _)) => line.replace("/gatehound ", "/gatehound --profile %i "),
-        _ => line.to_owned(),
-    };
-    unit.lines().map(|one| line(one) + "\n").collect()
-}
 
 /// The man pages; man(1) finds them below ~/.local/share/man because ~/.local/bin is in PATH.
 const MAN_PAGES: [(&str, &[u8]); 3] = [
@@ -115,11 +103,11 @@ impl Places {
 
     /// Everything that an installation into the home consists of.
     pub(super) fn all(&self) -> impl Iterator<Item = PathBuf> {
-        let units = units().map(|(name, _)| self.units.join(name));
+        let units = UNITS.map(|(name, _)| self.units.join(name));
         let man = MAN_PAGES.map(|(name, _)| self.man.join(name));
         let completions = completions::FILES.map(|(name, _)| self.data.join(name));
         let program = self.program.clone();
-        let files = units.chain(man).chain(completions);
+        let files = units.into_iter().chain(man).chain(completions);
         files.chain([program])
     }
 
@@ -190,18 +178,13 @@ pub(super) fn shipped(places: &Places) -> anyhow::Result<Vec<File>> {
         bytes: bytes.into(),
         mode: 0o644,
     };
-    let unit = |(name, unit): (String, String)| {
-        data(
-            places.units.join(name),
-            packaged::for_home(&unit).as_bytes(),
-        )
-    };
+    let unit = |(name, unit)| data(places.units.join(name), packaged::for_home(unit).as_bytes());
     let mut files = vec![File {
         path: places.program.clone(),
         bytes: program,
         mode: 0o755,
     }];
-    files.extend(units().map(unit));
+    files.extend(UNITS.map(unit));
     files.extend(MAN_PAGES.map(|(name, page)| data(places.man.join(name), page)));
     files.extend(
         completions::FILES.map(|(name, file)| data(places.data.join(name), file.as_bytes())),
@@ -236,36 +219,8 @@ pub(crate) fn shipped_text(unit: &str, path: &str) -> Option<String> {
         .split_once('@')
         .map(|(name, _)| format!("{name}@.service"));
     let name = template.as_deref().unwrap_or(unit);
-    units()
-        .find(|(known, _)| known == name)
-        .map(|(_, text)| packaged::expected_at(Path::new(path), &text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `GATEHOUND_TEST_WRITE=1 cargo test --lib units_of_profiles` makes them anew.
-    #[test]
-    fn the_units_of_profiles_are_made_of_those_without_one() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
-        let mut found = Vec::new();
-        for (name, text) in units().filter(|(name, _)| name.contains('@')) {
-            let path = folder.join(&name);
-            if std::env::var_os("GATEHOUND_TEST_WRITE").is_some() {
-                fs::write(&path, &text).unwrap();
-            }
-            assert!(
-                fs::read_to_string(&path).unwrap() == text,
-                "{name} differs: GATEHOUND_TEST_WRITE=1 cargo test --lib units_of_profiles"
-            );
-            found.push(name);
-        }
-        let expected = [
-            "gatehound@.service",
-            "gatehound-alert@.service",
-            "gatehound-ping@.service",
-        ];
-        assert_eq!(found, expected);
-    }
+    UNITS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| packaged::expected_at(Path::new(path), text))
 }

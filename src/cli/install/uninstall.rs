@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     alerts::queue,
-    cli::console::{manager, say, shipped_unit},
+    cli::console::{self, manager, say, shipped_unit},
     os::folders,
     other_watchdogs::finding,
     settings::{layers as settings, layers::Sources},
@@ -47,7 +47,7 @@ pub(crate) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
     let settings = settings::load(sources).map(|loaded| loaded.settings);
     let textfile = settings
         .ok()
-        .and_then(|settings| settings.metrics.textfile(profile));
+        .and_then(|settings| console::textfile(sources, &settings));
     remove(textfile, false)?;
     let other = other_instance(&places, &unit);
     match &other {
