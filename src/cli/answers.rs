@@ -19,9 +19,9 @@ pub(crate) fn say<T: Serialize>(answer: &T) {
     console::say_json(&format!("{:#}", versioned(answer)));
 }
 
-/// Prints an answer in one line, for those that follow each other.
-pub(crate) fn say_short<T: Serialize>(answer: &T) {
-    console::say_json(&versioned(answer).to_string());
+/// An answer as one line, for those that follow each other.
+pub(crate) fn short<T: Serialize>(answer: &T) -> String {
+    console::in_clean_lines(&versioned(answer).to_string()) + "\n"
 }
 
 fn versioned<T: Serialize>(answer: &T) -> Value {

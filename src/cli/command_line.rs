@@ -54,7 +54,7 @@ pub(crate) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Show it anew every two seconds, until Ctrl-C
+        /// Show it anew every two seconds, until q is pressed
         #[arg(long)]
         watch: bool,
     },

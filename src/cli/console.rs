@@ -67,7 +67,8 @@ pub(crate) fn say_json(json: &str) {
     print(&in_clean_lines(json));
 }
 
-fn in_clean_lines(json: &str) -> String {
+/// JSON in which nothing is unprintable.
+pub(crate) fn in_clean_lines(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
         // Such a character is part of a string, for JSON itself has none but the newlines between its lines.

@@ -13,6 +13,7 @@ mod install;
 mod settings_command;
 pub mod show;
 mod status;
+mod status_view;
 mod usage;
 
 use std::{

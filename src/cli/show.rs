@@ -93,17 +93,26 @@ pub(crate) fn row(cells: &[Cell<'_>]) {
 
 /// Prints one line of several texts.
 pub(crate) fn line(parts: &[(Tone, &str)]) {
+    print(&text(parts));
+}
+
+/// One line of several texts, as [`line`] prints it.
+pub(crate) fn text(parts: &[(Tone, &str)]) -> String {
     let cells: Vec<Cell<'_>> = parts
         .iter()
         .map(|(tone, text)| Cell::new(text).tone(*tone))
         .collect();
-    joined(&cells, "");
+    set(&cells, "")
 }
 
 fn joined(cells: &[Cell<'_>], apart: &str) {
+    print(&set(cells, apart));
+}
+
+fn set(cells: &[Cell<'_>], apart: &str) -> String {
     let colour = terminal::takes_colour(&std::io::stdout());
     let cells: Vec<String> = cells.iter().map(|cell| cell.set(colour)).collect();
-    print(cells.join(apart).trim_end());
+    cells.join(apart).trim_end().to_owned()
 }
 
 /// For how long, if that is known, and why.

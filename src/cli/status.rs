@@ -1,8 +1,8 @@
 //! `gatehound status`: what the running Gatehound is doing, from its status line and its state file.
 
-use crate::cli::console::say;
 use std::{
-    io::{IsTerminal as _, Write as _},
+    fmt::Write as _,
+    io::{IsTerminal as _, Write as _, stdout},
     path::PathBuf,
     process::ExitCode,
     thread,
@@ -11,89 +11,125 @@ use std::{
 
 use anyhow::anyhow;
 
+use super::status_view::{Known, Parts, lines, state_of};
 use crate::{
     cli::{
         answers,
         console::{manager, settings, shipped_unit},
-        show::{Tone, line, paused},
+        show::{Tone, line, text},
     },
-    pause::pause_command,
-};
-use crate::{
     daemon::memory::Memory,
-    os::{clock::Clock, folders},
-    policy::{
-        facts::{Pause, UnitFacts},
-        state::{Phase, State},
-    },
+    os::{clock::Clock, folders, terminal::Keys, wall_clock},
+    pause::pause_command,
+    policy::state::Phase,
     probe::gateway,
-    settings::layers::Sources,
-    text::{line::Line, words::span},
+    settings::{
+        Settings,
+        layers::{self, Sources, which_gateway},
+    },
+    text::line::Line,
 };
 
 /// Pause between two looks of [`watch`].
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What is known of both units.
-struct Known {
-    own_unit: String,
-    own: UnitFacts,
-    status: Option<Line>,
-    unit: String,
-    gateway: UnitFacts,
-    state: Option<State>,
-    pause: Option<Pause>,
-    /// The option that names the profile, for commands.
-    profile: String,
-}
+/// Ctrl-C, which is a key like others while keys are taken.
+const CTRL_C: u8 = 3;
 
 /// Prints it; 0 when Gatehound runs, 1 when it does not.
 pub(crate) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
-    let known = known(sources)?;
+    let known = known(sources, settings(sources))?;
     if json {
         answers::say(&answer(&known));
     } else {
-        print_lines(&known);
+        for parts in lines(&known) {
+            line(&borrowed(&parts));
+        }
     }
-    Ok(if known.own.active_state == "active" {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
-    })
+    Ok(ExitCode::from(u8::from(!known.is_running())))
 }
 
-/// Prints it again and again: in place on a terminal, else one below the other. Ends only by a signal.
+fn borrowed(parts: &Parts) -> Vec<(Tone, &str)> {
+    let parts = parts.iter().map(|(tone, text)| (*tone, text.as_str()));
+    parts.collect()
+}
+
+/// Prints it again and again: in place on a terminal, else one below the other. Ends by `q`, a signal, or when nobody
+/// reads any more.
 pub(crate) fn watch(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
-    // To the upper left corner, and clear from there (ECMA-48).
-    let clear = if std::io::stdout().is_terminal() && !json {
-        "\x1b[H\x1b[2J"
-    } else {
-        ""
-    };
     // Without this folder no later look would show more.
     runtime(sources)?;
+    let in_place = stdout().is_terminal() && !json;
+    let keys = if in_place { Keys::take() } else { None };
     loop {
-        // Before the look, which may have something to say of the settings.
-        let _ = write!(std::io::stdout(), "{clear}");
-        let _ = std::io::stdout().flush();
-        match known(sources) {
-            Ok(known) if json => answers::say_short(&answer(&known)),
-            Ok(known) => print_lines(&known),
-            // The user manager may be restarting; whoever watches wants to see it come back.
-            Err(e) => {
-                let why = Line::new(&format!("{e:#}"));
-                if json {
-                    answers::say_short(&answers::Error { error: why });
-                } else {
-                    say!("gatehound  {why}");
-                }
-            }
-        }
+        let page = page(sources, json, keys.is_some());
+        let written = if in_place {
+            write!(stdout(), "{}", over_the_last(&page))
+        } else {
+            let apart = if json { "" } else { "\n" };
+            write!(stdout(), "{page}{apart}")
+        };
         // A reader that has gone away wants no more.
-        if writeln!(std::io::stdout()).is_err() {
+        if written.and_then(|()| stdout().flush()).is_err() {
             return Ok(ExitCode::SUCCESS);
         }
-        thread::sleep(PAUSE);
+        match &keys {
+            Some(keys) => {
+                if matches!(keys.pressed(PAUSE), Some(b'q' | b'Q' | CTRL_C)) {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            None => thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// One look as it is shown.
+fn page(sources: &Sources, json: bool, keys: bool) -> String {
+    let (settings, wrong) = quiet_settings(sources);
+    let known = known(sources, settings);
+    if json {
+        return match known {
+            Ok(known) => answers::short(&answer(&known)),
+            // The user manager may be restarting; whoever watches wants to see it come back.
+            Err(e) => answers::short(&answers::Error {
+                error: Line::new(&format!("{e:#}")),
+            }),
+        };
+    }
+    let mut page = String::new();
+    let mut add = |parts: &[(Tone, &str)]| {
+        // Writing into a string cannot fail.
+        let _ = writeln!(page, "{}", text(parts));
+    };
+    let time = wall_clock::local(wall_clock::now());
+    let ends = if keys { "; q ends this" } else { "" };
+    add(&[(Tone::Plain, &format!("{time}{ends}"))]);
+    if let Some(wrong) = wrong {
+        add(&[(Tone::Warning, "settings   "), (Tone::Plain, &wrong)]);
+    }
+    match known {
+        Ok(known) => lines(&known).iter().for_each(|parts| add(&borrowed(parts))),
+        Err(e) => add(&[(Tone::Plain, &format!("gatehound  {e:#}"))]),
+    }
+    page
+}
+
+/// The page over the one before, of which nothing is left: each line is ended, then what is below it (ECMA-48).
+///
+/// Nothing is cleared first, so that no blank screen is seen between two of them.
+fn over_the_last(page: &str) -> String {
+    format!("\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n"))
+}
+
+/// The settings, and what is wrong with them, which has its place on the page.
+fn quiet_settings(sources: &Sources) -> (Settings, Option<String>) {
+    match layers::load(sources) {
+        Ok(loaded) => (loaded.settings, None),
+        Err(wrong) => {
+            let settings = which_gateway(sources).unwrap_or_default();
+            (settings, Some(wrong.to_string()))
+        }
     }
 }
 
@@ -102,10 +138,9 @@ fn runtime(sources: &Sources) -> anyhow::Result<PathBuf> {
     folders::runtime(&sources.variables, profile).map_err(|line| anyhow!("{line}"))
 }
 
-fn known(sources: &Sources) -> anyhow::Result<Known> {
+fn known(sources: &Sources, settings: Settings) -> anyhow::Result<Known> {
     let dir = runtime(sources)?;
     let memory = Memory::peek(&dir);
-    let settings = settings(sources);
     let profile = sources.profile.as_deref();
     let (own_unit, unit) = memory.as_ref().map_or_else(
         || {
@@ -121,92 +156,17 @@ fn known(sources: &Sources) -> anyhow::Result<Known> {
     Ok(Known {
         own: manager.unit(&own_unit)?,
         status: manager.status_text(&own_unit)?,
+        checked: manager.watchdog_timestamp(&own_unit)?,
         gateway: manager.unit(&unit)?,
         own_unit,
         unit,
         state: memory.map(|memory| memory.state),
         pause: pause_command::look(&settings, &dir, &profile)?.pause,
         profile,
+        settings,
+        now: Clock.now(),
+        wall: wall_clock::now(),
     })
-}
-
-fn state_of(unit: &UnitFacts) -> String {
-    if unit.load_state == "loaded" {
-        format!("{} ({})", unit.active_state, unit.sub_state)
-    } else {
-        unit.load_state.clone()
-    }
-}
-
-/// What the name of a phase says at a glance; a word that is none says nothing.
-fn tone(phase: &str) -> Tone {
-    match phase {
-        "healthy" => Tone::Good,
-        "starting" | "failing" | "standing-by" => Tone::Warning,
-        "backing-off" | "restarting" | "gave-up" => Tone::Bad,
-        _ => Tone::Plain,
-    }
-}
-
-fn print_lines(known: &Known) {
-    let running = known.own.active_state == "active";
-    let text = known.status.as_ref().filter(|_| running);
-    match text {
-        Some(text) => {
-            let (phase, rest) = text.as_str().split_at(text.as_str().find(':').unwrap_or(0));
-            line(&[
-                (Tone::Plain, "gatehound  "),
-                (tone(phase), phase),
-                (Tone::Plain, rest),
-            ]);
-        }
-        None => {
-            let state = state_of(&known.own);
-            let rest = match known.own.load_state.as_str() {
-                "not-found" => {
-                    let profile = &known.profile;
-                    format!(", nobody watches; install it: gatehound install{profile}")
-                }
-                _ => {
-                    let own = &known.own_unit;
-                    format!(", nobody watches; start it: systemctl --user start {own}")
-                }
-            };
-            line(&[
-                (Tone::Plain, "gatehound  "),
-                (Tone::Bad, &state),
-                (Tone::Plain, &rest),
-            ]);
-        }
-    }
-    say!("gateway    {}: {}", known.unit, state_of(&known.gateway));
-    if let Some(pause) = &known.pause {
-        say!("paused     {}", paused(pause));
-    }
-    let Some(state) = &known.state else { return };
-    let now = Clock.now();
-    if let Some(incident) = &state.incident {
-        let since = span(now.since(incident.since));
-        let failure = &incident.failure;
-        let text = format!(
-            "{}, {since} so far, {}: {}",
-            incident.id,
-            failure.probe.name(),
-            failure.reason
-        );
-        line(&[
-            (Tone::Bad, "incident"),
-            (Tone::Plain, "   "),
-            (Tone::Plain, &text),
-        ]);
-    }
-    if 0 < state.attempts.used {
-        let taken = span(now.since(state.attempts.taken));
-        say!(
-            "attempts     attempt {}, taken {taken} ago",
-            state.attempts.used
-        );
-    }
 }
 
 fn answer(known: &Known) -> answers::Status {
@@ -241,5 +201,17 @@ fn answer(known: &Known) -> answers::Status {
         }),
         degraded: state.and_then(|state| state.degraded.clone()),
         attempts: state.map(|state| state.attempts.used),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_takes_the_place_of_the_one_before_without_a_blank_screen() {
+        let drawn = over_the_last("10:32:07\nhealthy\n");
+        assert_eq!(drawn, "\x1b[H10:32:07\x1b[K\nhealthy\x1b[K\n\x1b[J");
+        assert!(!drawn.contains("\x1b[2J"));
     }
 }

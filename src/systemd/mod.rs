@@ -317,6 +317,12 @@ impl UserManager {
         Ok(Some(Line::new(&text)).filter(|line| !line.as_str().is_empty()))
     }
 
+    /// When a service last reset its watchdog, as Gatehound does at the end of each check; none where it has none.
+    pub fn watchdog_timestamp(&mut self, unit: &str) -> Result<Option<Monotonic>, ManagerError> {
+        let usec: u64 = self.service_property(unit, "WatchdogTimestampMonotonic")?;
+        Ok(Some(Monotonic(usec)).filter(|at| *at != Monotonic::default()))
+    }
+
     /// Within what time a service has to send `WATCHDOG=1` by its unit, if it has to.
     pub fn watchdog_usec(&mut self, unit: &str) -> Result<Option<Duration>, ManagerError> {
         let usec: u64 = self.service_property(unit, "WatchdogUSec")?;

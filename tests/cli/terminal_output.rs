@@ -82,6 +82,19 @@ fn only_a_terminal_that_takes_colour_gets_it() {
 }
 
 #[test]
+fn a_status_that_is_watched_is_drawn_over_the_last_and_ends_by_q() {
+    let home = Home::new();
+    for key in ["q", "\u{3}"] {
+        let watch = home.gatehound(&["status", "--watch"]);
+        let (status, shown) = at_terminal_after(watch, "\u{1b}[J", || (), key);
+        assert_eq!(status, Some(0), "{shown:?}");
+        assert!(shown.starts_with("\u{1b}[H20"), "{shown:?}");
+        assert!(shown.contains("; q ends this\u{1b}[K\r\n"), "{shown:?}");
+        assert!(!shown.contains("\u{1b}[2J"), "{shown:?}");
+    }
+}
+
+#[test]
 fn every_command_that_tells_good_from_bad_colours_it_at_a_terminal() {
     let (home, config) = with_snapshot(GOOD);
     fs::write(&config, BAD).unwrap();
