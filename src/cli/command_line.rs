@@ -183,6 +183,9 @@ pub(crate) enum SnapshotCommand {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// Start the gateway with it, if it is down
+        #[arg(long)]
+        start: bool,
     },
 }
 

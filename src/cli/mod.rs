@@ -153,9 +153,11 @@ impl Cli {
             Command::Snapshot(SnapshotCommand::Diff { snapshot }) => {
                 snapshot_command::diff(&sources, snapshot)
             }
-            Command::Snapshot(SnapshotCommand::Restore { snapshot, yes }) => {
-                snapshot_command::restore(&sources, snapshot, yes)
-            }
+            Command::Snapshot(SnapshotCommand::Restore {
+                snapshot,
+                yes,
+                start,
+            }) => snapshot_command::restore(&sources, snapshot, yes, start),
             Command::Install(options) if options.json => Ok(install::plan(sources, &options)),
             Command::Install(options) => install::install(sources, &options),
             Command::Uninstall => install::uninstall(&sources),

@@ -311,7 +311,7 @@ fn next_try(known: &Known, state: &State) -> Option<String> {
             reason: Standby::ConfigError,
             ..
         } => Some(format!(
-            "next try   none; compare: gatehound snapshot diff{profile}"
+            "next try   none; compare: gatehound snapshot diff{profile}; back and start: gatehound snapshot restore --start{profile}"
         )),
         Phase::StandingBy { .. }
         | Phase::Starting { .. }

@@ -250,7 +250,9 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
             fitted(
                 "could not roll back openclaw.json: ",
                 why.as_str(),
-                &format!("; not tried again; to restore it: gatehound snapshot restore{profile}"),
+                &format!(
+                    "; not tried again; to restore it: gatehound snapshot restore --start{profile}"
+                ),
             ),
             because(why),
         ),
@@ -631,7 +633,7 @@ mod tests {
                 Record::NotRolledBack {
                     why: "no space left".into(),
                 },
-                "could not roll back openclaw.json: no space left; not tried again; to restore it: gatehound snapshot restore --profile work",
+                "could not roll back openclaw.json: no space left; not tried again; to restore it: gatehound snapshot restore --start --profile work",
             ),
             (
                 Record::Evidence {

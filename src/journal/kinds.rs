@@ -458,7 +458,7 @@ It is still the one that the gateway refused, and the gateway stays down: @GATEH
 Fix that, then fix openclaw.json or restore it, and start the gateway:
 
     gatehound snapshot diff
-    gatehound snapshot restore",
+    gatehound snapshot restore --start",
     }
     Warning {
         event: "warning",

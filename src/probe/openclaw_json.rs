@@ -201,6 +201,12 @@ pub fn value(bytes: &[u8]) -> Result<Value, Line> {
     Ok(root)
 }
 
+/// Which line of a file is the first that is not JSON5, from 1; none if all of it is, or the line is not known.
+pub fn broken_line(text: &str) -> Option<usize> {
+    let error = json5::from_str::<Shallow>(text).err()?;
+    Some(error.position()?.line.saturating_add(1))
+}
+
 /// The files that a configuration names by `$include`, in any table and as it spells them.
 pub fn includes(value: &Value) -> Vec<&str> {
     let mut found = Vec::new();

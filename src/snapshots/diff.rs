@@ -36,6 +36,32 @@ pub(crate) fn diff(from: &Value, to: &Value) -> Vec<Line> {
     lines
 }
 
+/// A line of a file that cannot be read key by key, as it may be shown; `before` is the one above it.
+pub(crate) fn shown_line(before: &str, line: &str) -> Line {
+    let named = |text: &str| {
+        let mut words = text.split(|c: char| !(c.is_alphanumeric() || "_-".contains(c)));
+        words.any(names_one)
+    };
+    // A value may stand below its key, and which of the two a broken line holds nobody knows.
+    let goes_on = before.trim_end().ends_with([':', '[', '(']);
+    if named(line) || (goes_on && named(before)) {
+        let key = line.split_once([':', '=']).map_or("", |(key, _)| key);
+        let key = if looks_random(key) { "" } else { key };
+        return Line::new(&format!("{key}: (hidden)"));
+    }
+    let shown = line.split_inclusive(|c: char| c.is_whitespace() || "\"',".contains(c));
+    let shown: String = shown
+        .map(|word| {
+            if looks_random(word) || has_userinfo(word) {
+                "(hidden) "
+            } else {
+                word
+            }
+        })
+        .collect();
+    Line::new(shown.trim_end())
+}
+
 fn leaves(value: &Value) -> BTreeMap<String, Leaf> {
     let mut found = BTreeMap::new();
     collect(value, String::new(), false, &mut found);
@@ -123,6 +149,26 @@ mod tests {
     fn check(from: Value, to: Value, expected: &[&str]) {
         let lines = diff(&from, &to);
         assert_eq!(lines.iter().map(Line::as_str).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_broken_line_is_shown_without_what_may_be_a_secret() {
+        for (before, line, expected) in [
+            ("{", "  port: 18789,,", "  port: 18789,,"),
+            ("  a: 1", "  bind \"lan\",", "  bind \"lan\","),
+            ("", "  token: \"abc\",,", "  token: (hidden)"),
+            ("", "  \"botToken\" \"abc\"", ": (hidden)"),
+            ("  password:", "    \"hunter2", ": (hidden)"),
+            ("  tokens: [", "    \"abc\" \"def\"", ": (hidden)"),
+            ("", "  x: \"sk4f9Qz81LmPq7Rt\",,", "  x: \"(hidden) ,,"),
+            ("", "  u: \"https://me:pw@host/\",,", "  u: \"(hidden) ,,"),
+        ] {
+            assert_eq!(
+                shown_line(before, line).as_str(),
+                Line::new(expected).as_str(),
+                "{line}"
+            );
+        }
     }
 
     #[test]

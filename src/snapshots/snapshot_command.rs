@@ -237,10 +237,27 @@ fn diff_file(old: &KeptFile, now: Option<&KeptFile>) -> anyhow::Result<()> {
     let value = |file: &KeptFile| openclaw_json::value(file.content.bytes()).ok();
     match (value(old), value(now)) {
         (Some(old), Some(now)) => print_lines(&path, &old, &now),
-        (_, None) => say!("{path}: is not JSON5 now, so its keys cannot be compared"),
+        (_, None) => {
+            say!("{path}: is not JSON5 now, so its keys cannot be compared");
+            print_broken_line(now.content.bytes());
+        }
         (None, _) => say!("{path}: was not JSON5 then, so its keys cannot be compared"),
     }
     Ok(())
+}
+
+/// Shows where a file is first not JSON5.
+fn print_broken_line(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let Some(number) = openclaw_json::broken_line(&text) else {
+        return;
+    };
+    let mut lines = text.lines().skip(number.saturating_sub(2));
+    // The first line has none above it.
+    let before = if 1 < number { lines.next() } else { None };
+    let shown = diff::shown_line(before.unwrap_or_default(), lines.next().unwrap_or_default());
+    say!("it is broken in line {number}, or just above:");
+    row(&[Cell::new(&format!("  {shown}")).tone(Tone::Bad)]);
 }
 
 fn print_lines(path: &Line, old: &Value, now: &Value) {
@@ -262,6 +279,7 @@ pub(crate) fn restore(
     sources: &Sources,
     number: Option<u32>,
     yes: bool,
+    start: bool,
 ) -> anyhow::Result<ExitCode> {
     let kept = Kept::load(sources)?;
     let chosen = kept.choose(number)?;
@@ -283,7 +301,11 @@ pub(crate) fn restore(
             "the configuration is that of snapshot {} already",
             chosen.number
         );
-        return Ok(ExitCode::SUCCESS);
+        return if start {
+            started(&kept.unit, &kept.profile)
+        } else {
+            Ok(ExitCode::SUCCESS)
+        };
     }
     if !yes && !agreed(&chosen, &kept.place)? {
         bail!("nothing is restored");
@@ -324,9 +346,35 @@ pub(crate) fn restore(
         chosen.number,
         kept.place.path.display()
     );
-    say!("a gateway that is down is started with:");
-    say!("  systemctl --user reset-failed {}", kept.unit);
-    say!("  systemctl --user start {}", kept.unit);
+    if start {
+        return started(&kept.unit, &kept.profile);
+    }
+    let (number, profile, unit) = (chosen.number, &kept.profile, &kept.unit);
+    say!("if {unit} is down, this starts it: gatehound snapshot restore {number} --start{profile}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts a gateway that is down; one that runs is left alone, whatever it runs with.
+fn started(unit: &str, profile: &str) -> anyhow::Result<ExitCode> {
+    let mut manager = manager()?;
+    let facts = manager.unit(unit)?;
+    if facts.load_state != "loaded" {
+        bail!(
+            "there is no {unit} to start ({}); set gateway.unit, or: openclaw{profile} gateway install",
+            facts.load_state
+        );
+    }
+    let state = facts.active_state.as_str();
+    if matches!(state, "active" | "reloading" | "deactivating") {
+        say!(
+            "{unit} is {state}, so it is not started; to restart it with this configuration: systemctl --user restart {unit}"
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    // What failed too often in a row is not started otherwise.
+    manager.reset_failed(unit)?;
+    manager.start(unit)?;
+    say!("starting {unit}; whether it gets healthy: gatehound status{profile}");
     Ok(ExitCode::SUCCESS)
 }
 

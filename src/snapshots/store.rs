@@ -117,10 +117,12 @@ impl From<ConfigFile> for KeptFile {
     }
 }
 
-/// The command that restores the snapshot that is the last known good.
+/// The command that restores the snapshot that is the last known good, and starts a gateway that is down with it.
 pub fn restore_command(profile: Option<&str>) -> Line {
     let profile = folders::profile_option(profile);
-    Line::new(&format!("gatehound snapshot restore --yes{profile}"))
+    Line::new(&format!(
+        "gatehound snapshot restore --yes --start{profile}"
+    ))
 }
 
 /// The kept snapshots of one gateway.

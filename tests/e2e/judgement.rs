@@ -126,21 +126,25 @@ fn refused_configuration() {
     let standing_by = rig
         .journal
         .wait_for("the refusal", TIMEOUT, event("standing-by"));
-    let command = format!("gatehound snapshot restore --yes --profile {}", rig.profile);
+    let command = format!(
+        "gatehound snapshot restore --yes --start --profile {}",
+        rig.profile
+    );
     assert!(
         standing_by.message().contains(&command),
         "{}",
         standing_by.message()
     );
     rig.wait_for_status(&command, TIMEOUT);
-    let restored = rig.gatehound(&["snapshot", "restore", "--yes"]);
+    let broken = rig.gatehound(&["snapshot", "diff"]);
+    let broken = String::from_utf8_lossy(&broken.stdout).into_owned();
+    assert!(broken.contains("broken in line 1"), "{broken}");
+    let restored = rig.gatehound(&["snapshot", "restore", "--yes", "--start"]);
     assert!(restored.status.success(), "{restored:?}");
     assert_eq!(fs::read_to_string(&config).expect("the file"), good);
     let listed = rig.gatehound(&["snapshot", "list"]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("replaced"), "{listed}");
-    systemctl(&["reset-failed", &rig.gateway]);
-    systemctl(&["start", &rig.gateway]);
     rig.wait_for_status("healthy: / and /health", TIMEOUT);
     for record in rig.journal.all() {
         assert!(!record.message().contains("hunter"), "{}", record.message());

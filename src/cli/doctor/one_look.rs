@@ -110,7 +110,7 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
             let said = said.map_or_else(String::new, |said| format!(": {said}"));
             (
                 format!("{unit} refuses its configuration, exit status 78{said}"),
-                format!("{}; systemctl --user start {unit}", around.restore()),
+                around.restore_and_start(),
             )
         }
         Ok(facts) if ["inactive", "failed"].contains(&facts.active_state.as_str()) => (
@@ -128,6 +128,16 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
 }
 
 impl Around<'_> {
+    /// The commands that make a refused configuration right, and start the gateway with it.
+    fn restore_and_start(&self) -> String {
+        let (unit, restore) = (self.names.unit, self.restore());
+        if self.known_good {
+            restore.replace("restore --yes", "restore --yes --start")
+        } else {
+            format!("{restore}; systemctl --user start {unit}")
+        }
+    }
+
     /// The command that makes a configuration right that is not.
     fn restore(&self) -> String {
         let profile = self.names.profile;
@@ -429,7 +439,7 @@ mod tests {
         }
         let refused = World::down("failed", 78);
         let what = "exit status 78: Gateway start blocked";
-        let fix = format!("{RESTORE}; {start}");
+        let fix = RESTORE.replace("--yes", "--yes --start");
         refused.check("gateway", Severity::Problem, what, &fix);
         let hung = World::down("active", 0);
         let fix = format!("systemctl --user restart {UNIT}");
