@@ -14,7 +14,7 @@ use anyhow::anyhow;
 use super::status_view::{Known, Parts, lines, state_of};
 use crate::{
     cli::{
-        answers,
+        answers, check,
         console::{manager, settings, shipped_unit},
         show::{Tone, line, text},
     },
@@ -153,7 +153,16 @@ fn known(sources: &Sources, settings: Settings) -> anyhow::Result<Known> {
     );
     let mut manager = manager()?;
     let profile = folders::profile_option(profile);
+    let found = pause_command::look(&settings, &dir, &profile)?;
+    // The running Gatehound does not probe during a pause.
+    let meanwhile = match &found.pause {
+        Some(_) => check::look(sources, &settings, &unit).ok(),
+        None => None,
+    };
     Ok(Known {
+        paused_ago: found.given.as_ref().map(|(ago, _)| *ago),
+        paused_by: pause_command::given_by(&found),
+        meanwhile: meanwhile.map(|seen| seen.look.health),
         own: manager.unit(&own_unit)?,
         status: manager.status_text(&own_unit)?,
         checked: manager.watchdog_timestamp(&own_unit)?,
@@ -161,7 +170,7 @@ fn known(sources: &Sources, settings: Settings) -> anyhow::Result<Known> {
         own_unit,
         unit,
         state: memory.map(|memory| memory.state),
-        pause: pause_command::look(&settings, &dir, &profile)?.pause,
+        pause: found.pause,
         profile,
         settings,
         now: Clock.now(),

@@ -9,7 +9,7 @@ use crate::{
     daemon::status_line,
     os::wall_clock,
     policy::{
-        facts::{Invocation, Monotonic, Pause, UnitFacts},
+        facts::{Health, Invocation, Monotonic, Pause, UnitFacts},
         state::{Bite, Phase, Standby, State},
     },
     settings::{RetryAfter, Settings},
@@ -34,6 +34,12 @@ pub(super) struct Known {
     pub(super) gateway: UnitFacts,
     pub(super) state: Option<State>,
     pub(super) pause: Option<Pause>,
+    /// How long ago it was given.
+    pub(super) paused_ago: Option<Duration>,
+    /// By whom, in words.
+    pub(super) paused_by: String,
+    /// How the gateway is during a pause, in which the running Gatehound does not look.
+    pub(super) meanwhile: Option<Health>,
     /// The option that names the profile, for commands.
     pub(super) profile: String,
     pub(super) settings: Settings,
@@ -54,6 +60,14 @@ pub(super) fn lines(known: &Known) -> Vec<Parts> {
     }
     if let Some(pause) = &known.pause {
         lines.push(plain(format!("paused     {}", paused(known, pause))));
+        lines.extend(known.meanwhile.as_ref().map(meanwhile));
+        let profile = &known.profile;
+        // A flag file ends by being removed; that is in its reason.
+        if pause.remaining.is_some() {
+            lines.push(plain(format!(
+                "           to end it: gatehound resume{profile}"
+            )));
+        }
     }
     let Some(state) = &known.state else {
         return lines;
@@ -287,11 +301,54 @@ fn gateway(known: &Known) -> Parts {
 
 /// How the pause is, and how to end it.
 fn paused(known: &Known, pause: &Pause) -> String {
+    let since = known.paused_ago.map(|ago| {
+        let began = Monotonic(known.now.0.saturating_sub(micros(ago)));
+        format!("since {}, ", known.at(began))
+    });
     let until = pause.remaining.map(|left| {
         let end = known.at(known.now + left);
-        format!("until {end}, {} more: ", span(left))
+        format!("until {end}, {} more,", span(left))
     });
-    format!("{}{}", until.unwrap_or_default(), pause.reason)
+    let text = format!(
+        "{}{}{}",
+        since.unwrap_or_default(),
+        until.unwrap_or_default(),
+        known.paused_by
+    );
+    let text = text.trim_end_matches(',');
+    if text.is_empty() {
+        format!("{}; to end it, remove that", pause.reason)
+    } else {
+        format!("{text}: {}", pause.reason)
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// How the gateway is while nobody would restart it.
+fn meanwhile(health: &Health) -> Parts {
+    let (tone, text) = match health {
+        Health::Healthy(took) => (
+            Tone::Good,
+            format!("works meanwhile, answered in {}", span(*took)),
+        ),
+        Health::Failing(failure) => (
+            Tone::Bad,
+            format!(
+                "does not work meanwhile: {}: {}",
+                failure.probe.name(),
+                failure.reason
+            ),
+        ),
+        Health::Unknown(why) => (Tone::Warning, format!("cannot be looked at: {why}")),
+        Health::NotProbed => (Tone::Warning, "is down meanwhile".to_owned()),
+    };
+    vec![
+        (Tone::Plain, "           the gateway ".to_owned()),
+        (tone, text),
+    ]
 }
 
 /// What is next where Gatehound itself can do no more.
@@ -364,6 +421,9 @@ mod tests {
             gateway: unit("active", "running"),
             state: Some(state),
             pause: None,
+            paused_ago: None,
+            paused_by: String::new(),
+            meanwhile: None,
             profile: String::new(),
             settings: Settings::default(),
             now: NOW,
@@ -565,6 +625,50 @@ mod tests {
         says(
             &known,
             "next try   none; once it is mended: gatehound reset",
+        );
+    }
+
+    #[test]
+    fn a_pause_is_shown_with_who_gave_it_how_it_ends_and_how_the_gateway_is() {
+        let mut known = healthy();
+        let left = Duration::from_secs(80 * 60);
+        known.pause = Some(Pause {
+            reason: "new disk".into(),
+            remaining: Some(left),
+        });
+        known.paused_ago = Some(Duration::from_secs(40 * 60));
+        known.paused_by = " by ann (bash)".to_owned();
+        known.meanwhile = Some(Health::Healthy(Duration::from_millis(3)));
+        let (since, until) = (known.at(ago(40 * 60)), known.at(NOW + left));
+        says(
+            &known,
+            &format!(
+                "paused     since {since}, until {until}, 1 h 20 min more, by ann (bash): new disk"
+            ),
+        );
+        says(
+            &known,
+            "           the gateway works meanwhile, answered in 3 ms",
+        );
+        says(&known, "           to end it: gatehound resume");
+        known.meanwhile = Some(Health::Failing(Failure {
+            probe: Probe::Port,
+            reason: "nothing listens".into(),
+            stall: Stall::Gone,
+            detail: Line::default(),
+        }));
+        says(
+            &known,
+            "           the gateway does not work meanwhile: port: nothing listens",
+        );
+        known.pause = Some(Pause {
+            reason: "flag file /tmp/x".into(),
+            remaining: None,
+        });
+        (known.paused_ago, known.paused_by) = (None, String::new());
+        says(
+            &known,
+            "paused     flag file /tmp/x; to end it, remove that",
         );
     }
 

@@ -38,7 +38,12 @@ pub fn before_the_first_look(state: &State, unit: &str) -> Line {
 fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) -> String {
     match &state.phase {
         Phase::Starting { since, .. } => {
-            let ago = span(now.since(*since));
+            // A run that was there before somebody looked began then, and not with the look.
+            let began = match state.gateway.invocation {
+                Some(_) => state.gateway.since.min(*since),
+                None => *since,
+            };
+            let ago = span(now.since(began));
             match &state.unknown {
                 Some(why) => format!("gateway started {ago} ago; {}", unknown(why)),
                 None => format!("gateway started {ago} ago, not healthy yet"),
@@ -320,7 +325,7 @@ mod tests {
                 since: ago(40),
                 progress: NOW,
             },
-            "starting: gateway started 40 s ago, not healthy yet",
+            "starting: gateway started 4 h 12 min ago, not healthy yet",
         );
         let mut grace_used = GraceUsed {
             since: ago(12),

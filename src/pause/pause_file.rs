@@ -31,6 +31,9 @@ pub(crate) struct PauseFile {
     pub(crate) since: u64,
     pub(crate) until: u64,
     pub(crate) reason: Line,
+    /// Who gave it; nobody in a file of before that was kept.
+    #[serde(default)]
+    pub(crate) by: Line,
 }
 
 /// The path of the pause in a runtime folder.
@@ -69,6 +72,8 @@ pub struct Now {
 pub struct Found {
     /// The pause that is in force.
     pub pause: Option<Pause>,
+    /// How long ago `gatehound pause` was given it, and by whom, as far as it is known.
+    pub given: Option<(Duration, Line)>,
     /// What was refused or doubted.
     pub warnings: Vec<Line>,
 }
@@ -78,7 +83,7 @@ pub struct Found {
 /// With both in force the flag file's end counts, which is open, and both reasons are named.
 pub fn look(places: &Places, now: Now) -> Found {
     let mut warnings = Vec::new();
-    let commanded = commanded(places, now, &mut warnings);
+    let (commanded, given) = commanded(places, now, &mut warnings).unzip();
     let flagged = flagged(places, &mut warnings);
     let pause = match (commanded, flagged) {
         (Some(commanded), Some(flagged)) => Some(Pause {
@@ -87,10 +92,17 @@ pub fn look(places: &Places, now: Now) -> Found {
         }),
         (commanded, flagged) => commanded.or(flagged),
     };
-    Found { pause, warnings }
+    Found {
+        pause,
+        given: given.flatten(),
+        warnings,
+    }
 }
 
-fn commanded(places: &Places, now: Now, warnings: &mut Vec<Line>) -> Option<Pause> {
+/// A pause, with how long ago it was given and by whom.
+type Given = (Pause, Option<(Duration, Line)>);
+
+fn commanded(places: &Places, now: Now, warnings: &mut Vec<Line>) -> Option<Given> {
     let doubt = match parse(places, now) {
         Ok(pause) => return pause,
         Err(doubt) => doubt,
@@ -109,14 +121,15 @@ fn commanded(places: &Places, now: Now, warnings: &mut Vec<Line>) -> Option<Paus
         "{}: {doubt}; {consequence}; end it with: rm {0}",
         path.display()
     )));
-    Some(Pause {
+    let pause = Pause {
         reason: "a pause.json that makes no sense".into(),
         remaining: Some(remaining?),
-    })
+    };
+    Some((pause, None))
 }
 
 /// The pause the file names, or why it makes no sense.
-fn parse(places: &Places, now: Now) -> Result<Option<Pause>, Line> {
+fn parse(places: &Places, now: Now) -> Result<Option<Given>, Line> {
     let Some(contents) = read_limited(&path(places.dir), MAX_FILE, Links::Refuse)? else {
         return Ok(None);
     };
@@ -134,10 +147,11 @@ fn parse(places: &Places, now: Now) -> Result<Option<Pause>, Line> {
     if remaining.is_zero() {
         return Ok(None);
     }
-    Ok(Some(Pause {
+    let pause = Pause {
         reason: file.reason,
         remaining: Some(remaining),
-    }))
+    };
+    Ok(Some((pause, Some((now.boottime - since, file.by)))))
 }
 
 /// What is left of `limit` since the file was written, if anything.
@@ -221,7 +235,15 @@ mod tests {
 
         fn paused() -> Self {
             let world = Self::new();
-            pause_write::set(world.dir.path(), "boot", HOUR, HOUR, "disk swap").unwrap();
+            pause_write::set(
+                world.dir.path(),
+                "boot",
+                HOUR,
+                HOUR,
+                "disk swap",
+                "ann (bash)".into(),
+            )
+            .unwrap();
             world
         }
 
@@ -270,6 +292,8 @@ mod tests {
         let world = World::paused();
         let pause = world.look(HOUR + Duration::from_secs(1)).pause.unwrap();
         assert_eq!(pause.reason.as_str(), "disk swap");
+        let given = world.look(HOUR + Duration::from_secs(1)).given;
+        assert_eq!(given, Some((Duration::from_secs(1), "ann (bash)".into())));
         assert_eq!(pause.remaining, Some(HOUR - Duration::from_secs(1)));
         let last = world.look(2 * HOUR - Duration::from_micros(1));
         assert_eq!(

@@ -20,6 +20,7 @@ pub fn set(
     now: Duration,
     span: Duration,
     reason: &str,
+    by: Line,
 ) -> Result<(), Line> {
     if span.is_zero() || MAX_SPAN < span {
         let span = crate::settings::values::spelled(span);
@@ -37,6 +38,7 @@ pub fn set(
         } else {
             reason
         },
+        by,
     };
     let bytes = serde_json::to_vec(&file)
         .map_err(|e| Line::new(&format!("cannot write the pause as JSON: {e}")))?;
@@ -66,9 +68,25 @@ mod tests {
     fn a_pause_of_no_time_or_above_a_year_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         for span in [Duration::ZERO, MAX_SPAN + Duration::from_secs(1)] {
-            set(dir.path(), "boot", Duration::ZERO, span, "").unwrap_err();
+            set(
+                dir.path(),
+                "boot",
+                Duration::ZERO,
+                span,
+                "",
+                Line::default(),
+            )
+            .unwrap_err();
         }
-        set(dir.path(), "boot", Duration::ZERO, MAX_SPAN, "").unwrap();
+        set(
+            dir.path(),
+            "boot",
+            Duration::ZERO,
+            MAX_SPAN,
+            "",
+            Line::default(),
+        )
+        .unwrap();
     }
 
     #[test]
@@ -77,7 +95,7 @@ mod tests {
         let runtime = dir.path().join("gatehound");
         let reason = "\u{10ffff}\"".repeat(100_000);
         let hour = Duration::from_secs(3600);
-        set(&runtime, "boot", hour, hour, &reason).unwrap();
+        set(&runtime, "boot", hour, hour, &reason, Line::default()).unwrap();
         let size = fs::metadata(path(&runtime)).unwrap().len();
         assert!(size < 16 * 1024, "{size} bytes");
     }

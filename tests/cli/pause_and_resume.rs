@@ -17,10 +17,11 @@ fn a_pause_is_given_shown_and_ended_without_a_running_gatehound() {
     let home = Home::new();
     let paused = home.run(&["pause", "--for", "90min", "new", "disk"]);
     assert_eq!(paused.status.code(), Some(0), "{paused:?}");
-    assert_eq!(
-        stdout(&paused),
-        "paused for 1 h 30 min; gatehound resume ends it\n\
-         Gatehound is not running and heeds it once it does; start it: systemctl --user start gatehound.service\n"
+    let said = stdout(&paused);
+    assert!(
+        said.starts_with("paused for 1 h 30 min; gatehound resume ends it before 2")
+            && said.ends_with("\nGatehound is not running and heeds it once it does; start it: systemctl --user start gatehound.service\n"),
+        "{said}"
     );
     let mode = |name: &str| {
         fs::metadata(home.runtime(name))
@@ -37,7 +38,12 @@ fn a_pause_is_given_shown_and_ended_without_a_running_gatehound() {
     );
     let resumed = home.run(&["resume"]);
     assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
-    assert_eq!(stdout(&resumed), "resumed\n");
+    let said = stdout(&resumed);
+    assert!(
+        said.starts_with("resumed after ")
+            && said.ends_with("; how the gateway is: gatehound status\n"),
+        "{said}"
+    );
     assert!(!home.runtime("pause.json").exists());
     assert_eq!(
         stdout(&home.run(&["resume"])),
@@ -50,9 +56,36 @@ fn a_pause_without_a_length_lasts_as_long_as_the_settings_say() {
     let home = Home::with_config("[pause]\ndefault = \"10min\"\n");
     let output = home.run(&["pause"]);
     assert!(
-        stdout(&output).starts_with("paused for 10 min; gatehound resume ends it\n"),
+        stdout(&output).starts_with("paused for 10 min; gatehound resume ends it before "),
         "{output:?}"
     );
+}
+
+#[test]
+fn a_second_pause_says_what_it_replaces_and_ends_it_sooner_only_where_that_is_asked_for() {
+    let home = Home::new();
+    let ann = |arguments: &[&str]| {
+        let mut command = home.gatehound(arguments);
+        stdout(
+            &command
+                .env("USER", "ann")
+                .env_remove("SUDO_USER")
+                .output()
+                .unwrap(),
+        )
+    };
+    assert!(!ann(&["pause", "--for", "5h", "new disk"]).contains("replaces"));
+    let longer = ann(&["pause", "upgrade"]);
+    assert!(longer.starts_with("paused for 4 h 59 min; "), "{longer}");
+    assert!(
+        longer.contains("\nit replaces the pause until 2"),
+        "{longer}"
+    );
+    assert!(longer.contains(" by ann ("), "{longer}");
+    assert!(longer.contains("): new disk\n"), "{longer}");
+    let sooner = ann(&["pause", "--for", "5min"]);
+    assert!(sooner.starts_with("paused for 5 min; "), "{sooner}");
+    assert!(sooner.contains("): upgrade, and ends sooner\n"), "{sooner}");
 }
 
 #[test]

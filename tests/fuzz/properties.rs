@@ -664,8 +664,14 @@ pub fn spans(input: &[u8]) {
     };
     with_folder(|dir| {
         let dir = dir.join("runtime");
-        match gatehound::pause::pause_write::set(&dir, "boot", Duration::from_secs(1), span, &text)
-        {
+        match gatehound::pause::pause_write::set(
+            &dir,
+            "boot",
+            Duration::from_secs(1),
+            span,
+            &text,
+            Line::default(),
+        ) {
             Ok(()) => assert!(!span.is_zero() && span <= MAX_SPAN),
             Err(why) => is_short(why.as_str()),
         }
