@@ -22,9 +22,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatehound::alerts::{
-    alert::{Alert, Kind},
-    queue,
+use gatehound::{
+    alerts::{
+        alert::{Alert, Kind},
+        queue,
+    },
+    policy::facts::Invocation,
 };
 use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
 use serde_json::{Value, json};
@@ -511,6 +514,47 @@ fn a_command_gets_the_text_to_read_and_fields_in_its_arguments_without_a_shell()
     let title = format!("{}: gateway needs a human", host());
     let expected = format!("a b\n{title}\nxneeds-humany\nneeds-human\n{FLAT}\n{FLAT}\n");
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_last_words_of_the_run_that_failed_are_in_the_alert() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::notified_at(address, "ntfy", "");
+    let journalctl = home.0.path().join("journalctl");
+    let text = "#!/bin/sh\ncase \"$*\" in *_SYSTEMD_INVOCATION_ID=abc*) echo first; echo 'listen EADDRINUSE';; esac";
+    fs::write(&journalctl, text).unwrap();
+    fs::set_permissions(&journalctl, Permissions::from_mode(0o755)).unwrap();
+    let alert = Alert {
+        kind: Kind::NeedsHuman,
+        text: "it is down".into(),
+        run: Some(Invocation("abc".to_owned())),
+        ..Alert::test(UNIT)
+    };
+    queue::queue(&home.state(), &alert, TIMEOUT).unwrap();
+    let mut command = home.command("send");
+    said_by(command.env("PATH", home.0.path()), 0);
+    let body = requests.recv_timeout(TIMEOUT).unwrap().body;
+    assert_eq!(body, "it is down; the last that it said: listen EADDRINUSE");
+    // Whoever cannot read the journal is notified all the same.
+    fs::write(&journalctl, "#!/bin/sh\nexit 1").unwrap();
+    queue::queue(&home.state(), &alert, TIMEOUT).unwrap();
+    let mut command = home.command("send");
+    said_by(command.env("PATH", home.0.path()), 0);
+    assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "it is down");
+}
+
+#[test]
+fn an_alert_in_chinese_arrives_with_every_letter() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::notified_at(address, "ntfy", "[alert]\nlanguage = \"zh\"");
+    home.alert("test", 0);
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
+    assert_eq!(request.body, format!("{UNIT}: 这是一条测试，告警可以送达"));
+    let title = request.field("title");
+    assert!(
+        title.starts_with("=?UTF-8?B?") && title.is_ascii(),
+        "{title}"
+    );
 }
 
 #[test]

@@ -1,10 +1,13 @@
-//! Alerts: which one is due, what it says, and how it reads to whoever receives it.
+//! Alerts: which one is due, and what it says.
 //!
-//! Owns the kinds of alert, what was reported already, and the bodies that webhooks take.
+//! Owns what was reported already.
 //! Knows nothing of queues, of the network, or of the policy's next step, which no alert changes.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::texts::{self, failure, span};
 pub use crate::settings::Kind;
 use crate::text::line::Line;
 use crate::{
@@ -12,8 +15,8 @@ use crate::{
         facts::{Invocation, Monotonic},
         state::{Phase, Standby, State},
     },
-    settings::AlertSettings,
-    text::words::{Names, flapping as flapping_words, span, useless, words},
+    settings::{Language, RetryAfter, Settings},
+    text::words::{Names, flapping as flapping_words, useless},
 };
 
 /// Something that a human should hear of.
@@ -31,6 +34,9 @@ pub struct Alert {
     pub phase: Line,
     /// Why; may be empty.
     pub reason: Line,
+    /// The run whose last words tell more, if one does.
+    #[serde(default)]
+    pub run: Option<Invocation>,
 }
 
 /// What was reported already; kept in the state file, so that a successor does not report it again.
@@ -47,6 +53,8 @@ pub struct Reported {
     pub degraded: Option<Line>,
     /// That the gateway comes and goes was reported, and it is not steady again.
     pub flapping: bool,
+    /// The runs that were seen in the incident.
+    pub runs: Runs,
 }
 
 /// A trouble that was reported.
@@ -62,15 +70,64 @@ pub struct Trouble {
     last: Monotonic,
 }
 
+/// The runs of the gateway that were seen in one incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runs {
+    /// The incident's id.
+    incident: String,
+    /// The last one.
+    last: Option<Invocation>,
+    /// How many there were that are over, as far as a check saw them.
+    over: u32,
+}
+
+impl Runs {
+    /// Counts the run that a check saw.
+    fn note(&mut self, state: &State) {
+        let Some(incident) = &state.incident else {
+            return;
+        };
+        if self.incident != incident.id {
+            *self = Self {
+                incident: incident.id.clone(),
+                last: state.gateway.invocation.clone(),
+                over: 0,
+            };
+        } else if self.last != state.gateway.invocation {
+            self.last.clone_from(&state.gateway.invocation);
+            self.over = self.over.saturating_add(1);
+        }
+    }
+}
+
+/// What a check is reported by.
+#[derive(Clone, Copy, Debug)]
+struct View<'a> {
+    settings: &'a Settings,
+    state: &'a State,
+    /// This profile's option in commands.
+    profile: &'a str,
+    language: Language,
+    now: Monotonic,
+}
+
 /// The alert that is due after a check, if one is, and what is reported then.
 pub fn due(
-    settings: &AlertSettings,
+    settings: &Settings,
     mut reported: Reported,
     state: &State,
     names: Names<'_>,
     now: Monotonic,
 ) -> (Reported, Option<Alert>) {
     let Names { unit, profile } = names;
+    let view = View {
+        settings,
+        state,
+        profile,
+        language: settings.alert.language,
+        now,
+    };
+    reported.runs.note(state);
     // Once the gateway is healthy no incident is open, and whoever hears that has to know which one is over.
     let id = match (&state.incident, &reported.trouble) {
         (Some(one), _) => Line::new(&one.id),
@@ -78,49 +135,67 @@ pub fn due(
         (None, None) => Line::default(),
     };
     let due = match &state.phase {
-        _ if is_news(&reported, state) => rolled_back(&mut reported, state, profile, now),
-        Phase::BackingOff { failure, .. } => {
-            let reason = Line::new(&words(failure));
-            trouble(settings, &mut reported, state, now, reason, None)
+        _ if is_news(&reported, state) => view.rolled_back(&mut reported),
+        Phase::BackingOff {
+            failure: fails,
+            until,
+            attempt,
+            ..
+        } => {
+            let reason = failure(fails, view.language);
+            let text = texts::DOWN.with(
+                view.language,
+                &[
+                    ("reason", &reason),
+                    ("wait", &span(until.since(now), view.language)),
+                    ("attempt", &attempt.to_string()),
+                    ("of", &settings.backoff.len().to_string()),
+                ],
+            );
+            view.trouble(&mut reported, &reason, text, false)
         }
-        Phase::GaveUp { reason, .. } => trouble(
-            settings,
-            &mut reported,
-            state,
-            now,
-            reason.clone(),
-            Some(profile),
-        ),
+        Phase::GaveUp { reason, since, .. } => {
+            let next = match settings.retry_after {
+                RetryAfter::After(span) => Some((*since + span).since(now)),
+                RetryAfter::Never => None,
+            };
+            let next = view.next(next);
+            view.needs_human(&mut reported, reason.as_str(), &next)
+        }
         Phase::StandingBy {
             reason: Standby::ConfigError,
             detail,
             ..
         } => {
-            let reason = Line::new(&format!("it refuses its configuration: {detail}"));
-            trouble(settings, &mut reported, state, now, reason, Some(profile))
+            let detail = [("detail", detail.as_str())];
+            let reason = texts::REFUSED.with(view.language, &detail);
+            let next = view.next(None);
+            view.needs_human(&mut reported, &reason, &next)
         }
         Phase::StandingBy {
             reason: Standby::PortTaken,
             detail,
             ..
         } => {
-            let reason = Line::new(&format!("somebody else has its port: {detail}"));
-            trouble(settings, &mut reported, state, now, reason, Some(profile))
+            let detail = [("detail", detail.as_str())];
+            let reason = texts::PORT_TAKEN.with(view.language, &detail);
+            let next = view.next(None);
+            view.needs_human(&mut reported, &reason, &next)
         }
         Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
-            overdue(settings, &mut reported, state, now)
+            view.overdue(&mut reported)
         }
-        Phase::Healthy { .. } if state.incident.is_some() => {
-            overdue(settings, &mut reported, state, now)
-        }
-        Phase::Healthy { .. } => healthy(&mut reported, state, profile, now)
-            .or_else(|| flaps(&mut reported, state, profile, now)),
+        Phase::Healthy { .. } if state.incident.is_some() => view.overdue(&mut reported),
+        Phase::Healthy { .. } => view
+            .healthy(&mut reported)
+            .or_else(|| view.flaps(&mut reported)),
         Phase::StandingBy {
             reason: Standby::Paused,
             detail,
             since,
-        } => overdue(settings, &mut reported, state, now)
-            .or_else(|| paused(settings, &mut reported, detail, *since, profile, now)),
+        } => view
+            .overdue(&mut reported)
+            .or_else(|| view.paused(&mut reported, detail, *since)),
         // Whoever stopped or removed the gateway knows that it is down.
         Phase::StandingBy {
             reason: Standby::Stopped,
@@ -143,7 +218,7 @@ pub fn due(
                 | Standby::Frozen
                 | Standby::Masked,
             ..
-        } => overdue(settings, &mut reported, state, now),
+        } => view.overdue(&mut reported),
     };
     let alert = due.map(|(kind, text, reason)| Alert {
         kind,
@@ -152,6 +227,17 @@ pub fn due(
         incident: id,
         phase: Line::new(state.phase.name()),
         reason,
+        // Whoever is well has nothing to say about it.
+        run: match kind {
+            Kind::Down | Kind::NeedsHuman | Kind::StillDown => state.gateway.invocation.clone(),
+            Kind::RolledBack
+            | Kind::Back
+            | Kind::Flapping
+            | Kind::Degraded
+            | Kind::NoLongerDegraded
+            | Kind::Paused
+            | Kind::Test => None,
+        },
     });
     (reported, alert)
 }
@@ -163,197 +249,232 @@ fn is_news(reported: &Reported, state: &State) -> bool {
     last.is_some_and(|last| last.kept.is_some() && !last.served && last.run != reported.rollback)
 }
 
-/// Whoever wrote the configuration has to hear that another one is in its place, whatever comes of it.
-fn rolled_back(
-    reported: &mut Reported,
-    state: &State,
-    profile: &str,
-    now: Monotonic,
-) -> Option<Due> {
-    let last = state.rollback.as_ref()?;
-    reported.rollback.clone_from(&last.run);
-    // What comes next is that the gateway is back, or that a human is needed.
-    let incident = state.incident.as_ref();
-    reported.trouble.get_or_insert_with(|| Trouble {
-        id: incident.map_or_else(String::new, |one| one.id.clone()),
-        since: incident.map_or(now, |one| one.since),
-        human: false,
-        last: now,
-    });
-    let text = format!(
-        "it refused its configuration, and snapshot {}, which worked before, was put in its place; \
-         what it refused is kept in {}, see gatehound snapshot diff{profile}",
-        last.snapshot,
-        last.kept.as_ref()?
-    );
-    let reason = Line::new("it refused its configuration");
-    Some((Kind::RolledBack, text, reason))
-}
-
 /// A kind, what is said, and why.
 type Due = (Kind, String, Line);
 
-/// The gateway is down, and has to be reported once as such, and once more if a human is needed, with this profile's command.
-fn trouble(
-    settings: &AlertSettings,
-    reported: &mut Reported,
-    state: &State,
-    now: Monotonic,
-    reason: Line,
-    human: Option<&str>,
-) -> Option<Due> {
-    let (id, since) = state.incident.as_ref().map_or_else(
-        // A gateway that refuses to start has no incident of its own; what was reported before goes on.
-        || match &reported.trouble {
-            Some(known) => (known.id.clone(), known.since),
-            None => (String::new(), now),
-        },
-        |incident| (incident.id.clone(), incident.since),
-    );
-    let known = reported.trouble.as_ref().filter(|known| known.id == id);
-    if known.is_some_and(|known| known.human || human.is_none()) {
-        return reminder(settings, reported, state, now);
+impl View<'_> {
+    /// Whoever wrote the configuration has to hear that another one is in its place, whatever comes of it.
+    fn rolled_back(&self, reported: &mut Reported) -> Option<Due> {
+        let last = self.state.rollback.as_ref()?;
+        reported.rollback.clone_from(&last.run);
+        // What comes next is that the gateway is back, or that a human is needed.
+        let incident = self.state.incident.as_ref();
+        reported.trouble.get_or_insert_with(|| Trouble {
+            id: incident.map_or_else(String::new, |one| one.id.clone()),
+            since: incident.map_or(self.now, |one| one.since),
+            human: false,
+            last: self.now,
+        });
+        let text = texts::ROLLED_BACK.with(
+            self.language,
+            &[
+                ("snapshot", &last.snapshot.to_string()),
+                ("kept", last.kept.as_ref()?.as_str()),
+                ("profile", self.profile),
+            ],
+        );
+        let reason = Line::new(texts::REFUSED_REASON.plain(self.language));
+        Some((Kind::RolledBack, text, reason))
     }
-    let (kind, text) = if let Some(profile) = human {
-        let text = format!("a human is needed: {reason}; gatehound status{profile} tells more");
-        (Kind::NeedsHuman, text)
-    } else {
-        let next = match state.phase {
-            Phase::BackingOff { .. } => "; it is about to be restarted",
-            Phase::Starting { .. }
-            | Phase::Healthy { .. }
-            | Phase::Failing(_)
-            | Phase::Restarting(_)
-            | Phase::GaveUp { .. }
-            | Phase::StandingBy { .. } => "",
+
+    /// Only a human helps: why, how it began, what was tried in vain, and when the next try is.
+    fn needs_human(&self, reported: &mut Reported, reason: &str, next: &str) -> Option<Due> {
+        let incident = self.state.incident.as_ref();
+        let cause = incident.map(|one| failure(&one.failure, self.language));
+        let cause = cause.filter(|cause| !reason.contains(cause));
+        let cause = cause.map_or_else(String::new, |cause| {
+            texts::CAUSE.with(self.language, &[("cause", &cause)])
+        });
+        let text = texts::HUMAN.with(
+            self.language,
+            &[
+                ("reason", reason),
+                ("cause", &cause),
+                ("tries", &self.tries(reported)),
+                ("next", next),
+                ("profile", self.profile),
+            ],
+        );
+        self.trouble(reported, reason, text, true)
+    }
+
+    /// How often the gateway was started in vain.
+    fn tries(&self, reported: &Reported) -> String {
+        let restarts = self.state.incident.as_ref().map_or(0, |one| one.restarts);
+        let runs = reported.runs.over.max(restarts);
+        let (text, count) = match (restarts, runs) {
+            (restarts, runs) if restarts < runs && 1 < runs => (texts::RUNS, runs),
+            (0, _) => return String::new(),
+            (1, _) => (texts::RESTART, 1),
+            (restarts, _) => (texts::RESTARTS, restarts),
         };
-        (Kind::Down, format!("down, {reason}{next}"))
-    };
-    let began = reported.trouble.as_ref().map_or(since, |known| known.since);
-    reported.trouble = Some(Trouble {
-        id,
-        since: began.min(since),
-        human: human.is_some(),
-        last: now,
-    });
-    Some((kind, text, reason))
-}
+        text.with(self.language, &[("count", &count.to_string())])
+    }
 
-/// The gateway is back, with all that works or without, or part of it has stopped working or works again.
-fn healthy(reported: &mut Reported, state: &State, profile: &str, now: Monotonic) -> Option<Due> {
-    let before = std::mem::replace(&mut reported.degraded, state.degraded.clone());
-    let reason = state.degraded.clone().unwrap_or_default();
-    let what = state.degraded.as_ref().map(|what| {
-        let means = useless(what.as_str(), profile);
-        format!("part of it does not work: {what}; {means}")
-    });
-    if let Some(trouble) = reported.trouble.take() {
-        let downtime = span(now.since(trouble.since));
-        let but = what.map_or_else(String::new, |what| format!(", but {what}"));
-        let text = format!("healthy again after {downtime}{but}");
-        return Some((Kind::Back, text, reason));
-    }
-    match (before, what) {
-        (before, Some(what)) if before != state.degraded => {
-            Some((Kind::Degraded, format!("healthy, but {what}"), reason))
+    fn next(&self, wait: Option<Duration>) -> String {
+        match wait {
+            Some(wait) => {
+                let wait = span(wait, self.language);
+                texts::NEXT.with(self.language, &[("wait", &wait)])
+            }
+            None => texts::NEVER.plain(self.language).to_owned(),
         }
-        (Some(before), None) => {
-            let text = format!("all of it works again; it was: {before}");
-            Some((Kind::NoLongerDegraded, text, reason))
-        }
-        (Some(_) | None, Some(_)) | (None, None) => None,
     }
-}
 
-/// The gateway comes and goes, or no longer does.
-fn flaps(reported: &mut Reported, state: &State, profile: &str, now: Monotonic) -> Option<Due> {
-    let flapping = &state.flapping;
-    let before = std::mem::replace(&mut reported.flapping, flapping.said);
-    match (before, flapping.said) {
-        (false, true) => {
-            let (times, within, down) = flapping.counted(now);
-            let what = flapping_words(times, within, down);
-            let text = format!(
-                "{what}; it is not restarted as long as it comes back within its grace; \
-                 see: gatehound incident{profile}"
-            );
-            Some((Kind::Flapping, text, Line::new(&what)))
+    /// The gateway is down, and has to be reported once as such, and once more if a human is needed.
+    fn trouble(
+        &self,
+        reported: &mut Reported,
+        reason: &str,
+        text: String,
+        human: bool,
+    ) -> Option<Due> {
+        let (id, since) = self.state.incident.as_ref().map_or_else(
+            // A gateway that refuses to start has no incident of its own; what was reported before goes on.
+            || match &reported.trouble {
+                Some(known) => (known.id.clone(), known.since),
+                None => (String::new(), self.now),
+            },
+            |incident| (incident.id.clone(), incident.since),
+        );
+        let known = reported.trouble.as_ref().filter(|known| known.id == id);
+        if known.is_some_and(|known| known.human || !human) {
+            return self.reminder(reported);
         }
-        (true, false) => {
-            let text = "healthy without a break for a while again".to_owned();
-            Some((Kind::Back, text, Line::default()))
+        let began = reported.trouble.as_ref().map_or(since, |known| known.since);
+        reported.trouble = Some(Trouble {
+            id,
+            since: began.min(since),
+            human,
+            last: self.now,
+        });
+        let kind = if human { Kind::NeedsHuman } else { Kind::Down };
+        Some((kind, text, Line::new(reason)))
+    }
+
+    /// The gateway is back, with all that works or without, or part of it has stopped working or works again.
+    fn healthy(&self, reported: &mut Reported) -> Option<Due> {
+        let degraded = &self.state.degraded;
+        let before = std::mem::replace(&mut reported.degraded, degraded.clone());
+        let reason = degraded.clone().unwrap_or_default();
+        let what = degraded.as_ref().map(|what| {
+            let means = useless(what.as_str(), self.profile);
+            let values = [("what", what.as_str()), ("means", &means)];
+            texts::PART.with(self.language, &values)
+        });
+        if let Some(trouble) = reported.trouble.take() {
+            let downtime = span(self.now.since(trouble.since), self.language);
+            let mut text = texts::BACK.with(self.language, &[("time", &downtime)]);
+            if let Some(what) = what {
+                let values = [("text", text.as_str()), ("what", &what)];
+                text = texts::BUT.with(self.language, &values);
+            }
+            return Some((Kind::Back, text, reason));
         }
-        (true, true) | (false, false) => None,
-    }
-}
-
-/// A gateway that is down, or ends again and again, without an attempt of Gatehound's that would say so.
-fn overdue(
-    settings: &AlertSettings,
-    reported: &mut Reported,
-    state: &State,
-    now: Monotonic,
-) -> Option<Due> {
-    let incident = state.incident.as_ref();
-    // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
-    let said = incident.filter(|one| one.crashed || one.loops || one.overdue);
-    match said {
-        Some(one) => {
-            let reason = Line::new(&words(&one.failure));
-            trouble(settings, reported, state, now, reason, None)
+        match (before, what) {
+            (before, Some(what)) if before != *degraded => {
+                let text = texts::DEGRADED.with(self.language, &[("what", &what)]);
+                Some((Kind::Degraded, text, reason))
+            }
+            (Some(before), None) => {
+                let text = texts::WORKS.with(self.language, &[("what", before.as_str())]);
+                Some((Kind::NoLongerDegraded, text, reason))
+            }
+            (Some(_) | None, Some(_)) | (None, None) => None,
         }
-        None => reminder(settings, reported, state, now),
     }
-}
 
-/// The gateway has been down for long since the last word.
-fn reminder(
-    settings: &AlertSettings,
-    reported: &mut Reported,
-    state: &State,
-    now: Monotonic,
-) -> Option<Due> {
-    let known = reported.trouble.as_mut()?;
-    if settings.remind.is_zero() || now.since(known.last) < settings.remind {
-        return None;
+    /// The gateway comes and goes, or no longer does.
+    fn flaps(&self, reported: &mut Reported) -> Option<Due> {
+        let flapping = &self.state.flapping;
+        let before = std::mem::replace(&mut reported.flapping, flapping.said);
+        match (before, flapping.said) {
+            (false, true) => {
+                let (times, within, down) = flapping.counted(self.now);
+                let what = flapping_words(times, within, down);
+                let values = [("what", what.as_str()), ("profile", self.profile)];
+                let text = texts::FLAPS.with(self.language, &values);
+                Some((Kind::Flapping, text, Line::new(&what)))
+            }
+            (true, false) => {
+                let text = texts::STEADY.plain(self.language).to_owned();
+                Some((Kind::Back, text, Line::default()))
+            }
+            (true, true) | (false, false) => None,
+        }
     }
-    known.last = now;
-    let down = span(now.since(known.since));
-    let text = format!("still down, for {down} now; {}", state.phase.name());
-    Some((Kind::StillDown, text, Line::default()))
-}
 
-/// A pause that was forgotten leaves the gateway unwatched.
-fn paused(
-    settings: &AlertSettings,
-    reported: &mut Reported,
-    detail: &Line,
-    since: Monotonic,
-    profile: &str,
-    now: Monotonic,
-) -> Option<Due> {
-    let age = now.since(since);
-    if settings.paused.is_zero() || age < settings.paused || reported.pause == Some(since) {
-        return None;
+    /// A gateway that is down, or ends again and again, without an attempt of Gatehound's that would say so.
+    fn overdue(&self, reported: &mut Reported) -> Option<Due> {
+        let incident = self.state.incident.as_ref();
+        // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
+        let said = incident.filter(|one| one.crashed || one.loops || one.overdue);
+        let Some(one) = said else {
+            return self.reminder(reported);
+        };
+        let reason = failure(&one.failure, self.language);
+        let text = match (one.loops, one.crashed) {
+            (true, _) => texts::LOOPS,
+            (false, true) => texts::CRASHED,
+            (false, false) => texts::DOWN_ALONE,
+        };
+        let text = text.with(self.language, &[("reason", &reason)]);
+        self.trouble(reported, &reason, text, false)
     }
-    reported.pause = Some(since);
-    let text = format!(
-        "not watched, paused for {} now; gatehound resume{profile} ends it or says what does",
-        span(age)
-    );
-    Some((Kind::Paused, text, detail.clone()))
+
+    /// The gateway has been down for long since the last word.
+    fn reminder(&self, reported: &mut Reported) -> Option<Due> {
+        let tries = self.tries(reported);
+        let remind = self.settings.alert.remind;
+        let known = reported.trouble.as_mut()?;
+        if remind.is_zero() || self.now.since(known.last) < remind {
+            return None;
+        }
+        known.last = self.now;
+        let phase = texts::phase(self.state.phase.name(), self.language);
+        let text = texts::STILL.with(
+            self.language,
+            &[
+                ("time", &span(self.now.since(known.since), self.language)),
+                ("tries", &tries),
+                ("phase", phase),
+            ],
+        );
+        Some((Kind::StillDown, text, Line::default()))
+    }
+
+    /// A pause that was forgotten leaves the gateway unwatched.
+    fn paused(&self, reported: &mut Reported, detail: &Line, since: Monotonic) -> Option<Due> {
+        let age = self.now.since(since);
+        let paused = self.settings.alert.paused;
+        if paused.is_zero() || age < paused || reported.pause == Some(since) {
+            return None;
+        }
+        reported.pause = Some(since);
+        let age = span(age, self.language);
+        let values = [("time", age.as_str()), ("profile", self.profile)];
+        let text = texts::PAUSED.with(self.language, &values);
+        Some((Kind::Paused, text, detail.clone()))
+    }
 }
 
 impl Alert {
     /// One that says nothing but that alerts arrive.
     pub fn test(unit: &str) -> Self {
+        Self::tried(unit, Language::En)
+    }
+
+    /// The same in another language.
+    pub fn tried(unit: &str, language: Language) -> Self {
+        let text = texts::TEST.plain(language);
         Self {
             kind: Kind::Test,
-            text: Line::new(&format!("{unit}: this is a test, alerts arrive")),
+            text: Line::new(&format!("{unit}: {text}")),
             unit: Line::new(unit),
             incident: Line::default(),
             phase: Line::default(),
             reason: Line::default(),
+            run: None,
         }
     }
 }
@@ -362,13 +483,12 @@ impl Alert {
 mod tests {
     use super::*;
     use crate::{
-        alerts::message::{LATE, Message},
+        alerts::message::{Around, LATE, Message},
         policy::{
             facts::{Failure, Probe, Stall},
             state::{Bite, GraceUsed, Incident, Rollback, Step},
         },
     };
-    use std::time::Duration;
 
     const UNIT: &str = "openclaw-gateway.service";
 
@@ -449,7 +569,7 @@ mod tests {
     /// The kinds of alert that checks lead to: the minute, the incident and the phase of each.
     #[track_caller]
     fn check(checks: Vec<(u64, Option<&str>, Phase)>, expected: &[(u64, Kind)]) {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let mut reported = Reported::default();
         let mut found = Vec::new();
         for (minute, id, phase) in checks {
@@ -496,7 +616,7 @@ mod tests {
     fn a_gateway_that_crashes_before_it_is_healthy_is_told_as_down_once() {
         let transition = || standing_by(Standby::InTransition, at(1));
         let mut state = with(Some("a"), transition());
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         // A human's restart of one that fails passes.
         let (reported, alert) = due(&settings, Reported::default(), &state, WORK, at(1));
         assert_eq!(alert, None);
@@ -584,7 +704,7 @@ mod tests {
 
     #[test]
     fn a_rollback_is_told_once_and_then_what_comes_of_it() {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let rolled_back = |phase| State {
             rollback: Some(Rollback {
                 run: Some(Invocation("a".into())),
@@ -623,7 +743,7 @@ mod tests {
 
     #[test]
     fn a_rollback_that_served_before_alerts_were_asked_for_is_no_news() {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let mut state = with(None, healthy());
         state.rollback = Some(Rollback {
             run: Some(Invocation("a".into())),
@@ -638,7 +758,7 @@ mod tests {
 
     #[test]
     fn what_does_not_work_is_reported_once_and_that_it_works_again_once() {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let state = |degraded: Option<&str>| State {
             degraded: degraded.map(Line::new),
             ..with(None, healthy())
@@ -663,7 +783,7 @@ mod tests {
 
     #[test]
     fn a_gateway_that_is_back_with_its_channels_off_is_not_reported_as_if_all_were_well() {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let down = with(Some("a"), backing_off());
         let (reported, _) = due(&settings, Reported::default(), &down, WORK, at(2));
         let back = State {
@@ -682,7 +802,7 @@ mod tests {
 
     #[test]
     fn a_gateway_that_comes_and_goes_is_reported_once_and_once_more_when_it_is_steady() {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let mut state = with(None, healthy());
         let minute = Duration::from_secs(60);
         state.flapping.recoveries = vec![(at(3), minute), (at(6), minute), (at(9), minute * 3)];
@@ -733,7 +853,7 @@ mod tests {
 
     #[test]
     fn the_commands_in_an_alert_name_the_profile() {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let reported = |phase| {
             let state = with(Some("a"), phase);
             let (_, alert) = due(
@@ -746,18 +866,15 @@ mod tests {
             alert.unwrap().text.to_string()
         };
         let text = reported(standing_by(Standby::ConfigError, at(1)));
-        assert!(text.ends_with("; gatehound status --profile work tells more"));
+        assert!(text.ends_with("; see gatehound status --profile work"));
         let text = reported(standing_by(Standby::Paused, at(1)));
         assert!(text.ends_with("; gatehound resume --profile work ends it or says what does"));
     }
 
     #[test]
     fn zero_is_never() {
-        let settings = AlertSettings {
-            remind: Duration::ZERO,
-            paused: Duration::ZERO,
-            ..AlertSettings::default()
-        };
+        let mut settings = Settings::default();
+        (settings.alert.remind, settings.alert.paused) = (Duration::ZERO, Duration::ZERO);
         let down = with(Some("a"), backing_off());
         let (reported, _) = due(&settings, Reported::default(), &down, WORK, at(1));
         for state in [down, with(None, standing_by(Standby::Paused, at(1)))] {
@@ -768,13 +885,15 @@ mod tests {
 
     #[test]
     fn an_alert_says_what_was_seen_and_what_is_done() {
-        let settings = AlertSettings::default();
+        let settings = Settings::default();
         let state = with(Some("a"), backing_off());
-        let (reported, down) = due(&settings, Reported::default(), &state, WORK, at(2));
+        let now = Monotonic(at(2).0 - 5_000_000);
+        let (reported, down) = due(&settings, Reported::default(), &state, WORK, now);
         let down = down.unwrap();
         assert_eq!(
             down.text.as_str(),
-            "openclaw-gateway.service: down, health: no answer within 10 s (blocked); it is about to be restarted"
+            "openclaw-gateway.service: down, health: no answer within 10 s (blocked); \
+             restarted in 5 s unless it recovers (attempt 1 of 3)"
         );
         assert_eq!(down.incident.as_str(), "a");
         let (_, back) = due(&settings, reported, &with(None, healthy()), WORK, at(3));
@@ -784,13 +903,94 @@ mod tests {
             "openclaw-gateway.service: healthy again after 2 min"
         );
         assert_eq!(back.incident, down.incident, "or nobody can pair them");
-        let message = Message::new(&down, &"box".into(), "now", LATE * 2);
+        let words = "Error: listen EADDRINUSE".into();
+        let mut around = Around {
+            host: &"box".into(),
+            time: "now",
+            age: LATE * 2,
+            words: Some(&words),
+            language: Language::En,
+        };
+        let line = Message::new(&down, &around).line();
+        let line = line.as_str();
+        assert!(line.starts_with("box: gateway down: openclaw"), "{line}");
+        let end = "(reported 4 min late); the last that it said: Error: listen EADDRINUSE";
+        assert!(line.ends_with(end), "{line}");
+        around.language = Language::Zh;
+        let line = Message::new(&down, &around).line();
+        let line = line.as_str();
+        assert!(line.starts_with("box: 网关不可用: openclaw"), "{line}");
         assert!(
-            message
-                .line()
-                .as_str()
-                .starts_with("box: gateway down: openclaw")
+            line.ends_with("（迟报 4 分钟）；它最后的输出：Error: listen EADDRINUSE"),
+            "{line}"
         );
-        assert!(message.line().as_str().ends_with("(reported 4 min late)"));
+    }
+
+    #[track_caller]
+    fn needs_human(settings: &Settings, state: &State, expected: &str) {
+        let (_, alert) = due(settings, Reported::default(), state, WORK, at(5));
+        let alert = alert.unwrap();
+        assert_eq!(alert.kind, Kind::NeedsHuman);
+        assert_eq!(alert.text.as_str(), format!("{UNIT}: {expected}"));
+    }
+
+    #[test]
+    fn whoever_is_needed_hears_why_what_was_tried_and_when_the_next_try_is() {
+        let mut settings = Settings::default();
+        let mut state = with(Some("a"), gave_up());
+        state.incident.as_mut().unwrap().restarts = 3;
+        needs_human(
+            &settings,
+            &state,
+            "a human is needed: the attempts are used up; it began with health: no answer within 10 s (blocked); \
+             3 restarts did not help; the next try is in 13 min; see gatehound status --profile work",
+        );
+        settings.retry_after = RetryAfter::Never;
+        state.incident.as_mut().unwrap().restarts = 0;
+        needs_human(
+            &settings,
+            &state,
+            "a human is needed: the attempts are used up; it began with health: no answer within 10 s (blocked); \
+             Gatehound does not try again by itself; see gatehound status --profile work",
+        );
+        settings.alert.language = Language::Zh;
+        state.incident.as_mut().unwrap().restarts = 3;
+        needs_human(
+            &settings,
+            &state,
+            "需要人工处理：the attempts are used up；起因：health: no answer within 10 s (主线程阻塞)；重启 3 次无效；\
+             Gatehound 不会自行再试；请运行 gatehound status --profile work",
+        );
+    }
+
+    #[test]
+    fn a_crash_loop_is_reported_as_one_with_how_often_it_ended() {
+        let settings = Settings::default();
+        let mut reported = Reported::default();
+        let mut texts = Vec::new();
+        for minute in 1..=90 {
+            let mut state = with(Some("a"), standing_by(Standby::InTransition, at(1)));
+            state.gateway.invocation = Some(Invocation(minute.to_string()));
+            state.incident.as_mut().unwrap().crashed = true;
+            let (next, alert) = due(&settings, reported, &state, WORK, at(minute));
+            reported = next;
+            texts.extend(alert.map(|alert| (alert.run, alert.text.to_string())));
+        }
+        let run = |number: u64| Some(Invocation(number.to_string()));
+        let down = "down, it ended before it was healthy: health: no answer within 10 s (blocked); systemd starts it again";
+        let still =
+            "still down, for 1 h now; 60 of its runs ended before one was healthy; standing-by";
+        let expected = [
+            (run(1), format!("{UNIT}: {down}")),
+            (run(61), format!("{UNIT}: {still}")),
+        ];
+        assert_eq!(texts, expected);
+        // A hang that follows names how it began.
+        let mut state = with(Some("a"), gave_up());
+        state.gateway.invocation = run(90);
+        let (_, alert) = due(&settings, reported, &state, WORK, at(91));
+        let text = alert.unwrap().text.to_string();
+        let parts = "; it began with health: no answer within 10 s (blocked); 89 of its runs ended before one was healthy; ";
+        assert!(text.contains(parts), "{text}");
     }
 }

@@ -16,11 +16,15 @@ use crate::{
         alert::Alert,
         delivery::{self, Outlet, Refusal, Surroundings},
         holds::{self, Holds},
-        message::Message,
+        message::{Around, Message},
         ping_note,
         queue::{self, MAX_AGE, Queued, Unread},
         verdict::{Again, LONGEST},
         webhook::Refused,
+    },
+    journal::{
+        gateway_log::{self, LINES},
+        journalctl,
     },
     os::{
         files::{Links, read_limited},
@@ -30,8 +34,9 @@ use crate::{
     },
     probe::gateway,
     settings::{
-        Way,
+        Language, Way,
         layers::{self, Sources},
+        limits::JOURNAL_LIMIT,
     },
     text::{line::Line, words::span},
 };
@@ -50,7 +55,16 @@ pub(crate) fn test(sources: &Sources, ping: bool) -> anyhow::Result<ExitCode> {
         bail!("no alert channel is configured; add [[alert.channel]], see gatehound.toml(5)");
     }
     let time = wall_clock::local_with_offset(wall_clock::now());
-    let message = Message::new(&Alert::test(&unit), &host(), &time, Duration::ZERO);
+    let message = Message::new(
+        &Alert::tried(&unit, settings.language),
+        &Around {
+            host: &host(),
+            time: &time,
+            age: Duration::ZERO,
+            words: None,
+            language: settings.language,
+        },
+    );
     let around = Surroundings {
         limit: settings.timeout,
         runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
@@ -143,6 +157,7 @@ pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
             runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
         },
         host: host(),
+        language: settings.language,
         holds: Holds::read(&folder, wall_clock::now()),
         silent: Vec::new(),
     };
@@ -172,6 +187,7 @@ struct Sender<'a> {
     outlets: Vec<Outlet<'a>>,
     around: Surroundings,
     host: Line,
+    language: Language,
     holds: Holds,
     /// Channels that failed in this run: one that is away would cost its whole time limit for each alert.
     silent: Vec<(String, Left)>,
@@ -210,7 +226,17 @@ impl Sender<'_> {
     /// Says whether a channel is left that did not take it.
     fn deliver(&mut self, queued: &mut Queued, age: Duration) -> Result<Option<Left>, Line> {
         let time = wall_clock::local_with_offset(queued.due);
-        let message = Message::new(&queued.alert, &self.host, &time, age);
+        let words = self.last_words(&queued.alert);
+        let message = Message::new(
+            &queued.alert,
+            &Around {
+                host: &self.host,
+                time: &time,
+                age,
+                words: words.as_ref(),
+                language: self.language,
+            },
+        );
         let mut left = None;
         for outlet in self.outlets.clone() {
             let name = outlet.name();
@@ -248,6 +274,14 @@ impl Sender<'_> {
         Ok(left)
     }
 
+    /// The last that the failing run said, where the journal has it.
+    fn last_words(&self, alert: &Alert) -> Option<Line> {
+        let run = alert.run.as_ref()?;
+        let (program, unit) = (Path::new(JOURNALCTL), alert.unit.as_str());
+        let lines = journalctl::last_lines(program, unit, run, LINES, JOURNAL_LIMIT);
+        gateway_log::last_error(&lines.ok()?)
+    }
+
     /// Says why a channel did not take an alert, unless that was said before it was left alone.
     fn leave(&mut self, name: &str, key: u64, refused: &Refused) -> Result<Left, Line> {
         let why = &refused.why;
@@ -280,6 +314,9 @@ enum Left {
     /// When systemd does.
     Soon,
 }
+
+/// Found by `$PATH`.
+const JOURNALCTL: &str = "journalctl";
 
 /// When systemd does: `RestartSec=` of the unit.
 const SOON: Duration = Duration::from_secs(60);

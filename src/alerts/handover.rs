@@ -11,7 +11,7 @@ use crate::{
         queue,
     },
     policy::{facts::Monotonic, state::State},
-    settings::{AlertSettings, limits::ALERT_LIMIT, unit_names},
+    settings::{AlertSettings, Settings, limits::ALERT_LIMIT, unit_names},
     systemd::{ManagerError, UserManager},
     text::{line::Line, words::Names},
 };
@@ -89,8 +89,8 @@ impl Alerts {
     }
 
     /// After a check: reports what is due. Returns what went wrong, to be said once.
-    pub(crate) fn after(&mut self, settings: &AlertSettings, check: &Check<'_>) -> Option<Line> {
-        let busy = if settings.is_on() {
+    pub(crate) fn after(&mut self, settings: &Settings, check: &Check<'_>) -> Option<Line> {
+        let busy = if settings.alert.is_on() {
             self.report(settings, check)
         } else {
             ControlFlow::Continue(())
@@ -98,12 +98,12 @@ impl Alerts {
         match busy {
             ControlFlow::Break(wrong) => wrong,
             // Only in a check that waited for nothing else, so that both together take no longer than one.
-            ControlFlow::Continue(()) => self.ping.after(settings, check),
+            ControlFlow::Continue(()) => self.ping.after(&settings.alert, check),
         }
     }
 
     /// Queues the alert that is due and has it delivered; breaks off where disk or bus were waited for.
-    fn report(&mut self, settings: &AlertSettings, check: &Check<'_>) -> ControlFlow<Option<Line>> {
+    fn report(&mut self, settings: &Settings, check: &Check<'_>) -> ControlFlow<Option<Line>> {
         let now = check.now;
         let folder = match &self.state_folder {
             Ok(folder) => folder.clone(),
@@ -252,19 +252,18 @@ mod tests {
         assert!(alerts.report(&settings, &check).is_continue());
     }
 
-    fn on(ways: &[Way]) -> AlertSettings {
+    fn on(ways: &[Way]) -> Settings {
         let channel = |way: &Way| Channel {
             way: *way,
             ..Channel::default()
         };
-        AlertSettings {
-            channel: ways.iter().map(channel).collect(),
-            ..AlertSettings::default()
-        }
+        let mut settings = Settings::default();
+        settings.alert.channel = ways.iter().map(channel).collect();
+        settings
     }
 
     /// Alerts whose state folder is this one, and that are on.
-    fn with_state(folder: &str) -> (Alerts, AlertSettings) {
+    fn with_state(folder: &str) -> (Alerts, Settings) {
         let alerts = Alerts::new(Reported::default(), Ok(folder.into()), None, Monotonic(0));
         (alerts, on(&[Way::Desktop]))
     }

@@ -9,8 +9,10 @@ use crate::{
         alert::{Alert, Kind},
         encoding::header,
         holds,
+        texts::{self, span},
     },
-    text::{line::Line, template::FIELDS, words::span},
+    settings::Language,
+    text::{line::Line, template::FIELDS},
 };
 
 /// An alert on its way: with where it comes from, and when it was.
@@ -20,6 +22,21 @@ pub struct Message {
     text: Line,
     fields: [(&'static str, String); 9],
     kind: Kind,
+}
+
+/// What an alert is made out with.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// The name of this machine.
+    pub host: &'a Line,
+    /// When it was due, as people read it.
+    pub time: &'a str,
+    /// How long ago that was.
+    pub age: Duration,
+    /// The last that the gateway said.
+    pub words: Option<&'a Line>,
+    /// The language of what is said.
+    pub language: Language,
 }
 
 /// An alert that is older than this says so: whoever reads it takes it for news.
@@ -100,33 +117,28 @@ fn measures(kind: Kind) -> Measures {
     }
 }
 
-fn title(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Down => "gateway down",
-        Kind::NeedsHuman => "gateway needs a human",
-        Kind::StillDown => "gateway still down",
-        Kind::RolledBack => "gateway configuration rolled back",
-        Kind::Back => "gateway back",
-        Kind::Flapping => "gateway comes and goes",
-        Kind::Degraded => "gateway degraded",
-        Kind::NoLongerDegraded => "gateway no longer degraded",
-        Kind::Paused => "watchdog paused for long",
-        Kind::Test => "test alert",
-    }
-}
-
 impl Message {
-    /// Makes an alert out, `age` after it was due at `time`, a date that people read.
-    pub fn new(alert: &Alert, host: &Line, time: &str, age: Duration) -> Self {
-        let late = if LATE < age {
-            format!(" (reported {} late)", span(age))
-        } else {
-            String::new()
-        };
-        let text = Line::new(&format!("{}{late}", alert.text));
+    /// Makes an alert out, with the gateway's own last words.
+    pub fn new(alert: &Alert, around: &Around<'_>) -> Self {
+        let language = around.language;
+        let mut text = alert.text.to_string();
+        if LATE < around.age {
+            let age = span(around.age, language);
+            let values = [("text", text.as_str()), ("time", &age)];
+            text = texts::LATE.with(language, &values);
+        }
+        // Last, because it is the end that a long line loses.
+        let words = around.words.map(Line::as_str).unwrap_or_default();
+        if !words.is_empty() && !text.contains(words) {
+            let values = [("text", text.as_str()), ("words", words)];
+            text = texts::SAID.with(language, &values);
+        }
+        let text = Line::new(&text);
+        let title = texts::title(alert.kind).plain(language);
+        let host = around.host;
         let title = Line::new(&match host.as_str() {
-            "" => title(alert.kind).to_owned(),
-            host => format!("{host}: {}", title(alert.kind)),
+            "" => title.to_owned(),
+            host => format!("{host}: {title}"),
         });
         let values = [
             text.to_string(),
@@ -137,7 +149,7 @@ impl Message {
             alert.incident.to_string(),
             alert.phase.to_string(),
             alert.reason.to_string(),
-            time.to_owned(),
+            around.time.to_owned(),
         ];
         let mut values = values.into_iter();
         Self {

@@ -10,5 +10,6 @@ pub mod holds;
 pub mod message;
 pub mod ping_note;
 pub mod queue;
+mod texts;
 pub mod verdict;
 pub mod webhook;

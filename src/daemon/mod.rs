@@ -273,7 +273,7 @@ impl Daemon {
             pinged: self.pinged,
             now,
         };
-        let failed = self.alerts.after(&self.settings.alert, &check);
+        let failed = self.alerts.after(&self.settings, &check);
         self.save();
         if let Some(why) = failed {
             self.warn(why);

@@ -33,8 +33,26 @@ pub struct AlertSettings {
     /// Time from one ping to the next.
     #[serde(with = "Is::<PositiveSpan>")]
     pub ping_interval: Duration,
+    /// In which language it is said.
+    #[serde(with = "Is::<OneOf<Language>>")]
+    pub language: Language,
     /// The ways to somebody.
     pub channel: Vec<Channel>,
+}
+
+/// A language in which alerts are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Chinese.
+    Zh,
+}
+
+impl Choice for Language {
+    const WRONG: &'static str = r#"no language of alerts; write "en" or "zh""#;
 }
 
 /// A way to somebody.
@@ -311,6 +329,7 @@ impl Default for AlertSettings {
             timeout: Duration::from_secs(15),
             // What such services are usually set to expect at the most often.
             ping_interval: Duration::from_secs(60),
+            language: Language::En,
             channel: Vec::new(),
         }
     }

@@ -20,7 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::policy::facts::Stall;
-pub use alert_settings::{AlertSettings, Channel, Kind, Way};
+pub use alert_settings::{AlertSettings, Channel, Kind, Language, Way};
 use values::{
     Address, Choice, Delays, Flag, FlagFile, ForcedStopLimit, Is, Kept, OneOf, Optional, Port,
     PositiveSpan, PromFile, Rule, ServiceName, Span,

@@ -1,0 +1,299 @@
+//! What an alert says, in each language: one table.
+//!
+//! Owns the words; knows nothing of when they are said. What is quoted stays as it is.
+
+use std::{convert::Infallible, time::Duration};
+
+use crate::{
+    policy::facts::Failure,
+    settings::{Kind, Language},
+    text::{
+        template::fill,
+        words::{self, words},
+    },
+};
+
+/// One text, in English and in Chinese; `{{name}}` stands for something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text(&'static str, &'static str);
+
+impl Text {
+    /// The text as it is.
+    pub(super) fn plain(self, language: Language) -> &'static str {
+        match language {
+            Language::En => self.0,
+            Language::Zh => self.1,
+        }
+    }
+
+    /// The text with what its names stand for.
+    pub(super) fn with(self, language: Language, values: &[(&str, &str)]) -> String {
+        let filled = fill(self.plain(language), false, &mut |name| {
+            let value = values.iter().find(|(known, _)| *known == name);
+            Ok::<_, Infallible>(value.map_or_else(String::new, |(_, value)| (*value).to_owned()))
+        });
+        filled.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// The title of each kind.
+pub(super) fn title(kind: Kind) -> Text {
+    match kind {
+        Kind::Down => Text("gateway down", "网关不可用"),
+        Kind::NeedsHuman => Text("gateway needs a human", "网关需要人工处理"),
+        Kind::StillDown => Text("gateway still down", "网关仍不可用"),
+        Kind::RolledBack => Text("gateway configuration rolled back", "网关配置已回滚"),
+        Kind::Back => Text("gateway back", "网关已恢复"),
+        Kind::Flapping => Text("gateway comes and goes", "网关时好时坏"),
+        Kind::Degraded => Text("gateway degraded", "网关功能降级"),
+        Kind::NoLongerDegraded => Text("gateway no longer degraded", "网关功能已恢复"),
+        Kind::Paused => Text("watchdog paused for long", "看门狗已暂停很久"),
+        Kind::Test => Text("test alert", "测试告警"),
+    }
+}
+
+pub(super) const DOWN: Text = Text(
+    "down, {{reason}}; restarted in {{wait}} unless it recovers (attempt {{attempt}} of {{of}})",
+    "不可用：{{reason}}；若不自行恢复，{{wait}}后重启（第 {{attempt}} 次，共 {{of}} 次）",
+);
+pub(super) const CRASHED: Text = Text(
+    "down, it ended before it was healthy: {{reason}}; systemd starts it again",
+    "不可用：尚未健康就退出了：{{reason}}；systemd 会再次启动它",
+);
+pub(super) const LOOPS: Text = Text(
+    "one run after the other ends: {{reason}}; systemd starts it again each time",
+    "反复退出：{{reason}}；systemd 每次都会再次启动它",
+);
+pub(super) const DOWN_ALONE: Text = Text("down, {{reason}}", "不可用：{{reason}}");
+pub(super) const PORT_TAKEN: Text = Text(
+    "somebody else has its port: {{detail}}",
+    "端口被占用：{{detail}}",
+);
+pub(super) const HUMAN: Text = Text(
+    "a human is needed: {{reason}}{{cause}}{{tries}}{{next}}; see gatehound status{{profile}}",
+    "需要人工处理：{{reason}}{{cause}}{{tries}}{{next}}；请运行 gatehound status{{profile}}",
+);
+pub(super) const REFUSED: Text = Text(
+    "it refuses its configuration: {{detail}}",
+    "网关拒绝其配置：{{detail}}",
+);
+pub(super) const CAUSE: Text = Text("; it began with {{cause}}", "；起因：{{cause}}");
+pub(super) const RESTARTS: Text = Text(
+    "; {{count}} restarts did not help",
+    "；重启 {{count}} 次无效",
+);
+pub(super) const RESTART: Text = Text("; a restart did not help", "；重启 1 次无效");
+pub(super) const RUNS: Text = Text(
+    "; {{count}} of its runs ended before one was healthy",
+    "；已有 {{count}} 次运行在健康之前结束",
+);
+pub(super) const NEXT: Text = Text("; the next try is in {{wait}}", "；{{wait}}后再次尝试");
+pub(super) const NEVER: Text = Text(
+    "; Gatehound does not try again by itself",
+    "；Gatehound 不会自行再试",
+);
+pub(super) const STILL: Text = Text(
+    "still down, for {{time}} now{{tries}}; {{phase}}",
+    "仍不可用，已持续 {{time}}{{tries}}；{{phase}}",
+);
+pub(super) const ROLLED_BACK: Text = Text(
+    "it refused its configuration, and snapshot {{snapshot}}, which worked before, was put in its place; \
+     what it refused is kept in {{kept}}, see gatehound snapshot diff{{profile}}",
+    "网关拒绝其配置，已换回之前可用的快照 {{snapshot}}；被拒绝的配置保存在 {{kept}}，\
+     请运行 gatehound snapshot diff{{profile}}",
+);
+pub(super) const REFUSED_REASON: Text = Text("it refused its configuration", "网关拒绝其配置");
+pub(super) const PART: Text = Text(
+    "part of it does not work: {{what}}; {{means}}",
+    "部分功能不可用：{{what}}；{{means}}",
+);
+pub(super) const BACK: Text = Text("healthy again after {{time}}", "已恢复健康，中断 {{time}}");
+pub(super) const BUT: Text = Text("{{text}}, but {{what}}", "{{text}}，但{{what}}");
+pub(super) const DEGRADED: Text = Text("healthy, but {{what}}", "健康，但{{what}}");
+pub(super) const WORKS: Text = Text(
+    "all of it works again; it was: {{what}}",
+    "全部功能已恢复；之前：{{what}}",
+);
+pub(super) const FLAPS: Text = Text(
+    "{{what}}; it is not restarted as long as it comes back within its grace; \
+     see: gatehound incident{{profile}}",
+    "{{what}}；只要它在宽限时间内恢复，就不会重启；请运行 gatehound incident{{profile}}",
+);
+pub(super) const STEADY: Text = Text(
+    "healthy without a break for a while again",
+    "已恢复稳定运行",
+);
+pub(super) const PAUSED: Text = Text(
+    "not watched, paused for {{time}} now; gatehound resume{{profile}} ends it or says what does",
+    "未受监视，已暂停 {{time}}；运行 gatehound resume{{profile}} 可结束暂停，或查看如何结束",
+);
+pub(super) const TEST: Text = Text(
+    "this is a test, alerts arrive",
+    "这是一条测试，告警可以送达",
+);
+pub(super) const LATE: Text = Text(
+    "{{text}} (reported {{time}} late)",
+    "{{text}}（迟报 {{time}}）",
+);
+pub(super) const SAID: Text = Text(
+    "{{text}}; the last that it said: {{words}}",
+    "{{text}}；它最后的输出：{{words}}",
+);
+
+/// What a phase is called.
+const PHASES: [Text; 7] = [
+    Text("starting", "启动中"),
+    Text("healthy", "健康"),
+    Text("failing", "异常"),
+    Text("backing-off", "等待重启"),
+    Text("restarting", "重启中"),
+    Text("gave-up", "已放弃"),
+    Text("standing-by", "待命"),
+];
+
+/// What a process that fails is doing.
+const STALLS: [Text; 9] = [
+    Text("gone", "端口已关闭"),
+    Text("stopped", "进程被暂停"),
+    Text("deadlocked", "死锁"),
+    Text("waiting", "等待子进程"),
+    Text("disk", "等待磁盘"),
+    Text("starved", "资源不足"),
+    Text("blocked", "主线程阻塞"),
+    Text("busy", "CPU 占满"),
+    Text("answering", "应答异常"),
+];
+
+/// A word of one of the tables, where it has one in this language.
+fn word<'a>(table: &'static [Text], name: &'a str, language: Language) -> &'a str {
+    let found = table.iter().find(|text| text.0 == name);
+    found.map_or(name, |text| text.plain(language))
+}
+
+/// The name of a phase.
+pub(super) fn phase(name: &str, language: Language) -> &str {
+    word(&PHASES, name, language)
+}
+
+/// A failure, as in `health: no answer within 10 s (blocked)`.
+pub(super) fn failure(failure: &Failure, language: Language) -> String {
+    let stall = failure.stall.name();
+    let found = word(&STALLS, stall, language);
+    words(failure).replacen(&format!("({stall})"), &format!("({found})"), 1)
+}
+
+/// A span, as in `5 min 20 s`.
+pub(super) fn span(time: Duration, language: Language) -> String {
+    let text = words::span(time);
+    match language {
+        Language::En => text,
+        Language::Zh => text
+            .replace(" min", " 分钟")
+            .replace(" ms", " 毫秒")
+            .replace(" s", " 秒")
+            .replace(" h", " 小时")
+            .replace(" d", " 天"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        policy::{
+            facts::{Probe, Stall},
+            state::{Phase, Standby},
+        },
+        text::template::names,
+    };
+
+    const KINDS: [Kind; 10] = [
+        Kind::Down,
+        Kind::NeedsHuman,
+        Kind::StillDown,
+        Kind::RolledBack,
+        Kind::Back,
+        Kind::Flapping,
+        Kind::Degraded,
+        Kind::NoLongerDegraded,
+        Kind::Paused,
+        Kind::Test,
+    ];
+
+    const TEXTS: [Text; 26] = [
+        DOWN,
+        CRASHED,
+        LOOPS,
+        DOWN_ALONE,
+        PORT_TAKEN,
+        HUMAN,
+        REFUSED,
+        CAUSE,
+        RESTARTS,
+        RESTART,
+        RUNS,
+        NEXT,
+        NEVER,
+        STILL,
+        ROLLED_BACK,
+        REFUSED_REASON,
+        PART,
+        BACK,
+        DEGRADED,
+        WORKS,
+        FLAPS,
+        STEADY,
+        PAUSED,
+        TEST,
+        LATE,
+        SAID,
+    ];
+
+    #[test]
+    fn each_text_exists_in_both_languages_and_has_the_same_names_in_them() {
+        let source = include_str!("texts.rs");
+        let count = source.matches("\npub(super) const ").count();
+        // `BUT` joins two others.
+        assert_eq!(count, TEXTS.len() + 1);
+        let titles = KINDS.map(title);
+        for Text(english, chinese) in TEXTS.iter().chain(&titles).chain(&PHASES).chain(&STALLS) {
+            let sorted = |text: &'static str| {
+                let mut names: Vec<&str> = names(text).collect();
+                names.sort_unstable();
+                names
+            };
+            assert_eq!(sorted(english), sorted(chinese), "{english}");
+            assert!(english.is_ascii(), "{english}");
+            let is_han = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+            assert!(chinese.contains(is_han), "{chinese}");
+        }
+    }
+
+    #[test]
+    fn phases_stalls_and_spans_have_words_in_chinese() {
+        for phase_of in [
+            Phase::default(),
+            Phase::StandingBy {
+                reason: Standby::Paused,
+                detail: "".into(),
+                since: Default::default(),
+            },
+        ] {
+            assert_ne!(phase(phase_of.name(), Language::Zh), phase_of.name());
+        }
+        for stall in Stall::ALL {
+            let fails = Failure {
+                probe: Probe::Health,
+                reason: "no answer within 10 s".into(),
+                stall,
+                detail: "".into(),
+            };
+            let said = failure(&fails, Language::Zh);
+            assert!(!said.contains(stall.name()), "{said}");
+            assert_eq!(failure(&fails, Language::En), words(&fails));
+        }
+        let time = Duration::from_secs(3 * 3600 + 60);
+        assert_eq!(span(time, Language::Zh), "3 小时 1 分钟");
+        assert_eq!(span(Duration::from_millis(7), Language::Zh), "7 毫秒");
+    }
+}
