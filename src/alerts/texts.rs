@@ -207,19 +207,6 @@ mod tests {
         text::template::names,
     };
 
-    const KINDS: [Kind; 10] = [
-        Kind::Down,
-        Kind::NeedsHuman,
-        Kind::StillDown,
-        Kind::RolledBack,
-        Kind::Back,
-        Kind::Flapping,
-        Kind::Degraded,
-        Kind::NoLongerDegraded,
-        Kind::Paused,
-        Kind::Test,
-    ];
-
     const TEXTS: [Text; 26] = [
         DOWN,
         CRASHED,
@@ -255,7 +242,8 @@ mod tests {
         let count = source.matches("\npub(super) const ").count();
         // `BUT` joins two others.
         assert_eq!(count, TEXTS.len() + 1);
-        let titles = KINDS.map(title);
+        let titles = Kind::ALL.into_iter().chain([Kind::Test]).map(title);
+        let titles: Vec<Text> = titles.collect();
         for Text(english, chinese) in TEXTS.iter().chain(&titles).chain(&PHASES).chain(&STALLS) {
             let sorted = |text: &'static str| {
                 let mut names: Vec<&str> = names(text).collect();

@@ -3,11 +3,18 @@
 //! Owns the HTTP client for the internet, its limits, and that the URL, which is a secret, reaches no message.
 //! What is sent is `alerts::delivery`'s business. No type of the client leaves this file.
 
-use std::{io::Read as _, sync::Arc, time::Duration};
+use std::{
+    io::{Cursor, Read as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use ureq::{
-    Agent, Body, Error,
-    http::{self, Response, header::RETRY_AFTER},
+    Agent, Body, Error, SendBody,
+    http::{
+        self, Response,
+        header::{CONTENT_LENGTH, RETRY_AFTER},
+    },
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
@@ -80,17 +87,15 @@ pub fn send(request: &Request, limit: Duration) -> Result<Line, Refused> {
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
-    let response = if request.method == "GET" {
-        let request = builder.body(());
-        request
-            .map_err(Error::from)
-            .and_then(|request| agent.run(request))
+    // One type for both, because the client is compiled for each; a reader has no length of its own.
+    let body = if request.method == "GET" {
+        SendBody::none()
     } else {
-        let request = builder.body(request.body.as_str());
-        request
-            .map_err(Error::from)
-            .and_then(|request| agent.run(request))
+        builder = builder.header(CONTENT_LENGTH, request.body.len());
+        SendBody::from_owned_reader(Cursor::new(request.body.clone()))
     };
+    let sent = builder.body(body).map_err(Error::from);
+    let response = sent.and_then(|request| agent.run(request));
     answered(response, request, limit)
 }
 

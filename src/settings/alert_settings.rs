@@ -2,18 +2,18 @@
 //!
 //! Owns their defaults and what goes with what; knows nothing of how they are delivered.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
     presets::{self, PINGS, WEBHOOKS},
-    values::{
-        Choice, DeliverySpan, Invalid, Is, OneOf, Optional, PositiveSpan, Span, Text, URL, is_url,
-    },
+    values::{Choice, DeliverySpan, Is, OneOf, PositiveSpan, Rule, Span, URL, is_url},
 };
 use crate::text::{
-    line::is_unprintable,
+    line::{is_unprintable, short},
+    near_miss,
     template::{self, CREDENTIAL},
 };
 
@@ -37,6 +37,7 @@ pub struct AlertSettings {
     #[serde(with = "Is::<OneOf<Language>>")]
     pub language: Language,
     /// The ways to somebody.
+    #[serde(with = "Is::<Channels>")]
     pub channel: Vec<Channel>,
 }
 
@@ -56,41 +57,32 @@ impl Choice for Language {
 }
 
 /// A way to somebody.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Channel {
     /// Which way it is.
-    #[serde(rename = "type", with = "Is::<OneOf<Way>>")]
     pub way: Way,
     /// Which alerts go there; none for all.
     pub kinds: Vec<Kind>,
     /// What the other side understands.
-    #[serde(with = "Is::<Optional<Text>>")]
     pub preset: Option<String>,
     /// Where it is.
-    #[serde(with = "Is::<Optional<Text>>")]
     pub url: Option<String>,
     /// Who is meant there: a chat, a room, a user, an address.
-    #[serde(with = "Is::<Optional<Text>>")]
     pub to: Option<String>,
     /// Who may write there.
-    #[serde(with = "Is::<Optional<Text>>")]
     pub token: Option<String>,
     /// What requests are signed with.
-    #[serde(with = "Is::<Optional<Text>>")]
     pub secret: Option<String>,
     /// Header fields, besides the preset's.
-    pub headers: BTreeMap<String, String>,
+    pub headers: Vec<(String, String)>,
     /// The body, instead of the preset's: JSON with `{{text}}` and the like in its strings.
-    #[serde(with = "Is::<Optional<Text>>")]
     pub body: Option<String>,
     /// A program with its arguments.
     pub command: Vec<String>,
 }
 
 /// Which way it is to somebody.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Way {
     /// A URL that alerts are sent to.
     #[default]
@@ -132,6 +124,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All that happen by themselves.
+    pub const ALL: [Self; 9] = [
+        Self::Down,
+        Self::NeedsHuman,
+        Self::StillDown,
+        Self::RolledBack,
+        Self::Back,
+        Self::Flapping,
+        Self::Degraded,
+        Self::NoLongerDegraded,
+        Self::Paused,
+    ];
+
     /// The word for it, as in `{{kind}}`.
     pub fn name(self) -> &'static str {
         match self {
@@ -150,6 +155,14 @@ impl Kind {
 }
 
 impl Way {
+    const ALL: [Self; 5] = [
+        Self::Webhook,
+        Self::Command,
+        Self::Desktop,
+        Self::Mail,
+        Self::Ping,
+    ];
+
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
@@ -176,11 +189,6 @@ impl Way {
             Self::Ping => (&["preset", "url", "headers"], &["url"]),
         }
     }
-}
-
-impl Choice for Way {
-    const WRONG: &'static str =
-        r#"no type of channel; write "webhook", "command", "desktop", "mail" or "ping""#;
 }
 
 impl AlertSettings {
@@ -235,7 +243,8 @@ impl Channel {
         let texts = texts
             .into_iter()
             .filter_map(|(key, text)| text.as_deref().map(|text| (key, text)));
-        let headers = self.headers.values().map(|text| ("headers", text.as_str()));
+        let headers = self.headers.iter();
+        let headers = headers.map(|(_, text)| ("headers", text.as_str()));
         let arguments = self.command.iter().map(|text| ("command", text.as_str()));
         texts.chain(headers).chain(arguments).collect()
     }
@@ -255,13 +264,8 @@ impl Channel {
     fn wrong(&self) -> Option<String> {
         let (known, needed) = self.way.keys();
         let way = self.way.name();
-        const KEYS: [&str; 9] = [
-            "kinds", "preset", "url", "to", "token", "secret", "headers", "body", "command",
-        ];
-        if let Some(key) = KEYS
-            .into_iter()
-            .find(|key| self.has(key) && !known.contains(key))
-        {
+        let strange = |key: &&str| *key != "type" && self.has(key) && !known.contains(key);
+        if let Some(key) = KEYS.into_iter().find(strange) {
             return Some(format!("{key} means nothing where type = \"{way}\""));
         }
         let lacks = |keys: &[&'static str]| keys.iter().copied().find(|key| !self.has(key));
@@ -335,22 +339,142 @@ impl Default for AlertSettings {
     }
 }
 
-impl AlertSettings {
-    /// Refuses what does not go together.
-    pub(crate) fn validate(&self) -> Result<(), Invalid> {
-        for (number, channel) in (1..).zip(&self.channel) {
-            if let Some(wrong) = channel.wrong() {
-                // The number, because there is no other name for it; no value, because it may be a secret.
-                let right = format!("the {} of [[alert.channel]]: {wrong}", ordinal(number));
-                return Err(Invalid::new("alert.channel", "", right));
+/// The keys of a channel.
+pub const KEYS: [&str; 10] = [
+    "type", "kinds", "preset", "url", "to", "token", "secret", "headers", "body", "command",
+];
+
+/// The list of channels. Not derived: what it costs in the program is a tenth of that.
+pub(crate) struct Channels;
+
+impl Rule for Channels {
+    type Read = Vec<Channel>;
+
+    fn read(value: &Value) -> Result<Vec<Channel>, String> {
+        let wrong = "not a list of tables; write each as [[alert.channel]]";
+        let list = value.as_array().ok_or(wrong)?;
+        let mut channels = Vec::new();
+        for (number, value) in (1..).zip(list) {
+            let table = value.as_object().ok_or(wrong)?;
+            let channel = Channel::read(table);
+            let checked = channel.and_then(|channel| match channel.wrong() {
+                Some(wrong) => Err(wrong),
+                None => Ok(channel),
+            });
+            // The number, because there is no other name for it; no value, because it may be a secret.
+            channels.push(checked.map_err(|wrong| format!("the {}: {wrong}", ordinal(number)))?);
+        }
+        Ok(channels)
+    }
+
+    fn spell(read: &Vec<Channel>) -> Value {
+        read.iter().map(Channel::spelled).collect()
+    }
+}
+
+impl Channel {
+    fn read(table: &Map<String, Value>) -> Result<Self, String> {
+        let mut channel = Self::default();
+        for (key, value) in table {
+            let key = key.as_str();
+            let wrong = |right: &str| format!("{}: {right}", short(key));
+            let no_text = || wrong("not a text; write it between quotes");
+            match (key, value) {
+                ("type", value) => {
+                    let way = Way::ALL
+                        .into_iter()
+                        .find(|way| Some(way.name()) == value.as_str());
+                    let right = r#"no type of channel; write "webhook", "command", "desktop", "mail" or "ping""#;
+                    channel.way = way.ok_or_else(|| wrong(right))?;
+                }
+                ("kinds", Value::Array(list)) => {
+                    let of = |value: &Value| {
+                        Kind::ALL
+                            .into_iter()
+                            .find(|kind| Some(kind.name()) == value.as_str())
+                    };
+                    let kinds: Option<Vec<Kind>> = list.iter().map(of).collect();
+                    channel.kinds = kinds.ok_or_else(|| {
+                        let names = Kind::ALL.map(Kind::name).join(", ");
+                        wrong(&format!("must be some of {names}"))
+                    })?;
+                }
+                ("command", Value::Array(list)) => {
+                    let words: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+                    let words = words.ok_or_else(no_text)?;
+                    channel.command = words.into_iter().map(str::to_owned).collect();
+                }
+                ("headers", Value::Object(fields)) => {
+                    for (name, value) in fields {
+                        let value = value.as_str().ok_or_else(no_text)?;
+                        channel.headers.push((name.clone(), value.to_owned()));
+                    }
+                }
+                ("headers", _) => return Err(wrong("not a table of header fields")),
+                ("kinds" | "command", _) => return Err(wrong("not a list of texts")),
+                (key, value) => {
+                    let Some(slot) = channel.slot(key) else {
+                        return Err(match near_miss::meant(key, &KEYS) {
+                            Some(meant) => wrong(&format!("no such key; did you mean {meant}?")),
+                            None => wrong(&format!("no such key; known are {}", KEYS.join(", "))),
+                        });
+                    };
+                    // The id of a chat may be a number.
+                    *slot = Some(match value {
+                        Value::Number(id) if id.is_i64() => id.to_string(),
+                        value => value.as_str().ok_or_else(no_text)?.to_owned(),
+                    });
+                }
             }
         }
-        Ok(())
+        Ok(channel)
+    }
+
+    /// Where the text of a key is.
+    fn slot(&mut self, key: &str) -> Option<&mut Option<String>> {
+        Some(match key {
+            "preset" => &mut self.preset,
+            "url" => &mut self.url,
+            "to" => &mut self.to,
+            "token" => &mut self.token,
+            "secret" => &mut self.secret,
+            "body" => &mut self.body,
+            _ => return None,
+        })
+    }
+
+    /// What is set of it.
+    fn spelled(&self) -> Value {
+        let mut table = Map::new();
+        let mut put = |key: &str, value: Value| {
+            table.insert(key.to_owned(), value);
+        };
+        put("type", self.way.name().into());
+        if !self.kinds.is_empty() {
+            put("kinds", self.kinds.iter().map(|kind| kind.name()).collect());
+        }
+        if !self.command.is_empty() {
+            put("command", self.command.clone().into());
+        }
+        if !self.headers.is_empty() {
+            let fields = self.headers.iter();
+            let fields = fields.map(|(name, value)| (name.clone(), value.as_str().into()));
+            put("headers", Value::Object(fields.collect()));
+        }
+        if let Some(preset) = &self.preset {
+            put("preset", preset.as_str().into());
+        }
+        for (key, text) in self.texts() {
+            if !["headers", "command"].contains(&key) {
+                put(key, text.into());
+            }
+        }
+        Value::Object(table)
     }
 }
 
 /// `1st`, `2nd`, `11th`.
-pub(crate) fn ordinal(number: usize) -> String {
+fn ordinal(number: usize) -> String {
     let end = match (number % 10, number % 100) {
         (1, rest) if rest != 11 => "st",
         (2, rest) if rest != 12 => "nd",

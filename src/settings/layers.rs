@@ -29,9 +29,8 @@ use crate::{
         folders::Variables,
     },
     settings::{
-        Channel, Invalid, Settings, UNSET,
-        alert_settings::ordinal,
-        leaves::{CHANNELS, is_in_channels, is_nothing, is_secret, leaves},
+        Invalid, Settings, UNSET,
+        leaves::{CHANNELS, is_in_channels, is_secret, leaves},
         limits,
         unit_names::is_profile,
         values::{Rule as _, ServiceName},
@@ -114,13 +113,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         figment = figment.merge(layer?);
     }
     let settings: Settings = figment.extract().map_err(|e| explain(&figment, &e))?;
-    settings
-        .validate()
-        .and_then(|()| match sources.watchdog {
-            Some(watchdog) => limits::fits(&settings, watchdog),
-            None => Ok(()),
-        })
-        .map_err(|invalid| refuse(&figment, &invalid))?;
+    if let Some(watchdog) = sources.watchdog {
+        limits::fits(&settings, watchdog).map_err(|invalid| refuse(&figment, &invalid))?;
+    }
     let origins = leaves(&settings)
         .into_keys()
         .chain([CHANNELS.to_owned()])
@@ -181,8 +176,6 @@ fn layers(
 pub fn show(loaded: &Loaded) -> Vec<Shown> {
     leaves(&loaded.settings)
         .into_iter()
-        // What a channel has not got is nothing that it could be found to have.
-        .filter(|(key, value)| !(is_in_channels(key) && is_nothing(value)))
         .map(|(key, value)| Shown {
             value: match value {
                 serde_json::Value::Null => UNSET.to_owned(),
@@ -330,12 +323,6 @@ fn text_layer(origin: &str, key: &str, text: &str) -> Result<Layer, ConfigError>
 /// Turns figment's first error into our own line.
 fn explain(figment: &Figment, error: &Error) -> ConfigError {
     let mut path = error.path.clone();
-    if let [alert, channel, number, rest @ ..] = path.as_slice()
-        && [alert, channel].map(String::as_str) == ["alert", "channel"]
-        && let Ok(number) = number.parse::<usize>()
-    {
-        return in_channel(figment, error, number + 1, rest);
-    }
     // The place in a list says less than the list.
     while path
         .last()
@@ -365,42 +352,8 @@ fn explain(figment: &Figment, error: &Error) -> ConfigError {
     ConfigError(format!("{source}: {key} = {value}: {right}"))
 }
 
-/// An error in one of the channels, which is shown without its value.
-fn in_channel(figment: &Figment, error: &Error, number: usize, rest: &[String]) -> ConfigError {
-    let source = origin(figment, CHANNELS).unwrap_or_default();
-    let place = format!("the {} of [[{CHANNELS}]]", ordinal(number));
-    let key = rest.first().map_or("", String::as_str);
-    let known = serde_json::to_value(Channel::default()).unwrap_or_default();
-    let known: Vec<&str> = known
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, _)| key.as_str())
-        .collect();
-    let right = match &error.kind {
-        Kind::UnknownField(..) => match near_miss::meant(key, &known) {
-            Some(meant) => format!("no such key; did you mean {meant}?"),
-            None => format!("no such key; known are {}", known.join(", ")),
-        },
-        Kind::Message(right) => right.clone(),
-        Kind::UnknownVariant(..) => {
-            "must be down, needs-human, still-down, rolled-back, back, flapping, degraded, no-longer-degraded or paused".to_owned()
-        }
-        _ => "of the wrong type; see gatehound.toml(5)".to_owned(),
-    };
-    let key = short(key);
-    ConfigError(format!("{source}: {place}: {key}: {right}"))
-}
-
 fn refuse(figment: &Figment, invalid: &Invalid) -> ConfigError {
     let Invalid { key, value, right } = invalid;
-    if *key == CHANNELS {
-        let source = origin(figment, key).unwrap_or_default();
-        return ConfigError(format!("{source}: {right}"));
-    }
-    if value == UNSET {
-        return ConfigError(format!("{key}: not set; {right}"));
-    }
     let source = origin(figment, key).unwrap_or_else(|| "default".to_owned());
     // What was written, rather than what it was read as; a default was not written.
     let value = figment

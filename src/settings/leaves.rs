@@ -18,14 +18,6 @@ pub(crate) fn is_in_channels(key: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('.'))
 }
 
-pub(crate) fn is_nothing(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Null => true,
-        serde_json::Value::Array(list) => list.is_empty(),
-        _ => false,
-    }
-}
-
 /// Whether a key holds a secret.
 pub(crate) fn is_secret(key: &str) -> bool {
     // The words behind the place in the list.

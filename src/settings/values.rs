@@ -288,17 +288,6 @@ rule!(
     |read| read.to_string_lossy().into()
 );
 
-rule!(
-    /// A text. The id of a chat may be a number, and a value that is given as text has no quotes.
-    Text,
-    String,
-    |value| match value {
-        Value::Number(id) if id.is_i64() => Ok(id.to_string()),
-        value => text(value, "not a text; write it between quotes"),
-    },
-    |read| read.as_str().into()
-);
-
 /// One of a few words.
 pub(crate) trait Choice: Copy + Serialize + DeserializeOwned {
     /// What another word is, and what would be right.

@@ -680,7 +680,6 @@ pub fn spans(input: &[u8]) {
 
 fn can_be_gone_by(loaded: &Loaded) {
     let settings = &loaded.settings;
-    assert_eq!(settings.validate(), Ok(()));
     assert_ne!(settings.gateway.port, Some(0));
     for span in [settings.interval, settings.grace.interval] {
         assert!(!span.is_zero() && span <= MAX_SPAN);
