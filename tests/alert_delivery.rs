@@ -850,6 +850,79 @@ fn a_ping_asks_for_its_url_and_says_nothing_while_it_is_taken() {
     }
 }
 
+/// A home with a ping of a preset at an address that has a query.
+fn pinging_as(preset: &str, address: SocketAddr) -> Home {
+    Home::with(&format!(
+        "[[alert.channel]]\ntype = \"ping\"\npreset = \"{preset}\"\n\
+         url = \"http://{address}/s3cr3t-uuid?status=up&msg=OK&ping=\""
+    ))
+}
+
+fn first_line(request: &Request) -> &str {
+    request.header.lines().next().unwrap()
+}
+
+#[test]
+fn healthchecks_hears_of_the_begin_of_a_restart_and_of_a_failure_with_the_reason() {
+    // 201 for a check that the ping made.
+    let (address, requests) = receiver(&[
+        "200 OK|OK",
+        "201 Created|Created",
+        "404 Not Found|not found",
+    ]);
+    let home = pinging_as("healthchecks", address);
+    home.queue(Kind::Down, "it hangs");
+    home.queue(Kind::NeedsHuman, "nothing helps");
+    home.queue(Kind::Back, "healthy again");
+    let said = home.alert("send", 0);
+    assert_eq!(said.matches("delivered  ping: ").count(), 2, "{said}");
+    for (path, text) in [("start", "it hangs"), ("fail", "nothing helps")] {
+        let request = requests.recv_timeout(TIMEOUT).unwrap();
+        assert_eq!(
+            first_line(&request),
+            format!("POST /s3cr3t-uuid/{path} HTTP/1.1")
+        );
+        assert!(request.body.ends_with(text), "{}", request.body);
+    }
+    // A check that is not there: the pings that do not come raise the alarm, so that it is not tried again.
+    home.queue(Kind::NeedsHuman, "nothing helps");
+    let said = home.alert("send", 0);
+    assert_eq!(said, "skipped    ping: status 404 not found\n");
+    assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+    assert_eq!(requests.try_iter().count(), 1);
+}
+
+#[test]
+fn uptime_kuma_hears_that_it_is_up_and_that_it_is_down_with_the_reason() {
+    let (address, requests) = receiver(&[
+        "200 OK|{\"ok\":true}",
+        "200 OK|{\"ok\":true}",
+        "404 Not Found|{\"ok\":false,\"msg\":\"Monitor not found or not active.\"}",
+    ]);
+    let home = pinging_as("uptime-kuma", address);
+    assert_eq!(home.alert("ping", 0), "");
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
+    assert_eq!(
+        first_line(&request),
+        "GET /s3cr3t-uuid?status=up&msg=OK HTTP/1.1"
+    );
+    home.queue(Kind::Down, "it hangs");
+    home.queue(Kind::NeedsHuman, "nothing helps & more");
+    home.alert("send", 0);
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
+    let line = first_line(&request);
+    assert!(
+        line.starts_with("GET /s3cr3t-uuid?status=down&msg="),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("nothing%20helps%20%26%20more HTTP/1.1"),
+        "{line}"
+    );
+    let said = home.alert("ping", 0);
+    assert!(said.contains("Monitor not found or not active."), "{said}");
+}
+
 #[test]
 fn a_ping_that_fails_is_told_once_and_once_more_when_it_is_taken_again() {
     let (address, requests) = receiver(&["503 No", "302 Found", "200 OK"]);
