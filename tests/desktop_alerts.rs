@@ -138,6 +138,8 @@ struct Shown {
     body: String,
     actions: usize,
     urgency: u8,
+    resident: bool,
+    entry: String,
     expires: i32,
 }
 
@@ -176,6 +178,11 @@ impl Notifications {
             body,
             actions: actions.len(),
             urgency: *hints["urgency"].downcast_ref::<&u8>().unwrap(),
+            resident: *hints["resident"].downcast_ref::<&bool>().unwrap(),
+            entry: hints["desktop-entry"]
+                .downcast_ref::<&str>()
+                .unwrap()
+                .to_owned(),
             expires,
         };
         self.shown.send(shown).unwrap();
@@ -256,7 +263,12 @@ fn an_alert_is_shown_with_its_urgency_and_without_markup_or_hidden_characters() 
         (2, "dialog-error"),
         "critical"
     );
-    assert_eq!((shown.actions, shown.expires, shown.replaces), (0, -1, 0));
+    assert_eq!((shown.actions, shown.expires, shown.replaces), (0, 0, 0));
+    assert!(shown.resident && shown.entry == "gatehound", "{shown:?}");
+    session.queue(Kind::Test, "it");
+    session.alert("send", 0);
+    let shown = desktop.next();
+    assert_eq!((shown.resident, shown.expires), (false, -1));
 }
 
 #[test]
@@ -272,9 +284,38 @@ fn of_one_trouble_there_is_one_notification_and_the_next_trouble_has_another() {
     assert_eq!(show(Kind::Down), (0, 1));
     assert_eq!(show(Kind::NeedsHuman), (7, 2));
     assert_eq!(show(Kind::Test), (0, 1), "beside it");
-    assert_eq!(show(Kind::StillDown), (7, 1));
+    assert_eq!(show(Kind::StillDown), (7, 2), "what it reminds of stays");
     assert_eq!(show(Kind::Back), (7, 1));
     assert_eq!(show(Kind::Down), (0, 1));
+}
+
+#[test]
+fn a_reminder_renews_what_says_that_a_human_is_needed_and_never_takes_its_place() {
+    let session = Session::start();
+    let desktop = Desktop::start(&session, 7, false);
+    let show = |kind, text: &str| {
+        session.queue(kind, text);
+        session.alert("send", 0);
+        desktop.next()
+    };
+    let first = show(Kind::NeedsHuman, "the cause");
+    for reminder in ["still down, 1 h", "still down, 2 h"] {
+        let renewed = show(Kind::StillDown, reminder);
+        assert_eq!(renewed.summary, first.summary);
+        assert_eq!(renewed.body, format!("the cause\n{reminder}"));
+        assert_eq!(
+            (renewed.replaces, renewed.urgency, renewed.expires),
+            (7, 2, 0)
+        );
+    }
+    assert_eq!(show(Kind::Back, "healthy").body, "healthy");
+    // One that no human was needed for is as any other.
+    show(Kind::Down, "down");
+    let reminder = show(Kind::StillDown, "still down");
+    assert_eq!(
+        (reminder.body.as_str(), reminder.urgency),
+        ("still down", 1)
+    );
 }
 
 #[test]

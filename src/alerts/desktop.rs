@@ -12,7 +12,7 @@ use std::{
 use zbus::{Connection, Variant};
 
 use crate::{
-    alerts::message::{Notice, Place},
+    alerts::message::{Notice, Place, Urgency},
     os::files::{Links, read_limited},
     text::line::Line,
 };
@@ -35,8 +35,17 @@ const APPLICATION: &str = "Gatehound";
 /// For how long it is shown: as the desktop does.
 const ITS_OWN_TIME: i32 = -1;
 
-/// More than a name on the bus and a number have bytes.
-const MAX_NOTE: u64 = 1024;
+/// Until somebody has seen it.
+const NEVER: i32 = 0;
+
+/// By which a desktop knows the application.
+const DESKTOP_ENTRY: &str = "gatehound";
+
+/// The icon where a human is needed.
+const NEEDED: &str = "dialog-error";
+
+/// More than a name on the bus, a number and two lines have bytes.
+const MAX_NOTE: u64 = 8 * 1024;
 
 /// Why nothing was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,20 +73,36 @@ pub fn show(
     let mut bus = Bus::new(address).map_err(|error| understood(error, limit))?;
     let note = runtime.map(note).filter(|_| notice.place != Place::Beside);
     let shown = note.as_deref().and_then(read);
+    // What a reminder reminds of is what a human has not dealt with, and says more.
+    let needed = shown.as_ref().and_then(|standing| standing.needed.clone());
+    let needed = match (notice.place, notice.urgency) {
+        (Place::Renews, _) => needed,
+        (_, Urgency::Critical) => Some((notice.summary.to_string(), notice.body.clone())),
+        (Place::Stays | Place::Last | Place::Beside, Urgency::Normal) => None,
+    };
+    let mut notice = notice.clone();
+    if let (Place::Renews, Some((summary, body))) = (notice.place, &needed) {
+        notice.body = format!("{body}\n{}", notice.body);
+        (notice.summary, notice.urgency) = (Line::new(summary), Urgency::Critical);
+        notice.icon = NEEDED;
+    }
     let (owner, id) = bus
         .tell("show it", deadline, async |connection| {
             let replaces = match &shown {
                 // The numbers of a desktop that is gone may be those of somebody else's notifications now.
-                Some((by, id)) if owner(connection).await.ok().as_ref() == Some(by) => *id,
+                Some(one) if owner(connection).await.ok().as_ref() == Some(&one.owner) => one.id,
                 Some(_) | None => 0,
             };
-            notify(connection, notice, replaces).await
+            notify(connection, &notice, replaces).await
         })
         .map_err(|error| understood(error, limit))?;
     if let Some(note) = note {
         // Best effort: at worst the next one stands beside this one.
         let _ = match notice.place {
-            Place::Stays => write_atomic(&note, format!("{owner} {id}").as_bytes()),
+            Place::Stays | Place::Renews => {
+                let (summary, body) = needed.unwrap_or_default();
+                write_atomic(&note, format!("{owner} {id}\n{summary}\n{body}").as_bytes())
+            }
             Place::Last | Place::Beside => remove(&note),
         };
     }
@@ -98,8 +123,13 @@ async fn notify(
     notice: &Notice,
     replaces: u32,
 ) -> zbus::Result<(String, u32)> {
-    let urgency = Variant::from(notice.urgency as u8);
-    let hints = HashMap::from([("urgency", urgency)]);
+    let is_critical = notice.urgency == Urgency::Critical;
+    let hints = HashMap::from([
+        ("urgency", Variant::from(notice.urgency as u8)),
+        ("desktop-entry", Variant::from(DESKTOP_ENTRY)),
+        ("resident", Variant::from(is_critical)),
+    ]);
+    let expires = if is_critical { NEVER } else { ITS_OWN_TIME };
     let actions: &[&str] = &[];
     let body = (
         APPLICATION,
@@ -109,7 +139,7 @@ async fn notify(
         notice.body.as_str(),
         actions,
         hints,
-        ITS_OWN_TIME,
+        expires,
     );
     let reply = connection
         .call_method(Some(NAME), PATH, Some(NAME), "Notify", &body)
@@ -143,10 +173,25 @@ fn note(runtime: &Path) -> PathBuf {
     runtime.join("notification")
 }
 
-/// Who showed the notification that stands, and its number.
-fn read(path: &Path) -> Option<(String, u32)> {
+/// The notification that stands.
+struct Standing {
+    /// Who shows it.
+    owner: String,
+    id: u32,
+    /// Summary and body, where it says that a human is needed.
+    needed: Option<(String, String)>,
+}
+
+fn read(path: &Path) -> Option<Standing> {
     let contents = read_limited(path, MAX_NOTE, Links::Refuse).ok()??;
     let text = String::from_utf8(contents.bytes).ok()?;
-    let (owner, id) = text.split_once(' ')?;
-    Some((owner.to_owned(), id.parse().ok()?))
+    let mut lines = text.splitn(3, '\n');
+    let (owner, id) = lines.next()?.split_once(' ')?;
+    let mut next = || lines.next().unwrap_or_default().to_owned();
+    let needed = (next(), next());
+    Some(Standing {
+        owner: owner.to_owned(),
+        id: id.parse().ok()?,
+        needed: Some(needed).filter(|(summary, _)| !summary.is_empty()),
+    })
 }

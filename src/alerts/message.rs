@@ -216,7 +216,8 @@ impl Message {
             | Kind::Test => Urgency::Normal,
         };
         let place = match self.kind {
-            Kind::Down | Kind::NeedsHuman | Kind::StillDown => Place::Stays,
+            Kind::Down | Kind::NeedsHuman => Place::Stays,
+            Kind::StillDown => Place::Renews,
             Kind::Back => Place::Last,
             // That the gateway is back must not hide which configuration it is back with.
             Kind::RolledBack
@@ -266,6 +267,8 @@ pub enum Urgency {
 pub enum Place {
     /// In the place of the one before, and the next one takes its place.
     Stays,
+    /// Likewise; but what says that a human is needed stays beside the new words.
+    Renews,
     /// In the place of the one before; the next one is about something else.
     Last,
     /// In a place of its own.
