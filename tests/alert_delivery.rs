@@ -56,17 +56,21 @@ struct Request {
 }
 
 impl Request {
-    fn read(stream: &mut impl Read) -> Self {
+    /// The header of one, whatever follows.
+    fn connect(stream: &mut impl Read) -> Self {
         let mut header = Vec::new();
         let mut byte = [0];
         while !header.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
             header.push(byte[0]);
         }
-        let header = String::from_utf8(header).unwrap();
-        let mut request = Self {
-            header,
+        Self {
+            header: String::from_utf8(header).unwrap(),
             body: String::new(),
-        };
+        }
+    }
+
+    fn read(stream: &mut impl Read) -> Self {
+        let mut request = Self::connect(stream);
         if request.header.starts_with("GET ") {
             return request;
         }
@@ -1044,6 +1048,57 @@ fn an_https_url_of_what_speaks_no_tls_is_told_as_that() {
     );
 }
 
+/// A proxy that takes one CONNECT, and a request to whomever that was; what it was asked.
+fn proxy() -> (SocketAddr, Receiver<Request>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, requests) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Request::connect(&mut stream);
+            if request.header.starts_with("CONNECT ") {
+                write!(stream, "HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                request.body = Request::read(&mut stream).header;
+            }
+            answer(&mut stream, "200 OK");
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (address, requests)
+}
+
+#[test]
+fn a_proxy_is_chosen_by_the_scheme_of_the_url_and_socks_is_refused() {
+    let (address, requests) = proxy();
+    let home = Home::with("[[alert.channel]]\nurl = \"http://service.example/s3cr3t-topic\"");
+    let test = |variables: &[(&str, &str)], status| {
+        let mut command = home.command("test");
+        said_by(command.envs(variables.iter().copied()), status)
+    };
+    let proxy = address.to_string();
+    test(
+        &[
+            ("http_proxy", &proxy),
+            ("https_proxy", "http://127.0.0.1:1"),
+        ],
+        0,
+    );
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
+    assert!(
+        request.header.contains("service.example"),
+        "{}",
+        request.header
+    );
+    let said = test(&[("all_proxy", "socks5h://127.0.0.1:9050")], 1);
+    let begin = "failed     webhook: all_proxy has a proxy of the kind socks5h, which Gatehound does not speak; ";
+    assert!(said.starts_with(begin), "{said}");
+    test(&[("http_proxy", &proxy), ("no_proxy", ".example")], 1);
+    assert_eq!(requests.try_iter().count(), 0);
+}
+
 #[test]
 fn only_a_certificate_that_the_system_trusts_will_do() {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -1090,5 +1145,6 @@ fn only_a_certificate_that_the_system_trusts_will_do() {
         .self_signed(&rcgen::KeyPair::generate().unwrap())
         .unwrap();
     let told = test(&other, 1);
-    assert!(told.contains("certificate"), "{told}");
+    let begin = "failed     webhook: its certificate is of nobody whom this system trusts; put ";
+    assert!(told.starts_with(begin), "{told}");
 }

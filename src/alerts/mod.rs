@@ -9,6 +9,7 @@ pub mod handover;
 pub mod holds;
 pub mod message;
 pub mod ping_note;
+pub mod proxy;
 pub mod queue;
 mod texts;
 pub mod verdict;

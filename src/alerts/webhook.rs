@@ -4,13 +4,14 @@
 //! What is sent is `alerts::delivery`'s business. No type of the client leaves this file.
 
 use std::{
+    env,
     io::{Cursor, Read as _},
     sync::Arc,
     time::Duration,
 };
 
 use ureq::{
-    Agent, Body, Error, SendBody,
+    Agent, Body, Error, Proxy, SendBody,
     http::{
         self, Response,
         header::{CONTENT_LENGTH, RETRY_AFTER},
@@ -19,7 +20,10 @@ use ureq::{
 };
 
 use crate::{
-    alerts::verdict::{Again, judge},
+    alerts::{
+        proxy::proxy_for,
+        verdict::{Again, judge},
+    },
     os::{tls, wall_clock},
     text::line::Line,
 };
@@ -75,7 +79,7 @@ pub struct Request {
 /// Sends a request, and says what the other side answered: the status and the first line.
 ///
 /// Over as long as `limit` at the most, name resolution included.
-/// Proxies are taken from the environment, certificates from the system.
+/// The proxy is that of the environment, certificates are those of the system.
 ///
 /// # Errors
 ///
@@ -100,8 +104,16 @@ pub fn send(request: &Request, limit: Duration) -> Result<Line, Refused> {
 }
 
 fn agent(url: &str, limit: Duration) -> Result<Agent, Refused> {
+    let proxy = proxy_for(url, |name| env::var(name).ok()).map_err(Refused::hourly)?;
+    let proxy = proxy.map(|proxy| Proxy::new(&proxy)).transpose();
+    let proxy = proxy.map_err(|_| {
+        // Not quoted: it may have a password in it.
+        Refused::hourly("the proxy in the environment is no URL that can be used".into())
+    })?;
     let config = Agent::config_builder()
         .timeout_global(Some(limit))
+        // The client's own choice looks at the scheme of no URL.
+        .proxy(proxy)
         // What is sent on somewhere else is more likely a wrong URL than a right one.
         .max_redirects(0)
         .http_status_as_error(false)
@@ -189,7 +201,11 @@ fn failed(error: &Error, quoted: &dyn Fn(&str) -> String, limit: Duration) -> Re
             "no TLS is spoken there; correct the port, or write http:// for https:// in the URL"
                 .into()
         }
-        Error::Io(error) => Line::new(&quoted(&error.to_string())),
+        Error::ConnectProxyFailed(why) => Line::new(&quoted(&format!("the proxy refuses: {why}"))),
+        Error::Io(error) => match tls::distrust(error) {
+            Some(why) => return Refused::hourly(why.into()),
+            None => Line::new(&quoted(&error.to_string())),
+        },
         other => Line::new(&quoted(&other.to_string())),
     })
 }

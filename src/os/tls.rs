@@ -7,7 +7,7 @@
 use std::{io, sync::Arc};
 
 use rustls::{
-    Error, SignatureScheme,
+    CertificateError, Error, OtherError, SignatureScheme,
     crypto::{
         CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
         ring::{cipher_suite as suite, kx_group},
@@ -41,6 +41,35 @@ pub fn provider() -> CryptoProvider {
 pub fn is_none(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(inner, Some(Error::InvalidMessage(_)))
+}
+
+/// Why a certificate is not trusted, and what to do about it, if that is what is wrong.
+pub fn distrust(error: &io::Error) -> Option<&'static str> {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let Some(Error::InvalidCertificate(why)) = inner else {
+        return None;
+    };
+    let is_both = |other: &OtherError| {
+        let inner = other.0.downcast_ref();
+        matches!(inner, Some(webpki::Error::CaUsedAsEndEntity))
+    };
+    Some(match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired; renew it there"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name; correct the host in the URL, or the certificate"
+        }
+        CertificateError::Other(other) if is_both(other) => {
+            "its certificate is that of an authority (CA:TRUE), which no server's may be; make one \
+             with openssl req -x509 -addext basicConstraints=critical,CA:FALSE, and trust that"
+        }
+        _ => {
+            "its certificate is of nobody whom this system trusts; put the certificate of its authority \
+             into /usr/local/share/ca-certificates and run sudo update-ca-certificates, \
+             or name a file of all that you trust: Environment=SSL_CERT_FILE=PATH in a drop-in of the unit"
+        }
+    })
 }
 
 /// What certificates are signed with; in TLS 1.2 a scheme leaves the curve open.
