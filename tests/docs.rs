@@ -630,6 +630,46 @@ fn every_metric_and_label_of_the_alerting_rules_exists() {
     );
 }
 
+#[test]
+fn every_metric_and_label_of_the_dashboard_exists() {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&read("units/gatehound.dashboard.json")).unwrap();
+    let mut expressions = Vec::new();
+    let panels = dashboard["panels"].as_array().unwrap();
+    for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{panel}");
+        expressions.extend(targets.iter().map(|target| &target["expr"]));
+    }
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let queries = variables.iter().filter(|one| one["type"] == "query");
+    expressions.extend(queries.map(|one| &one["definition"]));
+    let annotations = dashboard["annotations"]["list"].as_array().unwrap();
+    expressions.extend(annotations.iter().map(|one| &one["expr"]));
+    let text: Vec<&str> = expressions
+        .iter()
+        .map(|one| one.as_str().unwrap())
+        .collect();
+    let words = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        words.map(str::to_owned).collect()
+    };
+    let named: BTreeSet<String> = words(&text.join(" "))
+        .into_iter()
+        .filter(|word| word.starts_with("gatehound_"))
+        .collect();
+    assert!(named.is_subset(&metrics()), "{named:?}");
+    // All of them but two that say what others say as well.
+    let left: Vec<String> = metrics().difference(&named).cloned().collect();
+    assert_eq!(left, ["gatehound_last_watchdog_ping_timestamp_seconds"]);
+    // A panel of one gateway and of all of them has the same choice.
+    for one in text.iter().filter(|one| !one.starts_with("label_values")) {
+        for label in ["user", "profile", "instance"] {
+            assert!(one.contains(&format!("{label}=~\"${label}\"")), "{one}");
+        }
+    }
+}
+
 /// What `--help` of a command says.
 fn help(command: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_gatehound"))

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 type Files = BTreeMap<String, String>;
 
 /// What is in both packages, each file with its source in the checkout.
-const SHIPPED: [(&str, &str); 23] = [
+const SHIPPED: [(&str, &str); 24] = [
     (
         "/usr/lib/systemd/catalog/gatehound.catalog",
         "units/gatehound.catalog",
@@ -71,6 +71,10 @@ const SHIPPED: [(&str, &str); 23] = [
     (
         "/usr/lib/systemd/user/gatehound@.service",
         "units/gatehound@.service",
+    ),
+    (
+        "/usr/share/doc/gatehound/gatehound.dashboard.json",
+        "units/gatehound.dashboard.json",
     ),
     (
         "/usr/share/doc/gatehound/gatehound.example.toml",

@@ -37,6 +37,26 @@ fn sources(config: &str) -> (TempDir, Sources) {
     (dir, sources)
 }
 
+#[test]
+fn what_holds_for_all_users_is_under_what_each_user_says() {
+    let (_dir, mut sources) = sources("interval = \"20s\"\n");
+    let system = tempfile::tempdir().unwrap();
+    sources.system = Some(system.path().to_owned());
+    assert_eq!(
+        load(&sources).unwrap().settings.interval,
+        Duration::from_secs(20)
+    );
+    let path = system.path().join("config.toml");
+    fs::write(&path, "interval = \"10s\"\nretry_after = \"never\"\n").unwrap();
+    let loaded = load(&sources).unwrap();
+    assert_eq!(loaded.settings.interval, Duration::from_secs(20));
+    assert_eq!(loaded.settings.retry_after, RetryAfter::Never);
+    assert_eq!(loaded.origin("retry_after"), path.to_str().unwrap());
+    fs::write(&path, "retry_after = 7\n").unwrap();
+    let refused = load(&sources).unwrap_err().to_string();
+    assert!(refused.starts_with(path.to_str().unwrap()), "{refused}");
+}
+
 fn loaded(config: &str) -> Loaded {
     let (_dir, sources) = sources(config);
     load(&sources).unwrap()

@@ -16,7 +16,7 @@ use std::{
     process::Command,
 };
 
-use gatehound::settings::Settings;
+use gatehound::settings::{Settings, layers::Sources};
 use tempfile::TempDir;
 
 /// Of these, the watchdog's own.
@@ -150,6 +150,131 @@ fn prometheus_takes_the_alerting_rules_and_they_pass_their_tests() {
         let said = String::from_utf8_lossy(&said);
         assert!(output.status.success(), "{said}");
     }
+}
+
+#[test]
+fn prometheus_takes_every_expression_of_the_dashboard() {
+    let dashboard = fs::read_to_string(shipped("units", "gatehound.dashboard.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array());
+    let expressions = targets.flatten().map(|target| target["expr"].as_str());
+    let rules: Vec<serde_json::Value> = expressions
+        .enumerate()
+        .map(|(number, expression)| {
+            // What Grafana puts in.
+            let expression = expression.unwrap().replace("$__range", "1h");
+            serde_json::json!({ "record": format!("panel:{number}"), "expr": expression })
+        })
+        .collect();
+    assert!(15 < rules.len(), "{rules:?}");
+    // JSON is YAML as well.
+    let rules = serde_json::json!({ "groups": [{ "name": "dashboard", "rules": rules }] });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dashboard.yml");
+    fs::write(&path, rules.to_string()).unwrap();
+    let output = Command::new("promtool")
+        .args(["check", "rules"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+/// The examples of a section of gatehound.service(8), each as it is typed.
+fn examples(section: &str) -> Vec<String> {
+    let page = fs::read_to_string(shipped("man", "gatehound.service.8")).unwrap();
+    let section = page.split(&format!("\n.SH {section}\n")).nth(1).unwrap();
+    let section = section.split("\n.SH ").next().unwrap();
+    let examples = section.split("\n.EX\n").skip(1);
+    let examples = examples.map(|rest| rest.split("\n.EE").next().unwrap());
+    examples
+        .map(|text| text.replace("\\-", "-").replace("\\(dq", "\"") + "\n")
+        .collect()
+}
+
+#[test]
+fn what_is_written_of_many_gateways_is_taken_as_it_is_written() {
+    let examples = examples("MANY GATEWAYS");
+    let starting = |text: &str| {
+        let found = examples.iter().find(|example| example.starts_with(text));
+        found.unwrap_or_else(|| panic!("{text} in {examples:?}"))
+    };
+    // The file for all users is read as one.
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("config.toml");
+    fs::write(&path, starting("# /etc/gatehound/config.toml")).unwrap();
+    let sources = Sources {
+        system: Some(root.path().to_owned()),
+        ..Sources::default()
+    };
+    let loaded = gatehound::settings::layers::load(&sources).unwrap();
+    assert!(loaded.settings.metrics.collected);
+    assert_eq!(loaded.settings.alert.channel.len(), 1);
+    // The cloud-config writes one that is read as well.
+    let cloud = starting("#cloud-config");
+    let lines = cloud
+        .lines()
+        .skip_while(|line| !line.ends_with("content: |"));
+    let content: String = lines
+        .skip(1)
+        .take_while(|line| line.starts_with("      "))
+        .map(|line| line.trim_start().to_owned() + "\n")
+        .collect();
+    fs::write(&path, content).unwrap();
+    assert!(
+        gatehound::settings::layers::load(&sources)
+            .unwrap()
+            .settings
+            .metrics
+            .collected
+    );
+    // The drop-in is one for the unit that is shipped.
+    let drop_in = starting("# /etc/systemd/user/");
+    let home = installed();
+    let local = home.path().join(".local");
+    let folder = local.join("units/gatehound.service.d");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("local.conf"), drop_in).unwrap();
+    let mut verify = Command::new("systemd-analyze");
+    verify
+        .args(["--user", "verify"])
+        .arg(local.join("units/gatehound.service"))
+        .env("HOME", home.path())
+        .env("XDG_RUNTIME_DIR", local.join("run"))
+        .env("MANPATH", local.join("man"));
+    check_silent(&mut verify, "systemd man-db");
+    // In an image, whose root is another folder.
+    let image = starting("systemctl --global enable");
+    let enable = image.lines().next().unwrap();
+    let folder = root.path().join("usr/lib/systemd/user");
+    fs::create_dir_all(&folder).unwrap();
+    for name in UNITS {
+        fs::copy(shipped("units", name), folder.join(name)).unwrap();
+    }
+    let mut words = enable.split(' ');
+    let mut enabled = Command::new(words.next().unwrap());
+    let output = enabled.arg("--root").arg(root.path()).args(words).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let wants = root.path().join("etc/systemd/user");
+    assert!(
+        wants
+            .join("default.target.wants/gatehound.service")
+            .is_symlink()
+    );
+    assert!(
+        wants
+            .join("timers.target.wants/gatehound-tidy.timer")
+            .is_symlink()
+    );
 }
 
 #[test]

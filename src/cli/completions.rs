@@ -202,6 +202,7 @@ mod tests {
     fn offered(typed: &str) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let sources = Sources {
+            system: None,
             folder: folder.path().to_owned(),
             profile: None,
             variables: [("HOME".into(), folder.path().into())].into(),

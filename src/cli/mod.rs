@@ -141,7 +141,7 @@ impl Cli {
             } => tidy_command::command(folder, keep, max_size, dry_run),
             Command::CollectMetrics { folder } => Ok(collect_command::command(&folder)),
             Command::Settings(SettingsCommand::Show { json }) => {
-                settings_command::show(&sources, json)
+                settings_command::show(sources, json)
             }
             Command::Settings(SettingsCommand::Check) => settings_command::check(sources),
             Command::Alert(AlertCommand::Test { ping }) => alert_command::test(&sources, ping),
@@ -170,6 +170,7 @@ impl Options {
     fn sources(self) -> anyhow::Result<Sources> {
         let variables = std::env::vars_os().collect();
         Ok(Sources {
+            system: Some(folders::SYSTEM_CONFIG.into()),
             folder: folders::config(&variables).map_err(|line| anyhow!("{line}"))?,
             profile: self.profile.filter(|profile| profile != "default"),
             variables,

@@ -16,6 +16,7 @@ use crate::{
     cli::{
         answers, check,
         console::{manager, settings, shipped_unit},
+        settings_command::of_the_running,
         show::{Tone, line, text},
     },
     daemon::memory::Memory,
@@ -38,6 +39,7 @@ const CTRL_C: u8 = 3;
 
 /// Prints it; 0 when Gatehound runs, 1 when it does not.
 pub(crate) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+    let sources = &of_the_running(sources.clone());
     let known = known(sources, settings(sources))?;
     if json {
         answers::say(&answer(&known));

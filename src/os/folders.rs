@@ -13,6 +13,9 @@ use crate::text::line::Line;
 /// Environment variables; `std::env::vars_os().collect()` in the program.
 pub type Variables = BTreeMap<OsString, OsString>;
 
+/// The folder of the config.toml that holds for all users of the machine.
+pub const SYSTEM_CONFIG: &str = "/etc/gatehound";
+
 /// The folder of config.toml: `$XDG_CONFIG_HOME/gatehound`, else `$HOME/.config/gatehound`.
 ///
 /// A relative path in either variable is ignored.

@@ -1,4 +1,4 @@
-//! The settings, merged from their sources: defaults, config.toml, PROFILE.toml, variables, `--set`.
+//! The settings, merged from their sources: defaults, the config.toml of all users and of one, PROFILE.toml, variables, `--set`.
 //!
 //! Owns the order of the sources, the origin of each value and the messages about wrong ones.
 //! What a value may be is `settings`' business; what it does is nobody's here.
@@ -45,7 +45,8 @@ use crate::{
 const MAX_FILE: u64 = 256 * 1024;
 
 /// What keys of variables begin with; `__` separates a table from its key.
-const PREFIX: &str = "GATEHOUND_";
+/// With it the name of a variable begins that is a setting.
+pub const PREFIX: &str = "GATEHOUND_";
 
 /// A variable that is an option of the program, not a key.
 const NOT_A_KEY: &str = "GATEHOUND_PROFILE";
@@ -53,7 +54,9 @@ const NOT_A_KEY: &str = "GATEHOUND_PROFILE";
 /// Where settings come from, later ones over earlier ones; kept for reading them again.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The folder of config.toml.
+    /// The folder of the config.toml of all users of the machine.
+    pub system: Option<PathBuf>,
+    /// The folder of the user's config.toml.
     pub folder: PathBuf,
     /// Adds PROFILE.toml from the same folder.
     pub profile: Option<String>,
@@ -216,10 +219,10 @@ fn config_files(sources: &Sources) -> Result<Vec<PathBuf>, ConfigError> {
         }
         names.push(format!("{profile}.toml"));
     }
-    Ok(names
-        .into_iter()
-        .map(|name| sources.folder.join(name))
-        .collect())
+    let system = sources.system.as_ref();
+    let system = system.map(|folder| folder.join("config.toml"));
+    let own = names.into_iter().map(|name| sources.folder.join(name));
+    Ok(system.into_iter().chain(own).collect())
 }
 
 fn file_layer(path: &Path, warnings: &mut Vec<Line>) -> Result<Option<Layer>, ConfigError> {

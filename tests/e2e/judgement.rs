@@ -155,6 +155,17 @@ fn slow_start() {
     let own = [("GRACE__STARTING", "1min"), ("GRACE__STARTING_IDLE", "2s")];
     let rig = starting("--start-busy 8000", &own);
     rig.wait_for_status("starting: gateway started", TIMEOUT);
+    // What its unit sets is what the command line shows.
+    let shown = rig.gatehound(&["settings", "show"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let set = shown
+        .lines()
+        .find(|line| line.starts_with("grace.starting "));
+    let set = set.expect("the setting");
+    assert!(
+        set.ends_with("GATEHOUND_GRACE__STARTING") && set.contains("1min"),
+        "{set}"
+    );
     rig.journal
         .wait_for("a healthy gateway", TIMEOUT, event("healthy"));
     assert_not_restarted(&rig);
