@@ -746,6 +746,94 @@ fn every_command_and_option_is_in_gatehound_1() {
     );
 }
 
+/// The tags of the entries of a section; where one is more than a line, both.
+fn tags(page: &str, section: &str) -> Vec<String> {
+    let page = format!("\n{page}");
+    let rest = page.split(&format!("\n.SH {section}\n")).nth(1);
+    let rest = rest.unwrap_or_else(|| panic!("no section {section}"));
+    let section = format!("\n{}", rest.split("\n.SH ").next().unwrap());
+    let tag = |entry: &str| {
+        let lines = entry
+            .lines()
+            .take(if entry.lines().next().unwrap().ends_with("\\c") {
+                2
+            } else {
+                1
+            });
+        lines.collect::<Vec<_>>().join(" ")
+    };
+    section.split("\n.TP\n").skip(1).map(tag).collect()
+}
+
+#[test]
+fn the_chinese_pages_have_the_same_commands_options_settings_and_metrics() {
+    for (name, sections) in [
+        (
+            "gatehound.1",
+            &[
+                ("COMMANDS", "命令"),
+                ("OPTIONS", "选项"),
+                ("EXIT STATUS", "退出状态"),
+            ][..],
+        ),
+        ("gatehound.toml.5", &[("KEYS", "键"), ("CHANNELS", "渠道")]),
+        (
+            "gatehound.service.8",
+            &[
+                ("PHASES", "阶段"),
+                ("WATCHDOG PROTOCOL", "看门狗协议"),
+                ("METRICS", "指标"),
+            ],
+        ),
+    ] {
+        let english = read(&format!("man/{name}"));
+        let chinese = read(&format!("man/zh_CN/{name}"));
+        for (section, in_chinese) in sections {
+            let tags_there = tags(&english, section);
+            assert!(!tags_there.is_empty(), "{name}: {section}");
+            assert_eq!(tags(&chinese, in_chinese), tags_there, "{name}: {section}");
+        }
+    }
+}
+
+#[test]
+fn the_chinese_readme_names_commands_and_presets_that_there_are() {
+    let page = read("README.zh-CN.md");
+    let commands = listed(&help(&[]), "Commands:");
+    let named = page.split("gatehound ").skip(1).filter_map(|rest| {
+        let word = rest
+            .split(|c: char| !(c.is_ascii_lowercase() || c == '-'))
+            .next()?;
+        (!word.is_empty()).then(|| word.to_owned())
+    });
+    let named: BTreeSet<String> = named.collect();
+    assert!(8 < named.len(), "{named:?}");
+    for word in named {
+        assert!(commands.contains(&word), "gatehound {word}");
+    }
+    let settings = read("man/gatehound.toml.5")
+        .replace("\\(dq", "\"")
+        .replace("\\-", "-");
+    for preset in [
+        "feishu",
+        "dingtalk",
+        "wecom",
+        "serverchan",
+        "pushplus",
+        "bark",
+        "uptime-kuma",
+    ] {
+        let preset = format!("\"{preset}\"");
+        assert!(
+            page.contains(&preset) && settings.contains(&preset),
+            "{preset}"
+        );
+    }
+    // Each line of the table of the English page has its own.
+    let rows = |page: &str| page.matches("\n| `").count();
+    assert!(rows(&read("README.md")) <= rows(&page) + 1);
+}
+
 #[test]
 fn every_test_that_the_architecture_page_names_exists_and_no_rule_goes_without() {
     let page = read("src/ARCHITECTURE.md");

@@ -7,7 +7,7 @@ build_needs=(gcc libc6-dev)
 # What the throwaway machine boots.
 machine_needs=(systemd dbus-user-session libpam-systemd iproute2 util-linux)
 # procps has the kill(1) of ExecReload=; the shells are for what they complete; prometheus has promtool(1).
-test_needs=(dbus-daemon procps groff-base bash zsh fish prometheus)
+test_needs=(dbus-daemon procps groff-base man-db bash zsh fish prometheus)
 # What the packages are built and read with.
 package_needs=(binutils dpkg-dev gzip rpm)
 # Debian has no packages of these.

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 type Files = BTreeMap<String, String>;
 
 /// What is in both packages, each file with its source in the checkout.
-const SHIPPED: [(&str, &str); 24] = [
+const SHIPPED: [(&str, &str); 28] = [
     (
         "/usr/lib/systemd/catalog/gatehound.catalog",
         "units/gatehound.catalog",
@@ -103,6 +103,22 @@ const SHIPPED: [(&str, &str); 24] = [
         "src/cli/completions/gatehound.fish",
     ),
     ("/usr/share/man/man1/gatehound.1", "man/gatehound.1"),
+    (
+        "/usr/share/doc/gatehound/README.zh-CN.md",
+        "README.zh-CN.md",
+    ),
+    (
+        "/usr/share/man/zh_CN/man1/gatehound.1",
+        "man/zh_CN/gatehound.1",
+    ),
+    (
+        "/usr/share/man/zh_CN/man5/gatehound.toml.5",
+        "man/zh_CN/gatehound.toml.5",
+    ),
+    (
+        "/usr/share/man/zh_CN/man8/gatehound.service.8",
+        "man/zh_CN/gatehound.service.8",
+    ),
     (
         "/usr/share/man/man5/gatehound.toml.5",
         "man/gatehound.toml.5",

@@ -319,12 +319,52 @@ fn groff_has_nothing_to_say_about_the_man_pages() {
 }
 
 #[test]
+fn man_shows_the_pages_in_chinese_to_whoever_reads_chinese() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, section) in PAGES {
+        let page = shipped("man/zh_CN", name);
+        let mut lint = Command::new("groff");
+        lint.args(["-man", "-Kutf8", "-Tutf8", "-ww", "-z"])
+            .arg(&page);
+        check_silent(&mut lint, "groff");
+        for (language, folder) in [("zh_CN/", folder.path()), ("", folder.path())] {
+            let folder = folder.join(format!("{language}{section}"));
+            fs::create_dir_all(&folder).unwrap();
+            fs::copy(shipped(&format!("man/{language}"), name), folder.join(name)).unwrap();
+        }
+        let title = name.rsplit_once('.').unwrap().0;
+        let mut man = Command::new("man");
+        let man = man
+            .args(["-L", "zh_CN", title])
+            .env("MANPATH", folder.path())
+            .env("LC_ALL", "C.UTF-8")
+            .env("MANWIDTH", "80")
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(man.stdout).unwrap();
+        assert!(shown.contains("名称") && shown.contains("另见"), "{shown}");
+        let wide = |line: &str| {
+            line.chars()
+                .map(|c| if c < '\u{2e80}' { 1 } else { 2 })
+                .sum::<usize>()
+        };
+        let text = shown
+            .lines()
+            .filter(|line| line.contains(|c| '\u{2e80}' <= c));
+        let longest = text.map(wide).max();
+        assert!(longest <= Some(82), "a line is not broken: {longest:?}");
+    }
+}
+
+#[test]
 fn the_man_pages_are_of_this_version() {
     let version = format!("\"gatehound {}\"", env!("CARGO_PKG_VERSION"));
     for (name, _) in PAGES {
-        let page = fs::read_to_string(shipped("man", name)).unwrap();
-        let title = page.lines().next().unwrap();
-        assert!(title.contains(&version), "{name}: {title}");
+        for folder in ["man", "man/zh_CN"] {
+            let page = fs::read_to_string(shipped(folder, name)).unwrap();
+            let title = page.lines().next().unwrap();
+            assert!(title.contains(&version), "{folder}/{name}: {title}");
+        }
     }
 }
 
