@@ -15,6 +15,11 @@ use crate::{
     text::line::Line,
 };
 
+/// Whether somebody asked for this run, and systemd did not begin it because the one before had ended.
+fn is_asked_for(look: &Look) -> bool {
+    look.unit.as_ref().is_ok_and(|unit| unit.restarts == 0)
+}
+
 /// When the check that follows a healthy one is due: within `interval`, at the moment the seed chooses of each interval.
 ///
 /// The moments are counted from boot and not from the first check, so that Gatehounds which an event brought together,
@@ -82,7 +87,7 @@ impl Machine<'_> {
         let settled = self.settings.reset_after <= self.now.since(since);
         match &self.state.incident {
             // Where run after run ends, that one of them is healthy for a moment ends nothing.
-            Some(incident) if incident.loops && !settled => {}
+            Some(incident) if incident.loops && !settled && !is_asked_for(look) => {}
             Some(incident) => {
                 let ended = Ended::of(incident);
                 let downtime = self.downtime(incident);

@@ -55,6 +55,7 @@ impl Machine<'_> {
         {
             self.state.unwanted = unit.invocation_id.clone();
         }
+        let served = self.state.gateway.served;
         match self.reason_to_stand_by(look, &standing) {
             Some((Standby::Stopped, detail)) => self.stopped_by_human(detail),
             Some((Standby::ConfigError, detail)) => self.config_error(look, detail),
@@ -65,7 +66,7 @@ impl Machine<'_> {
             Some((reason, detail)) => self.stand_by(reason, detail),
             None => self.act_on(look, standing),
         }
-        self.count_unasked_runs(look);
+        self.count_unasked_runs(look, served);
         self.nobody_is_silent(look);
     }
 

@@ -99,7 +99,10 @@ impl Machine<'_> {
 
     /// Counts the runs that systemd began by itself; three in ten minutes are an incident,
     /// however they ended and whether or not they were healthy in between.
-    pub(super) fn count_unasked_runs(&mut self, look: &Look) {
+    ///
+    /// `served` is whether the last of them that was seen before was healthy: with one that is, after others that were not,
+    /// the incident is over.
+    pub(super) fn count_unasked_runs(&mut self, look: &Look, served: bool) {
         let (now, Ok(unit)) = (self.now, &look.unit) else {
             return;
         };
@@ -139,7 +142,8 @@ impl Machine<'_> {
         };
         self.open_incident(look, &failure, Duration::ZERO);
         if let Some(incident) = &mut self.state.incident {
-            incident.loops = true;
+            incident.loops |= served;
+            incident.crashed |= !served;
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::privileged::{self, PortHoldersProgram, as_root};
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
     assert_field, assert_not_restarted, between, event, events, from_systemd, healthy_with,
-    invocation, wait_for_checks, wait_until_failing, wait_until_recovered, watched,
+    invocation, is_port_taken, wait_for_checks, wait_until_failing, wait_until_recovered, watched,
 };
 
 /// The trials of this file that disturb no other.
@@ -344,14 +344,14 @@ fn hidden_processes() {
             &port,
         ],
     );
-    let gave_up = trial
-        .rig
-        .journal
-        .wait_for_after(mark, "the hold", TIMEOUT, event("gave-up"));
+    let standing_by =
+        trial
+            .rig
+            .journal
+            .wait_for_after(mark, "a word about it", TIMEOUT, is_port_taken);
     let named = format!("of user {}", privileged::port_holder());
-    assert!(gave_up.message().contains(&named), "{gave_up}");
+    assert!(standing_by.message().contains(&named), "{standing_by}");
     drop(holder);
-    // While it holds the watchdog bites, and a successor may have gone on.
     trial
         .rig
         .journal
@@ -618,12 +618,12 @@ fn frozen_while_failing() {
     // Not a wait for anything: it is how long Gatehound does not run.
     thread::sleep(Duration::from_secs(9));
     drop(frozen);
-    let resumed = rig.journal.wait_for("the thaw", TIMEOUT, event("resumed"));
+    let held_up = rig.journal.wait_for("the thaw", TIMEOUT, event("held-up"));
     let backing_off = rig
         .journal
         .wait_for("the end of grace", TIMEOUT, event("backing-off"));
-    let grace = between(&resumed, &backing_off);
-    // All of it anew, less what the record of the thaw may be late; without that nothing would be left of it.
+    let grace = between(&held_up, &backing_off);
+    // What was left of it, less what the record of the thaw may be late; else nothing would be left of it.
     assert!(Duration::from_secs(4) < grace, "{grace:?}");
     trial.recovered_after(0);
 }

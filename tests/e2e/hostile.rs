@@ -12,8 +12,8 @@ use crate::place;
 use crate::privileged::{self, PortHoldersProgram};
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
-    event, events, from_systemd, healthy_with, invocation, wait_for_checks, wait_until_recovered,
-    watched,
+    event, events, from_systemd, healthy_with, invocation, is_port_taken, wait_for_checks,
+    wait_until_port_taken, wait_until_recovered, watched,
 };
 
 /// The trials of this file that disturb no other.
@@ -320,18 +320,20 @@ fn port_holder_on_port() {
     );
     rig.mode("port-gone");
     let (holder, named) = port_holder_at(&rig, "127.0.0.3");
-    let gave_up = rig.journal.wait_for("the hold", TIMEOUT, event("gave-up"));
-    assert!(gave_up.message().contains(&named), "{gave_up}");
-    rig.wait_for_status(&format!("gave-up: the port is held by {named}"), TIMEOUT);
+    let standing_by = wait_until_port_taken(&rig);
+    assert!(standing_by.message().contains(&named), "{standing_by}");
+    rig.wait_for_status(&format!("standing-by: port-taken, {named}"), TIMEOUT);
+    let incident = rig
+        .journal
+        .wait_for("the incident", TIMEOUT, event("failing"));
+    assert!(incident.message().contains(&named), "{incident}");
     // Whoever looks once knows as well where the gateway was.
     for command in ["check", "doctor"] {
         let said = rig.gatehound(&[command]);
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         assert!(said.contains(&named), "{said}");
     }
-    let mark = rig.journal.mark();
-    rig.journal
-        .wait_for_after(mark, "the hold after the rest", TIMEOUT, event("gave-up"));
+    wait_for_checks(&rig, 5);
     assert_never(&rig, "starting");
     drop(holder);
     wait_until_recovered(&rig, TIMEOUT, "by-restart");
@@ -350,6 +352,7 @@ fn port_holder_beside() {
         rig.mode(mode);
         wait_until_recovered(&rig, TIMEOUT, "by-restart");
         assert_never(&rig, "gave-up");
+        assert!(!rig.journal.all().iter().any(is_port_taken));
     }
 }
 
@@ -361,8 +364,8 @@ fn port_holder_at_one_of_all() {
     crate::rig::write(&folder.join("openclaw.json"), "{gateway: {bind: 'lan'}}");
     let (holder, named) = port_holder_at(&rig, "127.0.0.2");
     rig.mode("port-gone");
-    let gave_up = rig.journal.wait_for("the hold", TIMEOUT, event("gave-up"));
-    assert!(gave_up.message().contains(&named), "{gave_up}");
+    let standing_by = wait_until_port_taken(&rig);
+    assert!(standing_by.message().contains(&named), "{standing_by}");
     assert_never(&rig, "starting");
     drop(holder);
 }

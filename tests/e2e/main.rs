@@ -42,6 +42,7 @@ mod schema;
 mod stand_in;
 mod watched;
 mod watching;
+mod wishes;
 // What these offer is more than the trials of one moment use.
 #[allow(dead_code)]
 mod journal;
@@ -82,6 +83,7 @@ fn trials() -> Vec<Trial> {
         watching::trials(),
         recovery::trials(),
         human_intent::trials(),
+        wishes::trials(),
         input::trials(),
         judgement::trials(),
         config_rollback::trials(),

@@ -19,6 +19,8 @@ gone = "500ms"
 blocked = "1s"
 answering = "500ms"
 busy = "2s"
+starved = "2s"
+disk = "2s"
 starting = "5s"
 starting_idle = "5s"
 [stop_timeout]
@@ -101,6 +103,18 @@ pub fn wait_until_recovered(rig: &Rig, within: Duration, reason: &str) -> Record
     assert_field(&recovered, "GATEHOUND_REASON", reason);
     rig.wait_until_healthy();
     recovered
+}
+
+/// Recognises the record that somebody else has the gateway's port.
+pub fn is_port_taken(record: &Record) -> bool {
+    event("standing-by")(record) && record.get("GATEHOUND_REASON").as_deref() == Some("port-taken")
+}
+
+/// Waits until it is said that somebody else has the gateway's port.
+#[track_caller]
+pub fn wait_until_port_taken(rig: &Rig) -> Record {
+    rig.journal
+        .wait_for("a word about who has the port", TIMEOUT, is_port_taken)
 }
 
 /// Holds that Gatehound laid no hand on the gateway.
