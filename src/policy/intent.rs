@@ -11,13 +11,15 @@ use crate::policy::{
 };
 use crate::{
     policy::{
-        facts::{Failure, Health, Invocation, Look, Monotonic, Probe, Stall, UnitFacts},
+        facts::{
+            Failure, Health, Invocation, Job, JobKind, Look, Monotonic, Probe, Stall, UnitFacts,
+        },
         record::{Ended, Record},
         state::{Attempts, Gateway, Phase, Rollback, Standby, Step},
         steadiness::{Flapping, Parts},
         unit::{self, Standing},
     },
-    text::line::Line,
+    text::{line::Line, words::span},
 };
 
 /// For how long a debugger is taken for a human at work.
@@ -55,7 +57,6 @@ impl Machine<'_> {
         {
             self.state.unwanted = unit.invocation_id.clone();
         }
-        let served = self.state.gateway.served;
         match self.reason_to_stand_by(look, &standing) {
             Some((Standby::Stopped, detail)) => self.stopped_by_human(detail),
             Some((Standby::ConfigError, detail)) => self.config_error(look, detail),
@@ -66,7 +67,7 @@ impl Machine<'_> {
             Some((reason, detail)) => self.stand_by(reason, detail),
             None => self.act_on(look, standing),
         }
-        self.count_unasked_runs(look, served);
+        self.count_unasked_runs(look);
         self.nobody_is_silent(look);
     }
 
@@ -461,8 +462,9 @@ fn taken(look: &Look) -> Option<(Standby, Line)> {
 }
 
 /// Whether somebody else's job takes the unit down.
-fn is_stopped_by_other(unit: &UnitFacts) -> bool {
-    unit.active_state == "deactivating" && unit.job.as_ref().is_some_and(|job| !job.ours)
+pub(super) fn is_stopped_by_other(unit: &UnitFacts) -> bool {
+    let foreign = |job: &Job| !job.ours && job.kind != JobKind::Start;
+    unit.active_state == "deactivating" && unit.job.as_ref().is_some_and(foreign)
 }
 
 /// Exit status 78 does not always mean a wrong configuration: it is also how a gateway makes way for another one.
@@ -475,7 +477,19 @@ fn refused(look: &Look, rollback: &Option<Rollback>) -> (Standby, Line) {
 }
 
 fn transition(look: &Look) -> Line {
-    look.unit.as_ref().map_or_else(Line::clone, |unit| {
-        Line::new(&format!("{} ({})", unit.active_state, unit.sub_state))
-    })
+    let unit = match &look.unit {
+        Ok(unit) => unit,
+        Err(why) => return why.clone(),
+    };
+    let state = format!("{} ({})", unit.active_state, unit.sub_state);
+    if !is_stopped_by_other(unit) {
+        return Line::new(&state);
+    }
+    let given = match unit.timeout_stop {
+        Some(limit) => format!("gives it {}", span(limit)),
+        None => "waits for it without a limit".to_owned(),
+    };
+    Line::new(&format!(
+        "{state}: somebody has it stopped, and systemd {given}; what ends it now: systemctl --user kill --signal=SIGKILL"
+    ))
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::policy::{Machine, is_up};
 use crate::{
     policy::{
-        facts::{Failure, Health, Look, Probe, Stall},
+        facts::{Failure, Health, Look, Probe, Stall, UnitFacts},
+        intent::is_stopped_by_other,
         state::{Phase, Standby, State, Unasked},
         unit::Standing,
     },
@@ -64,6 +65,11 @@ impl Machine<'_> {
                 let stopped = unit.is_ok_and(|unit| self.standing(unit) == Standing::Stopped);
                 healthy || stopped || matches!(look.health, Health::NotProbed)
             }
+            // systemd bounds a stop that somebody asked for.
+            Phase::StandingBy {
+                reason: Standby::InTransition,
+                ..
+            } if look.unit.as_ref().is_ok_and(is_being_stopped) => true,
             Phase::StandingBy { .. } => healthy && is_up(look),
             Phase::Starting { .. }
             | Phase::Failing(_)
@@ -100,9 +106,8 @@ impl Machine<'_> {
     /// Counts the runs that systemd began by itself; three in ten minutes are an incident,
     /// however they ended and whether or not they were healthy in between.
     ///
-    /// `served` is whether the last of them that was seen before was healthy: with one that is, after others that were not,
-    /// the incident is over.
-    pub(super) fn count_unasked_runs(&mut self, look: &Look, served: bool) {
+    /// Where the one that ended last was never healthy, the incident is over with the first that is.
+    pub(super) fn count_unasked_runs(&mut self, look: &Look) {
         let (now, Ok(unit)) = (self.now, &look.unit) else {
             return;
         };
@@ -115,7 +120,15 @@ impl Machine<'_> {
             | Phase::Restarting(_)
             | Phase::GaveUp { .. } => false,
         };
-        let Unasked { counted, seen } = &mut self.state.unasked;
+        let gateway = &self.state.gateway;
+        let Unasked {
+            counted,
+            seen,
+            served,
+        } = &mut self.state.unasked;
+        // Of the run that is there now; what ended before it is what was seen until this look.
+        let ended_healthy = *served;
+        *served = gateway.served && gateway.invocation == unit.invocation_id;
         if settled {
             seen.clear();
         }
@@ -142,10 +155,14 @@ impl Machine<'_> {
         };
         self.open_incident(look, &failure, Duration::ZERO);
         if let Some(incident) = &mut self.state.incident {
-            incident.loops |= served;
-            incident.crashed |= !served;
+            incident.loops |= ended_healthy;
+            incident.crashed |= !ended_healthy;
         }
     }
+}
+
+fn is_being_stopped(unit: &UnitFacts) -> bool {
+    is_stopped_by_other(unit) && unit.timeout_stop.is_some()
 }
 
 /// How long a gateway may be down in this phase before it is an incident; none where the phase has its own grace.

@@ -331,6 +331,9 @@ pub struct Unasked {
     pub counted: Option<u32>,
     /// When the last of them were seen, oldest first.
     pub seen: Vec<Monotonic>,
+    /// Whether the run that was seen last has been healthy.
+    #[serde(default)]
+    pub served: bool,
 }
 
 /// The run of the gateway that was seen last.

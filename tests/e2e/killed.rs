@@ -264,8 +264,8 @@ const DEAF: &str = "KillSignal=SIGURG";
 /// The same, where a human's stop has to come to its end.
 const DEAF_FOR_A_SECOND: &str = "KillSignal=SIGURG\nTimeoutStopSec=1";
 
-/// The end of the first healthy check after the one that ends the incident.
-const LAST: &str = "healthy [ping, ask for readiness]: acted";
+/// The end of the healthy check that ends the incident.
+const LAST: &str = "healthy [ping, recovered, ask for readiness]: acted";
 
 /// All points of one recovery, in order.
 fn points() -> Vec<String> {

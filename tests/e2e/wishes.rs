@@ -70,7 +70,7 @@ fn ends_by_itself() {
 /// A gateway whose unit asks systemd for the stop that is going on, as several guides have it.
 fn with_execstop() -> Rig {
     watched(Setup {
-        gateway_service: "ExecStop=/bin/systemctl --user stop %n",
+        gateway_service: "ExecStop=/bin/systemctl --user stop %n\nTimeoutStopSec=4s",
         ..Setup::default()
     })
 }
@@ -85,6 +85,9 @@ fn execstop() {
 fn execstop_and_human() {
     let rig = with_execstop();
     systemctl(&["stop", "--no-block", &rig.gateway]);
+    // It waits for itself until systemd's own limit ends it.
+    let ends = "systemd gives it 4 s; what ends it now: systemctl --user kill --signal=SIGKILL";
+    rig.wait_for_status(ends, TIMEOUT);
     rig.wait_for_status("standing-by: stopped", TIMEOUT);
     assert_not_restarted(&rig);
 }

@@ -528,6 +528,7 @@ impl World {
             left_active: self.stamps.left_active,
             left_inactive: self.stamps.left_inactive,
             restarts: self.restarts,
+            timeout_stop: Some(self.timeout_stop),
             exec_stop: match self.exec_stop {
                 true => vec!["openclaw".into(), "gateway".into(), "stop".into()],
                 false => Vec::new(),
