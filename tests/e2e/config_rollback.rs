@@ -451,7 +451,7 @@ fn killed_at_any_point() {
         assert!(is_there, "{part} in {points:#?}");
     }
     let plans = points.into_iter().map(|point| vec![point]).collect();
-    killed::each(53, plans, |plan| {
+    killed::each(57, plans, |plan| {
         let planned = Planned::ahead(plan);
         let killed = planned.is_killed();
         planned.check();
