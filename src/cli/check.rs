@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use crate::cli::{
     answers,
     console::manager,
+    nagios,
     show::{Tone, line, paused},
 };
 use crate::{
@@ -30,11 +31,18 @@ use crate::{
 };
 
 /// Looks once and says what is seen.
-pub(crate) fn check(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn check(sources: &Sources, json: bool, nagios: bool) -> anyhow::Result<ExitCode> {
     let settings = layers::load(sources)?.settings;
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());
     let seen = look(sources, &settings, &unit)?;
     let degraded = degraded(sources, &settings, &seen);
+    if nagios {
+        return Ok(nagios::say(
+            &seen,
+            verdict(&seen.look.health).1,
+            degraded.as_ref(),
+        ));
+    }
     if json {
         answers::say(&answer(&unit, &seen, degraded));
     } else {

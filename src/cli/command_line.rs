@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 
 use crate::{os::wall_clock, settings::unit_names::is_profile};
 
@@ -14,16 +14,20 @@ use crate::{os::wall_clock, settings::unit_names::is_profile};
 #[command(
     name = "gatehound",
     version,
+    disable_version_flag = true,
     arg_required_else_help = true,
-    // Each command has --help, and the list has to fit on a screen of 24 rows.
+    // Each command has --help, and the list has to fit on a screen of 24 rows, which leaves none for the usage.
     disable_help_subcommand = true,
-    help_template = "{about-with-newline}{usage-heading} {usage}\n{all-args}"
+    help_template = "{about-with-newline}{all-args}"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) options: Options,
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Print version
+    #[arg(short = 'V', long, action = ArgAction::Version, hide = true)]
+    pub(crate) version: Option<bool>,
 }
 
 /// Options of every command.
@@ -44,10 +48,16 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Run,
     /// Look once, change nothing: 0 healthy, 1 failing, 2 unknown
+    #[command(
+        after_help = "Example, in a script:\n  gatehound check >/dev/null || echo the gateway does not work"
+    )]
     Check {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Print one line, and exit, as a plugin of Nagios does
+        #[arg(long)]
+        nagios: bool,
     },
     /// Show what the running Gatehound is doing
     Status {
@@ -59,6 +69,9 @@ pub(crate) enum Command {
         watch: bool,
     },
     /// List what became of the gateway: incidents, availability
+    #[command(
+        after_help = "Examples:\n  gatehound history --since \"2 hours ago\"\n  gatehound history --since 2026-11-23"
+    )]
     History {
         /// A span such as "7d", a date, or "today"
         #[arg(long, value_name = "TIME", default_value = "30d", value_parser = moment)]
@@ -83,6 +96,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Leave the gateway alone for a while
+    #[command(after_help = "Example:\n  gatehound pause --for 2h moving house")]
     Pause {
         /// Such as "30min"; pause.default if not given
         #[arg(long = "for", value_name = "SPAN", value_parser = span)]
@@ -95,6 +109,17 @@ pub(crate) enum Command {
     },
     /// End a pause
     Resume,
+    /// Restart the gateway, by the systemctl command that is shown
+    Restart,
+    /// Show what gateway and Gatehound wrote, by journalctl
+    Logs {
+        /// Go on with what they write from now on
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Print the version
+    #[command(hide = true)]
+    Version,
     /// Count attempts from 1 again; try again after giving up
     Reset,
     /// Stop Gatehound and gateway at once, and end what is left

@@ -10,10 +10,12 @@ pub mod console;
 mod doctor;
 mod emergency_stop;
 mod install;
+mod nagios;
 mod settings_command;
 pub mod show;
 mod status;
 mod status_view;
+mod systemd_tools;
 mod usage;
 
 use std::{
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return without_command(e, &arguments),
     };
+    let nagios = matches!(cli.command, Command::Check { nagios: true, .. });
     // Whether the gateway works, nobody has found out.
     let failure = if matches!(cli.command, Command::Check { .. }) {
         2
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
     };
     match cli.dispatch() {
         Ok(status) => written(status, failure),
+        Err(e) if nagios => nagios::unknown(&Line::new(&format!("{e:#}"))),
         Err(e) => {
             complain(&Line::new(&format!("{e:#}")));
             ExitCode::from(if is_config(&e) { EX_CONFIG } else { failure })
@@ -83,6 +87,9 @@ fn without_command(e: clap::Error, arguments: &[OsString]) -> ExitCode {
         }
         clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = io::stderr().write_all(text(e).as_bytes());
+        }
+        _ if arguments.iter().any(|one| one == nagios::OPTION) => {
+            return nagios::unknown(&usage::wrong(&e, arguments));
         }
         _ => complain(&usage::wrong(&e, arguments)),
     }
@@ -119,7 +126,7 @@ impl Cli {
             Command::Run => daemon::run(sources)
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(Into::into),
-            Command::Check { json } => check::check(&sources, json),
+            Command::Check { json, nagios } => check::check(&sources, json, nagios),
             Command::Status { json, watch: false } => status::status(&sources, json),
             Command::Status { json, watch: true } => status::watch(&sources, json),
             Command::Doctor { json } => doctor::doctor(sources, json),
@@ -131,6 +138,12 @@ impl Cli {
                 pause_command::pause(&sources, span, &reason.join(" "), json)
             }
             Command::Resume => pause_command::resume(&sources),
+            Command::Restart => Err(systemd_tools::restart(&sources)),
+            Command::Logs { follow } => Err(systemd_tools::logs(&sources, follow)),
+            Command::Version => {
+                console::print(concat!("gatehound ", env!("CARGO_PKG_VERSION")));
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Reset => pause_command::reset(&sources),
             Command::EmergencyStop { disable } => emergency_stop::emergency_stop(&sources, disable),
             Command::Tidy {

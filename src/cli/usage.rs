@@ -33,6 +33,7 @@ pub(crate) fn wrong(error: &Error, arguments: &[OsString]) -> Line {
             format!("{name} {value:?}: {why}")
         }
         ErrorKind::TooManyValues => format!("{name}: takes no value"),
+        ErrorKind::MissingRequiredArgument => format!("{name}: is missing"),
         ErrorKind::ArgumentConflict => format!("{name}: given more than once"),
         other => other.to_string(),
     };

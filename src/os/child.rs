@@ -8,7 +8,10 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{self, PipeReader, Read as _, Seek as _, Write as _},
-    os::fd::{AsFd as _, BorrowedFd},
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::process::CommandExt as _,
+    },
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -46,6 +49,16 @@ pub fn output(
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     run(command, false, max, budget).map_err(Line::from)
+}
+
+/// Becomes a program, which has this terminal and answers for itself; comes back only with what kept it from that.
+pub fn become_program(program: &str, arguments: &[&str], runtime_folder: &OsStr) -> Line {
+    let mut command = Command::new(program);
+    let failed = command
+        .args(arguments)
+        .env("XDG_RUNTIME_DIR", runtime_folder)
+        .exec();
+    Line::new(&format!("cannot run {program}: {failed}"))
 }
 
 /// What a program is given.

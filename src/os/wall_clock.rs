@@ -61,7 +61,7 @@ fn zoned(wall: Duration) -> Option<Zoned> {
 /// It is none of these; the message says what would be.
 pub fn moment(text: &str) -> Result<Duration, Line> {
     parse(text, &Zoned::now()).ok_or_else(|| {
-        "no time; give a span such as 7d or 12h, a date such as 2026-11-23 or \
+        "no time; give a span such as 7d, 12h or \"2 hours ago\", a date such as 2026-11-23 or \
          \"2026-11-23 08:00\", today or yesterday"
             .into()
     })
@@ -71,13 +71,15 @@ fn parse(text: &str, now: &Zoned) -> Option<Duration> {
     let moment = match text {
         "today" => now.start_of_day().ok()?,
         "yesterday" => now.checked_sub(1.day()).ok()?.start_of_day().ok()?,
-        text => match humantime::parse_duration(text) {
-            Ok(span) => now.checked_sub(span).ok()?,
-            Err(_) => {
-                let civil: DateTime = text.parse().ok()?;
-                civil.to_zoned(now.time_zone().clone()).ok()?
+        text => {
+            match humantime::parse_duration(text.strip_suffix("ago").unwrap_or(text).trim_end()) {
+                Ok(span) => now.checked_sub(span).ok()?,
+                Err(_) => {
+                    let civil: DateTime = text.parse().ok()?;
+                    civil.to_zoned(now.time_zone().clone()).ok()?
+                }
             }
-        },
+        }
     };
     Duration::try_from(moment.timestamp().as_duration()).ok()
 }
@@ -103,6 +105,9 @@ mod tests {
     fn a_moment_is_a_span_a_date_or_a_word() {
         check("2h", Some("2026-03-29 10:00"));
         check("12h", Some("2026-03-28 23:00"));
+        check("2 hours ago", Some("2026-03-29 10:00"));
+        check("1day 2h ago", Some("2026-03-28 09:00"));
+        check("ago", None);
         check("today", Some("2026-03-29"));
         check("yesterday", Some("2026-03-28"));
         check("2026-03-01", Some("2026-03-01"));

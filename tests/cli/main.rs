@@ -21,6 +21,7 @@ mod schema;
 mod settings_show_check;
 mod snapshot_commands;
 mod status_reset_run_tidy;
+mod systemd_and_nagios;
 mod terminal_output;
 mod usage_and_help;
 mod wrong_settings;

@@ -98,9 +98,9 @@ fn wrong_arguments_are_told_in_one_line_with_what_would_be_right() {
 fn help_and_version_are_printed_and_end_with_0() {
     let home = Home::new();
     for (arguments, expected) in [
-        (&["--help"][..], "Usage: gatehound"),
+        (&["--help"][..], "Restarts an OpenClaw Gateway"),
         (&["pause", "--help"], "--for <SPAN>"),
-        (&["help"], "Usage: gatehound"),
+        (&["help"], "Restarts an OpenClaw Gateway"),
         (
             &["help", "snapshot", "restore"],
             "Usage: gatehound snapshot restore",
