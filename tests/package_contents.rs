@@ -221,7 +221,7 @@ fn deb_and_rpm_have_the_same_files_and_nothing_else() {
     expected.insert(licence, "-rw-r--r--".to_owned());
     assert_eq!(rpm, expected);
     // Debian's policy has manual pages compressed.
-    assert_eq!(deb.keys().filter(|path| path.ends_with(".gz")).count(), 3);
+    assert_eq!(deb.keys().filter(|path| path.ends_with(".gz")).count(), 6);
 }
 
 #[test]

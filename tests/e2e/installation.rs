@@ -373,7 +373,11 @@ fn left_behind(rig: &Rig) -> [PathBuf; 3] {
     let textfile = rig.unit_path("gatehound.prom");
     let hook = "[[alert.channel]]\nurl = \"http://127.0.0.1:9/\"\n[metrics]\n";
     rig.settings(&format!("{FAST}\n{hook}textfile = {textfile:?}\n"));
-    let prom = textfile.with_file_name(format!("gatehound-{}.prom", rig.profile));
+    let prom = textfile.with_file_name(format!(
+        "gatehound-{}-{}.prom",
+        nix::unistd::geteuid(),
+        rig.profile
+    ));
     fs::write(&prom, "gatehound_up 1\n").expect("metrics");
     let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
     queue::queue(&state, &Alert::test(&rig.gateway), TIMEOUT).expect("an alert that waits");
