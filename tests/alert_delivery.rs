@@ -33,6 +33,12 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_type
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// What was said, without the note that no unit sends a test here.
+fn without_note(said: &str) -> String {
+    let lines = said.lines().filter(|line| !line.starts_with("note       "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// Far more than anything here takes, unless it hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -191,6 +197,7 @@ impl Home {
 fn said(output: &Output, status: i32) -> String {
     let said = [output.stdout.clone(), output.stderr.clone()].concat();
     let said = String::from_utf8(said).unwrap();
+    let said = without_note(&said);
     assert_eq!(output.status.code(), Some(status), "{said}");
     assert!(!said.contains("s3cr3t"), "{said}");
     said
@@ -833,6 +840,47 @@ fn an_alert_that_cannot_be_read_is_named_and_waits_for_a_day_and_the_others_go_o
     home.alert("send", 0);
     assert_eq!(requests.recv_timeout(TIMEOUT).unwrap().body, "first");
     assert_eq!(home.waiting(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_test_that_no_unit_sends_is_sent_from_the_shell_and_says_so() {
+    let (address, requests) = receiver(&["200 OK"]);
+    let home = Home::notified_at(address, "ntfy", "");
+    let output = home.command("test").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let begin = "note       sent from this shell, whose credentials and proxy may be others: ";
+    assert!(said.starts_with(begin), "{said}");
+    assert!(
+        said.ends_with("delivered  ntfy: status 200 taken\n"),
+        "{said}"
+    );
+    assert_eq!(requests.try_iter().count(), 1);
+    // No request is left that the next delivery would begin with.
+    assert_eq!(home.alert("send", 0), "");
+}
+
+#[test]
+fn a_test_that_was_asked_for_is_sent_before_what_waits() {
+    let (address, requests) = receiver(&["200 OK", "404 Not Found"]);
+    let home = Home::notified_at(address, "ntfy", "");
+    home.queue(Kind::Down, "it");
+    let folder = queue::folder(&home.state());
+    fs::write(folder.join("test"), "").unwrap();
+    let said = home.alert("send", 0);
+    assert!(
+        said.starts_with("delivered  ntfy: status 200 taken\n"),
+        "{said}"
+    );
+    let answer = fs::read_to_string(folder.join("tested")).unwrap();
+    assert_eq!(answer, "delivered  ntfy: status 200 taken");
+    assert!(
+        requests
+            .recv_timeout(TIMEOUT)
+            .unwrap()
+            .body
+            .contains("this is a test")
+    );
+    assert!(!folder.join("test").exists());
 }
 
 /// A home whose ping goes to an address.

@@ -1,4 +1,4 @@
-//! `gatehound alert`: delivers the alerts that wait, which is what gatehound-alert.service runs, and tries the channels.
+//! `gatehound alert`: delivers the alerts that wait, which is what gatehound-alert.service runs, and sends pings.
 //!
 //! Owns which channels there are, and what is done with an alert that a channel does not take.
 
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 
 use crate::{
     alerts::{
@@ -19,6 +19,7 @@ use crate::{
         message::{Around, Message},
         ping_note,
         queue::{self, MAX_AGE, Queued, Unread},
+        trial,
         verdict::{Again, LONGEST},
         webhook::Refused,
     },
@@ -26,13 +27,7 @@ use crate::{
         gateway_log::{self, LINES},
         journalctl,
     },
-    os::{
-        files::{Links, read_limited},
-        folders,
-        own_files::remove,
-        wall_clock,
-    },
-    probe::gateway,
+    os::{folders, own_files::remove, wall_clock},
     settings::{
         Language, Way,
         layers::{self, Sources},
@@ -43,66 +38,6 @@ use crate::{
 
 /// After this long nothing new is begun; the unit comes back to what is left.
 const RUN_LIMIT: Duration = Duration::from_secs(5 * 60);
-
-/// Sends a test at once through every channel, and says what the other sides answer; 1 if one failed.
-///
-/// A ping only if it is asked for: to whoever waits for it, a test is no other than a sign that all is well.
-pub(crate) fn test(sources: &Sources, ping: bool) -> anyhow::Result<ExitCode> {
-    let settings = layers::load(sources)?.settings;
-    let unit = gateway::unit_name(&settings, sources.profile.as_deref());
-    let settings = settings.alert;
-    if settings.channel.is_empty() {
-        bail!("no alert channel is configured; add [[alert.channel]], see gatehound.toml(5)");
-    }
-    let time = wall_clock::local_with_offset(wall_clock::now());
-    let message = Message::new(
-        &Alert::tried(&unit, settings.language),
-        &Around {
-            host: &host(),
-            time: &time,
-            age: Duration::ZERO,
-            words: None,
-            language: settings.language,
-        },
-    );
-    let around = Surroundings {
-        limit: settings.timeout,
-        runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
-    };
-    if ping && !settings.has_ping() {
-        bail!("no ping is set; add [[alert.channel]] with type = \"ping\", see gatehound.toml(5)");
-    }
-    let mut failed = false;
-    for outlet in Outlet::all(&settings.channel) {
-        let name = outlet.name();
-        let answer = match (outlet.channel.way, ping) {
-            (Way::Ping, true) => {
-                delivery::ping(outlet.channel, None, around.limit).map_err(Refusal::Away)
-            }
-            (Way::Ping, false) => {
-                say!(
-                    "not sent   {name}: it would say that the gateway works; gatehound alert test --ping{} sends one",
-                    folders::profile_option(sources.profile.as_deref())
-                );
-                continue;
-            }
-            (Way::Webhook | Way::Command | Way::Desktop | Way::Mail, _) => {
-                outlet.deliver(&message, &around)
-            }
-        };
-        failed |= !is_delivered(&name, answer.map_err(Refusal::why));
-    }
-    Ok(ExitCode::from(u8::from(failed)))
-}
-
-/// Says what came of a test.
-fn is_delivered(name: &str, answer: Result<Line, Line>) -> bool {
-    match &answer {
-        Ok(answer) => say!("delivered  {name}: {answer}"),
-        Err(why) => say!("failed     {name}: {why}"),
-    }
-    answer.is_ok()
-}
 
 /// Sends the ping, and says when it begins to fail and when it no longer does.
 ///
@@ -142,8 +77,8 @@ pub(crate) fn ping(sources: &Sources) -> anyhow::Result<ExitCode> {
 /// What is left for longer ends with 0: systemd would start it each minute, and write seven lines about each.
 /// The daemon has it started when the time comes.
 pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
-    let settings = layers::load(sources)?.settings.alert;
-    let channels = settings.channel.clone();
+    let all = layers::load(sources)?.settings;
+    let settings = &all.alert;
     let own = |line: Line| anyhow!("{line}");
     let state = folders::state(&sources.variables, sources.profile.as_deref()).map_err(own)?;
     let folder = queue::folder(&state);
@@ -151,12 +86,12 @@ pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let mut sender = Sender {
-        outlets: Outlet::all(&channels),
+        outlets: Outlet::all(&settings.channel),
         around: Surroundings {
             limit: settings.timeout,
             runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
         },
-        host: host(),
+        host: delivery::host(),
         language: settings.language,
         holds: Holds::read(&folder, wall_clock::now()),
         silent: Vec::new(),
@@ -164,6 +99,7 @@ pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
     let until = Instant::now() + RUN_LIMIT;
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut left = false;
+    trial::serve(&folder, &all, sources).map_err(own)?;
     // Again and again, because an alert may come while others are being delivered.
     while let Some(path) = next(&folder, &seen).map_err(own)? {
         if until <= Instant::now() {
@@ -172,6 +108,7 @@ pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
         }
         left |= sender.settle(&path).map_err(own)?;
         seen.push(path);
+        trial::serve(&folder, &all, sources).map_err(own)?;
     }
     Ok(ExitCode::from(u8::from(left)))
 }
@@ -320,10 +257,3 @@ const JOURNALCTL: &str = "journalctl";
 
 /// When systemd does: `RestartSec=` of the unit.
 const SOON: Duration = Duration::from_secs(60);
-
-/// This machine's name, because one inbox may serve several machines.
-fn host() -> Line {
-    let read = read_limited(Path::new("/proc/sys/kernel/hostname"), 256, Links::Follow);
-    let contents = read.ok().flatten();
-    contents.map_or_else(Line::default, |contents| Line::lossy(&contents.bytes))
-}

@@ -17,7 +17,9 @@ use crate::{
     },
     os::{
         child::{self, ChildError},
-        credentials, wall_clock,
+        credentials,
+        files::{Links, read_limited},
+        wall_clock,
     },
     settings::{
         Channel, Kind, URL, Way, is_url,
@@ -385,6 +387,13 @@ fn run(channel: &Channel, message: &Message, limit: Duration) -> Result<Line, Re
         )))),
         Err(ChildError::Failed(why) | ChildError::Unknown(why)) => Err(Refused::soon(quoted(&why))),
     }
+}
+
+/// This machine's name, because one inbox may serve several machines.
+pub(super) fn host() -> Line {
+    let read = read_limited(Path::new("/proc/sys/kernel/hostname"), 256, Links::Follow);
+    let contents = read.ok().flatten();
+    contents.map_or_else(Line::default, |contents| Line::lossy(&contents.bytes))
 }
 
 #[cfg(test)]

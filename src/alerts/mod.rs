@@ -12,5 +12,6 @@ pub mod ping_note;
 pub mod proxy;
 pub mod queue;
 mod texts;
+pub mod trial;
 pub mod verdict;
 pub mod webhook;

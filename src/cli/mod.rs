@@ -29,7 +29,7 @@ use clap::{Parser as _, error::KindFormatter};
 use command_line::{AlertCommand, Cli, Command, Options, SettingsCommand, SnapshotCommand};
 
 use crate::{
-    alerts::alert_command,
+    alerts::{alert_command, trial},
     daemon::{self, RunError},
     history::history_command,
     metrics::collect_command,
@@ -157,7 +157,7 @@ impl Cli {
                 settings_command::show(sources, json)
             }
             Command::Settings(SettingsCommand::Check) => settings_command::check(sources),
-            Command::Alert(AlertCommand::Test { ping }) => alert_command::test(&sources, ping),
+            Command::Alert(AlertCommand::Test { ping }) => trial::test(&sources, ping),
             Command::Alert(AlertCommand::Ping) => alert_command::ping(&sources),
             Command::Alert(AlertCommand::Send) => alert_command::send(&sources),
             Command::Snapshot(SnapshotCommand::List { json }) => {

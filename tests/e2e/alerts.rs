@@ -27,6 +27,10 @@ pub fn trials() -> Vec<Trial> {
             "a_hung_gateway_is_told_to_be_down_and_to_be_back_past_a_receiver_that_refuses_once",
             told,
         ),
+        (
+            "a_test_is_sent_by_the_units_that_deliver_with_their_credentials",
+            tested,
+        ),
         ("a_receiver_that_hangs_delays_no_recovery", hanging),
         ("pings_go_out_while_the_gateway_works_and_only_then", pings),
         (
@@ -200,6 +204,56 @@ fn told() {
     assert_eq!((status, kind.as_str()), ("200 OK", "back"));
     wait_until("the queue to be empty", TIMEOUT, || alerting.waiting() == 0);
     fs::remove_file(&secret).expect("the secret");
+}
+
+fn tested() {
+    let (port, received) = receiver(|mut stream| taken(&mut stream, "200 OK"));
+    let (ping_port, pinged) = receiver(asked);
+    let runtime = PathBuf::from(env::var_os("XDG_RUNTIME_DIR").expect("XDG_RUNTIME_DIR"));
+    let secret = |name: &str, port: u16| {
+        let path = runtime.join(format!("{name}-{port}"));
+        fs::write(&path, format!("http://127.0.0.1:{port}/s3cr3t\n")).expect("a secret");
+        format!("LoadCredential={name}:{}", path.display())
+    };
+    let channels = "[alert]\nping_interval = \"1h\"\n[[alert.channel]]\nurl = \"{{credential:alert-url}}\"\n\
+                    [[alert.channel]]\ntype = \"ping\"\nurl = \"{{credential:ping-url}}\"";
+    let alerting = Alerting::new(channels, &secret("alert-url", port));
+    let rig = &alerting.rig;
+    // The first one goes out without its credential, and nobody counts it.
+    let load = format!("[Service]\n{}\n", secret("ping-url", ping_port));
+    write(
+        &alerting.drop_ins(&alerting.ping).join("credential.conf"),
+        &load,
+    );
+    systemctl(&["daemon-reload"]);
+    let output = rig.gatehound(&["alert", "test", "--ping"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(
+        said,
+        "delivered  webhook: status 200\ndelivered  ping: taken\n"
+    );
+    let told = received.recv_timeout(TIMEOUT).expect("a test");
+    assert_eq!(told["kind"], "test");
+    pinged.recv_timeout(TIMEOUT).expect("a ping");
+    // What the unit is not given, a test has not got either.
+    fs::remove_dir_all(alerting.drop_ins(&alerting.ping)).expect("the drop-ins");
+    let arguments = fs::read_to_string(alerting.drop_ins(&alerting.unit).join("e2e.conf"));
+    let arguments = arguments
+        .expect("the drop-in")
+        .replace("LoadCredential=alert-url:", "#");
+    write(
+        &alerting.drop_ins(&alerting.unit).join("e2e.conf"),
+        &arguments,
+    );
+    systemctl(&["daemon-reload"]);
+    let output = rig.gatehound(&["alert", "test"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.starts_with("failed     webhook: no credential \"alert-url\" here; "),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
 }
 
 fn hanging() {
