@@ -384,6 +384,120 @@ fn every_preset_sends_what_its_service_takes_and_foul_text_is_only_text_in_it() 
     }
 }
 
+/// What each service answers to what it does not take, as its documents have it.
+#[test]
+fn what_a_service_does_not_take_is_left_in_the_queue_with_its_own_words() {
+    for (preset, further, answer, words) in [
+        (
+            "slack",
+            "",
+            "200 OK|channel_is_archived",
+            "channel_is_archived",
+        ),
+        ("slack", "", "403 Forbidden|invalid_token", "invalid_token"),
+        (
+            "mattermost",
+            "",
+            "400 Bad Request|{\"id\":\"web.incoming_webhook.invalid.app_error\",\"message\":\"Invalid webhook.\"}",
+            "Invalid webhook.",
+        ),
+        (
+            "discord",
+            "",
+            "404 Not Found|{\"message\":\"Unknown Webhook\",\"code\":10015}",
+            "Unknown Webhook",
+        ),
+        (
+            "telegram",
+            "to = 7",
+            "400 Bad Request|{\"ok\":false,\"error_code\":400,\"description\":\"Bad Request: chat not found\"}",
+            "chat not found",
+        ),
+        (
+            "feishu",
+            "",
+            "200 OK|{\"code\":19021,\"msg\":\"sign match fail or timestamp is not within one hour from current time\"}",
+            "sign match fail",
+        ),
+        (
+            "dingtalk",
+            "",
+            "200 OK|{\"errcode\":310000,\"errmsg\":\"keywords not in content\"}",
+            "keywords not in content",
+        ),
+        (
+            "wecom",
+            "",
+            "200 OK|{\"errcode\":93000,\"errmsg\":\"invalid webhook url\"}",
+            "invalid webhook url",
+        ),
+        (
+            "serverchan",
+            "",
+            "400 Bad Request|{\"code\":40001,\"message\":\"[AUTH]错误的Key\"}",
+            "错误的Key",
+        ),
+        (
+            "pushplus",
+            "token = \"x\"",
+            "200 OK|{\"code\":903,\"msg\":\"无效的用户token\",\"data\":null}",
+            "无效的用户token",
+        ),
+        (
+            "bark",
+            "",
+            "400 Bad Request|{\"code\":400,\"message\":\"failed to get device token\"}",
+            "failed to get device token",
+        ),
+        (
+            "gotify",
+            "token = \"x\"",
+            "401 Unauthorized|{\"error\":\"Unauthorized\",\"errorCode\":401,\"errorDescription\":\"you need to provide a valid access token\"}",
+            "valid access token",
+        ),
+        (
+            "pushover",
+            "token = \"x\"\nto = \"y\"",
+            "400 Bad Request|{\"user\":\"invalid\",\"errors\":[\"user identifier is invalid\"],\"status\":0}",
+            "user identifier is invalid",
+        ),
+        (
+            "teams",
+            "",
+            "200 OK|Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 404",
+            "delivery failed",
+        ),
+        (
+            "matrix",
+            "token = \"x\"\nto = \"!r:h\"",
+            "403 Forbidden|{\"errcode\":\"M_FORBIDDEN\",\"error\":\"You are not in the room\"}",
+            "not in the room",
+        ),
+        (
+            "pagerduty",
+            "token = \"x\"",
+            "400 Bad Request|{\"status\":\"invalid event\",\"message\":\"Event object is invalid\",\"errors\":[\"Invalid routing key\"]}",
+            "Invalid routing key",
+        ),
+        (
+            "ntfy",
+            "",
+            "403 Forbidden|{\"code\":40301,\"http\":403,\"error\":\"forbidden\"}",
+            "forbidden",
+        ),
+    ] {
+        let (address, requests) = receiver(&[answer]);
+        let home = Home::notified_at(address, preset, further);
+        home.queue(Kind::Down, "it");
+        let said = home.alert("send", 0);
+        let begin = format!("left       {preset}: status ");
+        assert!(said.starts_with(&begin) && said.contains(words), "{said}");
+        assert!(said.contains("; trying again in 1 h"), "{said}");
+        assert_eq!(home.waiting().len(), 1, "{preset}");
+        assert_eq!(requests.try_iter().count(), 1);
+    }
+}
+
 #[test]
 fn gotify_and_matrix_have_a_path_and_a_token_in_the_header() {
     let sent = posted_to(

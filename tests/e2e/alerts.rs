@@ -31,6 +31,10 @@ pub fn trials() -> Vec<Trial> {
             "a_test_is_sent_by_the_units_that_deliver_with_their_credentials",
             tested,
         ),
+        (
+            "a_receiver_that_refuses_for_good_is_asked_once_for_each_alert_and_said_once",
+            refused,
+        ),
         ("a_receiver_that_hangs_delays_no_recovery", hanging),
         ("pings_go_out_while_the_gateway_works_and_only_then", pings),
         (
@@ -254,6 +258,38 @@ fn tested() {
         "{said}"
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+fn refused() {
+    let (port, received) = receiver(|mut stream| taken(&mut stream, "404 Not Found"));
+    let channel = format!("[[alert.channel]]\nurl = \"http://127.0.0.1:{port}/s3cr3t\"");
+    let alerting = Alerting::new(&channel, "");
+    let rig = &alerting.rig;
+    let journal = Journal::follow(&[&alerting.unit]);
+    rig.mode("blocked");
+    wait_until_recovered(rig, TIMEOUT, "by-restart");
+    for kind in ["down", "back"] {
+        let told = received.recv_timeout(TIMEOUT).expect("an alert");
+        assert_eq!(told["kind"], kind);
+    }
+    wait_until("the unit to be done", TIMEOUT, || {
+        rig.property(&alerting.unit, "ActiveState") == "inactive"
+    });
+    assert_eq!(rig.property(&alerting.unit, "Result"), "success");
+    assert_eq!(alerting.waiting(), 3, "two alerts, and who is left alone");
+    let left = |record: &Record| {
+        record
+            .message()
+            .starts_with("left       webhook: status 404")
+    };
+    journal.wait_for("the refusal", TIMEOUT, left);
+    assert_eq!(journal.all().iter().filter(|one| left(one)).count(), 1);
+    let doctor = rig.gatehound(&["doctor"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert!(
+        doctor.contains("not delivered yet: 2; status 404"),
+        "{doctor}"
+    );
 }
 
 fn hanging() {
