@@ -14,7 +14,7 @@ use crate::{
     metrics::textfile,
     os::{folders, wall_clock},
     settings::{
-        AlertSettings, Channel, Settings,
+        AlertSettings, Settings, Way,
         layers::Sources,
         limits::{MANAGER_LIMIT, longest_step},
     },
@@ -28,7 +28,7 @@ pub(super) fn alerts(
     sources: &Sources,
     settings: &AlertSettings,
 ) -> Result<(), ManagerError> {
-    if !settings.is_on() {
+    if settings.channel.is_empty() {
         findings.fine(
             "alert",
             "no alert channel is configured; see man gatehound.toml",
@@ -47,8 +47,17 @@ pub(super) fn alerts(
         );
         findings.warning("alert", &what, journal.clone());
     }
-    for name in settings.channel.iter().flat_map(Channel::credentials) {
-        credential(findings, &mut manager, &unit, &name)?;
+    let ping = install::helper(&shipped_unit(sources.profile.as_deref()), "ping");
+    for channel in &settings.channel {
+        let sent_by = [
+            (&unit, channel.takes_alerts()),
+            (&ping, channel.way == Way::Ping),
+        ];
+        for (unit, _) in sent_by.iter().filter(|(_, sends)| *sends) {
+            for name in channel.credentials() {
+                credential(findings, &mut manager, unit, &name)?;
+            }
+        }
     }
     let state = folders::state(&sources.variables, sources.profile.as_deref());
     let waiting = state.and_then(|state| {
