@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerts::texts::{self, failure, span};
+use crate::alerts::texts::{self, failure, span, without_middle};
 pub use crate::settings::Kind;
-use crate::text::line::Line;
+use crate::text::line::{Line, MAX_CHARS};
 use crate::{
     policy::{
         facts::{Invocation, Monotonic},
@@ -105,6 +105,7 @@ impl Runs {
 struct View<'a> {
     settings: &'a Settings,
     state: &'a State,
+    unit: &'a str,
     /// This profile's option in commands.
     profile: &'a str,
     language: Language,
@@ -123,6 +124,7 @@ pub fn due(
     let view = View {
         settings,
         state,
+        unit,
         profile,
         language: settings.alert.language,
         now,
@@ -285,16 +287,22 @@ impl View<'_> {
         let cause = cause.map_or_else(String::new, |cause| {
             texts::CAUSE.with(self.language, &[("cause", &cause)])
         });
-        let text = texts::HUMAN.with(
-            self.language,
-            &[
-                ("reason", reason),
-                ("cause", &cause),
-                ("tries", &self.tries(reported)),
-                ("next", next),
-                ("profile", self.profile),
-            ],
-        );
+        let tries = self.tries(reported);
+        let filled = |reason: &str| {
+            texts::HUMAN.with(
+                self.language,
+                &[
+                    ("reason", reason),
+                    ("cause", &cause),
+                    ("tries", &tries),
+                    ("next", next),
+                    ("profile", self.profile),
+                ],
+            )
+        };
+        // The command stands at the end, which a line that is too long loses.
+        let around = self.unit.chars().count() + filled("").chars().count() + 3;
+        let text = filled(&without_middle(reason, MAX_CHARS.saturating_sub(around)));
         self.trouble(reported, reason, text, true)
     }
 
@@ -961,6 +969,37 @@ mod tests {
             "需要人工处理：the attempts are used up；起因：health: no answer within 10 s (主线程阻塞)；重启 3 次无效；\
              Gatehound 不会自行再试；请运行 gatehound status --profile work",
         );
+    }
+
+    #[test]
+    fn however_long_the_reason_is_the_command_is_not_lost() {
+        let refused = Phase::StandingBy {
+            reason: Standby::ConfigError,
+            detail: Line::new(&format!(
+                "{}; gatehound snapshot restore restores it",
+                "x".repeat(330)
+            )),
+            since: at(1),
+        };
+        let state = with(Some("a"), refused);
+        let (_, alert) = due(
+            &Settings::default(),
+            Reported::default(),
+            &state,
+            WORK,
+            at(5),
+        );
+        let text = alert.unwrap().text.to_string();
+        assert!(
+            text.contains("; gatehound snapshot restore restores it; "),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("; see gatehound status --profile work"),
+            "{text}"
+        );
+        assert_eq!(without_middle("网关需要人工处理", 5), "网关…处理");
+        assert_eq!(without_middle("a", 0), "…");
     }
 
     #[test]

@@ -182,6 +182,18 @@ pub(super) fn failure(failure: &Failure, language: Language) -> String {
     words(failure).replacen(&format!("({stall})"), &format!("({found})"), 1)
 }
 
+/// A text of at most so many characters: what it begins and what it ends with say most.
+pub(super) fn without_middle(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(most / 2).collect();
+    let rest = most.saturating_sub(most / 2 + 1);
+    let end: String = text.chars().skip(count - rest).collect();
+    format!("{begin}…{end}")
+}
+
 /// A span, as in `5 min 20 s`.
 pub(super) fn span(time: Duration, language: Language) -> String {
     let text = words::span(time);
