@@ -63,6 +63,18 @@ impl Machine<'_> {
         failure: &Failure,
         (attempt, until, mut grace_used): (usize, Monotonic, Option<GraceUsed>),
     ) {
+        // A start that goes on after all has the rest of its grace.
+        if grace_used.is_none() && !failure.stall.is_certain() && self.state.stuck_since.is_some() {
+            self.state.stuck_since = None;
+            self.state.phase = Phase::Starting {
+                since: self.state.gateway.since.max(self.state.awake_since),
+                progress: self.now,
+            };
+            self.record(Record::FailingOtherwise {
+                failure: failure.clone(),
+            });
+            return self.again_in(self.settings.grace.interval);
+        }
         // What is seen now decides: a stall that turns out to be of a kind with more time has what is left of that.
         if let Some(grace_used) = &mut grace_used
             && let Some(left) = self.count(grace_used, look, failure)

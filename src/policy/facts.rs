@@ -364,6 +364,20 @@ impl Stall {
         Self::Answering,
     ];
 
+    /// Whether it certainly does not end by itself: even a start is given no more time for it than anybody else.
+    pub fn is_certain(self) -> bool {
+        match self {
+            Self::Stopped | Self::Deadlocked => true,
+            Self::Gone
+            | Self::Waiting
+            | Self::Disk
+            | Self::Starved
+            | Self::Blocked
+            | Self::Busy
+            | Self::Answering => false,
+        }
+    }
+
     /// The stall's word, as in `GATEHOUND_STALL=`.
     pub fn name(self) -> &'static str {
         match self {

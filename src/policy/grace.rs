@@ -162,14 +162,37 @@ impl Machine<'_> {
         }
     }
 
+    /// A start is judged by what the whole unit computes, with its port or without;
+    /// but what does not end by itself does not end for a start either.
     fn starting(&mut self, look: &Look, failure: &Failure, since: Monotonic, progress: Monotonic) {
         let grace = &self.settings.grace;
-        let idle = failure.stall == Stall::Gone && look.progress == Some(false);
-        let progress = if idle { progress } else { self.now };
-        if self.now.since(since) < grace.starting && self.now.since(progress) < grace.starting_idle
-        {
+        let stall = failure.stall;
+        let stuck_since = stall
+            .is_certain()
+            .then(|| self.state.stuck_since.unwrap_or(look.began));
+        self.state.stuck_since = stuck_since;
+        let stuck = stuck_since.map(|since| grace.of(stall).saturating_sub(self.now.since(since)));
+        let progress = match look.progress {
+            Some(false) => progress,
+            Some(true) | None => self.now,
+        };
+        // What it is known to wait for may take as long as it may later on.
+        let idle = match stall {
+            Stall::Waiting | Stall::Disk | Stall::Starved => {
+                grace.starting_idle.max(grace.of(stall))
+            }
+            Stall::Gone
+            | Stall::Stopped
+            | Stall::Deadlocked
+            | Stall::Blocked
+            | Stall::Busy
+            | Stall::Answering => grace.starting_idle,
+        };
+        let is_in_time = self.now.since(since) < grace.starting && self.now.since(progress) < idle;
+        if is_in_time && stuck.is_none_or(|left| !left.is_zero()) {
             self.state.phase = Phase::Starting { since, progress };
-            return self.again_in(grace.interval);
+            let wait = stuck.unwrap_or(grace.interval).min(grace.interval);
+            return self.again_in(wait);
         }
         self.open_incident(look, failure, Duration::ZERO);
         self.next_attempt(look, failure);

@@ -166,6 +166,7 @@ impl Machine<'_> {
     fn resumed(&mut self) {
         let now = self.now;
         self.state.awake_since = now;
+        self.state.stuck_since = None;
         match &mut self.state.phase {
             Phase::Starting { since, progress } => (*since, *progress) = (now, now),
             Phase::Failing(grace_used) => {

@@ -63,6 +63,9 @@ pub struct State {
     pub flapping: Flapping,
     /// Why the last look could not find out how the gateway is, if it could not.
     pub unknown: Option<Line>,
+    /// Since when every look at a start found it in a stall that does not end by itself.
+    #[serde(default)]
+    pub stuck_since: Option<Monotonic>,
     /// When the last suspend ended that Gatehound knows of: no grace counts from before it.
     #[serde(default)]
     pub awake_since: Monotonic,
@@ -89,7 +92,7 @@ pub enum Phase {
     Starting {
         /// When the invocation became active, or a suspend ended.
         since: Monotonic,
-        /// When it last made progress or had its port.
+        /// When it last made progress.
         progress: Monotonic,
     },
     /// The last check passed all three probes.

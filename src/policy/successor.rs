@@ -69,6 +69,7 @@ impl State {
         ];
         moments.extend(&mut self.forced);
         moments.extend(&mut self.down_since);
+        moments.extend(&mut self.stuck_since);
         moments.extend(self.incident.as_mut().map(|incident| &mut incident.since));
         match &mut self.phase {
             Phase::Starting { since, progress } => moments.extend([since, progress]),

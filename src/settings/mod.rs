@@ -159,7 +159,7 @@ pub struct Grace {
     /// A start that makes progress.
     #[serde(with = "Is::<Span>")]
     pub starting: Duration,
-    /// A start that makes no progress and has no port.
+    /// A start that makes no progress.
     #[serde(with = "Is::<Span>")]
     pub starting_idle: Duration,
 }

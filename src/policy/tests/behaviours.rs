@@ -204,12 +204,77 @@ fn a_start_without_progress_and_without_port_is_given_a_minute() {
 }
 
 #[test]
-fn a_start_that_has_its_port_needs_no_progress() {
+fn a_start_is_judged_by_its_progress_with_its_port_as_without() {
+    for (progress, expected) in [(Some(true), 600), (None, 600), (Some(false), 60)] {
+        for stall in [Stall::Gone, Stall::Blocked, Stall::Busy, Stall::Answering] {
+            let mut world = world();
+            world.breaks(stall);
+            world.progress = progress;
+            let began = world.now;
+            world.run_until("backing-off");
+            assert_eq!(world.now.since(began), secs(expected), "{stall:?}");
+        }
+    }
+}
+
+#[test]
+fn a_start_that_waits_for_what_is_known_is_given_the_time_for_that() {
+    for (stall, expected) in [
+        (Stall::Waiting, 180),
+        (Stall::Disk, 120),
+        (Stall::Starved, 180),
+    ] {
+        let mut world = world();
+        world.breaks(stall);
+        world.progress = Some(false);
+        let began = world.now;
+        world.run_until("backing-off");
+        assert_eq!(world.now.since(began), secs(expected), "{stall:?}");
+    }
+}
+
+#[test]
+fn a_start_that_certainly_hangs_is_given_no_more_time_than_any_other_run() {
+    for (stall, expected) in [(Stall::Stopped, 0), (Stall::Deadlocked, 10)] {
+        for progress in [Some(true), Some(false), None] {
+            let mut world = world();
+            world.breaks(stall);
+            world.progress = progress;
+            let began = world.now;
+            world.run_until("backing-off");
+            assert_eq!(world.now.since(began), secs(expected), "{stall:?}");
+        }
+    }
+}
+
+#[test]
+fn a_start_that_hangs_each_time_uses_up_its_attempts_within_minutes() {
     let mut world = world();
-    world.breaks(Stall::Blocked);
-    world.progress = Some(false);
-    world.run_for(secs(599));
+    world.breaks(Stall::Deadlocked);
+    let began = world.now;
+    world.run_until("gave-up");
+    assert!(world.now.since(began) < secs(180), "{:?}", world.now);
+}
+
+#[test]
+fn a_start_that_goes_on_after_all_has_the_rest_of_its_grace() {
+    let mut world = world();
+    world.breaks(Stall::Deadlocked);
+    world.next_check();
+    // In between it moved.
+    world.breaks(Stall::Gone);
+    world.run_for(secs(6));
+    world.breaks(Stall::Deadlocked);
+    world.run_for(secs(9));
     assert_eq!(world.phase(), "starting");
+    world.run_until("backing-off");
+    world.breaks(Stall::Busy);
+    world.next_check();
+    assert_eq!(world.phase(), "starting");
+    assert_eq!(world.state.attempts.used, 0);
+    world.run_for(secs(500));
+    assert_eq!(world.deeds(), []);
+    world.run_until_does(&Action::Stop);
 }
 
 #[test]

@@ -246,6 +246,9 @@ impl Form<'_> {
         for at in &mut state.unasked.seen {
             *at = self.past(*at, self.settings.grace.starting);
         }
+        let grace = &self.settings.grace;
+        let longest = grace.stopped.max(grace.deadlocked);
+        state.stuck_since = state.stuck_since.map(|since| self.past(since, longest));
         state.awake_since = self.past(state.awake_since, self.settings.grace.starting);
         state.next = self.ahead(state.next);
         if state.leaves_by != Monotonic::default() {
