@@ -266,7 +266,7 @@ fn an_unknown_key_is_named_with_those_that_are_known() {
     check_refused("port = 1", "port: no such key; did you mean gateway.port?");
     check_refused(
         "every = '30s'",
-        "every: no such key; known are backoff, debounce, degraded_after, interval, reset_after, retry_after, rollback, alert, forced_stops, \
+        "every: no such key; known are backoff, debounce, degraded_after, interval, pulse, reset_after, retry_after, rollback, alert, forced_stops, \
          gateway, grace, metrics, pause, probe, snapshots, stop_timeout",
     );
     check_refused(

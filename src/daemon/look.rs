@@ -93,7 +93,9 @@ impl Senses {
                 health = Health::NotProbed;
             }
         }
+        self.suspicious = false;
         if probed_at_all {
+            self.pulse.checked(&health);
             self.healthy = matches!(health, Health::Healthy(_));
         }
         let is_frozen = unit.as_ref().is_ok_and(|unit| self.is_frozen(unit));

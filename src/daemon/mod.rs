@@ -11,6 +11,7 @@ mod known_good;
 pub mod look;
 pub mod memory;
 mod probing;
+mod pulse;
 pub mod senses;
 pub mod status_line;
 pub mod trouble;
@@ -29,6 +30,7 @@ use crate::{
         known_good::proof,
         look::Seen,
         memory::{Left, Memory},
+        pulse::next_pulse,
         status_line::before_the_first_look,
     },
     metrics::sampling::Around,
@@ -39,10 +41,16 @@ use crate::{
         state_file::{self, Kept, StateFile},
     },
     other_watchdogs::survey,
-    policy::{Event, facts::Health, record::Record, step},
+    policy::{
+        Event,
+        facts::{Health, Monotonic},
+        record::Record,
+        state::Phase,
+        step,
+    },
     probe::gateway,
     settings::{
-        Settings,
+        Pulse, Settings,
         layers::{self, ConfigError, Sources},
     },
     systemd::{
@@ -297,8 +305,10 @@ impl Daemon {
 
     /// Sleeps until the next look; says whether it is time for it.
     fn sleep(&mut self, notifier: &mut Notifier) -> bool {
-        let wait = self.state.next.since(self.senses.clock.now());
-        let wake = self.waker.sleep(wait);
+        let now = self.senses.clock.now();
+        let pulse = self.pulse_due(now);
+        let until = pulse.map_or(self.state.next, |pulse| pulse.min(self.state.next));
+        let wake = self.waker.sleep(until.since(now));
         let suspended = self.senses.clock.suspended();
         let late = self.senses.clock.now().since(self.state.next);
         if SUSPEND < suspended.saturating_sub(self.suspended) {
@@ -316,7 +326,23 @@ impl Daemon {
         if wake.request && state_file::take_reset(&self.senses.dir) {
             self.handle(Event::Reset, notifier);
         }
+        let now = self.senses.clock.now();
+        // Whatever else happened has its own check.
+        let is_due = pulse.is_some_and(|pulse| pulse <= now && now < self.state.next);
+        if is_due && self.senses.is_suspicious() {
+            self.handle(Event::Suspected, notifier);
+        }
         wake.request || self.state.next <= self.senses.clock.now()
+    }
+
+    /// When the kernel is to be looked at next: only between the checks of a gateway that is healthy.
+    fn pulse_due(&self, now: Monotonic) -> Option<Monotonic> {
+        match (self.settings.pulse, &self.state.phase) {
+            (Pulse::Every(every), Phase::Healthy { .. }) => {
+                Some(next_pulse(now, every, self.state.seed))
+            }
+            (Pulse::Every(_) | Pulse::Off, _) => None,
+        }
     }
 
     fn look(&mut self) -> Seen {

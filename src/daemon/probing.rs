@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     daemon::senses::Senses,
-    os::{cgroup, listeners, main_thread, processes},
+    os::{cgroup, listeners, main_thread, processes, sock_diag},
     policy::facts::{Failure, Health, Listener, Outcome, Probe, Stall, UnitFacts},
     probe::{
         gateway::Found,
@@ -34,6 +34,9 @@ pub(super) struct Probed {
     pub(super) owner: u32,
     pub(super) address: Option<IpAddr>,
 }
+
+/// Time enough for one that goes on just now.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// How long a loop that turns gets to notice that the request it did not answer is over.
 const REST: Duration = Duration::from_millis(50);
@@ -64,7 +67,7 @@ impl Senses {
             Whose::Unknown => listeners::owner(&self.proc, &listening, main_pid),
         };
         let group = unit.map_or("", |unit| unit.control_group.as_str());
-        let before = if self.healthy {
+        let before = if self.healthy && !self.suspicious {
             self.reading(owner)
         } else {
             self.whole_reading(owner, group)
@@ -199,13 +202,17 @@ impl Senses {
         before: &Reading,
     ) -> Health {
         let began = self.clock.now();
-        let (probe, outcome) = match client.http(settings.probe.http_timeout) {
+        let certain = self.is_certain(before, owner, group);
+        let limit = settings.probe.http_timeout;
+        let limit = if certain { limit.min(SHORT) } else { limit };
+        let (probe, outcome) = match client.http(limit) {
             Outcome::Pass(_) => (Probe::Health, client.health(settings.probe.health_timeout)),
             other => (Probe::Http, other),
         };
         match outcome {
             Outcome::Pass(_) => {
                 self.last_turn.answered(owner, self.clock.boottime());
+                self.silent = None;
                 // The whole check: a slow `/` is as slow for whoever uses it.
                 Health::Healthy(self.clock.now().since(began))
             }
@@ -213,6 +220,10 @@ impl Senses {
             Outcome::Fail { reason, answered } => {
                 let after = self.reading_at_rest(owner, group);
                 let elapsed = self.clock.now().since(began);
+                if answered || !certain {
+                    let turns = after.turns.clone().filter(|_| !answered);
+                    self.silent = turns.map(|turns| (owner, turns));
+                }
                 let port = client.target().address.port();
                 // The socket may have been closed since it was looked at; then the process may do what it likes.
                 let closed = listeners::listening(&self.proc, port).is_ok_and(|it| it.is_empty());
@@ -242,6 +253,49 @@ impl Senses {
                 })
             }
         }
+    }
+
+    /// Whether it need not be given its whole time to answer, because it certainly cannot:
+    /// its main thread has not run since it was given that the last time, or nothing of it may run.
+    fn is_certain(&self, before: &Reading, owner: u32, group: &str) -> bool {
+        let stopped = before.activity.as_ref().is_some_and(|it| it.state == 'T');
+        let stands = self.silent.as_ref().is_some_and(|(pid, then)| {
+            let now = before.turns.as_ref();
+            *pid == owner && now.is_some_and(|now| now.are_those_of(then))
+        });
+        stopped
+            || stands
+            || (!self.healthy
+                && self
+                    .cgroups
+                    .as_deref()
+                    .is_some_and(|it| cgroup::frozen(it, group)))
+    }
+
+    /// Whether the kernel shows of a gateway that was healthy what makes a check worth while now.
+    pub(super) fn is_suspicious(&mut self) -> bool {
+        let (Some((pid, held)), Some(client)) = (&self.holder, &self.client) else {
+            return false;
+        };
+        let pid = *pid;
+        let port = client.target().address.port();
+        // An error says nothing, and never that nothing listens.
+        let listening = sock_diag::listening(port).ok();
+        let mut ours = listening.iter().flatten();
+        let is_held = |inode: &u64| held.contains(inode);
+        let waiting = ours
+            .clone()
+            .any(|it| is_held(&it.inode) && 0 < it.recv_queue);
+        let is_gone = listening.is_some() && !ours.any(|it| is_held(&it.inode));
+        let turns = main_thread::turns(&self.proc, pid);
+        if let Some(turns) = &turns {
+            let now = self.clock.boottime();
+            self.last_turn.see(pid, turns.clone(), now);
+        }
+        let now = self.clock.now();
+        let hangs = turns.is_some_and(|it| self.pulse.is_suspicious(pid, it, now, waiting));
+        self.suspicious = is_gone || hangs;
+        self.suspicious
     }
 
     /// What costs little, of a gateway that is probably healthy.

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    daemon::breaker,
+    daemon::{breaker, pulse::Pulse},
     journal::{gateway_log, journalctl},
-    os::{cgroup, clock::Clock},
+    os::{cgroup, clock::Clock, main_thread::Turns},
     policy::facts::{Invocation, Monotonic, Outcome, UnitFacts},
     probe::{
         gateway::{Finder, Found},
@@ -61,6 +61,12 @@ pub struct Senses {
     pub(super) last: Option<(Invocation, Duration, Monotonic)>,
     /// When the gateway's main thread last ran.
     pub(super) last_turn: LastTurn,
+    /// What the last pulse saw.
+    pub(super) pulse: Pulse,
+    /// The pulse found something suspicious, and no check was made since.
+    pub(super) suspicious: bool,
+    /// The process that did not answer within the whole time, and its turns then.
+    pub(super) silent: Option<(u32, Turns)>,
     /// How long an update has been going on.
     pub(super) update: update::Bound,
     /// What a run said at its end, asked for once.
@@ -110,6 +116,9 @@ impl Senses {
             client: None,
             last: None,
             last_turn: LastTurn::default(),
+            pulse: Pulse::default(),
+            suspicious: false,
+            silent: None,
             update: update::Bound::default(),
             last_words: None,
             kept: None,

@@ -13,6 +13,8 @@ use crate::{
 /// What moves whenever a thread runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
+    /// Whether a signal has stopped it.
+    pub stopped: bool,
     /// How often it gave up the CPU to wait.
     pub switches: u64,
     /// Time it has run, to the nanosecond; absent in a kernel that does not count it.
@@ -39,6 +41,9 @@ impl Turns {
 pub fn turns(proc: &Path, pid: u32) -> Option<Turns> {
     let task = proc.join(format!("{pid}/task/{pid}"));
     let status = read(&task.join("status"), MAX_FILE)?;
+    let state = status_field(&status, "State:")
+        .and_then(|mut words| words.next())
+        .unwrap_or_default();
     let switches = status_field(&status, "voluntary_ctxt_switches:")?.next()?;
     // Run, waited for a CPU, and how often.
     let schedstat = read(&task.join("schedstat"), MAX_FILE).unwrap_or_default();
@@ -46,6 +51,7 @@ pub fn turns(proc: &Path, pid: u32) -> Option<Turns> {
     let mut times = schedstat.split_whitespace().map(str::parse);
     let mut time = || Some(Duration::from_nanos(times.next()?.ok()?));
     Some(Turns {
+        stopped: state == "T",
         switches: switches.parse().ok()?,
         ran: time(),
         delayed: time(),
@@ -182,7 +188,12 @@ mod tests {
         };
         assert_eq!(turns(proc.path(), 7), Some(without));
         write("schedstat", "1000 2000 3\n");
+        write(
+            "status",
+            "State:\tT (stopped)\nvoluntary_ctxt_switches:\t42\n",
+        );
         let whole = Turns {
+            stopped: true,
             switches: 42,
             ran: Some(Duration::from_micros(1)),
             delayed: Some(Duration::from_micros(2)),

@@ -41,6 +41,8 @@ pub enum Event {
     Looked(Box<Look>),
     /// An effect ended.
     Done(Done),
+    /// The kernel shows of a healthy gateway what makes it worth while to look now.
+    Suspected,
     /// The machine was suspended and runs again.
     Resumed,
     /// Gatehound itself was held up for this long, or the machine stood still without a suspend.
@@ -113,6 +115,7 @@ pub fn step(settings: &Settings, state: State, event: Event, now: Monotonic) -> 
             machine.track_downtime(&look);
         }
         Event::Done(done) => machine.done(done),
+        Event::Suspected => machine.suspected(),
         Event::Resumed => machine.resumed(),
         Event::HeldUp(gap) => machine.held_up(gap),
         Event::Reset => machine.reset(),
@@ -203,20 +206,40 @@ impl Machine<'_> {
             Phase::Starting { since, progress } => {
                 (*since, *progress) = (later(*since), later(*progress));
             }
-            Phase::Failing(grace_used) => grace_used.last = None,
+            Phase::Failing(grace_used)
+            | Phase::BackingOff {
+                grace_used: Some(grace_used),
+                ..
+            } => grace_used.last = None,
             Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
                 *until = *until + gap;
             }
             Phase::Restarting(Step::CleaningUp { .. } | Step::Starting { .. })
-            | Phase::BackingOff { .. }
+            | Phase::BackingOff {
+                grace_used: None, ..
+            }
             | Phase::Healthy { .. }
             | Phase::GaveUp { .. }
             | Phase::StandingBy { .. } => {}
         }
+        self.state.stuck_since = self.state.stuck_since.map(later);
         self.give_parts_time(gap);
         self.state.worked_until = None;
         self.record(Record::HeldUp { gap });
         self.again_in(Duration::ZERO);
+    }
+
+    /// Suspicion is no failure: of a gateway that is healthy only the next check comes now.
+    fn suspected(&mut self) {
+        match self.state.phase {
+            Phase::Healthy { .. } => self.again_in(Duration::ZERO),
+            Phase::Starting { .. }
+            | Phase::Failing(_)
+            | Phase::BackingOff { .. }
+            | Phase::Restarting(_)
+            | Phase::GaveUp { .. }
+            | Phase::StandingBy { .. } => {}
+        }
     }
 
     fn reset(&mut self) {

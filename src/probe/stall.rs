@@ -132,7 +132,7 @@ pub fn judge(request: &Request<'_>) -> (Stall, Line) {
     let Some(used) = used.filter(|_| WATCHED_LONG_ENOUGH <= request.elapsed) else {
         return (Stall::Busy, Line::default());
     };
-    if let Some(starved) = starved(request) {
+    if let Some(starved) = starved(request, used) {
         return (Stall::Starved, starved);
     }
     if request.elapsed / PROGRESS <= used || !matches!(after.state, 'S' | 'D') {
@@ -262,7 +262,7 @@ fn is_share(request: &Request<'_>, time: Duration, percent: u32) -> bool {
 }
 
 /// The gateway did not run because something kept it from it: what, for how long, and by which setting.
-fn starved(request: &Request<'_>) -> Option<Line> {
+fn starved(request: &Request<'_>, used: Duration) -> Option<Line> {
     let of = span(request.elapsed);
     let share = |time: &Duration, percent| is_share(request, *time, percent);
     let unit = request.after.unit.as_ref();
@@ -297,7 +297,8 @@ fn starved(request: &Request<'_>) -> Option<Line> {
     let delayed = delayed(request.after)
         .zip(delayed(request.before))
         .and_then(|(after, before)| after.checked_sub(before))
-        .filter(|time| share(time, 50));
+        // One that gets somewhere is busy, and would be so with all of a CPU.
+        .filter(|time| share(time, 50) && used < request.elapsed / PROGRESS);
     delayed.map(|time| {
         Line::new(&format!(
             "the gateway is starved: it was ready to run, and other work had the CPU for {} of {of}",
@@ -408,6 +409,7 @@ mod tests {
     /// Its main thread sleeps in `function`; the children are this old, in seconds.
     fn hang(function: &str, children: &[u64]) -> Hang {
         let turns = Turns {
+            stopped: false,
             switches: 7,
             ran: Some(ms(100)),
             delayed: Some(ms(1)),
@@ -583,11 +585,16 @@ mod tests {
         );
         starved(
             |hang| {
-                hang.after.activity = Some(at('R', 200));
+                hang.after.activity = Some(at('R', 150));
                 hang.after.turns.as_mut().unwrap().delayed = Some(ms(4001));
             },
             "it was ready to run, and other work had the CPU for 4 s of 5 s",
         );
+        // Half of a CPU is enough to be busy.
+        let mut busy = hang("", &[]);
+        busy.after.activity = Some(at('R', 2600));
+        busy.after.turns.as_mut().unwrap().delayed = Some(ms(4001));
+        busy.is(Stall::Busy, "");
         // A little of each is everyday life.
         let mut hang = hang("futex_do_wait", &[]);
         hang.unit().throttled = Some(ms(1000));

@@ -43,6 +43,9 @@ pub struct Settings {
     /// How long no attempt is made once all of them were in vain.
     #[serde(with = "Is::<RetryAfter>")]
     pub retry_after: RetryAfter,
+    /// Time from one look at the kernel to the next, between the checks of a healthy gateway.
+    #[serde(with = "Is::<Pulse>")]
+    pub pulse: Pulse,
     /// How long the gateway has to stay healthy before attempts count from 1 again.
     #[serde(with = "Is::<Span>")]
     pub reset_after: Duration,
@@ -81,6 +84,15 @@ pub enum Rollback {
     Off,
     /// The last one that was known good takes its place, once, and the gateway is started with it.
     Auto,
+}
+
+/// How often the kernel is looked at between two checks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pulse {
+    /// Once in this time.
+    Every(Duration),
+    /// Not at all.
+    Off,
 }
 
 /// How long no attempt is made once all of them were in vain.
@@ -213,6 +225,8 @@ impl Default for Settings {
             backoff: [5, 10, 20].map(Duration::from_secs).to_vec(),
             debounce: INTERVAL,
             retry_after: RetryAfter::After(Duration::from_secs(15 * 60)),
+            // A healthy gateway turns some 250 times in it.
+            pulse: Pulse::Every(Duration::from_secs(5)),
             reset_after: Duration::from_secs(5 * 60),
             // A channel that reconnects, or that the gateway restarts itself, is back within it.
             degraded_after: Duration::from_secs(5 * 60),
@@ -400,6 +414,34 @@ impl Rule for RetryAfter {
     }
 }
 
+impl Rule for Pulse {
+    type Read = Self;
+
+    fn read(value: &serde_json::Value) -> Result<Self, String> {
+        if value.as_str() == Some("off") {
+            return Ok(Self::Off);
+        }
+        let neither = r#"neither a time span nor "off"; write one such as "5s""#;
+        let is_span = |text| humantime::parse_duration(text).is_ok();
+        if !value.as_str().is_some_and(is_span) {
+            return Err(neither.to_owned());
+        }
+        let every = PositiveSpan::read(value)?;
+        // Less says nothing of a gateway that turns now and then, and costs more than the checks.
+        if every < Duration::from_secs(1) {
+            return Err(r#"too short; write at least "1s", or "off""#.to_owned());
+        }
+        Ok(Self::Every(every))
+    }
+
+    fn spell(read: &Self) -> serde_json::Value {
+        match read {
+            Self::Every(every) => Span::spell(every),
+            Self::Off => "off".into(),
+        }
+    }
+}
+
 impl Choice for Rollback {
     const WRONG: &'static str =
         r#"not a way to deal with a refused configuration; write "off" or "auto""#;
@@ -537,6 +579,16 @@ mod tests {
         });
         refused("forced_stops.window", |s| s.forced_stops.window = long);
         accepted(|s| s.reset_after = MAX_SPAN);
+    }
+
+    #[test]
+    fn a_pulse_is_off_or_beats_once_a_second_at_most() {
+        refused("pulse", |s| s.pulse = Pulse::Every(Duration::ZERO));
+        refused("pulse", |s| {
+            s.pulse = Pulse::Every(Duration::from_millis(900));
+        });
+        accepted(|s| s.pulse = Pulse::Every(Duration::from_secs(1)));
+        accepted(|s| s.pulse = Pulse::Off);
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub fn trials() -> Vec<Trial> {
             waiting,
         ),
         (
+            "between_two_checks_the_pulse_finds_what_hangs",
+            found_by_the_pulse,
+        ),
+        (
             "a_listener_in_a_child_of_the_main_process_is_the_gateway",
             listener_in_a_child,
         ),
@@ -317,6 +321,29 @@ fn waiting() {
     );
     assert_eq!(invocation(&rig), before);
     assert_not_restarted(&rig);
+}
+
+fn found_by_the_pulse() {
+    // The check that does not come because of the pulse comes within hours.
+    let setup = Setup {
+        gatehound_service: "WatchdogSec=20h\n".to_owned(),
+        ..Setup::default()
+    };
+    let rig = healthy_with(&[("INTERVAL", "10h"), ("PULSE", "1s")], setup);
+    for (mode, stall) in [
+        ("port-gone", "gone"),
+        ("deadlocked", "deadlocked"),
+        ("busy", "busy"),
+    ] {
+        let mark = rig.journal.mark();
+        rig.mode(mode);
+        let after = |what, name| rig.journal.wait_for_after(mark, what, TIMEOUT, event(name));
+        let failing = after("the failing check", "failing");
+        assert_field(&failing, "GATEHOUND_STALL", stall);
+        let recovered = after("the end of it", "recovered");
+        assert_field(&recovered, "GATEHOUND_REASON", "by-restart");
+        rig.wait_until_healthy();
+    }
 }
 
 fn listener_in_a_child() {

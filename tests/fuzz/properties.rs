@@ -866,6 +866,7 @@ impl Run {
                 0 => self.tell(Event::Resumed),
                 1 => self.tell(Event::Reset),
                 2 => self.tell(Event::Leave),
+                6 => self.tell(Event::Suspected),
                 3 => self.state = self.state.clone().restored(self.now),
                 4 => self.unit.invocation_id = None,
                 5 => self.looks(Health::NotProbed),

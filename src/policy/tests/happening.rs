@@ -50,6 +50,8 @@ pub(super) enum Happening {
     LookTakes(u8),
     Faults(Vec<Fault>),
     Resumed,
+    /// The pulse found something suspicious.
+    Suspected,
     Reset,
     /// Gatehound is killed, and that many writes of its state file before it are lost.
     Killed(usize),
@@ -102,7 +104,8 @@ impl Happening {
             H::StartTakes(seconds) => world.start_takes = secs(seconds.into()),
             H::LookTakes(seconds) => world.look_takes = secs(seconds.into()),
             H::Faults(faults) => world.faults = faults,
-            H::Resumed | H::Reset | H::Leave | H::TimePasses if world.left => {}
+            H::Resumed | H::Suspected | H::Reset | H::Leave | H::TimePasses if world.left => {}
+            H::Suspected => world.happens(Event::Suspected),
             H::Resumed => world.happens(Event::Resumed),
             H::Reset => world.happens(Event::Reset),
             H::Killed(lost) => world.succeed_from(lost),

@@ -1057,7 +1057,7 @@ impl World {
             Event::Leave => self.witness.start_tried = false,
             // Who asks for a new beginning means a run whose stop was cancelled as well.
             Event::Reset if self.state.pending_start.is_none() => self.witness.stopped = None,
-            Event::Looked(_) | Event::Done(_) | Event::Reset => {}
+            Event::Looked(_) | Event::Done(_) | Event::Suspected | Event::Reset => {}
         }
     }
 
