@@ -22,9 +22,10 @@ const INTERVAL: u64 = 30_000;
 const LIMIT: Duration = Duration::from_secs(480);
 
 /// Kinds of stalls, and how the stand-in gateway is told to have them.
-const STALLS: [(&str, &str); 5] = [
+const STALLS: [(&str, &str); 6] = [
     ("gone", "port-gone"),
     ("stopped", "stopped"),
+    ("deadlocked", "deadlocked"),
     ("blocked", "blocked"),
     ("answering", "ok-false"),
     ("busy", "busy"),

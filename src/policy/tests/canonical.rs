@@ -192,7 +192,9 @@ impl Form<'_> {
         let since = |moment: &mut Option<Monotonic>, horizon| {
             *moment = moment.map(|moment| self.past(moment, horizon));
         };
-        since(&mut witness.failing_since, self.settings.backoff[0]);
+        let failing = self.settings.backoff[0].max(grace.waiting);
+        since(&mut witness.failing_since, failing);
+        since(&mut witness.deadlocked_since, grace.deadlocked);
         since(&mut witness.healthy_since, self.settings.reset_after);
         since(&mut witness.known_since, self.settings.reset_after);
         witness.awake_since = self.past(witness.awake_since, longest);

@@ -39,11 +39,17 @@ fn settings() -> Settings {
     };
     settings.grace.interval = secs(1);
     settings.grace.gone = secs(1);
+    settings.grace.deadlocked = secs(1);
+    settings.grace.disk = secs(2);
+    settings.grace.starved = secs(3);
+    // Only where one waits a longer time makes a difference.
+    settings.grace.waiting = secs(1);
     settings.grace.blocked = secs(2);
     settings.grace.busy = secs(3);
     settings.grace.answering = secs(2);
     settings.grace.starting = secs(4);
     settings.grace.starting_idle = secs(2);
+    settings.stop_timeout.stuck = secs(1);
     settings.stop_timeout.hung = secs(2);
     settings.stop_timeout.draining = secs(3);
     settings.forced_stops.window = secs(30);
@@ -173,6 +179,9 @@ impl Explorer<'_> {
         let mut world = world();
         world.settings = settings();
         world.settings.rollback = self.place.rollback;
+        if self.place.alphabet.contains(&WAITS) {
+            world.settings.grace.waiting = secs(4);
+        }
         world.step = self.policy.step;
         world.restored = self.policy.restored;
         world.saves_kept = self.place.saves_kept;
@@ -381,6 +390,7 @@ const OUTCOMES: [Outcome; 5] = [
 ];
 
 const BROKEN: H = H::Mood(Mood::Failing(Stall::Blocked));
+const WAITS: H = H::Mood(Mood::Failing(Stall::Waiting));
 const BREAKS_AGAIN: H = H::Fresh(Mood::Failing(Stall::Blocked));
 const FIXED: H = H::Mood(Mood::Healthy);
 const FIXES_NEXT: H = H::Fresh(Mood::Healthy);
@@ -398,7 +408,6 @@ pub(super) fn gateway() -> Place {
             failing(Stall::Gone),
             failing(Stall::Stopped),
             BROKEN,
-            failing(Stall::Busy),
             failing(Stall::Answering),
             H::Mood(Mood::Unknown),
             FIXES_NEXT,
@@ -408,6 +417,29 @@ pub(super) fn gateway() -> Place {
             H::Exits(78),
             H::EndsByItself,
             H::StartLimit(1),
+        ],
+    }
+}
+
+/// A stall whose evidence changes, and a pulse that suspects it.
+pub(super) fn stalls() -> Place {
+    let failing = |stall| H::Mood(Mood::Failing(stall));
+    Place {
+        name: "stalls",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            FIXED,
+            failing(Stall::Deadlocked),
+            WAITS,
+            failing(Stall::Starved),
+            BROKEN,
+            failing(Stall::Busy),
+            H::Fresh(Mood::Failing(Stall::Deadlocked)),
+            H::Progress(Some(false)),
+            H::Suspected,
+            H::Resumed,
         ],
     }
 }
@@ -533,7 +565,14 @@ pub(super) fn useless() -> Place {
 /// Everything at once.
 fn everything() -> Place {
     let mut alphabet = Vec::new();
-    for place in [gateway(), human(), gatehound(), forced(), obstacles()] {
+    for place in [
+        gateway(),
+        stalls(),
+        human(),
+        gatehound(),
+        forced(),
+        obstacles(),
+    ] {
         for happening in place.alphabet {
             if !alphabet.contains(&happening) {
                 alphabet.push(happening);
@@ -639,6 +678,11 @@ fn no_rule_is_broken(mut place: Place, less: usize, worlds: usize, steps: usize)
 #[test]
 fn no_history_of_a_gateway_that_misbehaves_breaks_a_rule() {
     no_rule_is_broken(gateway(), 0, 21_028, 105_156);
+}
+
+#[test]
+fn no_history_of_stalls_that_change_their_kind_breaks_a_rule() {
+    no_rule_is_broken(stalls(), 0, 47_013, 189_630);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::policy::{
     tests::{
         explore::{
             HONEST, Place, Policy, explore, forced, gatehound, gateway, human, no_rollback,
-            obstacles, rollback, useless,
+            obstacles, rollback, stalls, useless,
         },
         world::{RestoredFn, StepFn},
     },
@@ -19,7 +19,7 @@ use crate::policy::{
 use crate::{
     policy::{
         facts::{Config, Health, Look, Monotonic, Stall, UnitFacts},
-        state::{Attempts, Phase, State},
+        state::{Attempts, GraceUsed, Phase, State},
     },
     settings::{Rollback, Settings},
 };
@@ -68,7 +68,7 @@ fn refusing(event: Event, change: impl FnOnce(&mut Look)) -> Event {
 type Mutant = (&'static str, StepFn, fn() -> Place, &'static str);
 
 /// Policies of which a single step is wrong.
-const ROUGH: [Mutant; 39] = [
+const ROUGH: [Mutant; 42] = [
     (
         "says nothing of a gateway that is down while it stands by",
         |settings, state, event, now| {
@@ -518,6 +518,44 @@ const ROUGH: [Mutant; 39] = [
         "rule 3",
     ),
     (
+        "lets suspicion act",
+        |settings, state, event, now| {
+            let suspected = event == Event::Suspected;
+            let (mut state, answer) = step(settings, state, event, now);
+            if suspected && matches!(state.phase, Phase::Healthy { .. }) {
+                state.phase = Phase::Failing(GraceUsed::new(now));
+            }
+            (state, answer)
+        },
+        stalls,
+        "rule 4",
+    ),
+    (
+        "gives a deadlock the time of a busy gateway",
+        |settings, state, event, now| {
+            let mut settings = settings.clone();
+            settings.grace.deadlocked = settings.grace.busy;
+            step(&settings, state, event, now)
+        },
+        stalls,
+        "grace",
+    ),
+    (
+        "restarts a gateway that waits",
+        |settings, state, event, now| {
+            let event = seen(event, |look| {
+                if let Health::Failing(failure) = &mut look.health
+                    && failure.stall == Stall::Waiting
+                {
+                    failure.stall = Stall::Blocked;
+                }
+            });
+            step(settings, state, event, now)
+        },
+        stalls,
+        "grace",
+    ),
+    (
         "forgets the start after a rollback",
         |settings, state, event, now| {
             let done = matches!(event, Event::Done(Done::Restored(_)));
@@ -624,8 +662,8 @@ fn caught(name: &str, policy: Policy, mut place: Place, by: &str) {
 
 /// Where this number is stated, in tests/README.md, it is to be the same.
 #[test]
-fn forty_five_mutants_are_tried() {
-    assert_eq!(ROUGH.len() + IDLE.len() + FORGETFUL.len(), 45);
+fn forty_eight_mutants_are_tried() {
+    assert_eq!(ROUGH.len() + IDLE.len() + FORGETFUL.len(), 48);
 }
 
 #[test]

@@ -86,6 +86,10 @@ pub(super) struct Witness {
     pub(super) seen: Option<u32>,
     /// The first failing look since one that was healthy, of this run.
     pub(super) failing_since: Option<Monotonic>,
+    /// This run was healthy.
+    pub(super) served: bool,
+    /// The first look, in a row of nothing else, at which a deadlock was given time.
+    pub(super) deadlocked_since: Option<Monotonic>,
     /// The first ping in a row of nothing else, of this run.
     pub(super) healthy_since: Option<Monotonic>,
     /// Since when every look has shown this run; a look without a bus shows none.
@@ -1017,11 +1021,21 @@ impl World {
     // What has to hold at every step.
 
     fn check(&mut self, before: &State, event: &Event, actions: &[Action]) {
+        if *event == Event::Suspected {
+            let same = State {
+                next: before.next,
+                timeout_set: before.timeout_set,
+                ..self.state.clone()
+            } == *before;
+            let silent = !actions.iter().any(|it| matches!(it, Action::Record(_)));
+            assert!(same && silent, "rule 4: suspicion alone did {actions:?}");
+        }
         self.check_watchdog(event, actions);
         self.check_next(event);
         if let Event::Looked(look) = event {
             self.note_look(look);
         }
+        self.check_grace(event);
         self.check_attempts(before, event, actions);
         let acts = |action: &&Action| {
             matches!(
@@ -1059,6 +1073,25 @@ impl World {
             Event::Reset if self.state.pending_start.is_none() => self.witness.stopped = None,
             Event::Looked(_) | Event::Done(_) | Event::Suspected | Event::Reset => {}
         }
+    }
+
+    /// What cannot end by itself is not waited for longer than its grace, while its evidence stands.
+    fn check_grace(&mut self, event: &Event) {
+        let deadlocked = matches!(
+            event,
+            Event::Looked(look) if look.health == failing(Stall::Deadlocked)
+        );
+        let since = &mut self.witness.deadlocked_since;
+        let (Event::Looked(look), true, Phase::Failing(_)) = (event, deadlocked, &self.state.phase)
+        else {
+            *since = None;
+            return;
+        };
+        let waited = self.now.since(*since.get_or_insert(look.began));
+        assert!(
+            waited < self.settings.grace.deadlocked,
+            "grace: a deadlock was given {waited:?}"
+        );
     }
 
     /// Rules 1 and 2.
@@ -1132,6 +1165,7 @@ impl World {
         let up = |unit: &UnitFacts| unit.active_state == "active";
         if look.unit.as_ref().is_ok_and(up) && witness.seen.replace(run) != Some(run) {
             witness.failing_since = None;
+            witness.served = false;
             witness.healthy_since = None;
             witness.known_since = None;
         }
@@ -1142,7 +1176,10 @@ impl World {
             }
         }
         match look.health {
-            Health::Healthy(_) => witness.failing_since = None,
+            Health::Healthy(_) => {
+                witness.failing_since = None;
+                witness.served = true;
+            }
             Health::Failing(_) => {
                 witness.failing_since.get_or_insert(look.began);
             }
@@ -1269,7 +1306,7 @@ impl World {
             &self.settings.stop_timeout,
         );
         assert!(
-            *action != Action::Kill || limit.hung.min(limit.draining) <= awake,
+            *action != Action::Kill || limit.stuck.min(limit.hung).min(limit.draining) <= awake,
             "rule 10: {action:?} {awake:?} after a suspend"
         );
         if matches!(action, Action::Kill | Action::Cleanup(Signal::Kill)) {
@@ -1337,6 +1374,11 @@ impl World {
             return;
         };
         let grace = &self.settings.grace;
+        let waits = failure.stall == Stall::Waiting && self.witness.served;
+        assert!(
+            !waits || failing.is_some_and(|failing| grace.waiting <= failing),
+            "grace: {action:?} of one that waits, {failing:?} after it failed"
+        );
         // What was gone when its grace was over may have become anything else since.
         let least = grace
             .of(failure.stall)
@@ -1344,8 +1386,18 @@ impl World {
             .min(grace.starting)
             .min(grace.starting_idle);
         let awake = self.now.since(self.witness.awake_since);
+        // One that was deadlocked when the delay began, and is of another kind now, has used its time all the while.
+        let first = match failure.stall {
+            Stall::Gone | Stall::Stopped | Stall::Answering => least,
+            Stall::Deadlocked
+            | Stall::Waiting
+            | Stall::Disk
+            | Stall::Starved
+            | Stall::Blocked
+            | Stall::Busy => least.min(grace.deadlocked),
+        };
         assert!(
-            least + backoff <= awake,
+            least.max(first + backoff) <= awake,
             "rule 10: {action:?} {awake:?} after a suspend"
         );
     }
@@ -1579,6 +1631,7 @@ impl Witness {
         }
         self.forced = state.forced.clone();
         self.forced_run = None;
+        self.served &= state.gateway.served;
         self.awake_since = state.awake_since;
         // A stop of a unit that systemd gave up on shows nowhere else; any other is seen again at the next look.
         let remembered = state.unwanted == Some(invocation(run));
