@@ -406,7 +406,7 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("retry_after"), (r#""15min""#, "default"));
-    assert_eq!(shown.len(), 41);
+    assert_eq!(shown.len(), 42);
 }
 
 #[test]

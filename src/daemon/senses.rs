@@ -63,7 +63,7 @@ pub struct Senses {
     pub(super) last_turn: LastTurn,
     /// What the last pulse saw.
     pub(super) pulse: Pulse,
-    /// The pulse found something suspicious, and no check was made since.
+    /// The next check looks at all there is: the pulse found something suspicious, or nothing is known yet.
     pub(super) suspicious: bool,
     /// The process that did not answer within the whole time, and its turns then.
     pub(super) silent: Option<(u32, Turns)>,
@@ -117,7 +117,8 @@ impl Senses {
             last: None,
             last_turn: LastTurn::default(),
             pulse: Pulse::default(),
-            suspicious: false,
+            // Of a gateway of which nothing is known, all is looked at.
+            suspicious: true,
             silent: None,
             update: update::Bound::default(),
             last_words: None,

@@ -105,6 +105,9 @@ const WATCHED_LONG_ENOUGH: Duration = Duration::from_millis(200);
 /// Not zero, because the timers of an idle gateway take a twentieth of a CPU, and the kernel counts in hundredths.
 const PROGRESS: u32 = 10;
 
+/// A thread that others keep from a CPU runs for less than this share of the time: one part in fifty.
+const HARDLY: u32 = 50;
+
 /// A unit that used less than this share of the time did nothing: all threads of one that is deadlocked
 /// were measured to use a hundredth of that.
 const IDLE: u32 = 500;
@@ -298,7 +301,7 @@ fn starved(request: &Request<'_>, used: Duration) -> Option<Line> {
         .zip(delayed(request.before))
         .and_then(|(after, before)| after.checked_sub(before))
         // One that gets somewhere is busy, and would be so with all of a CPU.
-        .filter(|time| share(time, 50) && used < request.elapsed / PROGRESS);
+        .filter(|time| share(time, 50) && used < request.elapsed / HARDLY);
     delayed.map(|time| {
         Line::new(&format!(
             "the gateway is starved: it was ready to run, and other work had the CPU for {} of {of}",
