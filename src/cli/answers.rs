@@ -179,11 +179,21 @@ pub(crate) struct History {
     pub(crate) incidents: Vec<Incident>,
     /// When Gatehound stood by, the oldest first.
     pub(crate) stood_by: Vec<StoodBy>,
+    /// When the gateway was down without an incident, because it crashed or somebody restarted it, the oldest first.
+    pub(crate) restarts: Vec<Spell>,
+    /// When part of the healthy gateway did not work, the oldest first.
+    pub(crate) degraded: Vec<Spell>,
+    /// The last 24 hours and all of the time, each in parts.
+    pub(crate) bars: Vec<Bar>,
     /// How long Gatehound watched a gateway that was to run.
     pub(crate) watched_seconds: f64,
     /// How long of it the gateway was down.
     pub(crate) failing_seconds: f64,
-    /// The part of it in which the gateway worked, from 0 to 1.
+    /// How long Gatehound stood by.
+    pub(crate) stood_by_seconds: f64,
+    /// How long nobody looked since the first record: no Gatehound ran, or the machine slept.
+    pub(crate) unseen_seconds: f64,
+    /// The part of watched_seconds in which the gateway worked, from 0 to 1.
     pub(crate) availability: Option<f64>,
     /// The mean time that a restart took from the first failing check on.
     pub(crate) mean_time_to_recover_seconds: Option<f64>,
@@ -217,6 +227,32 @@ pub(crate) struct Incident {
     pub(crate) gave_up: bool,
     /// How it ended: under-way, by-itself, by-restart, by-other, stopped or unseen.
     pub(crate) outcome: &'static str,
+}
+
+/// A time without an incident of its own.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Spell {
+    /// What it was.
+    pub(crate) what: Line,
+    /// When it began, in UTC.
+    pub(crate) began: Option<String>,
+    /// How long it lasted.
+    pub(crate) seconds: f64,
+    /// Whether it is not over.
+    pub(crate) under_way: bool,
+}
+
+/// A time in parts of one length.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Bar {
+    /// How long it is, in words.
+    pub(crate) label: String,
+    /// When it began, in UTC.
+    pub(crate) from: Option<String>,
+    /// How the gateway was in each part: up, partly-down, down, stood-by or unseen.
+    pub(crate) parts: Vec<&'static str>,
 }
 
 /// A time in which Gatehound stood by.

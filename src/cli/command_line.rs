@@ -73,12 +73,21 @@ pub(crate) enum Command {
         after_help = "Examples:\n  gatehound history --since \"2 hours ago\"\n  gatehound history --since 2026-11-23"
     )]
     History {
-        /// A span such as "7d", a date, or "today"
-        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = moment)]
+        /// A span such as "7d" or "2 hours ago", a date, or "today"
+        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = moment, allow_hyphen_values = true)]
         since: Duration,
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Draw it as a picture into this file
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        svg: Option<PathBuf>,
+        /// Read a journal that was collected: a folder, a file, or "-" for lines of journalctl -o json
+        #[arg(long, value_name = "DIR")]
+        journal: Option<PathBuf>,
+        /// The host whose records are meant, where there are several
+        #[arg(long, value_name = "NAME", requires = "journal")]
+        host: Option<String>,
     },
     /// Show one incident with its evidence
     Incident {

@@ -15,12 +15,19 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cli::console::{manager, settings, shipped_unit};
 use crate::{
+    journal::writer::Journal,
     os::{cgroup, folders, state_file},
-    policy::facts::UnitFacts,
+    policy::{
+        answer::Noted,
+        facts::{Monotonic, UnitFacts},
+        record::Record,
+        state::{Phase, Standby, State},
+    },
     probe::gateway::{self, Finder},
     recovery::cleanup::{self, CleanedUp, Signal, Territory},
     settings::{Settings, layers::Sources, limits::CLEANUP_GRACE},
     systemd::UserManager,
+    text::{line::Line, words::Names},
 };
 
 /// How long Gatehound may take: it may be waiting for an answer of the gateway, and is not worth waiting for.
@@ -45,6 +52,11 @@ pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
     stop(&mut manager, &own, WATCHDOG_LIMIT)?;
     forget(sources);
     stop(&mut manager, &unit, GATEWAY_LIMIT)?;
+    let profile = folders::profile_option(sources.profile.as_deref());
+    note(Names {
+        unit: &unit,
+        profile: &profile,
+    });
     let clean = cleanup(sources, &settings, &unit, &facts)?;
     let mut back = Vec::new();
     // The gateway first: it is what must not come back.
@@ -83,6 +95,23 @@ fn forget(sources: &Sources) {
     if let Err(why) = dir.and_then(|dir| state_file::forget_state(&dir)) {
         say!("warning    {why}; a gatehound that is started now may start the gateway");
     }
+}
+
+/// Says it in the journal, for who asks for the history; a journal that takes nothing is not worth a word now.
+fn note(names: Names<'_>) {
+    let state = State {
+        phase: Phase::StandingBy {
+            reason: Standby::Stopped,
+            detail: Line::default(),
+            since: Monotonic::default(),
+        },
+        ..State::default()
+    };
+    let noted = Noted {
+        incident: None,
+        record: Record::EmergencyStop,
+    };
+    Journal::journald().write(&noted, &state, names);
 }
 
 fn stop(manager: &mut UserManager, unit: &str, limit: Duration) -> anyhow::Result<()> {

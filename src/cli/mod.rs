@@ -130,7 +130,22 @@ impl Cli {
             Command::Status { json, watch: false } => status::status(&sources, json),
             Command::Status { json, watch: true } => status::watch(&sources, json),
             Command::Doctor { json } => doctor::doctor(sources, json),
-            Command::History { since, json } => history_command::history(&sources, since, json),
+            Command::History {
+                since,
+                json,
+                svg,
+                journal,
+                host,
+            } => {
+                let wanted = history_command::Wanted {
+                    since,
+                    json,
+                    journal,
+                    host,
+                    svg,
+                };
+                history_command::history(&sources, &wanted)
+            }
             Command::Incident { incident, json } => {
                 history_command::incident(&sources, incident.as_deref(), json)
             }

@@ -124,6 +124,42 @@ pub(crate) fn paused(pause: &Pause) -> String {
     }
 }
 
+/// What every terminal has, and no line of a table is longer than.
+pub(crate) const COLUMNS: usize = 80;
+
+/// As much of a text as so many columns of a terminal hold.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    let text = printable(text);
+    if width(&text) <= columns {
+        return text;
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        if columns <= width(&short) + c.width().unwrap_or(0) {
+            break;
+        }
+        short.push(c);
+    }
+    short + "…"
+}
+
+/// A text in lines of so many columns at most; only a word that is longer is not cut.
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let text = printable(text);
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.is_empty() => last.push_str(word),
+            Some(last) if width(last) + 1 + width(word) <= columns => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// How many columns of a terminal a text takes: two for a wide character, none for one that is put onto another.
 pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
@@ -136,6 +172,16 @@ mod tests {
     #[track_caller]
     fn check(cell: Cell<'_>, expected: &str) {
         assert_eq!(cell.set(false), expected);
+    }
+
+    #[test]
+    fn a_text_is_cut_and_wrapped_by_what_a_terminal_shows() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdefg", 6), "abcde…");
+        assert_eq!(cut("日本語日本語", 6), "日本…");
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("overlong x", 4), ["overlong", "x"]);
+        assert_eq!(wrapped("", 4), [""]);
     }
 
     #[test]

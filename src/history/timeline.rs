@@ -8,8 +8,12 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::{
+    history::stretches::{How, Stretches},
     journal::{
-        fields::{ATTEMPT, DETAIL, DOWNTIME, FORCED, PROBE, REASON, STALL, STALL_DETAIL, STANDBY},
+        fields::{
+            ATTEMPT, DEGRADED, DETAIL, DOWNTIME, FORCED, PROBE, REASON, STALL, STALL_DETAIL,
+            STANDBY,
+        },
         kinds::Kind,
         logged::{Logged, Moment},
     },
@@ -115,6 +119,8 @@ pub struct Past {
     /// How it ended.
     pub outcome: Outcome,
     first: Moment,
+    /// How long it had been down when the first record of it was written.
+    before: Duration,
     attempt: Option<Line>,
     /// The restart under way is among the forced ones.
     is_forced: bool,
@@ -145,6 +151,20 @@ impl StoodBy {
     }
 }
 
+/// A time that has no incident of its own: a crash with the start after it, or one in which part of the gateway did not work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spell {
+    /// What it was, in words.
+    pub what: Line,
+    /// When it began, since the Unix epoch.
+    pub began: Duration,
+    /// How long it lasted, without the time in which no Gatehound ran.
+    pub lasted: Duration,
+    /// Whether it is not over.
+    pub under_way: bool,
+    boot: String,
+}
+
 /// What became of the gateway.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -152,6 +172,16 @@ pub struct History {
     pub incidents: Vec<Past>,
     /// All times in which Gatehound stood by, oldest first.
     pub stood_by: Vec<StoodBy>,
+    /// All times in which it was down without an incident, because it crashed and started again, oldest first.
+    pub lapses: Vec<Spell>,
+    /// All times in which it was degraded, oldest first.
+    pub degraded: Vec<Spell>,
+    /// How it was at each time.
+    pub stretches: Stretches,
+    /// Time in which Gatehound stood by.
+    pub aside: Duration,
+    /// Time in which nobody looked: no Gatehound ran, or the machine was off or asleep.
+    pub unseen: Duration,
     /// Time in which Gatehound watched a gateway that was meant to run.
     pub watched: Duration,
     /// The part of it in which an incident was open, or the gateway was down without one.
@@ -175,33 +205,79 @@ impl History {
                 && !record.is_by_systemd()
                 && !record.is_event(Kind::Leaving)
             {
-                history.pass(record, since, until.since(&record.at));
+                history.pass(record, until.since(&record.at));
             }
         }
         history.end(now, runs);
         history
+            .lapses
+            .retain(|lapse| since < lapse.began + lapse.lasted);
+        history
+            .degraded
+            .retain(|spell| since < spell.began + spell.lasted);
+        let share = history.stretches.share(since, Duration::MAX);
+        history.watched = share.up + share.down;
+        history.failing = share.down;
+        history.aside = share.aside;
+        // Before the first record there may have been no Gatehound.
+        let known = records
+            .first()
+            .map_or(now.wall, |first| first.at.wall.max(since));
+        let seen = history.watched + history.aside;
+        history.unseen = now.wall.saturating_sub(known).saturating_sub(seen);
+        history
     }
 
     /// What follows upon a record went on for `span`.
-    fn pass(&mut self, record: &Logged, since: Duration, span: Duration) {
-        let mut failing = record.standby().is_some_and(is_outage);
-        let mut watched = failing || record.field(STANDBY).is_none();
+    fn pass(&mut self, record: &Logged, span: Duration) {
+        let stands_by = record.standby().is_some();
+        let is_outage = record.standby().is_some_and(is_outage);
+        let open = self.open().is_some();
+        let failing = open || is_outage || record.down_for().is_some();
         if let Some(past) = self.open() {
             past.down += span;
-            failing = true;
-            // Between two runs that systemd starts it is as down as within them.
-            watched |= record.is(STANDBY, Standby::InTransition.name());
         }
         if let Some(stood_by) = self.standing_by() {
             stood_by.lasted += span;
         }
-        if watched {
-            let span = span.saturating_sub(since.saturating_sub(record.at.wall));
-            self.watched += span;
-            if failing {
-                self.failing += span;
-            }
+        let how = if stands_by && !is_outage {
+            How::Aside
+        } else if failing {
+            How::Down
+        } else if record.is(STANDBY, Standby::InTransition.name()) || record.is_of_unknown() {
+            // A start of a gateway that nobody had seen up, or a gateway of which nobody can tell.
+            How::Aside
+        } else {
+            How::Up
+        };
+        self.stretches.add(&record.at, span, how);
+        if how == How::Down && !open && !is_outage {
+            self.lapse(record, span);
+        } else {
+            self.lapses
+                .iter_mut()
+                .for_each(|lapse| lapse.under_way = false);
         }
+        if let Some(spell) = self.degraded.last_mut().filter(|spell| spell.under_way) {
+            spell.lasted += span;
+        }
+    }
+
+    /// It is down without an incident: between two runs, or in a start after a crash.
+    fn lapse(&mut self, record: &Logged, span: Duration) {
+        let under_way = self.lapses.last_mut().filter(|lapse| lapse.under_way);
+        if let Some(lapse) = under_way {
+            lapse.lasted += span;
+            return;
+        }
+        let before = record.down_for().unwrap_or_default();
+        self.lapses.push(Spell {
+            what: record.text.clone(),
+            began: record.at.wall.saturating_sub(before),
+            lasted: before + span,
+            under_way: true,
+            boot: record.at.boot.clone(),
+        });
     }
 
     /// The part of the time watched in which the gateway did not fail, from 0 to 1; none if nobody watched.
@@ -244,6 +320,10 @@ impl History {
             return;
         }
         self.take_standby(record, since);
+        self.take_degraded(record);
+        if let Some(since) = record.down_since() {
+            self.stretches.was_down(&record.at.boot, since);
+        }
         // Every record names the incident while one is open, so its end was missed.
         if let Some(past) = self.open()
             && !past.is_of(record)
@@ -255,7 +335,11 @@ impl History {
             return;
         };
         if !self.incidents.iter().any(|past| past.is_of(record)) {
-            self.incidents.push(Past::begun_by(record, id));
+            let past = Past::begun_by(record, id);
+            // What began as a crash turns out to be an incident.
+            self.lapses
+                .pop_if(|lapse| lapse.under_way && past.began <= lapse.began);
+            self.incidents.push(past);
         }
         if let Some(past) = self.incidents.iter_mut().rfind(|past| past.is_of(record)) {
             past.take(record);
@@ -286,10 +370,27 @@ impl History {
         }
         // The end of an incident, for example, is recorded before it in the same check.
         if let Some(stood_by) = self.standing_by()
-            && record.is_event(Kind::StandingBy)
+            && (record.is_event(Kind::StandingBy) || record.is_event(Kind::EmergencyStop))
         {
             stood_by.detail = record.field(DETAIL).cloned();
             stood_by.text = record.text.clone();
+        }
+    }
+
+    fn take_degraded(&mut self, record: &Logged) {
+        let what = record.field(DEGRADED);
+        if let Some(spell) = self.degraded.last_mut() {
+            spell.under_way &= what == Some(&spell.what) && spell.boot == record.at.boot;
+        }
+        let goes_on = self.degraded.last().is_some_and(|spell| spell.under_way);
+        if let Some(what) = what.filter(|_| !goes_on) {
+            self.degraded.push(Spell {
+                what: what.clone(),
+                began: record.at.wall,
+                lasted: Duration::ZERO,
+                under_way: true,
+                boot: record.at.boot.clone(),
+            });
         }
     }
 
@@ -304,15 +405,20 @@ impl History {
         if let Some(stood_by) = self.standing_by() {
             stood_by.under_way = goes_on(&stood_by.boot);
         }
+        for spell in self.lapses.iter_mut().chain(&mut self.degraded) {
+            spell.under_way &= goes_on(&spell.boot);
+        }
     }
 }
 
 impl Past {
     fn begun_by(record: &Logged, id: &str) -> Self {
+        let before = record.down_for().unwrap_or_default();
         Self {
             id: id.to_owned(),
-            began: record.at.wall,
-            down: Duration::ZERO,
+            began: record.at.wall.saturating_sub(before),
+            down: before,
+            before,
             probe: None,
             reason: None,
             stall: None,
@@ -375,7 +481,8 @@ impl Past {
         if let Some(down) = downtime.and_then(|line| line.as_str().parse().ok()) {
             let measured = Duration::from_micros(down);
             self.began = self.began.min(record.at.wall.saturating_sub(measured));
-            let unwatched = record.at.since(&self.first).saturating_sub(self.down);
+            let watched = self.down.saturating_sub(self.before);
+            let unwatched = record.at.since(&self.first).saturating_sub(watched);
             self.down = measured.saturating_sub(unwatched);
         }
     }
@@ -507,12 +614,114 @@ mod tests {
     fn time_counts_from_record_to_record_while_somebody_watches() {
         let history = until(1000, &hang());
         assert_eq!(history.watched, Duration::from_secs(400));
-        assert_eq!(history.failing, Duration::from_secs(60));
-        assert_eq!(history.availability(), Some(0.85));
+        // The record of its end says that it began a second before the first of it.
+        assert_eq!(history.failing, Duration::from_secs(61));
+        assert_eq!(history.availability(), Some(1.0 - 61.0 / 400.0));
         assert_eq!(
             history.mean_time_to_recover(),
             Some(Duration::from_secs(61))
         );
+    }
+
+    /// A record that says since when the gateway is down.
+    fn down(seconds: u64, since: u64, event: &str, fields: &[(&str, &str)]) -> Logged {
+        let mut record = logged(seconds, event, fields);
+        let since = Line::new(&(since * 1_000_000).to_string());
+        record
+            .fields
+            .insert("GATEHOUND_DOWN_SINCE_USEC".to_owned(), since);
+        record
+    }
+
+    #[test]
+    fn a_crash_and_the_start_after_it_are_down_and_listed_although_there_is_no_incident() {
+        let starting = [("GATEHOUND_PHASE", "starting")];
+        let crash = [
+            logged(0, "healthy", &[]),
+            down(100, 80, "new-invocation", &starting),
+            down(105, 80, "warning", &starting),
+            logged(111, "healthy", &[]),
+        ];
+        let history = until(200, &crash);
+        assert_eq!(history.failing, Duration::from_secs(31));
+        assert_eq!(history.watched, Duration::from_secs(200));
+        assert_eq!(history.incidents, []);
+        let [lapse] = &history.lapses[..] else {
+            panic!("{history:?}")
+        };
+        assert_eq!(
+            (lapse.began, lapse.lasted),
+            (at(80).wall, Duration::from_secs(31))
+        );
+        assert!(!lapse.under_way);
+        assert!(until(108, &crash[..3]).lapses[0].under_way);
+
+        // A run that never serves becomes an incident, which began with the crash.
+        let mut incident = failing(120);
+        incident.fields.extend(down(120, 80, "failing", &[]).fields);
+        let history = until(300, &[&crash[..3], &[incident]].concat());
+        assert_eq!(history.lapses, []);
+        assert_eq!(history.incidents[0].began, at(80).wall);
+        assert_eq!(history.incidents[0].down, Duration::from_secs(220));
+        assert_eq!(history.failing, Duration::from_secs(220));
+    }
+
+    #[test]
+    fn a_gateway_that_hangs_for_most_of_the_time_is_not_available_for_most_of_it() {
+        // It hangs for 50 of every 70 seconds, and is looked at when it has for 20.
+        let mut logged = vec![logged(0, "healthy", &[])];
+        for hang in 0..6 {
+            let begin = hang * 70;
+            let id = format!("c0ffee00-{begin}");
+            let mut failed = down(begin + 40, begin + 10, "failing", &[]);
+            let mut over = recovered(begin + 70, "by-itself", 60);
+            for record in [&mut failed, &mut over] {
+                let id = Line::new(&id);
+                record.fields.insert("GATEHOUND_INCIDENT".to_owned(), id);
+            }
+            logged.extend([failed, over]);
+        }
+        let history = until(420, &logged);
+        assert_eq!(history.incidents.len(), 6);
+        let availability = history.availability().unwrap();
+        assert!(availability < 0.29, "{availability}");
+    }
+
+    #[test]
+    fn a_time_of_being_degraded_is_listed_and_available() {
+        let degraded = [("GATEHOUND_DEGRADED", "channel telegram")];
+        let logged = [
+            logged(0, "healthy", &[]),
+            logged(60, "degraded", &degraded),
+            logged(90, "reloaded", &degraded),
+            logged(120, "no-longer-degraded", &[]),
+        ];
+        let history = until(200, &logged);
+        let [spell] = &history.degraded[..] else {
+            panic!("{history:?}")
+        };
+        assert_eq!(spell.what, "channel telegram".into());
+        assert_eq!(
+            (spell.began, spell.lasted),
+            (at(60).wall, Duration::from_secs(60))
+        );
+        assert!(!spell.under_way);
+        assert_eq!(history.availability(), Some(1.0));
+        assert!(until(100, &logged[..3]).degraded[0].under_way);
+    }
+
+    #[test]
+    fn time_that_nobody_saw_is_said_to_be_that() {
+        let logged = [
+            logged(0, "healthy", &[]),
+            standing_by(100, "paused", ""),
+            logged(150, "leaving", &[]),
+            logged(500, "watching", &[]),
+        ];
+        let history = until(510, &logged);
+        assert_eq!(history.watched, Duration::from_secs(110));
+        assert_eq!(history.aside, Duration::from_secs(50));
+        assert_eq!(history.unseen, Duration::from_secs(350));
     }
 
     #[test]
@@ -556,8 +765,8 @@ mod tests {
             recovered(130, "by-other", 20),
         ];
         let history = until(200, &logged);
-        // That systemd restarts a gateway that was healthy is as unwatched as ever.
-        assert_eq!(history.watched, Duration::from_secs(195));
+        // What came before the incident says nothing of a gateway that was up.
+        assert_eq!(history.watched, Duration::from_secs(190));
         assert_eq!(history.failing, Duration::from_secs(20));
         assert_eq!(history.incidents[0].down, Duration::from_secs(20));
         assert!(history.stood_by.is_empty());

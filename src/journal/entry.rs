@@ -15,7 +15,7 @@ use crate::{
     },
     policy::{
         facts::{Failure, Process, Signal},
-        record::{Ended, Record},
+        record::{EMERGENCY_STOP, Ended, Record},
         state::{Phase, Standby, State},
     },
     settings::RetryAfter,
@@ -224,6 +224,10 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
                 vec![(REASON, what)],
             )
         }
+        Record::EmergencyStop => (
+            "emergency stop: a human stopped gatehound and the gateway".to_owned(),
+            vec![(DETAIL, EMERGENCY_STOP.to_owned())],
+        ),
         Record::NoLongerFlapping => plain("gateway steady again"),
         Record::Reset => plain("reset by a human; attempts count from 1 again"),
         Record::Degraded { what } => (
@@ -610,6 +614,10 @@ mod tests {
                  down for up to 5 min in all",
             ),
             (Record::NoLongerFlapping, "gateway steady again"),
+            (
+                Record::EmergencyStop,
+                "emergency stop: a human stopped gatehound and the gateway",
+            ),
             (
                 Record::Reset,
                 "reset by a human; attempts count from 1 again",

@@ -120,28 +120,132 @@ pub fn records(place: &Place<'_>, age: Age<'_>, budget: Duration) -> Result<Vec<
     Ok(logged(&output))
 }
 
+/// Records of a journal that was collected, and how far it reaches.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// The records, each with the host that wrote it.
+    pub records: Vec<(Line, Logged)>,
+    /// The last line of any kind of each host.
+    pub ends: Vec<(Line, Moment)>,
+}
+
+/// All records about a gateway's unit in a folder of journals or one file of them, whoever wrote them.
+///
+/// # Errors
+///
+/// As for [`records`].
+pub fn collected(place: &Place<'_>, path: &Path, budget: Duration) -> Result<Collected, Line> {
+    let option = if path.is_dir() { "directory" } else { "file" };
+    let from = format!("--{option}={}", path.display());
+    let json = "--output=json".to_owned();
+    let matches = [
+        format!("{SYSLOG_IDENTIFIER}={IDENTIFIER}"),
+        format!("{USER_UNIT}={}", place.unit),
+        "+".to_owned(),
+        format!("{MESSAGE_ID}={UNIT_FAILED}"),
+        format!("{USER_UNIT}={}", place.own_unit),
+    ];
+    let arguments = [&[from.clone(), json.clone()], &matches[..]].concat();
+    let output = journalctl(place.program, &arguments, MAX_RECORDS, budget)?;
+    let mut all = given(place, &output);
+    all.ends.clear();
+    let hosts: Vec<Line> = all.records.iter().map(|(host, _)| host.clone()).collect();
+    for host in hosts {
+        if all.ends.iter().any(|(known, _)| *known == host) {
+            continue;
+        }
+        let arguments = [
+            from.clone(),
+            json.clone(),
+            "--lines=1".to_owned(),
+            format!("_HOSTNAME={host}"),
+        ];
+        let output = journalctl(place.program, &arguments, MAX_RECORDS, budget)?;
+        let last = output.split(|byte| *byte == b'\n').find_map(fields);
+        all.ends
+            .extend(last.and_then(|all| Some((host, moment(&all)?))));
+    }
+    Ok(all)
+}
+
+/// The same from lines of JSON, among which there may be any others.
+pub fn given(place: &Place<'_>, input: &[u8]) -> Collected {
+    let mut collected = Collected::default();
+    for all in input.split(|byte| *byte == b'\n').filter_map(fields) {
+        let text = |name: &str| all.get(name).and_then(serde_json::Value::as_str);
+        let host = Line::new(text("_HOSTNAME").unwrap_or_default());
+        if let Some(at) = moment(&all) {
+            collected.ends.retain(|(known, _)| *known != host);
+            collected.ends.push((host.clone(), at));
+        }
+        let unit = text(USER_UNIT);
+        let ours = text(SYSLOG_IDENTIFIER) == Some(IDENTIFIER) && unit == Some(place.unit);
+        let failed = text(MESSAGE_ID) == Some(UNIT_FAILED) && unit == Some(place.own_unit);
+        if ours || failed {
+            collected
+                .records
+                .extend(of_fields(&all).map(|logged| (host, logged)));
+        }
+    }
+    collected
+}
+
+/// What journalctl says besides records: that there is no journal, or one that may not be read.
+pub fn words(program: &Path, budget: Duration) -> Vec<Line> {
+    let arguments = [
+        "--no-pager".to_owned(),
+        "--lines=1".to_owned(),
+        "--output=cat".to_owned(),
+        format!("{SYSLOG_IDENTIFIER}={IDENTIFIER}"),
+    ];
+    let given = child::Given {
+        arguments: &arguments,
+        variables: &[],
+        input: &[],
+    };
+    let said = match child::output_of(program, &given, MAX_LINES, budget) {
+        Ok(said) => lines(&said, 10),
+        Err(error) => vec![error.into()],
+    };
+    let is_empty = |line: &Line| line.as_str() == "-- No entries --";
+    said.into_iter().filter(|line| !is_empty(line)).collect()
+}
+
 /// The records in what journalctl printed, without what has not the form of one.
 pub fn logged(output: &[u8]) -> Vec<Logged> {
     let lines = output.split(|byte| *byte == b'\n');
     lines.filter_map(record).collect()
 }
 
-/// A record from one line of JSON.
-///
-/// A field is a text; bytes that are none, and fields that are there twice, come in other forms and are not ours.
+/// The fields of one line of JSON.
+fn fields(line: &[u8]) -> Option<serde_json::Map<String, serde_json::Value>> {
+    match serde_json::from_slice(line) {
+        Ok(serde_json::Value::Object(all)) => Some(all),
+        Ok(_) | Err(_) => None,
+    }
+}
+
 fn record(line: &[u8]) -> Option<Logged> {
-    let Ok(serde_json::Value::Object(all)) = serde_json::from_slice(line) else {
-        return None;
-    };
+    of_fields(&fields(line)?)
+}
+
+fn moment(all: &serde_json::Map<String, serde_json::Value>) -> Option<Moment> {
     let text = |name: &str| all.get(name)?.as_str();
     let usec = |name: &str| text(name)?.parse().ok();
+    Some(Moment {
+        wall: Duration::from_micros(usec("__REALTIME_TIMESTAMP")?),
+        boot: text("_BOOT_ID")?.to_owned(),
+        monotonic: Monotonic(usec("__MONOTONIC_TIMESTAMP")?),
+    })
+}
+
+/// A record from the fields of one line.
+///
+/// A field is a text; bytes that are none, and fields that are there twice, come in other forms and are not ours.
+fn of_fields(all: &serde_json::Map<String, serde_json::Value>) -> Option<Logged> {
     Some(Logged {
-        at: Moment {
-            wall: Duration::from_micros(usec("__REALTIME_TIMESTAMP")?),
-            boot: text("_BOOT_ID")?.to_owned(),
-            monotonic: Monotonic(usec("__MONOTONIC_TIMESTAMP")?),
-        },
-        text: Line::new(text("MESSAGE")?),
+        at: moment(all)?,
+        text: Line::new(all.get("MESSAGE")?.as_str()?),
         fields: all
             .iter()
             .filter(|(name, _)| name.starts_with(PREFIX))

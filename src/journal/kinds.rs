@@ -378,6 +378,17 @@ For whoever uses it, it is down for a part of the time all the same. What it was
         explained: "\
 It has stayed healthy for \"reset_after\" of gatehound.toml(5).",
     }
+    EmergencyStop {
+        event: "emergency-stop",
+        message_id: "f57d2f70edd4491b8ceb26f49d90f944",
+        level: Warning,
+        own_fields: [DETAIL],
+        subject: "A human stopped Gatehound and @USER_UNIT@ at once",
+        explained: "\
+Both stay down until somebody starts them:
+
+    systemctl --user start @USER_UNIT@ gatehound",
+    }
     Reset {
         event: "reset",
         message_id: "d7d77a0c1a93450a9e23ac62afdcd997",

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     journal::{
-        fields::{EVENT, INCIDENT, STANDBY},
+        fields::{DEGRADED, DOWN_SINCE, DOWNTIME, EVENT, INCIDENT, PHASE, STANDBY},
         kinds::Kind,
     },
     policy::{facts::Monotonic, state::Standby},
@@ -70,8 +70,37 @@ impl Logged {
     /// What it is in the middle of, as the field and value that all records of that have; an incident comes first.
     pub fn under_way(&self) -> Option<String> {
         let incident = self.incident().filter(|_| !self.is_event(Kind::Recovered));
-        let standby = || Some(format!("{STANDBY}={}", self.standby()?));
-        incident.map_or_else(standby, |id| Some(format!("{INCIDENT}={id}")))
+        let of = |name: &str, value: Option<&Line>| Some(format!("{name}={}", value?));
+        let standby = || of(STANDBY, self.standby());
+        let degraded = || of(DEGRADED, self.field(DEGRADED));
+        let other = || standby().or_else(degraded);
+        incident.map_or_else(other, |id| Some(format!("{INCIDENT}={id}")))
+    }
+
+    /// Since when the gateway is down, by the clock of that boot, if it is.
+    pub fn down_since(&self) -> Option<Monotonic> {
+        if let Some(since) = self.field(DOWN_SINCE) {
+            return Some(Monotonic(since.as_str().parse().ok()?).min(self.at.monotonic));
+        }
+        // The last record of an incident says how long it was.
+        let down = self
+            .field(DOWNTIME)
+            .filter(|_| self.is_event(Kind::Recovered))?;
+        let down: u64 = down.as_str().parse().ok()?;
+        Some(Monotonic(self.at.monotonic.0.saturating_sub(down)))
+    }
+
+    /// For how long the gateway has been down when it was written, if it goes on.
+    pub fn down_for(&self) -> Option<Duration> {
+        let since = self
+            .down_since()
+            .filter(|_| !self.is_event(Kind::Recovered))?;
+        Some(self.at.monotonic.since(since))
+    }
+
+    /// Whether nobody can tell from it that the gateway is up: it starts, or its state is unknown.
+    pub fn is_of_unknown(&self) -> bool {
+        self.is(PHASE, "starting") || self.is(PHASE, "failing")
     }
 
     /// Whether it only says that Gatehound itself failed, and not how things stood.

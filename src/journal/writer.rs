@@ -70,6 +70,14 @@ impl Journal {
         }
     }
 
+    /// The journal, whatever standard error is connected to: for a command that a human runs.
+    pub(crate) fn journald() -> Self {
+        Self {
+            sink: Sink::Journald,
+            late: Late::default(),
+        }
+    }
+
     /// Writes one record, after those that are kept back. `USER_UNIT=` makes it appear in the gateway's own log as well.
     pub fn write(&mut self, noted: &Noted, state: &State, names: Names<'_>) {
         let mut entry = Entry::of(&noted.record, noted.incident.as_deref(), state, names);

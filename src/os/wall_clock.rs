@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, ToSpan as _, Zoned, civil::DateTime, tz::TimeZone};
+use jiff::{
+    Timestamp, ToSpan as _, Zoned,
+    civil::{DateTime, Weekday},
+    tz::TimeZone,
+};
 
 use crate::text::line::Line;
 
@@ -61,27 +65,83 @@ fn zoned(wall: Duration) -> Option<Zoned> {
 /// It is none of these; the message says what would be.
 pub fn moment(text: &str) -> Result<Duration, Line> {
     parse(text, &Zoned::now()).ok_or_else(|| {
-        "no time; give a span such as 7d, 12h or \"2 hours ago\", a date such as 2026-11-23 or \
-         \"2026-11-23 08:00\", today or yesterday"
+        "no time; give a span such as 7d or \"2 hours ago\", a date such as 2026-11-23 or \
+         \"2026-11-23 08:00\", a time such as 08:00, a day such as yesterday or monday"
             .into()
     })
 }
 
 fn parse(text: &str, now: &Zoned) -> Option<Duration> {
-    let moment = match text {
-        "today" => now.start_of_day().ok()?,
-        "yesterday" => now.checked_sub(1.day()).ok()?.start_of_day().ok()?,
-        text => {
-            match humantime::parse_duration(text.strip_suffix("ago").unwrap_or(text).trim_end()) {
-                Ok(span) => now.checked_sub(span).ok()?,
-                Err(_) => {
-                    let civil: DateTime = text.parse().ok()?;
-                    civil.to_zoned(now.time_zone().clone()).ok()?
-                }
-            }
-        }
+    let text = text.trim().to_lowercase();
+    let moment = match text.as_str() {
+        "now" => now.clone(),
+        text => of_day(text, now)
+            .or_else(|| before(text, now))
+            .or_else(|| {
+                let civil: DateTime = text.parse().ok()?;
+                civil.to_zoned(now.time_zone().clone()).ok()
+            })?,
     };
     Duration::try_from(moment.timestamp().as_duration()).ok()
+}
+
+/// `today`, `yesterday`, a weekday that is the last one past, or a time of today; the first three with a time or without.
+fn of_day(text: &str, now: &Zoned) -> Option<Zoned> {
+    let (day, time) = match text.split_once(' ') {
+        Some((day, time)) => (day, Some(time)),
+        None if text.contains(':') => ("today", Some(text)),
+        None => (text, None),
+    };
+    let begin = match day {
+        "today" => now.start_of_day().ok()?,
+        "yesterday" => now.checked_sub(1.day()).ok()?.start_of_day().ok()?,
+        day => now
+            .nth_weekday(-1, weekday(day)?)
+            .ok()?
+            .start_of_day()
+            .ok()?,
+    };
+    let Some(time) = time else {
+        return Some(begin);
+    };
+    let time: jiff::civil::Time = time.parse().ok()?;
+    let civil = begin.date().to_datetime(time);
+    civil.to_zoned(now.time_zone().clone()).ok()
+}
+
+fn weekday(name: &str) -> Option<Weekday> {
+    let all = [
+        ("monday", Weekday::Monday),
+        ("tuesday", Weekday::Tuesday),
+        ("wednesday", Weekday::Wednesday),
+        ("thursday", Weekday::Thursday),
+        ("friday", Weekday::Friday),
+        ("saturday", Weekday::Saturday),
+        ("sunday", Weekday::Sunday),
+    ];
+    let is_it = |known: &str| known == name || name.len() == 3 && known.starts_with(name);
+    all.into_iter()
+        .find(|(known, _)| is_it(known))
+        .map(|(_, day)| day)
+}
+
+/// A span before now: `2h`, `2 hours ago`, `-2h` as journalctl has it, `an hour ago`, `last week`, `the last 3 days`.
+fn before(text: &str, now: &Zoned) -> Option<Zoned> {
+    let mut text = text
+        .strip_suffix(" ago")
+        .or(text.strip_prefix('-'))
+        .unwrap_or(text);
+    for prefix in ["the ", "last ", "past "] {
+        text = text.strip_prefix(prefix).unwrap_or(text);
+    }
+    let text = match text.split_once(' ') {
+        Some(("a" | "an" | "one", unit)) => format!("1 {unit}"),
+        Some(_) => text.to_owned(),
+        // "last week"
+        None if text.starts_with(|first: char| first.is_ascii_alphabetic()) => format!("1 {text}"),
+        None => text.to_owned(),
+    };
+    now.checked_sub(humantime::parse_duration(&text).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -105,9 +165,28 @@ mod tests {
     fn a_moment_is_a_span_a_date_or_a_word() {
         check("2h", Some("2026-03-29 10:00"));
         check("12h", Some("2026-03-28 23:00"));
-        check("2 hours ago", Some("2026-03-29 10:00"));
-        check("1day 2h ago", Some("2026-03-28 09:00"));
-        check("ago", None);
+        for text in [
+            "2 hours ago",
+            "2 hours",
+            "-2h",
+            "the last 2 hours",
+            "Last 2 Hours",
+            " 2h ",
+        ] {
+            check(text, Some("2026-03-29 10:00"));
+        }
+        for text in ["an hour ago", "last hour", "1 hour ago", "one hour ago"] {
+            check(text, Some("2026-03-29 11:00"));
+        }
+        check("half", None);
+        check("last week", Some("2026-03-22 11:00"));
+        check("3 days 2h ago", Some("2026-03-26 09:00"));
+        check("08:30", Some("2026-03-29 08:30"));
+        check("yesterday 08:30", Some("2026-03-28 08:30"));
+        check("today 06:15:20", Some("2026-03-29 06:15:20"));
+        check("monday", Some("2026-03-23"));
+        check("sun 10:00", Some("2026-03-22 10:00"));
+        check("now", Some("2026-03-29 12:00"));
         check("today", Some("2026-03-29"));
         check("yesterday", Some("2026-03-28"));
         check("2026-03-01", Some("2026-03-01"));
@@ -130,7 +209,16 @@ mod tests {
 
     #[test]
     fn what_is_no_moment_is_refused() {
-        for text in ["", "soon", "2026-13-01", "-1h", "1e9", "9999999999y"] {
+        for text in [
+            "",
+            "soon",
+            "2026-13-01",
+            "ago",
+            "-",
+            "25:00",
+            "1e9",
+            "9999999999y",
+        ] {
             check(text, None);
         }
         let refused = moment("soon").unwrap_err();

@@ -13,6 +13,9 @@ use crate::{
     text::line::Line,
 };
 
+/// What `GATEHOUND_DETAIL=` says of an emergency stop.
+pub const EMERGENCY_STOP: &str = "emergency stop";
+
 /// Something worth a journal record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -153,6 +156,8 @@ pub enum Record {
     },
     /// It has stayed healthy since.
     NoLongerFlapping,
+    /// A human stopped watchdog and gateway at once.
+    EmergencyStop,
     /// A human reset the attempts: they count from 1 again.
     Reset,
     /// The gateway is healthy, and part of it does not work.

@@ -99,6 +99,21 @@ pub(crate) fn ids(state: &Path) -> Vec<String> {
     ids
 }
 
+/// Every file of evidence: when it was written, after the Unix epoch, the incident and the restart, the oldest first.
+pub(crate) fn kept(state: &Path) -> Vec<(Duration, String, u32)> {
+    let files = ours(&folder(state)).unwrap_or_default();
+    let mut kept: Vec<(Duration, String, u32)> = files
+        .iter()
+        .filter_map(|(written, path)| {
+            let (id, restart) = parts(path.file_name()?.to_str()?)?;
+            let written = written.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            Some((written, id.to_owned(), restart))
+        })
+        .collect();
+    kept.sort();
+    kept
+}
+
 fn content(path: &Path) -> Result<serde_json::Value, Line> {
     let contents = read_limited(path, MAX_FILE, Links::Refuse)?;
     let bytes = contents.ok_or("the file is gone")?.bytes;
