@@ -1,11 +1,21 @@
 # What building, showing and testing Gatehound needs, and the checks for it.
-# Sourced by tests/demo, tests/run and .ci/run from the root of the checkout, none of which has a list of its own.
+# Sourced by tests/demo, tests/run, tests/root and .ci/run from the root of the checkout, none of which has a list of its own.
 # shellcheck shell=bash disable=SC2034
 
 # gcc and libc6-dev link.
 build_needs=(gcc libc6-dev)
 # What the throwaway machine boots.
 machine_needs=(systemd dbus-user-session libpam-systemd iproute2 util-linux)
+# pivot_root(8) left util-linux after Debian 12.
+command -v pivot_root >/dev/null || [[ -x /usr/sbin/pivot_root ]] || machine_needs+=(util-linux-extra)
+# The distributions whose roots `tests/run --root` boots, what makes them, and what is in them; debootstrap picks no
+# alternative of a dependency, so dbus is named. man-db is what systemd-analyze looks for manual pages with.
+suites=(bullseye bookworm trixie sid jammy noble)
+root_needs=(debootstrap debian-archive-keyring)
+root_packages=(dbus dbus-user-session iproute2 libpam-systemd man-db procps rpm systemd tzdata util-linux)
+# Where the root has an older C library than this machine: a linker for it.
+zig_needs=(python3-venv)
+zig_tools=(cargo-zigbuild==0.24.1 ziglang==0.17.1)
 # procps has the kill(1) of ExecReload=; the shells are for what they complete; prometheus has promtool(1).
 test_needs=(dbus-daemon procps groff-base man-db bash zsh fish prometheus)
 # What the packages are built and read with.
@@ -91,4 +101,30 @@ need() {
 need_tool() {
     local name=${1%@*}
     cargo "${name#cargo-}" --version >/dev/null 2>&1 || cargo install --locked --debug "$1"
+}
+
+# Sets `cargo_test` to what builds tests that run in the root of a distribution: they need no newer C library than it has.
+build_for() {
+    local here there
+    here=$(getconf GNU_LIBC_VERSION)
+    here=${here#* }
+    there=$(dpkg-query --admindir="$1/var/lib/dpkg" --show --showformat='${Version}' libc6)
+    there=${there%%-*}
+    cargo_test=(cargo test)
+    if [[ $(printf '%s\n' "$here" "$there" | sort --version-sort | head -n 1) != "$here" ]]; then
+        need_zig
+        cargo_test=(cargo-zigbuild test --target "$(uname -m)-unknown-linux-gnu.$there")
+    fi
+}
+
+# Puts zig and cargo-zigbuild on the PATH, in a folder of their own.
+need_zig() {
+    local zig=${CARGO_TARGET_DIR:-target}/zig
+    if [[ $(cat "$zig/tools" 2>/dev/null) != "${zig_tools[*]}" ]]; then
+        need "${zig_needs[@]}"
+        python3 -m venv --clear "$zig"
+        "$zig/bin/python" -m pip install --quiet --disable-pip-version-check "${zig_tools[@]}"
+        echo "${zig_tools[*]}" >"$zig/tools"
+    fi
+    PATH=$(cd "$zig/bin" && pwd):$PATH
 }

@@ -1,13 +1,17 @@
 # Turns the namespaces it is started in into a small machine and becomes its systemd.
 # Runs as process 1 of a new pid namespace; everything it mounts is seen and kept here alone.
 # NAME is the machine's hostname, STAGE the folder on the host with what goes in,
+# ROOT the folder on the host with the distribution that boots, or / for the host's own;
 # BOUND the name inside of a folder BOUND_SOURCE on the host that is too large to copy.
 set -eu
 
-# The host's root is read through an overlay; what the machine writes lives and dies in memory.
+# The root is read through an overlay; what the machine writes lives and dies in memory.
+# It is bound first, because a path with a colon or a comma would be several options.
 mount -t tmpfs -o mode=755 machine "$STAGE/disk"
-mkdir "$STAGE/disk/upper" "$STAGE/disk/work" "$STAGE/disk/root"
-mount -t overlay -o "lowerdir=/,upperdir=$STAGE/disk/upper,workdir=$STAGE/disk/work" machine "$STAGE/disk/root"
+mkdir "$STAGE/disk/lower" "$STAGE/disk/upper" "$STAGE/disk/work" "$STAGE/disk/root"
+mount --bind "$ROOT" "$STAGE/disk/lower"
+mount -t overlay -o "lowerdir=$STAGE/disk/lower,upperdir=$STAGE/disk/upper,workdir=$STAGE/disk/work" \
+    machine "$STAGE/disk/root"
 cd "$STAGE/disk/root"
 
 mount -t proc proc proc
@@ -34,7 +38,7 @@ tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
 echo "$NAME" >etc/hostname
 : >etc/fstab
 
-# Whatever this host enabled or configured for its own systemd stays outside; only the user bus is kept.
+# Whatever that root enabled or configured for its own systemd stays outside; only the user bus is kept.
 rm -rf etc/systemd/* etc/nologin usr/local/lib/systemd
 rm -rf lib/systemd/system/*.wants lib/systemd/system-generators/* lib/systemd/user-generators/*
 rm -rf usr/lib/systemd/system/*.wants usr/lib/systemd/system-generators/* usr/lib/systemd/user-generators/*

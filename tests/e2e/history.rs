@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gatehound::os::wall_clock;
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::place;
@@ -131,7 +132,7 @@ fn ended_unseen() {
         assert!(!begun || past["probe"] == "health", "{history}");
         begun
     });
-    systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
+    rig.signal_gateway(Signal::SIGKILL);
     wait_until_recovered(&rig, TIMEOUT, "by-other");
     wait_until("its end to be in the history", TIMEOUT, || {
         json(&rig, &["history", "--json"])["incidents"][0]["outcome"] == "by-other"

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 
 use crate::place;
 use crate::privileged::{self, PortHoldersProgram};
@@ -254,7 +255,7 @@ fn exits_while_failing() {
     rig.mode("ok-false");
     rig.journal
         .wait_for("the failing check", TIMEOUT, event("failing"));
-    systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
+    rig.signal_gateway(Signal::SIGKILL);
     wait_until_recovered(&rig, TIMEOUT, "by-other");
     assert_never(&rig, "stopping");
 }
@@ -262,7 +263,7 @@ fn exits_while_failing() {
 fn start_limit() {
     let rig = watched(Setup::default());
     rig.mode_at_start("exit=1");
-    systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
+    rig.signal_gateway(Signal::SIGKILL);
     rig.journal.wait_for(
         "systemd giving up",
         TIMEOUT,

@@ -1,5 +1,6 @@
 //! The throwaway machine: a systemd of its own in namespaces of its own, booted by root in about half a second.
 //!
+//! It is the host's own distribution, or the one in the folder that `E2E_ROOT` names.
 //! Owns the boot, the way in and the end; `boot.sh` is what runs inside before systemd does.
 //! Knows nothing of trials, of Gatehound or of the gateway.
 //!
@@ -40,16 +41,28 @@ const PASSED_ON: &[&str] = &[
     "E2E_LONG",
 ];
 
-/// What each Debian package is recognised by.
-const PACKAGES: &[(&str, &[&str])] = &[
-    ("systemd", &["/lib/systemd/systemd", "/bin/systemctl"]),
-    ("dbus-user-session", &["/usr/lib/systemd/user/dbus.socket"]),
-    ("libpam-systemd", &["/usr/share/pam-configs/systemd"]),
+/// The folder with the distribution that boots, where it is not the host's own.
+const ROOT: &str = "E2E_ROOT";
+
+/// What a Debian package is recognised by.
+type Package = (&'static str, &'static [&'static str]);
+
+/// What the host boots the machine with.
+const AROUND: &[Package] = &[
     ("iproute2", &["/bin/ip"]),
     (
         "util-linux",
         &["/usr/bin/unshare", "/usr/bin/nsenter", "/usr/bin/setpriv"],
     ),
+    // Where util-linux has it, it is there.
+    ("util-linux-extra", &["/sbin/pivot_root"]),
+];
+
+/// What is booted.
+const INSIDE_IT: &[Package] = &[
+    ("systemd", &["/lib/systemd/systemd", "/bin/systemctl"]),
+    ("dbus-user-session", &["/usr/lib/systemd/user/dbus.socket"]),
+    ("libpam-systemd", &["/usr/share/pam-configs/systemd"]),
 ];
 
 /// A running machine; dropping it ends everything in it.
@@ -68,7 +81,8 @@ impl Machine {
     ///
     /// Must be called from the main thread: the kernel ties the machine's life to the thread that started it.
     pub fn boot(files: &[(&str, &Path)], bound: Option<(&str, &Path)>) -> Result<Self, String> {
-        missing_packages()?;
+        let root = root();
+        missing_packages(&root)?;
         let parent = cgroup2_mount()?;
         remove_stale_cgroups(&parent);
         let stage =
@@ -81,6 +95,7 @@ impl Machine {
         let notify = UnixDatagram::bind(stage.path().join("notify"))
             .map_err(|error| format!("cannot listen for the machine's readiness: {error}"))?;
         let mut unshare = unshare(&cgroup, stage.path(), &name);
+        unshare.env("ROOT", &root);
         if let Some((name, source)) = bound {
             unshare.env("BOUND", name).env("BOUND_SOURCE", source);
         }
@@ -289,19 +304,42 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn missing_packages() -> Result<(), String> {
-    let missing: Vec<&str> = PACKAGES
-        .iter()
-        .filter(|(_, files)| !files.iter().all(|file| Path::new(file).exists()))
-        .map(|(package, _)| *package)
-        .collect();
-    if missing.is_empty() {
+/// The folder with the distribution that boots.
+fn root() -> PathBuf {
+    env::var_os(ROOT)
+        .filter(|root| !root.is_empty())
+        .map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
+fn missing_packages(root: &Path) -> Result<(), String> {
+    let host = Path::new("/");
+    let mut here = missing(AROUND, host);
+    let there = missing(INSIDE_IT, root);
+    if root == host {
+        here.extend(&there);
+    } else if !there.is_empty() {
+        return Err(format!(
+            "{} lacks what boots: {}; `tests/run --root SUITE` makes such a root",
+            root.display(),
+            there.join(" ")
+        ));
+    }
+    if here.is_empty() {
         return Ok(());
     }
     Err(format!(
         "missing Debian packages; install them with: apt-get install {}",
-        missing.join(" ")
+        here.join(" ")
     ))
+}
+
+fn missing(packages: &[Package], root: &Path) -> Vec<&'static str> {
+    let is_there = |file: &&str| root.join(file.trim_start_matches('/')).exists();
+    packages
+        .iter()
+        .filter(|(_, files)| !files.iter().all(is_there))
+        .map(|(package, _)| *package)
+        .collect()
 }
 
 /// Version 2 stands alone on newer hosts and beside version 1 on others.

@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -165,8 +166,11 @@ fn deb() {
 
 fn rpm() {
     let rig = unwatched();
-    // The machine is Debian's: nothing there that the package needs is known to rpm.
-    let rpm = |arguments: &[&str]| as_root(&[&["rpm", "--force-debian"], arguments].concat());
+    // The machine is Debian's: nothing there that the package needs is known to rpm, which older ones warn of.
+    let help = as_root(&["rpm", "--help"]).stdout;
+    let force = help.contains("--force-debian").then_some("--force-debian");
+    let command: Vec<&str> = iter::once("rpm").chain(force).collect();
+    let rpm = |arguments: &[&str]| as_root(&[&command, arguments].concat());
     rpm(&["--install", "--nodeps", &package("gatehound.rpm")]);
     is_there_for_those_who_want_it(&rig);
     packaged(&rig, &["install"]);

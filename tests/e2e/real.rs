@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::journal::Record;
@@ -175,12 +176,7 @@ impl Real {
 
     /// Has the main thread execute this from its event loop, where it hangs; says when.
     fn hang(&self, script: &str) -> Duration {
-        systemctl(&[
-            "kill",
-            "--signal=USR1",
-            "--kill-whom=main",
-            &self.rig.gateway,
-        ]);
+        self.rig.signal_gateway(Signal::SIGUSR1);
         let listens = || std::net::TcpStream::connect(("127.0.0.1", self.inspector)).is_ok();
         wait_until("the inspector", TIMEOUT, listens);
         // Later, so that the answer leaves before.

@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::journal::Journal;
 use crate::notify_proxy::{self, Datagram};
 use crate::place;
@@ -333,6 +336,13 @@ impl Rig {
     /// The main process of a unit, 0 when it has none.
     pub fn main_pid(&self, unit: &str) -> i32 {
         self.property(unit, "MainPID").parse().expect("a pid")
+    }
+
+    /// Sends a signal to the gateway's main process alone; the option of systemctl for it is another before systemd 252.
+    pub fn signal_gateway(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.main_pid(&self.gateway));
+        assert!(pid.as_raw() > 1, "{} has no main process", self.gateway);
+        kill(pid, signal).expect("signal the gateway");
     }
 
     /// Every datagram Gatehound has sent so far, oldest first; needs [`Setup::notify_proxy`].

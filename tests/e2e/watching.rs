@@ -3,6 +3,7 @@
 use std::fs;
 
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 
 use crate::privileged;
 use crate::rig::{Setup, TIMEOUT, systemctl, wait_until};
@@ -40,7 +41,7 @@ pub fn trials() -> Vec<Trial> {
 fn crash() {
     let rig = watched(Setup::default());
     let before = invocation(&rig);
-    systemctl(&["kill", "--signal=ABRT", "--kill-whom=main", &rig.gateway]);
+    rig.signal_gateway(Signal::SIGABRT);
     rig.journal
         .wait_for("systemd's new run", TIMEOUT, event("new-invocation"));
     rig.wait_until_healthy();
@@ -56,7 +57,7 @@ fn crashes() {
         ..Setup::default()
     });
     rig.mode_at_start("exit=1");
-    systemctl(&["kill", "--signal=KILL", "--kill-whom=main", &rig.gateway]);
+    rig.signal_gateway(Signal::SIGKILL);
     let failing = rig
         .journal
         .wait_for("the incident", TIMEOUT, event("failing"));
