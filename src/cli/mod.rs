@@ -21,19 +21,21 @@ mod usage;
 use std::{
     ffi::OsString,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::anyhow;
 use clap::{Parser as _, error::KindFormatter};
 use command_line::{AlertCommand, Cli, Command, Options, SettingsCommand, SnapshotCommand};
+use nix::unistd::geteuid;
 
 use crate::{
     alerts::{alert_command, trial},
     daemon::{self, RunError},
     history::history_command,
     metrics::collect_command,
-    os::folders,
+    os::{folders, user_folder},
     pause::pause_command,
     settings::layers::{ConfigError, Sources},
     snapshots::snapshot_command,
@@ -66,7 +68,13 @@ pub fn main() -> ExitCode {
     } else {
         1
     };
-    match cli.dispatch() {
+    let of_root =
+        !matches!(cli.command, Command::Run | Command::Complete { .. }) && geteuid().is_root();
+    let done = cli.dispatch();
+    if of_root {
+        point_to_others();
+    }
+    match done {
         Ok(status) => written(status, failure),
         Err(e) if nagios => nagios::unknown(&Line::new(&format!("{e:#}"))),
         Err(e) => {
@@ -99,6 +107,21 @@ fn without_command(e: clap::Error, arguments: &[OsString]) -> ExitCode {
 /// Says in one line why there is nothing else to say.
 fn complain(why: &Line) {
     let _ = writeln!(io::stderr(), "gatehound: {why}");
+}
+
+/// Says to root, who has no Gatehound, whose there are: the commands are about the gateway of whoever types them.
+fn point_to_others() {
+    let all = Path::new(user_folder::ALL);
+    let own = user_folder::of(geteuid(), all);
+    if own.is_some_and(|folder| user_folder::has_gatehound(&folder)) {
+        return;
+    }
+    for user in user_folder::others_with_gatehound(geteuid(), all) {
+        let text = format!(
+            "root has no gateway that is watched, and {user} has; ask as {user}: sudo -iu {user} gatehound status"
+        );
+        complain(&Line::new(&text));
+    }
 }
 
 /// The exit status of what is done, if what it said could be written.
@@ -196,7 +219,8 @@ impl Cli {
 
 impl Options {
     fn sources(self) -> anyhow::Result<Sources> {
-        let variables = std::env::vars_os().collect();
+        let logind = user_folder::of(geteuid(), Path::new(user_folder::ALL));
+        let variables = folders::with_runtime(std::env::vars_os().collect(), logind);
         Ok(Sources {
             system: Some(folders::SYSTEM_CONFIG.into()),
             folder: folders::config(&variables).map_err(|line| anyhow!("{line}"))?,

@@ -41,8 +41,8 @@ pub fn runtime(variables: &Variables, profile: Option<&str>) -> Result<PathBuf, 
     given(variables, "RUNTIME_DIRECTORY", &name)
         .or_else(|| Some(absolute(variables, "XDG_RUNTIME_DIR")?.join(&name)))
         .ok_or_else(|| {
-            "no runtime folder: XDG_RUNTIME_DIR is not set; \
-             run gatehound in a user session, or set XDG_RUNTIME_DIR=/run/user/UID"
+            "no runtime folder: XDG_RUNTIME_DIR is not set to an absolute path, and you have no folder /run/user/UID; \
+             log in, or have systemd keep it: loginctl enable-linger"
                 .into()
         })
 }
@@ -76,6 +76,17 @@ pub fn state(variables: &Variables, profile: Option<&str>) -> Result<PathBuf, Li
 /// Source: XDG Base Directory Specification.
 pub fn data(variables: &Variables, home: &Path) -> PathBuf {
     absolute(variables, "XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share"))
+}
+
+/// Adds the folder that logind made for this user where `$XDG_RUNTIME_DIR` is not set: `su -`, `sudo -iu` and cron leave
+/// it out, and systemctl's own look goes by it alone.
+pub fn with_runtime(mut variables: Variables, logind: Option<PathBuf>) -> Variables {
+    let name = OsStr::new("XDG_RUNTIME_DIR");
+    let is_set = variables.get(name).is_some_and(|value| !value.is_empty());
+    if let Some(folder) = logind.filter(|_| !is_set) {
+        variables.insert(name.to_owned(), folder.into_os_string());
+    }
+    variables
 }
 
 fn name(profile: Option<&str>) -> String {
@@ -135,6 +146,21 @@ mod tests {
         );
         check_config(&[("XDG_CONFIG_HOME", ""), ("HOME", "h")], None);
         check_config(&[], None);
+    }
+
+    #[test]
+    fn where_no_variable_names_it_the_runtime_folder_is_the_one_of_logind() {
+        let logind = || Some(PathBuf::from("/run/user/7"));
+        let found = |list: &[(&str, &str)], logind| {
+            runtime(&with_runtime(variables(list), logind), None).ok()
+        };
+        let expected = Some(PathBuf::from("/run/user/7/gatehound"));
+        assert_eq!(found(&[], logind()), expected);
+        assert_eq!(found(&[("XDG_RUNTIME_DIR", "")], logind()), expected);
+        let set = [("XDG_RUNTIME_DIR", "/x")];
+        assert_eq!(found(&set, logind()), Some("/x/gatehound".into()));
+        assert_eq!(found(&[("XDG_RUNTIME_DIR", "x")], logind()), None);
+        assert_eq!(found(&[], None), None);
     }
 
     #[test]

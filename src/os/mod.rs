@@ -17,6 +17,7 @@ pub mod sock_diag;
 pub mod state_file;
 pub mod terminal;
 pub mod tls;
+pub mod user_folder;
 pub mod wake;
 pub mod wall_clock;
 pub mod worker;

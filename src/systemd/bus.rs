@@ -6,24 +6,29 @@
 use std::{
     collections::{HashMap, VecDeque},
     env, mem,
+    path::{Path, PathBuf},
     pin::{Pin, pin},
     task::Poll,
     time::{Duration, Instant},
 };
 
 use futures_core::Stream;
+use nix::unistd::geteuid;
 use serde::Serialize;
 use zbus::{
     AsyncDrop, Connection, DynamicType, MatchRule, Message, MessageStream, OwnedObjectPath,
     OwnedVariant, connection::Builder, match_rule, message,
 };
 
-use crate::systemd::{
-    error::ManagerError,
-    jobs::{JobId, Signal},
-    runtime::SingleThread,
-};
 use crate::text::line::Line;
+use crate::{
+    os::user_folder,
+    systemd::{
+        error::ManagerError,
+        jobs::{JobId, Signal},
+        runtime::SingleThread,
+    },
+};
 
 pub const DESTINATION: &str = "org.freedesktop.systemd1";
 pub const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
@@ -183,7 +188,7 @@ impl Bus {
             return Ok(connection.clone());
         }
         let Some(address) = self.address.as_deref() else {
-            let reason = "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set";
+            let reason = "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set, and you have no folder /run/user/UID";
             return Err(ManagerError::no_bus("no address", reason));
         };
         let connecting = Builder::address(address)
@@ -257,12 +262,13 @@ fn reason(error: &zbus::Error) -> String {
     }
 }
 
-/// The address systemctl would use, from the environment.
+/// The address systemctl would use, from the environment; without one the bus in the folder that logind made.
 fn session_address() -> Option<String> {
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let logind = || user_folder::of(geteuid(), Path::new(user_folder::ALL));
     set("DBUS_SESSION_BUS_ADDRESS").or_else(|| {
-        let directory = set("XDG_RUNTIME_DIR")?;
-        Some(format!("unix:path={directory}/bus"))
+        let directory = set("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(logind)?;
+        Some(format!("unix:path={}/bus", directory.display()))
     })
 }
 

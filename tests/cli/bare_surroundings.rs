@@ -14,14 +14,14 @@ fn without_a_runtime_folder_each_command_names_the_variable() {
     ] {
         let output = home
             .gatehound(arguments)
-            .env_remove("XDG_RUNTIME_DIR")
+            .env("XDG_RUNTIME_DIR", NOWHERE)
             .output()
             .unwrap();
         failed_saying(&output, 1, &["XDG_RUNTIME_DIR is not set", "/run/user/UID"]);
     }
     // 1 would say that the gateway does not work.
     let mut check = home.gatehound(&["check"]);
-    let output = check.env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    let output = check.env("XDG_RUNTIME_DIR", NOWHERE).output().unwrap();
     failed_saying(&output, 2, &["XDG_RUNTIME_DIR is not set", "/run/user/UID"]);
 }
 

@@ -74,6 +74,9 @@ impl Home {
     }
 }
 
+/// No folder, and no reason to take the one of whoever runs the tests, as where the variable is not set.
+pub(crate) const NOWHERE: &str = "relative";
+
 /// What a command does at a terminal at which this is typed.
 pub(crate) fn at_terminal(command: Command, typed: &str) -> (Option<i32>, String) {
     at_terminal_after(command, "", || (), typed)

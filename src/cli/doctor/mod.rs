@@ -9,7 +9,7 @@ mod outlets;
 mod own_units;
 mod surroundings;
 
-use std::{ffi::OsStr, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use nix::unistd::geteuid;
 
@@ -35,18 +35,8 @@ pub(crate) fn doctor(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
         unit: &unit,
         profile: &profile,
     };
-    let runtime = format!("/run/user/{}", geteuid());
-    let export = format!("export XDG_RUNTIME_DIR={runtime}");
     if let Err(e) = own_units::units(&mut findings, &sources, names) {
-        let variable = sources.variables.get(OsStr::new("XDG_RUNTIME_DIR"));
-        let is_unset = variable.is_none_or(|value| value.is_empty());
-        // A bus that is there has a manager, which is only not found.
-        let fix = if is_unset && Path::new(&runtime).join("bus").exists() {
-            export.clone()
-        } else {
-            manager_fix()
-        };
-        findings.problem("manager", &e.to_string(), fix);
+        findings.problem("manager", &e.to_string(), manager_fix());
     }
     // That the manager cannot be asked is a finding already.
     let _ = outlets::alerts(&mut findings, &sources, &settings.alert);
@@ -62,7 +52,7 @@ pub(crate) fn doctor(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
                 one_look::degraded(&mut findings, &what, names.profile);
             }
         }
-        Err(e) => findings.problem("gateway", &format!("{e:#}"), export),
+        Err(e) => findings.problem("gateway", &format!("{e:#}"), manager_fix()),
     }
     if let Some(path) = console::textfile(&sources, &settings) {
         outlets::metrics(&mut findings, &path, &settings, &sources);
