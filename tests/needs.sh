@@ -1,5 +1,5 @@
 # What building, showing and testing Gatehound needs, and the checks for it.
-# Sourced by tests/demo, tests/run, tests/root and .ci/run from the root of the checkout, none of which has a list of its own.
+# Sourced by tests/demo, tests/run, tests/root, .ci/run and .ci/release from the root of the checkout, none of which has a list of its own.
 # shellcheck shell=bash disable=SC2034
 
 # gcc and libc6-dev link.
@@ -16,12 +16,14 @@ root_packages=(dbus dbus-user-session iproute2 libpam-systemd man-db procps rpm 
 # Where the root has an older C library than this machine: a linker for it.
 zig_needs=(python3-venv)
 zig_tools=(cargo-zigbuild==0.24.1 ziglang==0.17.1)
-# procps has the kill(1) of ExecReload=; the shells are for what they complete; prometheus has promtool(1).
+# procps has kill(1), which trials call; the shells are for what they complete; prometheus has promtool(1).
 test_needs=(dbus-daemon procps groff-base man-db bash zsh fish prometheus)
 # What the packages are built and read with.
 package_needs=(binutils dpkg-dev gzip rpm)
 # Debian has no packages of these.
 package_tools=(cargo-deb@3.8.0 cargo-generate-rpm@0.21.1)
+# What .ci/release calls besides.
+release_needs=(dpkg-dev git)
 # What the shell watchdog calls that Gatehound is measured beside.
 measure_needs=(curl)
 

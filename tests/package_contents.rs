@@ -207,10 +207,12 @@ fn deb_and_rpm_have_the_same_files_and_nothing_else() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (deb, rpm) = (files_of_deb(&deb(&folder)), files_of_rpm(&rpm(&folder)));
-    let as_rpm: Files = deb
+    let mut as_rpm: Files = deb
         .iter()
         .map(|(path, mode)| (as_in_rpm(path), mode.clone()))
         .collect();
+    let debians = "/usr/share/doc/gatehound/changelog.Debian";
+    assert!(as_rpm.remove(debians).is_some(), "{as_rpm:?}");
     assert_eq!(as_rpm, rpm);
     let mut expected: Files = SHIPPED
         .iter()
@@ -220,8 +222,8 @@ fn deb_and_rpm_have_the_same_files_and_nothing_else() {
     let licence = "/usr/share/licenses/gatehound/LICENSE".to_owned();
     expected.insert(licence, "-rw-r--r--".to_owned());
     assert_eq!(rpm, expected);
-    // Debian's policy has manual pages compressed.
-    assert_eq!(deb.keys().filter(|path| path.ends_with(".gz")).count(), 6);
+    // Debian's policy has manual pages and its own list of changes compressed.
+    assert_eq!(deb.keys().filter(|path| path.ends_with(".gz")).count(), 7);
 }
 
 #[test]
@@ -277,13 +279,9 @@ fn the_packages_ask_for_what_gatehound_stands_on() {
         .lines()
         .find_map(|line| line.strip_prefix("Depends: "));
     let depends: Vec<&str> = depends.unwrap().split(", ").collect();
-    for package in ["systemd", "dbus-user-session"] {
+    for package in ["libc6 (>= 2.28)", "systemd (>= 247)", "dbus-user-session"] {
         assert!(depends.contains(&package), "{depends:?}");
     }
-    assert!(
-        depends.iter().any(|one| one.starts_with("libc6 (>= ")),
-        "{depends:?}"
-    );
     let query = ["--query", "--requires", "--package"];
     let requires = said("rpm", &query, &rpm(&folder), "rpm");
     for one in ["systemd", "libc.so.6"] {
@@ -347,21 +345,8 @@ fn rpm_installs_and_removes_its_package() {
 }
 
 #[test]
-fn a_release_is_built_with_the_tools_that_are_tried() {
-    for tool in ["cargo-deb@", "cargo-generate-rpm@"] {
-        let mut versions = Vec::new();
-        for name in ["tests/needs.sh", ".ci/release", "CONTRIBUTING.md"] {
-            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
-            let text = text.unwrap();
-            let found = text.split(tool).skip(1).map(|rest| {
-                let version = rest.split(|c: char| c != '.' && !c.is_ascii_digit());
-                version.into_iter().next().unwrap().to_owned()
-            });
-            let before = versions.len();
-            versions.extend(found);
-            assert!(before < versions.len(), "{name} does not name {tool}");
-        }
-        versions.dedup();
-        assert_eq!(versions.len(), 1, "{tool} in {versions:?}");
-    }
+fn debian_is_given_the_version_that_is_built() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("units/package/changelog");
+    let first = format!("gatehound ({}-1) ", env!("CARGO_PKG_VERSION"));
+    assert!(fs::read_to_string(path).unwrap().starts_with(&first));
 }
