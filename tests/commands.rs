@@ -34,7 +34,13 @@ fn bash_takes_the_scripts() {
 
 #[test]
 fn what_is_needed_is_in_one_list() {
-    for name in ["tests/demo", "tests/run", "tests/root", ".ci/run", ".ci/release"] {
+    for name in [
+        "tests/demo",
+        "tests/run",
+        "tests/root",
+        ".ci/run",
+        ".ci/release",
+    ] {
         let script = text(name);
         assert!(script.contains(&format!("\n. {NEEDS}\n")), "{name}");
         for own in ["_needs=(", "apt-get install", "dpkg-query"] {

@@ -2,7 +2,7 @@
 //!
 //! Looks only, and knows nothing of the gateway's health.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use nix::unistd::geteuid;
 
@@ -27,14 +27,38 @@ pub(super) fn session(findings: &mut Findings) {
         }
         None => findings.fine("linger", "on"),
     }
-    if Path::new("/var/log/journal").is_dir() {
-        findings.fine("journal", "persistent");
+    journal(findings, Path::new("/"));
+}
+
+/// Makes journald write to the disk, whatever its own file says.
+const PERSISTENT: &str = "sudo mkdir -p /var/log/journal /etc/systemd/journald.conf.d && \
+    printf '[Journal]\\nStorage=persistent\\n' | sudo tee /etc/systemd/journald.conf.d/persistent.conf && \
+    sudo systemctl restart systemd-journald && sudo journalctl --flush";
+
+/// Whether the journal outlives a boot, and whether this user may read it, by its folders below `root`.
+///
+/// A folder on the disk alone says nothing: with `Storage=volatile` it stays, and nothing comes into it.
+fn journal(findings: &mut Findings, root: &Path) {
+    let machine = fs::read_to_string(root.join("etc/machine-id")).unwrap_or_default();
+    let in_memory = root.join("run/log/journal").join(machine.trim());
+    let of_system = in_memory.join("system.journal");
+    if !of_system.exists() {
+        if root.join("var/log/journal").is_dir() {
+            findings.fine("journal", "persistent");
+        } else {
+            let what = "not persistent: what happened is forgotten at the next boot";
+            findings.warning("journal", what, PERSISTENT);
+        }
+        return;
+    }
+    // In memory there is no file of each user's own.
+    if fs::File::open(of_system).is_ok() {
+        let what = "in memory only: what happened is forgotten at the next boot";
+        findings.warning("journal", what, PERSISTENT);
     } else {
-        findings.warning(
-            "journal",
-            "not persistent: what happened is forgotten at the next boot",
-            "sudo mkdir -p /var/log/journal && sudo journalctl --flush",
-        );
+        let what = "in memory only, where you may not read it: history, incident and journalctl show nothing of yours, \
+            and all is forgotten at the next boot";
+        findings.warning("journal", what, PERSISTENT);
     }
 }
 
@@ -47,6 +71,8 @@ pub(super) fn clock(findings: &mut Findings, run: &Path) {
         findings.fine("clock", "kept by chrony; chronyc tracking says more");
     } else if is_there("ntpd.pid") {
         findings.fine("clock", "kept by ntpd; ntpq -p says more");
+    } else if is_there("WSL") {
+        findings.fine("clock", "kept by Windows");
     } else if is_there("systemd/container") {
         findings.fine("clock", "kept by whoever runs this container");
     } else {
@@ -75,8 +101,6 @@ pub(super) fn other_watchdogs(
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::cli::doctor::findings::Severity;
 
@@ -96,6 +120,7 @@ mod tests {
             ),
             (&["chrony"], Severity::Fine, "kept by chrony"),
             (&["ntpd.pid"], Severity::Fine, "kept by ntpd"),
+            (&["WSL"], Severity::Fine, "kept by Windows"),
             (&["systemd/container"], Severity::Fine, "this container"),
         ] {
             let run = tempfile::tempdir().unwrap();
@@ -106,6 +131,38 @@ mod tests {
             clock(&mut findings, run.path());
             assert_eq!(findings.worst(), severity, "{marks:?}");
             assert!(findings.0[0].what.as_str().contains(what), "{marks:?}");
+        }
+    }
+
+    #[test]
+    fn a_journal_in_memory_is_not_taken_for_one_on_the_disk() {
+        for (files, severity, what) in [
+            (&[][..], Severity::Warning, "not persistent"),
+            (&["var/log/journal/id/x"], Severity::Fine, "persistent"),
+            (
+                &["var/log/journal/id/x", "run/log/journal/id/system.journal"],
+                Severity::Warning,
+                "in memory only: ",
+            ),
+            // Of another machine, as in an image that was copied.
+            (
+                &["var/log/journal/id/x", "run/log/journal/old/system.journal"],
+                Severity::Fine,
+                "persistent",
+            ),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            for file in files.iter().chain(&["etc/none"]) {
+                let file = root.path().join(file);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, "").unwrap();
+            }
+            fs::write(root.path().join("etc/machine-id"), "id\n").unwrap();
+            let mut findings = Findings::default();
+            journal(&mut findings, root.path());
+            assert_eq!(findings.worst(), severity, "{files:?}");
+            let said = findings.0[0].what.as_str();
+            assert!(said.starts_with(what), "{files:?}: {said}");
         }
     }
 }

@@ -150,11 +150,12 @@ fn activate(
     before: &UnitFacts,
     changed: bool,
 ) -> anyhow::Result<()> {
-    manager.reload()?;
     for unit in [unit, TIMER] {
         manager.enable(unit)?;
         say!("enabled    {unit}");
     }
+    // After the links: from systemd 255 on, new ones alone make each unit of the user one that changed on disk.
+    manager.reload()?;
     // A timer that runs already is started to no effect.
     manager.start(TIMER)?;
     let running = before.active_state == "active";

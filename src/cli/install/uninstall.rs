@@ -58,9 +58,9 @@ pub(crate) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
             }
             disable(&mut manager, TIMER)?;
             remove(places.all(), false)?;
-            manager.reload()?;
         }
     }
+    manager.reload()?;
     if other.is_none() {
         say!("kept       {}", sources.folder.display());
     }
