@@ -154,7 +154,8 @@ impl Bound {
 /// Checks in an hour at the default interval of 30 s.
 const CHECKS_PER_HOUR: f64 = 120.0;
 
-const MAX_BINARY: u64 = 3_670_016;
+/// 4 MiB; completions, units and texts are kept small for it.
+const MAX_BINARY: u64 = 4_194_304;
 /// 4.5 MiB.
 const MAX_RESIDENT_KIB: u64 = 4608;
 /// 5.5 MiB, which was reached, with room for another linker.
