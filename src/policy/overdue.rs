@@ -129,8 +129,12 @@ impl Machine<'_> {
         // Of the run that is there now; what ended before it is what was seen until this look.
         let ended_healthy = *served;
         *served = gateway.served && gateway.invocation == unit.invocation_id;
-        if settled {
+        let works = matches!(self.state.phase, Phase::Healthy { .. });
+        // One that works after others that never did is the end of it.
+        if settled || works && !ended_healthy {
             seen.clear();
+            *counted = Some(unit.restarts);
+            return;
         }
         let before = counted.replace(unit.restarts);
         // The count begins anew with each start that somebody asks for.

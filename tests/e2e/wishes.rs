@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
-use crate::rig::{Rig, Setup, TIMEOUT, quoted, systemctl, try_systemctl, wait_until};
+use crate::rig::{Rig, Setup, TIMEOUT, quoted, systemctl, try_systemctl};
 use crate::watched::{
     assert_not_restarted, between, event, events, healthy_with, wait_until_failing,
     wait_until_recovered, watched,
@@ -110,11 +110,10 @@ fn restart_by_human() {
 fn clean_loop() {
     let rig = healthy_with(&[("RESET_AFTER", "1h")], Setup::default());
     for _ in 0..3 {
-        let before = rig.property(&rig.gateway, "NRestarts");
+        let mark = rig.journal.mark();
         rig.mode("exit=0");
-        wait_until("the next run", TIMEOUT, || {
-            rig.property(&rig.gateway, "NRestarts") != before && rig.healthy()
-        });
+        rig.journal
+            .wait_for_after(mark, "the next run", TIMEOUT, event("healthy"));
     }
     let failing = rig
         .journal
