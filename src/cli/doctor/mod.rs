@@ -2,6 +2,7 @@
 //!
 //! Owns the order of the findings. It looks only, and a part that cannot be looked at is itself a finding.
 
+mod config_file;
 mod defects;
 mod findings;
 mod one_look;
@@ -13,7 +14,7 @@ use std::{path::Path, process::ExitCode};
 
 use nix::unistd::geteuid;
 
-use self::{findings::Findings, one_look::Around, surroundings::manager_fix};
+use self::{findings::Findings, surroundings::manager_fix};
 use crate::{
     cli::{answers, check, console, settings_command as own_config},
     os::folders,
@@ -22,6 +23,36 @@ use crate::{
     snapshots::store::{Kind, Store},
     text::words::Names,
 };
+
+/// What the commands that fix the gateway are told with.
+struct Around<'a> {
+    names: Names<'a>,
+    settings: &'a Settings,
+    /// Whether a configuration that was known good is kept.
+    known_good: bool,
+}
+
+impl Around<'_> {
+    /// The commands that make a refused configuration right, and start the gateway with it.
+    fn restore_and_start(&self) -> String {
+        let (unit, restore) = (self.names.unit, self.restore());
+        if self.known_good {
+            restore.replace("restore --yes", "restore --yes --start")
+        } else {
+            format!("{restore}; systemctl --user start {unit}")
+        }
+    }
+
+    /// The command that makes a configuration right that is not.
+    fn restore(&self) -> String {
+        let profile = self.names.profile;
+        if self.known_good {
+            format!("gatehound snapshot diff{profile}; gatehound snapshot restore --yes{profile}")
+        } else {
+            format!("openclaw{profile} doctor --fix")
+        }
+    }
+}
 
 /// Looks at everything, says what it found, and ends with 0, 1 or 2 by the worst of it.
 pub(crate) fn doctor(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {

@@ -5,28 +5,18 @@
 use std::path::Path;
 
 use super::{
-    defects::of_version,
-    findings::{Findings, Severity},
-    surroundings::manager_fix,
+    Around, config_file, defects::of_version, findings::Findings, surroundings::manager_fix,
 };
 use crate::{
     daemon::{look::Seen, trouble},
     policy::facts::{Failure, Health},
-    probe::{openclaw_files, readiness, update},
-    settings::{Settings, limits::READY_LIMIT},
+    probe::{readiness, update},
+    settings::limits::READY_LIMIT,
     text::{
         line::Line,
         words::{Names, span, useless_command},
     },
 };
-
-/// What the commands that fix the gateway are told with.
-pub(super) struct Around<'a> {
-    pub(super) names: Names<'a>,
-    pub(super) settings: &'a Settings,
-    /// Whether a configuration that was known good is kept.
-    pub(super) known_good: bool,
-}
 
 /// What one check shows: health, port, pause, version.
 pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>) {
@@ -49,7 +39,7 @@ pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>)
         }
         Health::NotProbed => {}
     }
-    let is_whole = config(findings, seen, around);
+    let is_whole = config_file::config(findings, seen, around);
     port(findings, seen, around, is_whole);
     if let Some(port_holder) = &seen.look.port_holder {
         let fix = format!(
@@ -127,55 +117,6 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
     findings.problem("gateway", &what, fix);
 }
 
-impl Around<'_> {
-    /// The commands that make a refused configuration right, and start the gateway with it.
-    fn restore_and_start(&self) -> String {
-        let (unit, restore) = (self.names.unit, self.restore());
-        if self.known_good {
-            restore.replace("restore --yes", "restore --yes --start")
-        } else {
-            format!("{restore}; systemctl --user start {unit}")
-        }
-    }
-
-    /// The command that makes a configuration right that is not.
-    fn restore(&self) -> String {
-        let profile = self.names.profile;
-        if self.known_good {
-            format!("gatehound snapshot diff{profile}; gatehound snapshot restore --yes{profile}")
-        } else {
-            format!("openclaw{profile} doctor --fix")
-        }
-    }
-}
-
-/// Whether the next start of the gateway finds a configuration that it can read; what is wrong with it becomes a finding.
-fn config(findings: &mut Findings, seen: &Seen, around: &Around<'_>) -> bool {
-    let Some(place) = seen.found.place() else {
-        return false;
-    };
-    // What is wrong with the file itself, a value of the wrong kind too; an include is nothing wrong.
-    let problem = seen.found.problem.clone().filter(|_| !seen.found.includes);
-    let severity = match problem {
-        Some(_) if place.path.exists() => Severity::Problem,
-        // The gateway may be set to include from other folders, or to do without a file.
-        _ => Severity::Warning,
-    };
-    let Some(why) = openclaw_files::read(&place).err().or(problem) else {
-        return true;
-    };
-    let profile = around.names.profile;
-    let fix = match severity {
-        // It may be right all the same: then an older one would only do harm.
-        Severity::Warning if around.known_good => format!("gatehound snapshot diff{profile}"),
-        Severity::Warning if !place.path.exists() => format!("openclaw{profile} setup"),
-        _ => around.restore(),
-    };
-    let what = format!("{why}; the gateway's next start may refuse that");
-    findings.add("config", severity, &what, Some(fix));
-    false
-}
-
 /// Whether all who name a port name the same; `is_whole` is false where openclaw.json has been complained of.
 fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: bool) {
     let Names { unit, profile } = around.names;
@@ -219,11 +160,9 @@ fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: boo
     let answers = matches!(seen.look.health, Health::Healthy(_));
     match &found.problem {
         // What answers in good health on a port that is named has neither another port nor another TLS.
-        Some(problem) if is_whole && !(is_named && answers) => findings.warning(
-            "port",
-            problem.as_str(),
-            "write port = … and tls = … as they are in there under [gateway] of ~/.config/gatehound/config.toml",
-        ),
+        Some(problem) if is_whole && !(is_named && answers) => {
+            findings.warning("port", problem.as_str(), config_file::settings_for(found))
+        }
         _ => findings.fine("port", &format!("{port}, by {by}")),
     }
 }
@@ -234,10 +173,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::doctor::findings::Finding,
+        cli::doctor::findings::{Finding, Severity},
         os::folders::Variables,
         policy::facts::{Look, Monotonic, Pause, Probe, Stall, UnitFacts},
         probe::gateway::Finder,
+        settings::Settings,
     };
 
     const UNIT: &str = "openclaw-gateway-work.service";

@@ -1,0 +1,161 @@
+//! A case: a folder with what somebody has, and a file `expect` with what is right.
+//!
+//! Owns the form of `expect`, for the tests of the command line and for the trials under a user manager.
+//!
+//! Each line begins with who says it and goes on with `has` or `lacks` and a text: `doctor has 19111, by the configuration`.
+//! `install refuses`, `install replaces` and `install goes on` say how `install --dry-run` ends.
+//! `agents 2000` blows a configuration up at `@AGENTS@`, and `utf-16` encodes it so. A line that begins with `#` says what the case stands for.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Who may say something.
+#[allow(dead_code)]
+pub const SPEAKERS: [&str; 4] = ["doctor", "check", "install", "run"];
+
+/// One case.
+pub struct Case {
+    /// Its folder's name.
+    pub name: String,
+    folder: PathBuf,
+    expect: String,
+}
+
+/// All cases of one kind, in order.
+pub fn cases(kind: &str) -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases")
+        .join(kind);
+    let mut cases: Vec<Case> = fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| {
+            let folder = entry.expect("an entry").path();
+            let name = folder
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            let expect = fs::read_to_string(folder.join("expect"));
+            Case {
+                expect: expect.unwrap_or_else(|error| panic!("{name}/expect: {error}")),
+                name: format!("{kind}/{name}"),
+                folder,
+            }
+        })
+        .collect();
+    cases.sort_by(|one, other| one.name.cmp(&other.name));
+    cases
+}
+
+// What these offer is more than each of the two programs uses.
+#[allow(dead_code)]
+impl Case {
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        let lines = self.expect.lines().map(str::trim);
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
+    }
+
+    /// Holds what is expected of what somebody said.
+    pub fn holds(&self, speaker: &str, said: &str) {
+        for line in self.lines() {
+            let Some(rest) = line.strip_prefix(speaker) else {
+                continue;
+            };
+            if let Some(text) = rest.strip_prefix(" has ") {
+                assert!(
+                    said.contains(text),
+                    "{}: {speaker} lacks {text:?}: {said}",
+                    self.name
+                );
+            } else if let Some(text) = rest.strip_prefix(" lacks ") {
+                assert!(
+                    !said.contains(text),
+                    "{}: {speaker} has {text:?}: {said}",
+                    self.name
+                );
+            }
+        }
+    }
+
+    /// What somebody is expected to say.
+    pub fn says(&self, speaker: &str) -> Vec<&str> {
+        let has = format!("{speaker} has ");
+        self.lines()
+            .filter_map(|line| line.strip_prefix(&has))
+            .collect()
+    }
+
+    /// How `install --dry-run` is expected to end.
+    pub fn install(&self) -> Option<&str> {
+        let mut lines = self.lines();
+        lines.find_map(|line| {
+            let end = line.strip_prefix("install ")?;
+            ["refuses", "replaces", "goes on"]
+                .contains(&end)
+                .then_some(end)
+        })
+    }
+
+    /// A number of this name.
+    pub fn number(&self, name: &str) -> Option<usize> {
+        let mut lines = self.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    /// Whether this line is there.
+    pub fn is(&self, line: &str) -> bool {
+        self.lines().any(|one| one == line)
+    }
+
+    /// Holds that no line is one that nobody looks at.
+    pub fn understood(&self) {
+        for line in self.lines() {
+            let (speaker, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let says = rest.starts_with("has ") || rest.starts_with("lacks ");
+            let is_speaker = SPEAKERS.contains(&speaker);
+            let ends = speaker == "install" && self.install().is_some();
+            let is_known = is_speaker && (says || ends) || ["agents", "utf-16"].contains(&speaker);
+            assert!(is_known, "{}: {line:?}", self.name);
+        }
+    }
+
+    /// Copies a file or folder of the case, if it has it, with names filled in; what was copied.
+    pub fn put(&self, from: &str, to: &Path, names: &[(&str, &str)]) -> Vec<PathBuf> {
+        let mut done = Vec::new();
+        copy(&self.folder.join(from), to, names, &mut done);
+        done
+    }
+}
+
+fn copy(from: &Path, to: &Path, names: &[(&str, &str)], done: &mut Vec<PathBuf>) {
+    if from.is_dir() {
+        for entry in fs::read_dir(from).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = filled(
+                path.file_name().expect("a name").to_str().expect("UTF-8"),
+                names,
+            );
+            copy(&path, &to.join(name), names, done);
+        }
+    } else if from.exists() {
+        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+        let bytes = fs::read(from).expect("a file");
+        // What is no text is put as it is.
+        let bytes = match String::from_utf8(bytes) {
+            Ok(text) => filled(&text, names).into_bytes(),
+            Err(foreign) => foreign.into_bytes(),
+        };
+        fs::write(to, bytes).expect("a file");
+        let mode = fs::metadata(from).expect("a file").permissions();
+        fs::set_permissions(to, mode).expect("its mode");
+        done.push(to.to_owned());
+    }
+}
+
+fn filled(text: &str, names: &[(&str, &str)]) -> String {
+    let fill = |text: String, (name, value): &(&str, &str)| text.replace(name, value);
+    names.iter().fold(text.to_owned(), fill)
+}
