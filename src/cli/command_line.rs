@@ -208,6 +208,9 @@ pub(crate) enum SnapshotCommand {
         /// Its number; the one that is the last known good if not given
         #[arg(value_parser = snapshot)]
         snapshot: Option<u32>,
+        /// Show every value, secrets as well
+        #[arg(long)]
+        show_values: bool,
     },
     /// Put a snapshot of openclaw.json back; what it replaces is kept
     Restore {

@@ -38,7 +38,7 @@ use crate::{
     os::{folders, user_folder},
     pause::pause_command,
     settings::layers::{ConfigError, Sources},
-    snapshots::snapshot_command,
+    snapshots::{diff::Values, snapshot_command},
     text::line::Line,
     tidy::tidy_command,
 };
@@ -201,8 +201,16 @@ impl Cli {
             Command::Snapshot(SnapshotCommand::List { json }) => {
                 snapshot_command::list(&sources, json)
             }
-            Command::Snapshot(SnapshotCommand::Diff { snapshot }) => {
-                snapshot_command::diff(&sources, snapshot)
+            Command::Snapshot(SnapshotCommand::Diff {
+                snapshot,
+                show_values,
+            }) => {
+                let values = if show_values {
+                    Values::All
+                } else {
+                    Values::Harmless
+                };
+                snapshot_command::diff(&sources, snapshot, values)
             }
             Command::Snapshot(SnapshotCommand::Restore {
                 snapshot,

@@ -1,6 +1,7 @@
-//! What differs between two configurations, key by key, with secrets hidden.
+//! What differs between two configurations, key by key, with values hidden that may be secrets.
 //!
-//! Owns which values are hidden, by their keys and by what they look like, and errs towards hiding; it reads no file.
+//! Owns which texts are shown: those of keys that are known to be harmless, and of these what looks like no secret.
+//! It errs towards hiding, and reads no file.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,53 @@ use crate::text::{line::Line, secrets::names_one};
 /// A word of this length that mixes kinds of characters is taken for a random one.
 const LONG: usize = 16;
 
+/// Keys, written in lower case, whose texts say how the gateway is set up and nothing that opens a door.
+const HARMLESS: [&str; 34] = [
+    "mode",
+    "bind",
+    "port",
+    "host",
+    "enabled",
+    "model",
+    "primary",
+    "name",
+    "version",
+    "lasttouchedversion",
+    "lasttouchedat",
+    "id",
+    "type",
+    "kind",
+    "provider",
+    "default",
+    "level",
+    "loglevel",
+    "format",
+    "style",
+    "theme",
+    "locale",
+    "language",
+    "timezone",
+    "policy",
+    "dmpolicy",
+    "grouppolicy",
+    "transport",
+    "protocol",
+    "reload",
+    "scope",
+    "every",
+    "interval",
+    "timeout",
+];
+
+/// Which values are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// Those that are known to be harmless.
+    Harmless,
+    /// All, because somebody asked for them.
+    All,
+}
+
 /// One value of a configuration, as it may be shown and as it is.
 struct Leaf {
     shown: String,
@@ -18,8 +66,8 @@ struct Leaf {
 }
 
 /// The lines that lead from one configuration to another: `-` for what is gone, `+` for what is new.
-pub(crate) fn diff(from: &Value, to: &Value) -> Vec<Line> {
-    let (from, to) = (leaves(from), leaves(to));
+pub(crate) fn diff(from: &Value, to: &Value, values: Values) -> Vec<Line> {
+    let (from, to) = (leaves(from, values), leaves(to, values));
     let keys: std::collections::BTreeSet<&String> = from.keys().chain(to.keys()).collect();
     let mut lines = Vec::new();
     for key in keys {
@@ -28,7 +76,11 @@ pub(crate) fn diff(from: &Value, to: &Value) -> Vec<Line> {
             continue;
         }
         let line = |sign: &str, leaf: &Leaf| {
-            Line::new(&format!("{sign} {} = {}", shown_key(key), leaf.shown))
+            let key = match values {
+                Values::Harmless => shown_key(key),
+                Values::All => key.clone(),
+            };
+            Line::new(&format!("{sign} {key} = {}", leaf.shown))
         };
         lines.extend(old.map(|leaf| line("-", leaf)));
         lines.extend(new.map(|leaf| line("+", leaf)));
@@ -44,7 +96,12 @@ pub(crate) fn shown_line(before: &str, line: &str) -> Line {
     };
     // A value may stand below its key, and which of the two a broken line holds nobody knows.
     let goes_on = before.trim_end().ends_with([':', '[', '(']);
-    if named(line) || (goes_on && named(before)) {
+    let mut words = line
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default().to_lowercase();
+    let is_known = HARMLESS.contains(&first.as_str()) || words.next().is_none();
+    if named(line) || (goes_on && named(before)) || !is_known {
         let key = line.split_once([':', '=']).map_or("", |(key, _)| key);
         let key = if looks_random(key) { "" } else { key };
         return Line::new(&format!("{key}: (hidden)"));
@@ -62,13 +119,29 @@ pub(crate) fn shown_line(before: &str, line: &str) -> Line {
     Line::new(shown.trim_end())
 }
 
-fn leaves(value: &Value) -> BTreeMap<String, Leaf> {
+fn leaves(value: &Value, values: Values) -> BTreeMap<String, Leaf> {
     let mut found = BTreeMap::new();
-    collect(value, String::new(), false, &mut found);
+    let top = Above {
+        name: "",
+        secret: false,
+        values,
+    };
+    collect(value, String::new(), top, &mut found);
     found
 }
 
-fn collect(value: &Value, key: String, secret: bool, found: &mut BTreeMap<String, Leaf>) {
+/// What a value stands below.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    /// The innermost key.
+    name: &'a str,
+    /// Whether any key, or a neighbour in a list, says that it is a secret.
+    secret: bool,
+    values: Values,
+}
+
+fn collect(value: &Value, key: String, above: Above<'_>, found: &mut BTreeMap<String, Leaf>) {
+    let secret = above.secret;
     match value {
         Value::Object(table) if !table.is_empty() => {
             for (name, value) in table {
@@ -77,28 +150,33 @@ fn collect(value: &Value, key: String, secret: bool, found: &mut BTreeMap<String
                 } else {
                     format!("{key}.{name}")
                 };
-                collect(value, below, secret || names_one(name), found);
+                let above = Above {
+                    name,
+                    secret: secret || names_one(name),
+                    ..above
+                };
+                collect(value, below, above, found);
             }
         }
         Value::Array(list) if !list.is_empty() => {
             // As in ["--token", "…"], where the name is a neighbour.
             let secret = secret || list.iter().filter_map(Value::as_str).any(names_one);
             for (at, value) in list.iter().enumerate() {
-                collect(value, format!("{key}[{at}]"), secret, found);
+                let above = Above { secret, ..above };
+                collect(value, format!("{key}[{at}]"), above, found);
             }
         }
         value => {
-            let hidden = match value {
-                Value::String(text) => {
-                    secret || names_one(text) || looks_random(text) || has_userinfo(text)
-                }
-                Value::Number(_) => secret,
-                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
-            };
-            let shown = if hidden {
-                "(hidden)".to_owned()
-            } else {
-                value.to_string()
+            let shown = match value {
+                _ if above.values == Values::All => value.to_string(),
+                Value::String(text) if secret || !is_harmless(above.name, text) => hidden(text),
+                Value::Number(_) if secret => "(hidden)".to_owned(),
+                Value::String(_)
+                | Value::Number(_)
+                | Value::Null
+                | Value::Bool(_)
+                | Value::Array(_)
+                | Value::Object(_) => value.to_string(),
             };
             found.insert(
                 key,
@@ -109,6 +187,21 @@ fn collect(value: &Value, key: String, secret: bool, found: &mut BTreeMap<String
             );
         }
     }
+}
+
+fn hidden(text: &str) -> String {
+    match text.chars().count() {
+        1 => "(hidden, 1 character)".to_owned(),
+        count => format!("(hidden, {count} characters)"),
+    }
+}
+
+/// Whether the text of a key is known to be harmless and looks like no secret.
+fn is_harmless(name: &str, text: &str) -> bool {
+    let is_known = HARMLESS.contains(&name.to_lowercase().as_str());
+    // The name of a model is long, of short words.
+    let apart = text.replace(['-', '_'], " ");
+    is_known && !names_one(text) && !looks_random(&apart) && !has_userinfo(text)
 }
 
 fn looks_random(text: &str) -> bool {
@@ -147,7 +240,7 @@ mod tests {
 
     #[track_caller]
     fn check(from: Value, to: Value, expected: &[&str]) {
-        let lines = diff(&from, &to);
+        let lines = diff(&from, &to, Values::Harmless);
         assert_eq!(lines.iter().map(Line::as_str).collect::<Vec<_>>(), expected);
     }
 
@@ -155,13 +248,20 @@ mod tests {
     fn a_broken_line_is_shown_without_what_may_be_a_secret() {
         for (before, line, expected) in [
             ("{", "  port: 18789,,", "  port: 18789,,"),
+            (
+                "",
+                "  name: \"sk4f9Qz81LmPq7Rt\",,",
+                "  name: \"(hidden) ,,",
+            ),
+            ("", "  psk: \"opens\",,", "  psk: (hidden)"),
+            ("  },", "  },", "  },"),
             ("  a: 1", "  bind \"lan\",", "  bind \"lan\","),
             ("", "  token: \"abc\",,", "  token: (hidden)"),
             ("", "  \"botToken\" \"abc\"", ": (hidden)"),
             ("  password:", "    \"hunter2", ": (hidden)"),
             ("  tokens: [", "    \"abc\" \"def\"", ": (hidden)"),
-            ("", "  x: \"sk4f9Qz81LmPq7Rt\",,", "  x: \"(hidden) ,,"),
-            ("", "  u: \"https://me:pw@host/\",,", "  u: \"(hidden) ,,"),
+            ("", "  x: \"sk4f9Qz81LmPq7Rt\",,", "  x: (hidden)"),
+            ("", "  u: \"https://me:pw@host/\",,", "  u: (hidden)"),
         ] {
             assert_eq!(
                 shown_line(before, line).as_str(),
@@ -180,7 +280,7 @@ mod tests {
                 "- gateway.port = 1",
                 "+ gateway.port = 2",
                 "+ new[0] = true",
-                "+ new[1] = \"x\"",
+                "+ new[1] = (hidden, 1 character)",
                 "- old = []",
             ],
         );
@@ -212,12 +312,12 @@ mod tests {
             ),
             (json!({"env": "MY_SECRET=a"}), json!({"env": "MY_SECRET=b"})),
         ] {
-            let lines = diff(&from, &to);
+            let lines = diff(&from, &to, Values::Harmless);
             assert_eq!(lines.len(), 2, "{lines:?}");
             assert!(
                 lines
                     .iter()
-                    .all(|line| line.as_str().ends_with(" = (hidden)")),
+                    .all(|line| line.as_str().contains(" = (hidden")),
                 "{lines:?}"
             );
         }
@@ -229,12 +329,12 @@ mod tests {
             json!({"feishu": {"encryptKey": "abc", "ping": "abc"}}),
             json!({"feishu": {"encryptKey": "abd", "ping": "abd"}, "smtp": {"pass": "x", "user": "y"}}),
             &[
-                "- feishu.encryptKey = (hidden)",
-                "+ feishu.encryptKey = (hidden)",
-                "- feishu.ping = \"abc\"",
-                "+ feishu.ping = \"abd\"",
-                "+ smtp.pass = (hidden)",
-                "+ smtp.user = \"y\"",
+                "- feishu.encryptKey = (hidden, 3 characters)",
+                "+ feishu.encryptKey = (hidden, 3 characters)",
+                "- feishu.ping = (hidden, 3 characters)",
+                "+ feishu.ping = (hidden, 3 characters)",
+                "+ smtp.pass = (hidden, 1 character)",
+                "+ smtp.user = (hidden, 1 character)",
             ],
         );
     }
@@ -242,22 +342,44 @@ mod tests {
     #[test]
     fn what_is_no_secret_is_shown() {
         check(
-            json!({"auth": {"mode": "none"}, "model": "anthropic/claude"}),
+            json!({"auth": {"mode": "none"}, "model": "anthropic/claude-sonnet-4-20250514"}),
             json!({"auth": {"mode": "token-less"}, "model": "anthropic/other"}),
             &[
                 "- auth.mode = \"none\"",
-                "+ auth.mode = (hidden)",
-                "- model = \"anthropic/claude\"",
+                "+ auth.mode = (hidden, 10 characters)",
+                "- model = \"anthropic/claude-sonnet-4-20250514\"",
                 "+ model = \"anthropic/other\"",
             ],
         );
+    }
+
+    #[test]
+    fn a_text_whose_key_nobody_knows_is_hidden_and_shown_to_whoever_asks() {
+        let from = json!({"a": 1});
+        for to in [
+            json!({"basicAuth": "me:it"}),
+            json!({"wallet": {"mnemonic": "one two three four"}}),
+            json!({"wifi": {"psk": "abcdefgh"}}),
+            json!({"db": {"dsn": "host=h user=u password=p"}}),
+            json!({"headers": {"X-Thing": "opens"}}),
+            json!({"args": ["-p", "opens"]}),
+            json!({"url": "https://hooks.example.org/services/opens"}),
+        ] {
+            let added = |line: &Line| line.as_str().starts_with('+');
+            for line in diff(&from, &to, Values::Harmless).into_iter().filter(added) {
+                assert!(line.as_str().contains(" = (hidden, "), "{line}");
+            }
+            for line in diff(&from, &to, Values::All) {
+                assert!(!line.as_str().contains("(hidden"), "{line}");
+            }
+        }
     }
 
     proptest! {
         #[test]
         fn no_secret_is_ever_printed(secret in "[a-f]{3}[0-9]{3}[a-zA-Z0-9]{14,40}", key in "[a-z]{1,8}") {
             for value in [json!({&key: &secret}), json!({&key: [{"x": &secret}]}), json!({&secret: 1}), json!({&key: format!("x {secret}")})] {
-                for line in diff(&json!({}), &value).into_iter().chain(diff(&value, &json!({}))) {
+                for line in diff(&json!({}), &value, Values::Harmless).into_iter().chain(diff(&value, &json!({}), Values::Harmless)) {
                     prop_assert!(!line.as_str().contains(&secret), "{}", line);
                 }
             }

@@ -15,7 +15,11 @@ use crate::{
         console::{ask, manager, settings_of_that_gateway},
         show::{Cell, Tone, row},
     },
-    snapshots::{comparing, diff, restoring},
+    snapshots::{
+        comparing,
+        diff::{self, Values},
+        restoring,
+    },
 };
 use crate::{
     os::{folders, wall_clock},
@@ -201,7 +205,11 @@ fn print_row([number, kept, kind, version, hash, run, current]: [&str; 7]) {
 }
 
 /// Prints what differs from a snapshot to what is there now.
-pub(crate) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<ExitCode> {
+pub(crate) fn diff(
+    sources: &Sources,
+    number: Option<u32>,
+    values: Values,
+) -> anyhow::Result<ExitCode> {
     let kept = Kept::load(sources)?;
     let chosen = kept.choose(number)?;
     let there = kept.there(&chosen)?;
@@ -209,7 +217,7 @@ pub(crate) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<Exi
     for file in &chosen.files {
         let now = there.iter().find(|now| now.path == file.path);
         same &= now.map(|now| now.content.bytes()) == Some(file.content.bytes());
-        diff_file(file, now)?;
+        diff_file(file, now, values)?;
     }
     for file in there
         .iter()
@@ -224,7 +232,7 @@ pub(crate) fn diff(sources: &Sources, number: Option<u32>) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-fn diff_file(old: &KeptFile, now: Option<&KeptFile>) -> anyhow::Result<()> {
+fn diff_file(old: &KeptFile, now: Option<&KeptFile>, values: Values) -> anyhow::Result<()> {
     let path = Line::new(&old.path.display().to_string());
     let Some(now) = now else {
         say!("{path}: gone");
@@ -236,10 +244,10 @@ fn diff_file(old: &KeptFile, now: Option<&KeptFile>) -> anyhow::Result<()> {
     // What is wrong is not quoted: it may be a secret.
     let value = |file: &KeptFile| openclaw_json::value(file.content.bytes()).ok();
     match (value(old), value(now)) {
-        (Some(old), Some(now)) => print_lines(&path, &old, &now),
+        (Some(old), Some(now)) => print_lines(&path, &old, &now, values),
         (_, None) => {
             say!("{path}: is not JSON5 now, so its keys cannot be compared");
-            print_broken_line(now.content.bytes());
+            print_broken_line(now.content.bytes(), values);
         }
         (None, _) => say!("{path}: was not JSON5 then, so its keys cannot be compared"),
     }
@@ -247,7 +255,7 @@ fn diff_file(old: &KeptFile, now: Option<&KeptFile>) -> anyhow::Result<()> {
 }
 
 /// Shows where a file is first not JSON5.
-fn print_broken_line(bytes: &[u8]) {
+fn print_broken_line(bytes: &[u8], values: Values) {
     let text = String::from_utf8_lossy(bytes);
     let Some(number) = openclaw_json::broken_line(&text) else {
         return;
@@ -255,13 +263,17 @@ fn print_broken_line(bytes: &[u8]) {
     let mut lines = text.lines().skip(number.saturating_sub(2));
     // The first line has none above it.
     let before = if 1 < number { lines.next() } else { None };
-    let shown = diff::shown_line(before.unwrap_or_default(), lines.next().unwrap_or_default());
+    let broken = lines.next().unwrap_or_default();
+    let shown = match values {
+        Values::Harmless => diff::shown_line(before.unwrap_or_default(), broken),
+        Values::All => Line::new(broken),
+    };
     say!("it is broken in line {number}, or just above:");
     row(&[Cell::new(&format!("  {shown}")).tone(Tone::Bad)]);
 }
 
-fn print_lines(path: &Line, old: &Value, now: &Value) {
-    let lines = diff::diff(old, now);
+fn print_lines(path: &Line, old: &Value, now: &Value, values: Values) {
+    let lines = diff::diff(old, now, values);
     if lines.is_empty() {
         say!("{path}: says the same, written otherwise");
         return;

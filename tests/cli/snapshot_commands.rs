@@ -45,12 +45,12 @@ fn a_diff_shows_what_differs_and_no_secret() {
     fs::write(&config, BAD).unwrap();
     let shown = stdout(&home.run(&["snapshot", "diff", "1"]));
     let expected = [
-        "- gateway.auth.token = (hidden)",
-        "+ gateway.auth.token = (hidden)",
+        "- gateway.auth.token = (hidden, 7 characters)",
+        "+ gateway.auth.token = (hidden, 7 characters)",
         "- gateway.port = 18789",
         "+ gateway.port = 18790",
-        "- x = (hidden)",
-        "+ x = (hidden)",
+        "- x = (hidden, 19 characters)",
+        "+ x = (hidden, 19 characters)",
     ];
     assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), expected);
     fs::write(&config, "{gateway: {auth: {token: hunter3").unwrap();
