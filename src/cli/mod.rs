@@ -9,6 +9,7 @@ mod completions;
 pub mod console;
 mod doctor;
 mod emergency_stop;
+mod gateway_unit;
 mod install;
 mod nagios;
 mod settings_command;

@@ -12,4 +12,4 @@ mod shell_words;
 mod supervisors;
 pub(crate) mod survey;
 mod system_cron;
-mod unit_files;
+pub(crate) mod unit_files;

@@ -26,7 +26,7 @@ pub(super) struct UnitFiles {
 }
 
 /// What a unit's files say.
-pub(super) struct UnitText {
+pub(crate) struct UnitText {
     /// Where it is.
     pub(super) path: PathBuf,
     /// All of it, drop-ins included.
@@ -36,7 +36,7 @@ pub(super) struct UnitText {
 
 impl UnitText {
     /// The values of a setting, those before an empty one forgotten.
-    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let mut values = Vec::new();
         for (key, value) in self.entries.iter().filter(|(key, _)| key == name) {
             debug_assert_eq!(key, name);
@@ -191,6 +191,24 @@ impl UnitFiles {
         text.push_str(rest);
         text
     }
+}
+
+/// What the file of a unit and its drop-ins beside it say, where the manager has it from this file.
+pub(crate) fn files_of(unit: &str, fragment: &str) -> Option<UnitText> {
+    let folder = Path::new(fragment).parent()?;
+    // The folder of a user's units is four below the home.
+    let home = folder.ancestors().nth(3).unwrap_or(folder);
+    UnitFiles::new(vec![folder.to_owned()], home).read(unit)
+}
+
+/// What a file alone says, such as a drop-in.
+pub(crate) fn file_alone(path: &Path) -> Option<UnitText> {
+    let text = text_of(path)?;
+    Some(UnitText {
+        path: path.to_owned(),
+        entries: entries_of(&text),
+        text,
+    })
 }
 
 /// What a timer or a path unit starts; itself for any other.

@@ -7,6 +7,7 @@
 //! Methods, properties and signals are those of org.freedesktop.systemd1(5).
 
 pub(super) mod bus;
+mod enablement;
 mod error;
 mod jobs;
 pub mod notify;
@@ -277,11 +278,6 @@ impl UserManager {
         let what = format!("disable {unit}");
         let arguments = (vec![unit], false);
         self.tell(&what, self.deadline(), "DisableUnitFiles", &arguments)
-    }
-
-    /// Whether a unit is `enabled`, `disabled`, `static` and so on (systemctl(1), is-enabled); empty if it has no file.
-    pub fn file_state(&mut self, unit: &str) -> Result<String, ManagerError> {
-        self.unit_property(unit, "UnitFileState")
     }
 
     /// The drop-in files of a unit.

@@ -15,6 +15,7 @@
 mod alerts;
 #[path = "../bench/mod.rs"]
 mod bench;
+mod cases;
 mod config_rollback;
 mod demo;
 mod environment;
@@ -33,6 +34,8 @@ mod packages;
 #[allow(dead_code)]
 mod packaging;
 mod place;
+#[path = "../cases/reading.rs"]
+mod reading;
 mod real;
 mod recovery;
 mod sandbox;
@@ -104,6 +107,7 @@ fn alone() -> Vec<Trial> {
     [
         judgement::alone(),
         installation::trials(),
+        cases::trials(),
         packages::trials(),
         hostile::alone(),
         killed::alone(),

@@ -70,10 +70,12 @@ fn user_manager() -> Result<(), String> {
 pub fn boot(packages: Option<&Path>, bound: Option<(&str, &Path)>) -> Result<Machine, String> {
     let executable = executable()?;
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut files: Vec<(&str, &Path)> = vec![
         ("e2e", &executable),
         ("gatehound", Path::new(env!("CARGO_BIN_EXE_gatehound"))),
         ("units", &units),
+        ("cases", &cases),
     ];
     files.extend(packages.map(|folder| (packages::FOLDER, folder)));
     Machine::boot(&files, bound)

@@ -46,14 +46,22 @@ const DEFECTS: [Defect; 5] = [
 /// What fixes most of them.
 const UPDATE: &str = "openclaw update";
 
+/// Whether a gateway of this version has no `/health`.
+pub(crate) fn has_no_health(version: &Line) -> bool {
+    let numbers = numbers(version);
+    let without = DEFECTS.iter().filter(|one| one.2.contains("no /health"));
+    let mut ranges = without.map(|Defect(first, last, ..)| *first..=*last);
+    !numbers.is_empty() && ranges.any(|range| range.contains(&&numbers[..]))
+}
+
+fn numbers(version: &Line) -> Vec<u32> {
+    let parts = version.as_str().split(['.', '-']);
+    // A fourth one is of the package alone.
+    parts.map_while(|part| part.parse().ok()).take(3).collect()
+}
+
 pub(super) fn of_version(findings: &mut Findings, version: &Line) {
-    let numbers: Vec<u32> = version
-        .as_str()
-        .split(['.', '-'])
-        .map_while(|part| part.parse().ok())
-        // A fourth one is of the package alone.
-        .take(3)
-        .collect();
+    let numbers = numbers(version);
     let mut known = DEFECTS
         .iter()
         .filter(|Defect(first, last, ..)| (*first..=*last).contains(&&numbers[..]))

@@ -14,9 +14,15 @@ use std::{path::Path, process::ExitCode};
 
 use nix::unistd::geteuid;
 
+pub(crate) use self::defects::has_no_health;
 use self::{findings::Findings, surroundings::manager_fix};
 use crate::{
-    cli::{answers, check, console, settings_command as own_config},
+    cli::{
+        answers, check,
+        console::{self, manager},
+        gateway_unit, settings_command as own_config,
+    },
+    daemon::look::Seen,
     os::folders,
     probe::gateway,
     settings::{Settings, layers as settings, layers::Sources},
@@ -78,6 +84,7 @@ pub(crate) fn doctor(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
                 settings: &settings,
                 known_good: has_known_good(&sources),
             };
+            gateways_unit(&mut findings, &seen, names);
             one_look::of_look(&mut findings, &seen, &around);
             if let Some(what) = check::degraded(&sources, &settings, &seen) {
                 one_look::degraded(&mut findings, &what, names.profile);
@@ -100,6 +107,34 @@ pub(crate) fn doctor(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
         findings::print(&findings);
     }
     Ok(ExitCode::from(findings.worst() as u8))
+}
+
+/// What should be otherwise with the gateway's unit.
+fn gateways_unit(findings: &mut Findings, seen: &Seen, names: Names<'_>) {
+    let Ok(facts) = &seen.look.unit else { return };
+    // That the manager cannot be asked is a finding already.
+    let advice = manager().and_then(|mut manager| {
+        Ok(gateway_unit::advice(
+            &mut manager,
+            facts,
+            names,
+            seen.found.port,
+        )?)
+    });
+    let advice = advice.unwrap_or_default();
+    if advice.is_empty() {
+        findings.fine(
+            "gateway",
+            &format!("{} is as it should be, and starts at boot", names.unit),
+        );
+    }
+    for one in advice {
+        if one.is_problem {
+            findings.problem("gateway", &one.what, one.fix);
+        } else {
+            findings.warning("gateway", &one.what, one.fix);
+        }
+    }
 }
 
 fn settings(findings: &mut Findings, sources: &Sources) -> Settings {

@@ -8,6 +8,7 @@ use super::{
     Around, config_file, defects::of_version, findings::Findings, surroundings::manager_fix,
 };
 use crate::{
+    cli::gateway_unit,
     daemon::{look::Seen, trouble},
     policy::facts::{Failure, Health},
     probe::{readiness, update},
@@ -42,10 +43,14 @@ pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>)
     let is_whole = config_file::config(findings, seen, around);
     port(findings, seen, around, is_whole);
     if let Some(port_holder) = &seen.look.port_holder {
-        let fix = format!(
-            "stop that process; or give the gateway another port in openclaw.json, \
-             then: openclaw{profile} gateway install --force"
-        );
+        let helps = gateway_unit::serving(seen.found.port);
+        let helps = helps.as_ref().and_then(gateway_unit::remedy);
+        let fix = helps.unwrap_or_else(|| {
+            format!(
+                "stop that process; or give the gateway another port in openclaw.json, \
+                 then: openclaw{profile} gateway install --force"
+            )
+        });
         findings.problem("port", &format!("held by {port_holder}"), fix);
     }
     let flag = &around.settings.pause.flag_file;
@@ -93,7 +98,7 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
         // That there is no unit is a finding already, with what fixes it.
         Ok(facts) if facts.load_state != "loaded" => (
             format!("failing, {probe}: {reason}"),
-            format!("openclaw{profile} gateway install"),
+            format!("gatehound check{profile}"),
         ),
         Ok(facts) if trouble::is_refusal(facts) => {
             let said = seen.look.last_words.as_ref();

@@ -1,4 +1,4 @@
-//! The units, the gateway's and Gatehound's own: there, enabled, running, and as this version ships them.
+//! Gatehound's own units: there, enabled, running, and as this version ships them.
 //!
 //! Asks the user manager and reads the unit files; changes neither.
 
@@ -8,55 +8,24 @@ use super::findings::Findings;
 use crate::{
     cli::{
         console::shipped_unit,
+        gateway_unit,
         install::{self, packaged},
     },
     os::processes,
+    other_watchdogs::unit_files,
     settings::{layers::Sources, limits::MANAGER_LIMIT},
     systemd::{ManagerError, UserManager},
     text::words::Names,
 };
 
-/// Both units: there, enabled, running, and Gatehound's own as it is shipped.
+/// Gatehound's units: there, enabled, running, and as they are shipped.
 pub(super) fn units(
     findings: &mut Findings,
     sources: &Sources,
     names: Names<'_>,
 ) -> Result<(), ManagerError> {
-    let Names {
-        unit: gateway,
-        profile,
-    } = names;
+    let profile = names.profile;
     let mut manager = UserManager::new(None, MANAGER_LIMIT)?;
-    let facts = manager.unit(gateway)?;
-    if facts.load_state != "loaded" {
-        findings.problem(
-            "gateway",
-            &format!("{gateway} is {}", facts.load_state),
-            format!("openclaw{profile} gateway install"),
-        );
-    } else {
-        enabled(findings, &mut manager, "gateway", gateway)?;
-        if !matches!(facts.restart.as_str(), "always" | "on-failure") {
-            findings.warning(
-                "gateway",
-                &format!(
-                    "{gateway} has Restart={}, so a crash is not answered",
-                    facts.restart
-                ),
-                format!("openclaw{profile} doctor --fix"),
-            );
-        }
-        if !facts.restart_prevent_exit_status.contains(&78) {
-            findings.warning(
-                "gateway",
-                &format!(
-                    "{gateway} has no RestartPreventExitStatus=78, as of old versions: \
-                     systemd restarts a gateway that refuses its configuration for ever"
-                ),
-                format!("openclaw{profile} doctor --fix"),
-            );
-        }
-    }
     let own = shipped_unit(sources.profile.as_deref());
     let facts = manager.unit(&own)?;
     if facts.load_state != "loaded" {
@@ -107,6 +76,10 @@ fn shipped_units(
         findings.fine("gatehound", "its units are those of this version");
     }
     for drop_in in drop_ins {
+        let text = unit_files::file_alone(Path::new(&drop_in));
+        if let Some(advice) = text.and_then(|text| gateway_unit::bound(own, &drop_in, &text)) {
+            findings.warning("gatehound", &advice.what, advice.fix);
+        }
         findings.fine("gatehound", &format!("drop-in {drop_in}"));
     }
     if manager.active_state(install::TIMER)? != "active" {

@@ -30,7 +30,7 @@ use crate::{
     cli::{
         command_line::InstallOptions,
         console::{manager, say, shipped_unit},
-        settings_command,
+        doctor, gateway_unit, settings_command,
     },
     os::{folders, processes},
     other_watchdogs::{
@@ -39,9 +39,10 @@ use crate::{
         survey::Around,
     },
     policy::facts::UnitFacts,
-    probe::gateway,
+    probe::{gateway, update},
     settings::{layers as settings, layers::Sources},
     systemd::UserManager,
+    text::words::Names,
 };
 
 /// How long the unit may take to be active; it answers for itself after that.
@@ -94,7 +95,15 @@ pub(crate) fn install(mut sources: Sources, options: &InstallOptions) -> anyhow:
     } else {
         "watching   "
     };
-    missing(&mut manager, &gateway, sources.profile.as_deref(), watching)?;
+    let facts = manager.unit(&gateway)?;
+    let mut finder = gateway::Finder::new(&sources.variables);
+    let port = finder.find(&settings, &gateway, Some(&facts)).port;
+    let profile = folders::profile_option(sources.profile.as_deref());
+    let names = Names {
+        unit: &gateway,
+        profile: &profile,
+    };
+    missing(&mut manager, &facts, names, port, watching)?;
     if !packaged::is_this() {
         not_in_path(&sources, &places.program);
     }
@@ -203,20 +212,28 @@ fn await_active(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
 /// Says what is still missing, each with what fixes it.
 fn missing(
     manager: &mut UserManager,
-    gateway: &str,
-    profile: Option<&str>,
+    facts: &UnitFacts,
+    names: Names<'_>,
+    port: u16,
     watching: &str,
 ) -> anyhow::Result<()> {
-    let facts = manager.unit(gateway)?;
+    let gateway = names.unit;
     match (facts.load_state.as_str(), facts.active_state.as_str()) {
-        ("loaded", "active") => say!("{watching}{gateway}"),
+        (_, "active") => say!("{watching}{gateway}"),
         ("loaded", state) => {
             say!("missing    {gateway} is {state}; start it: systemctl --user start {gateway}")
         }
-        (state, _) => {
-            let profile = folders::profile_option(profile);
-            say!("missing    {gateway} is {state}; install it: openclaw{profile} gateway install")
-        }
+        (_, _) => {}
+    }
+    for advice in gateway_unit::advice(manager, facts, names, port)? {
+        say!("missing    {} → {}", advice.what, advice.fix);
+    }
+    if let Some(version) = update::installed_version(&facts.exec_start)
+        && doctor::has_no_health(&version)
+    {
+        say!(
+            "missing    gateway {version} has no /health, so Gatehound cannot see it healthy → openclaw update"
+        );
     }
     if let Some(remedy) = linger_is_off() {
         say!("missing    linger is off, so both stop at logout; switch it on: {remedy}");
