@@ -129,7 +129,7 @@ fn every_command_that_tells_good_from_bad_colours_it_at_a_terminal() {
     command.env("PATH", path).env("TERM", "xterm");
     let (_, history) = at_terminal(command, "");
     assert!(
-        history.contains("  \u{1b}[33munseen\u{1b}[0m      http: r"),
+        history.contains("  \u{1b}[33munseen\u{1b}[0m      i\r\n    http: r"),
         "{history:?}"
     );
 }
@@ -148,12 +148,10 @@ fn columns_stay_aligned_whatever_is_in_them() {
     ];
     let (home, bin) = with_journal(&format!("cat <<'E'\n{}\nE", records.join("\n")));
     let said = String::from_utf8(asked(&home, &bin, &["history"]).stdout).unwrap();
-    let rows: Vec<&str> = said
-        .lines()
-        .filter(|line| line.contains("http: "))
-        .collect();
-    assert_eq!(rows.len(), 3, "{said}");
-    for text in ["  unseen", "http: "] {
+    // A row has its incident, and below it how that began.
+    for (text, of) in [("  unseen", "1970-"), ("http: ", "    http")] {
+        let rows: Vec<&str> = said.lines().filter(|line| line.starts_with(of)).collect();
+        assert_eq!(rows.len(), 3, "{said}");
         let columns: Vec<usize> = rows.iter().map(|row| column(row, text)).collect();
         assert_eq!(columns, [columns[0]; 3], "{text}\n{said}");
     }
