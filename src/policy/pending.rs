@@ -32,7 +32,7 @@ pub struct PendingStart {
     /// Two passes of the cleanup have not ended what is in the way of the start.
     #[serde(default)]
     pub in_the_way: bool,
-    /// It is pending because of [`State::rollback`]: Gatehound did not stop the gateway, which refused its configuration.
+    /// It is pending because of [`crate::policy::state::State::rollback`]: Gatehound did not stop the gateway, which refused its configuration.
     #[serde(default)]
     pub rollback: bool,
 }
