@@ -327,9 +327,9 @@ impl Holder {
                 "a container's port; gatehound watches a gateway in a user unit".to_owned(),
             );
         }
-        if cgroup.contains("/system.slice/") || cgroup.starts_with("/system.slice") {
+        if cgroup.contains("/system.slice/") {
             return Some(format!(
-                "{unit} is a unit of the system, which is not a user's watchdog's to watch"
+                "{unit} is a system unit; gatehound watches a gateway in a user unit"
             ));
         }
         let of_user = cgroup.contains("/user@") && unit.as_str().ends_with(".service");

@@ -86,8 +86,11 @@ fn execstop_and_human() {
     let rig = with_execstop();
     systemctl(&["stop", "--no-block", &rig.gateway]);
     // It waits for itself until systemd's own limit ends it.
-    let ends = "systemd gives it 4 s; what ends it now: systemctl --user kill --signal=SIGKILL";
-    rig.wait_for_status(ends, TIMEOUT);
+    let ends = format!(
+        "systemd gives it 4 s; what ends it now: systemctl --user kill --signal=SIGKILL {}",
+        rig.gateway
+    );
+    rig.wait_for_status(&ends, TIMEOUT);
     rig.wait_for_status("standing-by: stopped", TIMEOUT);
     assert_not_restarted(&rig);
 }
