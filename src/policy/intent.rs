@@ -164,7 +164,8 @@ impl Machine<'_> {
                 .or_else(|| port_taken(look)),
             Standing::GivenUp => updating(look)
                 .or_else(|| self.debugged(look))
-                .or_else(|| port_taken(look)),
+                .or_else(|| port_taken(look))
+                .or_else(|| served_by_other(look)),
         }
     }
 
@@ -461,6 +462,12 @@ fn taken(look: &Look) -> Option<(Standby, Line)> {
     (seen && !is_port_free(look)).then_some((Standby::OtherGateway, detail))
 }
 
+/// What answers while the unit is down is not of the unit: it gets neither a ping (rule 1) nor a signal.
+fn served_by_other(look: &Look) -> Option<(Standby, Line)> {
+    let detail = Line::new("another gateway serves the port");
+    matches!(look.health, Health::Healthy(_)).then_some((Standby::OtherGateway, detail))
+}
+
 /// Whether somebody else's job takes the unit down.
 pub(super) fn is_stopped_by_other(unit: &UnitFacts) -> bool {
     let foreign = |job: &Job| !job.ours && job.kind != JobKind::Start;
@@ -469,11 +476,7 @@ pub(super) fn is_stopped_by_other(unit: &UnitFacts) -> bool {
 
 /// Exit status 78 does not always mean a wrong configuration: it is also how a gateway makes way for another one.
 fn refused(look: &Look, rollback: &Option<Rollback>) -> (Standby, Line) {
-    if matches!(look.health, Health::Healthy(_)) {
-        let detail = Line::new("another gateway serves the port");
-        return (Standby::OtherGateway, detail);
-    }
-    (Standby::ConfigError, refusal(look, rollback))
+    served_by_other(look).unwrap_or_else(|| (Standby::ConfigError, refusal(look, rollback)))
 }
 
 fn transition(look: &Look) -> Line {

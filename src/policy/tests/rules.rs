@@ -57,6 +57,21 @@ fn rule_1_trouble_of_our_own_is_not_answered_with_a_ping() {
     assert_eq!(world.phase(), "failing");
 }
 
+#[test]
+fn rule_1_what_answers_while_the_unit_is_down_gets_no_ping() {
+    let down: [fn(&mut World); 2] = [World::ends_by_itself, |world| world.start_limit_hit(1)];
+    for goes_down in down {
+        let mut world = healthy();
+        goes_down(&mut world);
+        world.other_serves = true;
+        world.run_for(secs(600));
+        assert_eq!(world.pings(), 0);
+        assert_eq!(world.deeds(), []);
+        assert_eq!(world.standby(), Some(Standby::OtherGateway));
+        assert!(world.state.incident.is_some(), "{:?}", world.state);
+    }
+}
+
 // Rule 2: a watchdog timeout is finite, names what it waits for, and the first ping after it restores WatchdogSec.
 
 #[test]
@@ -641,7 +656,8 @@ fn rule_7_another_gateway_that_is_healthy_does_not_make_up_for_one_that_was_roll
     world.run_until("standing-by");
     world.ended = ("start-limit-hit", 1, 1);
     world.other_serves = true;
-    world.run_until("healthy");
+    world.run_for(secs(600));
+    assert_eq!(world.standby(), Some(Standby::OtherGateway));
     assert!(!world.state.rollback.as_ref().unwrap().served);
 }
 
