@@ -435,11 +435,6 @@ impl ServiceObject {
     async fn status_text(&self) -> &str {
         "fine\nWATCHDOG=trigger"
     }
-
-    #[zbus(property, name = "WatchdogUSec")]
-    async fn watchdog_usec(&self) -> u64 {
-        90_000_000
-    }
 }
 
 fn job_path(id: u32) -> String {
@@ -537,10 +532,6 @@ fn single_properties_are_seen() {
     assert_eq!(
         manager.status_text(UNIT).unwrap(),
         Some(Line::from("fine WATCHDOG=trigger"))
-    );
-    assert_eq!(
-        manager.watchdog_usec(UNIT).unwrap(),
-        Some(Duration::from_secs(90))
     );
 }
 

@@ -4,7 +4,7 @@ use crate::cli::console::say;
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -17,6 +17,7 @@ use crate::cli::{
 use crate::{
     metrics::textfile,
     os::files::{Links, read_limited},
+    other_watchdogs::unit_files::{UnitText, file_alone},
     settings::layers::{self, Sources},
 };
 
@@ -107,7 +108,7 @@ fn answer(shown: layers::Shown) -> answers::Setting {
 /// Says whether `run` would accept the settings.
 pub(crate) fn check(sources: Sources) -> anyhow::Result<ExitCode> {
     let mut sources = of_the_running(sources);
-    sources.watchdog = Some(watchdog(&sources));
+    sources.watchdog = watchdog(&sources);
     let loaded = layers::load(&sources)?;
     for warning in &loaded.warnings {
         warn(warning.as_str());
@@ -130,13 +131,64 @@ fn warn(what: &str) {
     ]);
 }
 
-/// What the settings have to fit into.
-pub(crate) fn watchdog(sources: &Sources) -> Duration {
+/// What the settings have to fit into: `WatchdogSec=` of the unit's files, or of the shipped unit where they cannot be asked
+/// for; none where they have no watchdog.
+///
+/// The manager's own number is no help: `WATCHDOG_USEC=` changes it for as long as a gateway is not healthy.
+pub(crate) fn watchdog(sources: &Sources) -> Option<Duration> {
     let unit = shipped_unit(sources.profile.as_deref());
-    let asked = manager()
-        .ok()
-        .and_then(|mut manager| manager.watchdog_usec(&unit).ok().flatten());
-    asked
+    let files = manager().ok().and_then(|mut manager| {
+        let fragment = manager.fragment_path(&unit).ok()?;
+        let drop_ins = manager.drop_ins(&unit).unwrap_or_default();
+        file_alone(Path::new(&fragment)).map(|text| {
+            let more = drop_ins.iter().filter_map(|it| file_alone(Path::new(it)));
+            [text].into_iter().chain(more).collect::<Vec<_>>()
+        })
+    });
+    files.map_or(Some(SHIPPED_WATCHDOG), |files| watchdog_of(&files))
+}
+
+/// `WatchdogSec=` of a unit's file and its drop-ins, in the order in which systemd reads them; what it cannot read it leaves out.
+fn watchdog_of(files: &[UnitText]) -> Option<Duration> {
+    let values = files.iter().flat_map(|file| file.all("WatchdogSec"));
+    let span = |value: &str| match value.parse().map(Duration::from_secs) {
+        Ok(seconds) => Some(seconds),
+        Err(_) if value == "infinity" => Some(Duration::ZERO),
+        Err(_) => humantime::parse_duration(value).ok(),
+    };
+    values
+        .filter_map(span)
+        .next_back()
         .filter(|watchdog| !watchdog.is_zero())
-        .unwrap_or(SHIPPED_WATCHDOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_watchdog_is_what_the_units_files_say_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |files: &[&str]| {
+            let files = files.iter().enumerate().map(|(number, text)| {
+                let path = folder.path().join(number.to_string());
+                fs::write(&path, format!("[Service]\n{text}\n")).unwrap();
+                file_alone(&path).unwrap()
+            });
+            watchdog_of(&files.collect::<Vec<_>>()).map(|watchdog| watchdog.as_secs())
+        };
+        for (files, seconds) in [
+            (&["WatchdogSec=90"][..], Some(90)),
+            (&["WatchdogSec=90", "WatchdogSec = 2min 5s"], Some(125)),
+            (&["WatchdogSec=20h", "Nice=1"], Some(72_000)),
+            // systemd keeps the one before as well.
+            (&["WatchdogSec=90\nWatchdogSec=soon"], Some(90)),
+            (&["#WatchdogSec=90"], None),
+            (&["WatchdogSec=90", "WatchdogSec=0"], None),
+            (&["WatchdogSec=90", "WatchdogSec=infinity"], None),
+        ] {
+            assert_eq!(of(files), seconds, "{files:?}");
+        }
+    }
 }

@@ -319,15 +319,6 @@ impl UserManager {
         Ok(Some(Monotonic(usec)).filter(|at| *at != Monotonic::default()))
     }
 
-    /// Within what time a service has to send `WATCHDOG=1` by its unit, if it has to.
-    pub fn watchdog_usec(&mut self, unit: &str) -> Result<Option<Duration>, ManagerError> {
-        let usec: u64 = self.service_property(unit, "WatchdogUSec")?;
-        Ok(match usec {
-            0 | u64::MAX => None,
-            usec => Some(Duration::from_micros(usec)),
-        })
-    }
-
     /// The names of the units that are active, or about to be, and match `pattern`, which may hold `*` and `?`.
     ///
     /// Takes one check trip; only loaded units are looked at.

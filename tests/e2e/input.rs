@@ -25,6 +25,10 @@ pub fn trials() -> Vec<Trial> {
             "an_interval_above_half_of_watchdogsec_is_exit_78",
             long_interval,
         ),
+        (
+            "settings_are_judged_by_the_units_own_watchdog_and_not_by_the_timeout_in_force",
+            watchdog_in_force,
+        ),
         ("a_unit_that_does_not_exist_is_stood_by_for", no_unit),
         (
             "a_state_file_of_garbage_is_put_aside_and_the_gateway_watched",
@@ -91,6 +95,32 @@ fn long_interval() {
         "interval = \"46s\"\n",
         &["interval = \"46s\"", "half of WatchdogSec"],
     );
+}
+
+fn watchdog_in_force() {
+    let rig = watched(Setup {
+        gatehound_service: "WatchdogSec=2min\n".to_owned(),
+        ..Setup::default()
+    });
+    // Above half of the unit's own watchdog, and of any that the shipped unit has.
+    let check = |interval: &str| {
+        let set = format!("interval={interval}");
+        rig.gatehound(&["settings", "check", "--set", &set])
+    };
+    let judged = || {
+        let good = check("59s");
+        assert!(good.status.success(), "{good:?}");
+        let bad = check("61s");
+        let said = String::from_utf8_lossy(&bad.stderr);
+        assert!(said.contains("half of WatchdogSec=2min: 1min"), "{said}");
+    };
+    assert_eq!(rig.property(&rig.gatehound, "WatchdogUSec"), "2min");
+    judged();
+    systemctl(&["stop", &rig.gateway]);
+    rig.wait_for_status("standing-by: ", TIMEOUT);
+    let in_force = rig.property(&rig.gatehound, "WatchdogUSec");
+    assert_ne!(in_force, "2min");
+    judged();
 }
 
 fn no_unit() {

@@ -63,7 +63,7 @@ impl Around<'_> {
 /// Looks at everything, says what it found, and ends with 0, 1 or 2 by the worst of it.
 pub(crate) fn doctor(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
     let mut sources = own_config::of_the_running(sources);
-    sources.watchdog = Some(own_config::watchdog(&sources));
+    sources.watchdog = own_config::watchdog(&sources);
     let mut findings = Findings::default();
     let settings = settings(&mut findings, &sources);
     let unit = gateway::unit_name(&settings, sources.profile.as_deref());

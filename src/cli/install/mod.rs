@@ -58,7 +58,7 @@ pub(crate) fn install(mut sources: Sources, options: &InstallOptions) -> anyhow:
     let before = manager
         .unit(&unit)
         .context("cannot install without a user session")?;
-    sources.watchdog = Some(settings_command::watchdog(&sources));
+    sources.watchdog = settings_command::watchdog(&sources);
     let settings = settings::load(&sources)
         .context("not installed, because Gatehound would not start")?
         .settings;
