@@ -102,6 +102,19 @@ fn the_command_line_goes_before_the_environment_before_the_file_before_the_defau
 }
 
 #[test]
+fn a_command_that_is_given_to_a_shell_is_read_as_well() {
+    let home = Home::new(&[]);
+    for (command, port) in [
+        ("exec node index.js gateway --port 19000", 19000),
+        ("node index.js gateway --port='19001' 2>&1", 19001),
+        ("node index.js gateway --port \"$PORT\"", 19002),
+    ] {
+        let environment = ["OPENCLAW_GATEWAY_PORT=19002"];
+        home.check_port(&["/bin/bash", "-lc", command], &environment, port);
+    }
+}
+
+#[test]
 fn a_port_that_is_none_is_passed_over() {
     let home = Home::new(&[]);
     let environment = ["OPENCLAW_GATEWAY_PORT=19001"];

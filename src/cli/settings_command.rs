@@ -89,10 +89,17 @@ pub(crate) fn show(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
         row(&[
             Cell::left(&one.key, key),
             Cell::left(&one.value, value.unwrap_or(0)),
-            Cell::new(&one.origin),
+            Cell::new(if is_found(one) { FOUND } else { &one.origin }),
         ]);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The port is the gateway's own where no setting names it.
+const FOUND: &str = "default: where the unit listens; gatehound check says where";
+
+fn is_found(shown: &layers::Shown) -> bool {
+    shown.key == "gateway.port" && serde_json::from_str::<u16>(&shown.value).is_err()
 }
 
 fn answer(shown: layers::Shown) -> answers::Setting {

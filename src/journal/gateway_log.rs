@@ -17,10 +17,13 @@ const REASONS: [&str; 6] = [
     "Gateway failed to start:",
     "Gateway start blocked:",
     "Missing config.",
-    "Invalid config at",
+    INVALID,
     "gateway already running",
     "another gateway",
 ];
+
+/// What the path of a configuration follows that is refused, and after it what is wrong.
+const INVALID: &str = "Invalid config at";
 
 /// Source: OpenClaw 2026.9.6, src/infra/gateway-boot-lifecycle.ts (measured).
 const TRIPPED: &str = " tripped";
@@ -55,13 +58,22 @@ pub fn last_error(lines: &[Line]) -> Option<Line> {
         if let Some(next) = lines.get(at + 1).filter(|_| quote.ends_with(':')) {
             quote = format!("{quote} {next}");
         }
-        return Some(Line::new(&quote));
+        return Some(Line::new(&without_path(&quote)));
     }
     lines
         .iter()
         .rev()
         .find(|line| !line.as_str().is_empty())
         .cloned()
+}
+
+/// A configuration that is refused, without its path: it is said beside the quote, and leaves no room for the mistake.
+fn without_path(quote: &str) -> String {
+    let rest = quote.split_once(INVALID).map(|(_, rest)| rest);
+    match rest.and_then(|rest| rest.split_once(": ")) {
+        Some((_, mistake)) => format!("Invalid config: {mistake}"),
+        None => quote.to_owned(),
+    }
 }
 
 /// The line from the first of `marks` on, without what stands before it: the time and the subsystem.
@@ -94,8 +106,7 @@ mod tests {
                 "Run \"openclaw doctor --fix\" to repair, then retry.",
                 "2026-11-23T06:04:39.442+00:00 Run \"openclaw doctor --fix\" to repair the config, then retry.",
             ],
-            "Gateway failed to start: Invalid config at /h/openclaw.json: \
-             <root>: Unrecognized keys: \"nonsense\", \"other\"",
+            "Invalid config: <root>: Unrecognized keys: \"nonsense\", \"other\"",
         );
     }
 

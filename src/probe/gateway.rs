@@ -23,6 +23,9 @@ use crate::{
 /// The gateway's port where nothing else is said.
 pub const DEFAULT_PORT: u16 = 18789;
 
+/// What a shell takes away from around a word.
+const QUOTES: [char; 2] = ['\'', '"'];
+
 /// The unit of the gateway: the one that the settings name, else that of the profile.
 pub fn unit_name(settings: &Settings, profile: Option<&str>) -> String {
     let named = settings.gateway.unit.clone();
@@ -190,13 +193,15 @@ impl Unit {
     }
 
     fn port_of_command(&self) -> Option<u16> {
-        let mut arguments = self.arguments.iter();
-        while let Some(argument) = arguments.next() {
+        // Words, because a shell is given the whole command in one argument.
+        let words = self.arguments.iter().flat_map(|one| one.split_whitespace());
+        let mut words = words.map(|word| word.trim_matches(QUOTES));
+        while let Some(argument) = words.next() {
             if argument == "--port" {
-                return arguments.next().and_then(|value| parse(value));
+                return words.next().and_then(parse);
             }
             if let Some(value) = argument.strip_prefix("--port=") {
-                return parse(value);
+                return parse(value.trim_matches(QUOTES));
             }
         }
         None

@@ -165,11 +165,13 @@ fn config_show_prints_every_value_with_its_origin() {
         ],
         ["interval", "\"20s\"", "--set"],
         ["probe.health_timeout", "\"10s\"", "default"],
-        ["gateway.port", "unset", "default"],
+        ["gateway.unit", "unset", "default"],
     ] {
         assert!(
             rows.contains(&expected.to_vec()),
             "{expected:?} is not in\n{text}"
         );
     }
+    let port = text.lines().find(|line| line.starts_with("gateway.port"));
+    assert!(port.is_some_and(|port| port.contains(" where the unit listens;")));
 }

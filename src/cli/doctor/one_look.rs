@@ -134,6 +134,7 @@ fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: boo
     let port = found.port;
     if let (Some(by_unit), Some(by_file)) = (found.by_unit, found.by_file)
         && by_unit != by_file
+        && port == by_unit
     {
         findings.warning(
             "port",
@@ -168,7 +169,12 @@ fn port(findings: &mut Findings, seen: &Seen, around: &Around<'_>, is_whole: boo
         Some(problem) if is_whole && !(is_named && answers) => {
             findings.warning("port", problem.as_str(), config_file::settings_for(found))
         }
-        _ => findings.fine("port", &format!("{port}, by {by}")),
+        _ if port == found.expected => findings.fine("port", &format!("{port}, by {by}")),
+        _ => {
+            let expected = found.expected;
+            let what = format!("{port}, where the unit listens; {expected} was expected by {by}");
+            findings.fine("port", &what);
+        }
     }
 }
 
@@ -195,6 +201,8 @@ mod tests {
         health: Health,
         pause: Option<Pause>,
         known_good: bool,
+        /// The port on which the unit listens, where that is another one.
+        elsewhere: Option<u16>,
     }
 
     impl World {
@@ -217,6 +225,7 @@ mod tests {
                 health: Health::Healthy(Duration::from_millis(3)),
                 pause: None,
                 known_good: true,
+                elsewhere: None,
             }
         }
 
@@ -236,7 +245,8 @@ mod tests {
         fn findings(&self) -> Vec<Finding> {
             let variables = Variables::from([("HOME".into(), self.home.path().into())]);
             let mut finder = Finder::new(&variables);
-            let found = finder.find(&self.settings, UNIT, Some(&self.unit));
+            let mut found = finder.find(&self.settings, UNIT, Some(&self.unit));
+            found.port = self.elsewhere.unwrap_or(found.port);
             let seen = Seen {
                 look: Look {
                     began: Monotonic(0),
@@ -327,6 +337,20 @@ mod tests {
         file.check("port", Severity::Fine, "20000, by the configuration", "");
         let name = World::new("{}", "");
         name.check("port", Severity::Fine, ", by the profile's name", "");
+    }
+
+    #[test]
+    fn a_port_that_nobody_names_is_said_to_be_the_units_own() {
+        let mut world = World::new("{gateway: {port: 20000}}", "--port 18789");
+        world.elsewhere = Some(21000);
+        let what = "21000, where the unit listens; 18789 was expected by the unit";
+        world.check("port", Severity::Fine, what, "");
+        let warned = world.findings();
+        assert!(
+            warned
+                .iter()
+                .all(|one| one.about != "port" || one.severity == Severity::Fine)
+        );
     }
 
     #[test]
