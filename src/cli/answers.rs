@@ -403,7 +403,7 @@ pub(crate) struct Paused {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct InstallPlan {
-    /// What install would do and what is missing, in the order in which it says so.
+    /// What install would change; where it would refuse, also what was found.
     pub(crate) steps: Vec<InstallStep>,
     /// Why install would refuse.
     pub(crate) refused: Option<Line>,
@@ -413,9 +413,9 @@ pub(crate) struct InstallPlan {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct InstallStep {
-    /// Such as would install, would replace, unchanged, would enable and start, or missing.
+    /// Such as would install, would replace, would remove, would enable, would start, would restart, or found.
     pub(crate) step: String,
-    /// A file, a unit, or what to do.
+    /// A file or a unit.
     pub(crate) what: String,
 }
 

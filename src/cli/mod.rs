@@ -218,7 +218,7 @@ impl Cli {
                 yes,
                 start,
             }) => snapshot_command::restore(&sources, snapshot, yes, start),
-            Command::Install(options) if options.json => Ok(install::plan(sources, &options)),
+            Command::Install(options) if options.dry_run => install::dry_run(sources, &options),
             Command::Install(options) => install::install(sources, &options),
             Command::Uninstall => install::uninstall(&sources),
             Command::Complete { words } => Ok(completions::complete(sources, &words)),

@@ -216,12 +216,10 @@ pub(crate) fn tidy_up(temporary: &Path, flag: &Path, options: &Options) {
 fn remove_file(path: &Path, options: &Options, wanted: bool, question: &str) {
     let name = path.display();
     if options.dry_run {
-        let what = if wanted {
-            "would remove  "
-        } else {
-            "would leave   "
-        };
-        return say!("{what} {name}");
+        if wanted {
+            say!("would remove   {name}");
+        }
+        return;
     }
     if !wanted && !ask(question).unwrap_or(false) {
         return say!("left       {name}; to remove it: rm {name}");

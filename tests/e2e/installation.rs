@@ -15,6 +15,7 @@ use libtest_mimic::Trial;
 use nix::pty::openpty;
 
 use crate::place;
+use crate::privileged::as_root;
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl};
 use crate::watched::{FAST, event, invocation};
 
@@ -24,6 +25,11 @@ pub fn trials() -> Vec<Trial> {
         (
             "install_leads_to_a_watched_gateway_and_uninstall_leaves_it_as_it_was",
             install,
+        ),
+        ("from_a_shell_of_su_each_command_works_as_typed", from_su),
+        (
+            "uninstall_says_that_the_unit_is_enabled_for_all_users",
+            enabled_for_all,
         ),
         (
             "install_takes_the_place_of_the_cron_script_and_of_nothing_else",
@@ -117,6 +123,112 @@ fn bare(rig: &Rig) {
     said(&["resume"], 0);
     rig.wait_for_status("healthy: / and /health", TIMEOUT);
     said(&["install"], 0);
+}
+
+/// The ways into a service user's account that are on the machine, each with a command line behind it.
+fn ways_in(user: &str) -> Vec<Vec<String>> {
+    let ways = [
+        vec!["su", "-", user, "-c"],
+        vec!["runuser", "-l", user, "-c"],
+        vec!["sudo", "-iu", user, "--", "sh", "-c"],
+    ];
+    let is_there = |way: &Vec<&str>| {
+        let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
+        folders
+            .iter()
+            .any(|folder| Path::new(folder).join(way[0]).exists())
+    };
+    let there = ways.into_iter().filter(is_there);
+    there
+        .map(|way| way.into_iter().map(str::to_owned).collect())
+        .collect()
+}
+
+fn from_su() {
+    vacant();
+    let rig = unwatched();
+    let user = Command::new("id").arg("-un").output().expect("id");
+    let user = String::from_utf8(user.stdout).expect("UTF-8");
+    let ways = ways_in(user.trim());
+    assert!(!ways.is_empty());
+    for way in ways {
+        let typed = |command: &str| {
+            let program = place::file("gatehound");
+            let line = format!("{} --profile {} {command}", program.display(), rig.profile);
+            let argv: Vec<&str> = way.iter().map(String::as_str).chain([&*line]).collect();
+            as_root(&argv).stdout
+        };
+        let said = typed("install");
+        assert!(
+            said.contains(&format!("started    {}", rig.gatehound)),
+            "{said}"
+        );
+        rig.wait_for_status("healthy: / and /health", TIMEOUT);
+        assert!(typed("status").contains("healthy"));
+        assert!(typed("check").starts_with("gateway  healthy"));
+        typed("pause 1h");
+        rig.wait_for_status("paused", TIMEOUT);
+        typed("resume");
+        rig.wait_for_status("healthy: / and /health", TIMEOUT);
+        typed("history");
+        let said = typed("uninstall");
+        assert!(
+            said.contains(&format!("stopped    {}", rig.gatehound)),
+            "{said}"
+        );
+    }
+    forget(&rig);
+}
+
+/// The unit is a file of the machine's, enabled for all users, as an image build does it.
+struct ForAll(PathBuf);
+
+impl ForAll {
+    fn enable(rig: &Rig) -> Self {
+        let unit = Path::new("/etc/systemd/user/gatehound@.service").to_owned();
+        let own = home(".config/systemd/user/gatehound@.service");
+        let [from, to] = [&own, &unit].map(|path| path.to_str().expect("UTF-8"));
+        as_root(&["install", "-D", "-m", "644", from, to]);
+        as_root(&["systemctl", "--global", "enable", &rig.gatehound]);
+        Self(unit)
+    }
+}
+
+impl Drop for ForAll {
+    fn drop(&mut self) {
+        let links = "/etc/systemd/user/default.target.wants/gatehound@*.service";
+        let unit = self.0.display();
+        as_root(&["sh", "-c", &format!("rm -f {links} {unit}")]);
+        systemctl(&["daemon-reload"]);
+    }
+}
+
+fn enabled_for_all() {
+    vacant();
+    let rig = unwatched();
+    run(&rig, &["install"]);
+    let for_all = ForAll::enable(&rig);
+    let said = run(&rig, &["uninstall"]);
+    let unit = &rig.gatehound;
+    let kept = format!("kept       {unit} is enabled for all users");
+    assert!(said.contains(&kept), "{said}");
+    for command in ["--user mask", "--global disable"] {
+        let command = format!("systemctl {command} {unit}");
+        assert!(said.contains(&command), "{command}: {said}");
+    }
+    as_root(&["systemctl", "--global", "disable", unit]);
+    let said = run(&rig, &["uninstall"]);
+    assert!(!said.contains("for all users"), "{said}");
+    drop(for_all);
+    forget(&rig);
+}
+
+/// Removes what an installation keeps.
+fn forget(rig: &Rig) {
+    let state = home(".local/state").join(format!("gatehound-{}", rig.profile));
+    if state.exists() {
+        fs::remove_dir_all(state).expect("the state folder");
+    }
 }
 
 /// A new installation has no problems, and what is wrong with it later is found with what fixes it.
@@ -283,8 +395,7 @@ fn install() {
 
     let said = run(&rig, &["install", "--dry-run"]);
     assert!(
-        said.lines()
-            .all(|line| line.starts_with("would ") || line.starts_with("missing  ")),
+        said.lines().all(|line| line.starts_with("would ")),
         "{said}"
     );
     assert!(
@@ -343,6 +454,15 @@ fn install() {
         said.contains("unchanged") && !said.contains("installed"),
         "{said}"
     );
+    let dry = rig.gatehound(&["install", "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(3), "{dry:?}");
+    assert_eq!(dry.stdout, b"nothing would change\n", "{dry:?}");
+    systemctl(&["disable", &rig.gatehound]);
+    let dry = rig.gatehound(&["install", "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(0), "{dry:?}");
+    let would = format!("would enable  {}\n", rig.gatehound);
+    assert_eq!(String::from_utf8_lossy(&dry.stdout), would);
+    systemctl(&["enable", &rig.gatehound]);
     assert_eq!(
         rig.property(&rig.gatehound, "InvocationID"),
         own_run,

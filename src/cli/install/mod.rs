@@ -22,7 +22,7 @@ use nix::unistd::{User, geteuid};
 
 use self::shipped::{remove, shipped};
 pub(crate) use self::{
-    plan::plan,
+    plan::dry_run,
     shipped::{Places, TIDY, TIMER, helper, shipped_text},
     uninstall::uninstall,
 };
@@ -80,9 +80,7 @@ pub(crate) fn install(mut sources: Sources, options: &InstallOptions) -> anyhow:
         if replace {
             other_watchdogs.would_remove(&state);
         }
-        for unit in [&unit, TIMER] {
-            say!("would enable and start  {unit}");
-        }
+        would_activate(&mut manager, &unit, &before, changed)?;
     } else {
         let removed = replace.then(|| other_watchdogs.remove(&state)).transpose();
         let replaced = removed.context("program and units are in place, and not started")?;
@@ -90,7 +88,7 @@ pub(crate) fn install(mut sources: Sources, options: &InstallOptions) -> anyhow:
             .map_err(|e| undone(e, &mut manager, &unit, replaced.as_ref()))?;
     }
     finding::tidy_up(Path::new("/tmp"), &settings.pause.flag_file, options);
-    let watching = if options.dry_run {
+    let watching = if options.dry_run && before.active_state != "active" {
         "would watch  "
     } else {
         "watching   "
@@ -183,6 +181,29 @@ fn activate(
         "{}  {unit}",
         if running { "restarted" } else { "started  " }
     );
+    Ok(())
+}
+
+/// Says what [`activate`] would do.
+fn would_activate(
+    manager: &mut UserManager,
+    unit: &str,
+    before: &UnitFacts,
+    changed: bool,
+) -> anyhow::Result<()> {
+    for unit in [unit, TIMER] {
+        if manager.file_state(unit)? != "enabled" {
+            say!("would enable  {unit}");
+        }
+    }
+    if manager.active_state(TIMER)? != "active" {
+        say!("would start  {TIMER}");
+    }
+    if before.active_state != "active" {
+        say!("would start  {unit}");
+    } else if changed {
+        say!("would restart  {unit}");
+    }
     Ok(())
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn uninstall(sources: &Sources) -> anyhow::Result<ExitCode> {
         }
     }
     manager.reload()?;
+    enabled_for_all(&mut manager, &unit)?;
     if other.is_none() {
         say!("kept       {}", sources.folder.display());
     }
@@ -111,6 +112,17 @@ fn disable(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
     if !manager.fragment_path(unit)?.is_empty() {
         manager.disable(unit)?;
         say!("disabled   {unit}");
+    }
+    Ok(())
+}
+
+/// Says so where the unit is enabled for every user, which is not one user's to undo.
+fn enabled_for_all(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
+    if manager.file_state(unit)? == "enabled" {
+        say!(
+            "kept       {unit} is enabled for all users (systemctl --global), so it starts again when you log in; \
+             to prevent that: systemctl --user mask {unit}; for all users: sudo systemctl --global disable {unit}"
+        );
     }
     Ok(())
 }
