@@ -359,7 +359,14 @@ impl Daemon {
         let known = &self.state.addresses;
         let mut seen = self.senses.look(&self.settings, probe, known);
         if self.state.pending_start.is_some() {
-            let jobs = self.senses.manager.foreign_jobs().unwrap_or_default();
+            let mut jobs = self.senses.manager.foreign_jobs().unwrap_or_default();
+            // It may have been a start, and the unit have been looked at before that began: only a look after it tells.
+            if jobs.iter().any(ForeignJob::may_be_a_stop) {
+                let warnings = seen.warnings;
+                seen = self.senses.look(&self.settings, probe, known);
+                seen.warnings.extend(warnings);
+                jobs.extend(self.senses.manager.foreign_jobs().unwrap_or_default());
+            }
             seen.look.foreign_job = jobs.iter().any(ForeignJob::may_be_a_stop);
             let joined = |job: &&ForeignJob| matches!(job, ForeignJob::Merged { .. });
             seen.look.joined =

@@ -74,7 +74,12 @@ pub(super) fn standing(unit: &UnitFacts, pending_start: Option<&PendingStart>) -
             (None, Some(_)) if foreign.is_none() => Standing::StoppingForUs,
             (None, _) => Standing::InTransition,
         },
-        "inactive" | "failed" if foreign.is_some() => Standing::InTransition,
+        // The second half of somebody's restart, by the number that Gatehound took for its stop, starts it as well.
+        "inactive" | "failed"
+            if foreign.is_some() || unit.job.as_ref().is_some_and(|job| starts(&job)) =>
+        {
+            Standing::InTransition
+        }
         // The unit staying down after a job that is not ours is how a stop by a human
         // of a unit that was already down shows: rule 8.
         "inactive" | "failed" if pending_start.is_some() && foreign_job => Standing::Stopped,
@@ -343,6 +348,23 @@ mod tests {
             ..pending_start()
         };
         check(&joins, Some(&unwanted), Standing::InTransition);
+    }
+
+    #[test]
+    fn rule_3_the_second_half_of_somebodys_restart_is_no_stop() {
+        let pending = PendingStart {
+            foreign_job: true,
+            ..pending_start()
+        };
+        for state in ["inactive", "failed"] {
+            // By the number that is remembered as the stop's.
+            let starts = UnitFacts {
+                job: Some(job(7, false, JobKind::Start)),
+                ..unit(state)
+            };
+            check(&starts, Some(&pending), Standing::InTransition);
+            check(&starts, Some(&pending_start()), Standing::InTransition);
+        }
     }
 
     #[test]
