@@ -13,6 +13,9 @@ command -v pivot_root >/dev/null || [[ -x /usr/sbin/pivot_root ]] || machine_nee
 suites=(bullseye bookworm trixie sid jammy noble)
 root_needs=(debootstrap debian-archive-keyring)
 root_packages=(dbus dbus-user-session iproute2 libpam-systemd man-db procps rpm systemd tzdata util-linux)
+# What Debian's sid needs besides to build for arm64 and to run what was built: Rust with the standard library of both,
+# a compiler for each, and qemu.
+arm64_packages=(cargo gcc gcc-aarch64-linux-gnu git libc6:arm64 libc6-dev libc6-dev-arm64-cross libstd-rust-dev:arm64 qemu-user rustc)
 # Where the root has an older C library than this machine: a linker for it.
 zig_needs=(python3-venv)
 zig_tools=(cargo-zigbuild==0.24.1 ziglang==0.17.1)
@@ -117,6 +120,50 @@ build_for() {
         need_zig
         cargo_test=(cargo-zigbuild test --target "$(uname -m)-unknown-linux-gnu.$there")
     fi
+}
+
+# Runs a command in a root, with this machine's /proc and /dev. Before it: options of unshare(1), then the root, then
+# `--bind FROM TO` for folders that it gets below /mnt. Nothing that is mounted for it outlives it.
+in_root() {
+    local options=()
+    while [[ $1 == --* ]]; do
+        options+=("$1")
+        shift
+    done
+    # shellcheck disable=SC2016
+    unshare --mount --pid --fork --kill-child "${options[@]}" bash -ec '
+        root=$1
+        shift
+        mount -t proc proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        mount -t tmpfs tmpfs "$root/tmp"
+        mount -t tmpfs tmpfs "$root/mnt"
+        while [[ $1 == --bind ]]; do
+            mkdir -p "$root/mnt/$3"
+            mount --bind "$2" "$root/mnt/$3"
+            shift 3
+        done
+        exec chroot "$root" env --ignore-environment HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC "$@"' \
+        in_root "$@"
+}
+
+# Runs a command in the root that builds for arm64, in a folder with sources; programs of arm64 run there, under qemu.
+# After options of unshare(1): the folder, the folder for what is built, the command. Nothing is downloaded in there.
+in_arm64() {
+    local options=() root zig
+    while [[ $1 == --* ]]; do
+        options+=("$1")
+        shift
+    done
+    root=$(tests/root arm64)
+    need_zig
+    zig=${CARGO_TARGET_DIR:-target}/zig
+    cargo fetch --quiet --locked --target aarch64-unknown-linux-gnu
+    mkdir -p "$2"
+    in_root "${options[@]}" "$root" --bind "$1" source --bind "$2" target --bind "${CARGO_HOME:-$HOME/.cargo}" cargo \
+        --bind "$zig/bin" bin --bind "$(echo "$zig"/lib/python3*/site-packages/ziglang)" zig \
+        env --chdir=/mnt/source CARGO_HOME=/mnt/cargo CARGO_NET_OFFLINE=true CARGO_TARGET_DIR=/mnt/target \
+        CARGO_ZIGBUILD_ZIG_PATH=/mnt/zig/zig PATH=/usr/sbin:/usr/bin:/mnt/bin "${@:3}"
 }
 
 # Puts zig and cargo-zigbuild on the PATH, in a folder of their own.

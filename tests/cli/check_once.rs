@@ -45,6 +45,23 @@ fn check_needs_no_user_manager_and_ends_with_what_it_saw() {
 }
 
 #[test]
+fn check_says_that_a_gateway_takes_connections_and_answers_nothing() {
+    let home = Home::new();
+    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("gateway.port={}", hung.local_addr().unwrap().port());
+    let limits = ["probe.http_timeout=1s", "probe.health_timeout=1s"];
+    let [http, health] = limits;
+    let checked = home.run(&[
+        "--set", &port, "--set", http, "--set", health, "check", "--json",
+    ]);
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    let seen: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(seen["health"], "failing", "{seen}");
+    assert_eq!(seen["probe"], "http", "{seen}");
+    assert_eq!(seen["reason"], "no answer within 1 s", "{seen}");
+}
+
+#[test]
 fn what_is_told_to_be_done_next_is_told_with_the_profile() {
     let home = Home::new();
     let told = |arguments: &[&str], part: &str| {
