@@ -293,6 +293,25 @@ fn the_packages_ask_for_what_gatehound_stands_on() {
 }
 
 #[test]
+fn lintian_finds_no_error_in_the_deb() {
+    if !asked_for() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let lintian = Command::new("lintian")
+        .args(["--fail-on", "error"])
+        .arg(deb(&folder))
+        .output();
+    match lintian {
+        Ok(lintian) => {
+            let said = String::from_utf8_lossy(&lintian.stdout);
+            assert!(lintian.status.success(), "{said}");
+        }
+        Err(e) => eprintln!("left out: lintian: {e}; apt-get install lintian"),
+    }
+}
+
+#[test]
 fn both_packages_have_the_same_scripts_and_a_shell_takes_them() {
     if !asked_for() {
         return;
