@@ -125,6 +125,7 @@ impl Senses {
             port_holder: probed.port_holder,
             left_over: probed.left_over,
             progress,
+            ran_after: self.pulse.ran_after(),
             health,
         };
         Seen {

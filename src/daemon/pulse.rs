@@ -21,6 +21,8 @@ pub(super) struct Pulse {
     because_still: bool,
     /// How often in a row that was for nothing.
     in_vain: u8,
+    /// It has run after this moment, and nothing was suspicious.
+    ran_after: Option<Monotonic>,
 }
 
 /// A gateway that answered at once has not moved because it had nothing to do; after so many times that is its way.
@@ -100,7 +102,16 @@ impl Pulse {
         }
         let believed = waiting || self.in_vain < ITS_WAY;
         self.because_still = is_still && believed && !waiting;
-        turns.stopped || is_burnt || (is_still && believed)
+        let is_suspicious = turns.stopped || is_burnt || (is_still && believed);
+        if !is_still && !is_suspicious {
+            self.ran_after = Some(then);
+        }
+        is_suspicious
+    }
+
+    /// After which moment it was seen to run.
+    pub(super) fn ran_after(&self) -> Option<Monotonic> {
+        self.ran_after
     }
 }
 
@@ -141,6 +152,19 @@ mod tests {
             false,
         );
         assert_eq!(found, [false, false, true]);
+    }
+
+    #[test]
+    fn it_is_known_after_which_pulse_it_ran() {
+        let mut pulse = Pulse::default();
+        assert_eq!(pulse.ran_after(), None);
+        // It hangs somewhere between the second and the third.
+        pulses(
+            &mut pulse,
+            &[(1, 1), (257, 40), (300, 50), (300, 50)],
+            false,
+        );
+        assert_eq!(pulse.ran_after(), Some(at(5)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::policy::{
     Machine,
-    facts::{Health, Look, Monotonic},
+    facts::{Health, Look, Monotonic, Stall},
     record::{Ended, Record},
     state::{Incident, Phase, Standby},
     steadiness::Flapping,
@@ -38,7 +38,8 @@ impl Machine<'_> {
             Some(worked) => {
                 let unit = look.unit.as_ref().ok();
                 let ended = unit.map_or(worked, |unit| unit.left_active);
-                Some(worked.max(ended.min(look.began)))
+                let worked = worked.max(ended.min(look.began));
+                Some(worked.max(ran_after(look).unwrap_or(worked)))
             }
             // Nobody knows anything of before.
             None => self.state.incident.as_ref().map(|incident| incident.since),
@@ -111,6 +112,25 @@ impl Machine<'_> {
             self.state.flapping = Flapping::default();
             self.record(Record::NoLongerFlapping);
         }
+    }
+}
+
+/// It worked at this moment at least: what it fails with now would have been seen.
+fn ran_after(look: &Look) -> Option<Monotonic> {
+    let Health::Failing(failure) = &look.health else {
+        return None;
+    };
+    match failure.stall {
+        // It runs, and nobody asked it meanwhile.
+        Stall::Answering => None,
+        Stall::Gone
+        | Stall::Stopped
+        | Stall::Deadlocked
+        | Stall::Waiting
+        | Stall::Disk
+        | Stall::Starved
+        | Stall::Blocked
+        | Stall::Busy => look.ran_after,
     }
 }
 

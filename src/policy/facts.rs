@@ -335,6 +335,8 @@ pub struct Look {
     pub left_over: Option<Line>,
     /// Whether the unit's processes used CPU since the last look, as far as that is known.
     pub progress: Option<bool>,
+    /// It was seen to run after this moment, where the kernel was looked at since the last check.
+    pub ran_after: Option<Monotonic>,
     /// What the probes say.
     pub health: Health,
 }

@@ -829,6 +829,7 @@ impl Run {
             port_holder: None,
             left_over: None,
             progress: Some(false),
+            ran_after: None,
             health,
         })));
     }

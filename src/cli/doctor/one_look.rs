@@ -264,6 +264,7 @@ mod tests {
                     port_holder: None,
                     left_over: None,
                     progress: None,
+                    ran_after: None,
                     health: self.health.clone(),
                 },
                 warnings: Vec::new(),

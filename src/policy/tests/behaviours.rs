@@ -1560,6 +1560,22 @@ fn a_downtime_begins_where_the_last_healthy_check_ended() {
 }
 
 #[test]
+fn a_downtime_begins_where_the_last_pulse_saw_it_run_but_not_where_it_answers_wrongly() {
+    let since = |stall| {
+        let mut world = healthy();
+        let worked = world.now;
+        world.breaks(stall);
+        world.ran_after = Some(worked + secs(15));
+        world.run_until("failing");
+        world.state.down_since.map(|since| since.since(worked))
+    };
+    for stall in [Stall::Gone, Stall::Deadlocked, Stall::Busy] {
+        assert_eq!(since(stall), Some(secs(15)));
+    }
+    assert_eq!(since(Stall::Answering), Some(secs(0)));
+}
+
+#[test]
 fn a_downtime_of_which_nobody_saw_the_beginning_begins_with_the_first_failing_check() {
     let mut world = healthy();
     world.breaks(Stall::Blocked);

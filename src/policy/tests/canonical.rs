@@ -351,6 +351,7 @@ impl Hash for World {
             frozen,
             port_holder,
             progress,
+            ran_after: _,
             no_bus,
             no_unit,
             look_takes,

@@ -204,6 +204,7 @@ fn look(unit: UnitFacts) -> Look {
         port_holder: None,
         left_over: None,
         progress: Some(false),
+        ran_after: None,
         health: failing(Stall::Blocked),
     }
 }

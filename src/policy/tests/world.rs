@@ -194,6 +194,8 @@ pub(super) struct World {
     pub(super) frozen: bool,
     pub(super) port_holder: bool,
     pub(super) progress: Option<bool>,
+    /// What a pulse saw last.
+    pub(super) ran_after: Option<Monotonic>,
     pub(super) no_bus: bool,
     pub(super) no_unit: bool,
     pub(super) look_takes: Duration,
@@ -274,6 +276,7 @@ pub(super) fn world() -> World {
         frozen: false,
         port_holder: false,
         progress: Some(true),
+        ran_after: None,
         no_bus: false,
         no_unit: false,
         look_takes: Duration::ZERO,
@@ -718,6 +721,7 @@ impl World {
             port_holder: self.port_holder.then(|| "pid 9 (sshd) of user 1001".into()),
             left_over: self.left_over.then(|| "pid 8 (node)".into()),
             progress: self.progress,
+            ran_after: self.ran_after,
             health,
         }
     }
