@@ -9,15 +9,14 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use crate::journal::{Journal, Record};
-use crate::place;
-use crate::rig::{Rig, Setup, TIMEOUT, quoted, systemctl, try_systemctl, wait_until, write};
+use crate::rig::{Rig, Setup, TIMEOUT, systemctl, try_systemctl, wait_until, write};
 use crate::watched::{FAST, event, wait_until_failing, wait_until_recovered};
 
 /// The trials of this file.
@@ -36,6 +35,10 @@ pub fn trials() -> Vec<Trial> {
             refused,
         ),
         ("a_receiver_that_hangs_delays_no_recovery", hanging),
+        (
+            "a_gateway_that_hangs_most_of_the_time_and_is_back_each_time_is_said_to_come_and_go",
+            flapping,
+        ),
         ("pings_go_out_while_the_gateway_works_and_only_then", pings),
         (
             "a_ping_that_hangs_or_fails_harms_nothing_and_is_told_once",
@@ -62,27 +65,13 @@ impl Alerting {
     /// `alert` are lines of the table `alert`, `service` of the drop-in of the unit that delivers.
     fn new(alert: &str, service: &str) -> Self {
         let this = Self::stopped(alert);
-        this.install("gatehound-alert@.service", &this.unit, service);
+        this.rig
+            .install_template("gatehound-alert@.service", &this.unit, service);
         let identifier = format!("SyslogIdentifier={}", this.ping);
-        this.install("gatehound-ping@.service", &this.ping, &identifier);
+        this.rig
+            .install_template("gatehound-ping@.service", &this.ping, &identifier);
         this.start();
         this
-    }
-
-    /// Installs a shipped template under an instance's own name, with the program under test.
-    fn install(&self, template: &str, unit: &str, service: &str) {
-        let text = fs::read_to_string(place::file(&format!("units/{template}")));
-        let text = text.expect("the shipped unit");
-        let arguments = text
-            .lines()
-            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/gatehound"))
-            .expect("the shipped unit's ExecStart=");
-        let program = quoted(&place::file("gatehound"));
-        write(&self.rig.unit_path(unit), &text);
-        write(
-            &self.drop_ins(unit).join("e2e.conf"),
-            &format!("[Service]\nExecStart=\nExecStart={program}{arguments}\n{service}\n"),
-        );
     }
 
     fn stopped(alert: &str) -> Self {
@@ -131,7 +120,7 @@ impl Drop for Alerting {
 }
 
 /// What each connection to a port of its own is served with, and what comes of it.
-fn receiver<T: Send + 'static>(
+pub fn receiver<T: Send + 'static>(
     mut serve: impl FnMut(TcpStream) -> T + Send + 'static,
 ) -> (u16, Receiver<T>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -149,7 +138,7 @@ fn receiver<T: Send + 'static>(
 }
 
 /// The body of one request, which is answered with a status.
-fn taken(stream: &mut TcpStream, status: &str) -> Value {
+pub fn taken(stream: &mut TcpStream, status: &str) -> Value {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -307,6 +296,65 @@ fn hanging() {
         alerting.waiting() == 2
     });
     assert_eq!(rig.property(&alerting.unit, "ActiveState"), "activating");
+}
+
+fn flapping() {
+    let (port, received) = receiver(|mut stream| taken(&mut stream, "200 OK"));
+    let channel = format!("[[alert.channel]]\nurl = \"http://127.0.0.1:{port}/\"");
+    let alerting = Alerting::stopped(&channel);
+    let rig = &alerting.rig;
+    // Whatever a busy machine takes it for.
+    let mut patient = FAST.replace("[grace]", "[grace]\ndeadlocked = \"60s\"");
+    for (stall, grace) in [
+        ("blocked", "1s"),
+        ("busy", "2s"),
+        ("starved", "2s"),
+        ("disk", "2s"),
+    ] {
+        let line = format!("{stall} = \"{grace}\"");
+        assert!(patient.contains(&line), "{patient}");
+        patient = patient.replace(&line, &format!("{stall} = \"60s\""));
+    }
+    rig.settings(&format!("{patient}\n{channel}"));
+    rig.install_template("gatehound-alert@.service", &alerting.unit, "");
+    alerting.start();
+    let began = Instant::now();
+    let mut hung = Duration::ZERO;
+    for _ in 0..3 {
+        let mark = rig.journal.mark();
+        let since = Instant::now();
+        rig.mode("blocked");
+        let failing = || event("failing");
+        rig.journal
+            .wait_for_after(mark, "the failing check", TIMEOUT, failing());
+        // Most of the time, however long it took to notice.
+        let (noticed, healthy) = (since.elapsed(), Duration::from_secs(2));
+        thread::sleep((healthy * 3).saturating_sub(noticed));
+        rig.mode("healthy");
+        let recovered =
+            rig.journal
+                .wait_for_after(mark, "the end of it", TIMEOUT, event("recovered"));
+        assert_eq!(
+            recovered.get("GATEHOUND_REASON").as_deref(),
+            Some("by-itself")
+        );
+        hung += since.elapsed();
+        thread::sleep(healthy);
+    }
+    let alert = received.recv_timeout(TIMEOUT).expect("an alert");
+    assert_eq!(alert["kind"], "flapping", "{alert}");
+    let text = alert["text"].as_str().expect("a text");
+    assert!(text.contains("3 times"), "{text}");
+    let history = rig.gatehound(&["history", "--json"]).stdout;
+    let history: Value = serde_json::from_slice(&history).expect("JSON");
+    let seen = history["availability"].as_f64().expect("a number");
+    let hung = hung.as_secs_f64() / began.elapsed().as_secs_f64();
+    assert!(0.5 < hung, "{hung}");
+    // As well as a check each second can say it.
+    assert!(
+        (seen - (1.0 - hung)).abs() < 0.15,
+        "{seen}, and {hung} hung"
+    );
 }
 
 /// Answers one request that has no body.

@@ -200,6 +200,22 @@ impl Rig {
         self.settings(&setup.settings);
     }
 
+    /// Installs another shipped template under an instance's own name, with the program under test.
+    pub fn install_template(&self, template: &str, unit: &str, service: &str) {
+        let text = fs::read_to_string(place::file(&format!("units/{template}")));
+        let text = text.expect("the shipped unit");
+        let arguments = text
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/gatehound"))
+            .expect("the shipped unit's ExecStart=");
+        let program = quoted(&place::file("gatehound"));
+        write(&self.unit_path(unit), &text);
+        write(
+            &self.unit_path(&format!("{unit}.d")).join("e2e.conf"),
+            &format!("[Service]\nExecStart=\nExecStart={program}{arguments}\n{service}\n"),
+        );
+    }
+
     /// Writes Gatehound's settings for this profile.
     pub fn settings(&self, toml: &str) {
         write(&self.settings, toml);
