@@ -6,6 +6,7 @@
 mod idle;
 mod instructions;
 mod meter;
+mod pulse_cost;
 mod recovery_times;
 mod report;
 mod scale;
@@ -100,6 +101,7 @@ pub fn inside(arguments: &[String]) -> ExitCode {
         eprintln!("measure: {part}");
         match part {
             "idle" => report.idle = idle::measure(&mut report.machine),
+            "pulse" => report.pulses = Some(pulse_cost::measure()),
             "recovery" => report.recovery = recovery_times::measure(),
             "scale" => report.scale = scale::measure(),
             INSTRUCTIONS => report.instructions = Some(instructions::measure()),
@@ -118,10 +120,10 @@ const INSTRUCTIONS: &str = "instructions";
 
 /// What is to be measured.
 fn parts(arguments: &[String]) -> Result<Vec<&'static str>, String> {
-    const ALL: [&str; 3] = ["idle", "recovery", "scale"];
+    const ALL: [&str; 4] = ["idle", "pulse", "recovery", "scale"];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        [] => Ok(vec!["idle"]),
+        [] => Ok(vec!["idle", "pulse"]),
         ["--long"] => Ok(ALL.to_vec()),
         some => some
             .iter()

@@ -11,6 +11,8 @@ pub struct Report {
     /// Size of the release binary, in bytes.
     pub binary: u64,
     pub idle: Vec<Idle>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pulses: Option<Pulses>,
     pub recovery: Vec<Recovery>,
     pub scale: Vec<Scale>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +59,15 @@ pub struct Idle {
     pub private_course_kib: Vec<u64>,
     pub threads: u64,
     pub descriptors: u64,
+}
+
+/// What looking at the kernel between two checks costs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pulses {
+    /// Pulses that were counted.
+    pub pulses: u64,
+    /// Per pulse.
+    pub cpu_ms: f64,
 }
 
 /// How a watcher brought back one gateway, in seconds.
@@ -166,13 +177,23 @@ const EARLY_STRETCH: usize = 2;
 const MAX_GROWN_KIB: f64 = 32.0;
 const MAX_DESCRIPTORS: u64 = 12;
 const MAX_CPU_MS: f64 = 1.5;
+const MAX_PULSE_CPU_MS: f64 = 0.1;
+const MAX_PULSES_CPU_MS: f64 = 0.6;
+/// At the default interval of 30 s and a pulse each 5 s; the sixth is a check.
+const PULSES_PER_CHECK: f64 = 5.0;
 const MIN_CPU_RATIO: f64 = 40.0;
 /// Reached on a busy host as well.
 const REACHED_CPU_RATIO: f64 = 28.0;
 /// One answer to wait for in each of the two requests.
 const WAKEUPS_OF_PROBES: f64 = 2.0;
 const MAX_OTHER_WAKEUPS: f64 = 2.0;
-const MIN_RECOVERY_RATIO: f64 = 4.0;
+/// Of the time that another takes to Gatehound's, by the stall.
+const MIN_RECOVERY_RATIOS: [(&str, f64); 4] = [
+    ("gone", 1.0),
+    ("stopped", 1.0),
+    ("deadlocked", 9.0),
+    ("blocked", 4.0),
+];
 /// Of a hundred instances whose moments are chosen by chance, 3.3 fall into a second on average; more than this many
 /// into any do so once in a thousand runs.
 const MAX_BUSIEST_SECOND: f64 = 12.0;
@@ -193,13 +214,24 @@ impl Report {
         if let (Some(own), Some(shell)) = (self.idle("gatehound"), self.idle("shell")) {
             bounds.extend(idle_bounds(own, shell));
         }
-        let blocked = |watcher| self.overhead(watcher, "blocked");
-        if let Some(own) = blocked("gatehound") {
-            bounds.push(at_least(
-                "the shell watchdog's time for a blocked gateway over Gatehound's",
-                MIN_RECOVERY_RATIO,
-                blocked("shell").unwrap_or(f64::INFINITY) / own,
-            ));
+        if let Some(pulses) = &self.pulses {
+            let what = "CPU of a pulse, ms";
+            bounds.push(at_most(what, MAX_PULSE_CPU_MS, pulses.cpu_ms));
+            let what = "CPU of the pulses between two checks, ms";
+            let all = pulses.cpu_ms * PULSES_PER_CHECK;
+            bounds.push(at_most(what, MAX_PULSES_CPU_MS, all));
+        }
+        for (stall, ratio) in MIN_RECOVERY_RATIOS {
+            let Some(own) = self.overhead("gatehound", stall) else {
+                continue;
+            };
+            for watcher in ["shell", "monit"] {
+                bounds.push(at_least(
+                    &format!("{watcher}'s time for a gateway that is {stall} over Gatehound's"),
+                    ratio,
+                    self.overhead(watcher, stall).unwrap_or(f64::INFINITY) / own,
+                ));
+            }
         }
         for scale in self.scale.iter().filter(|scale| scale.instances == 100) {
             bounds.push(at_most(
