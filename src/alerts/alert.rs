@@ -16,7 +16,7 @@ use crate::{
         state::{Phase, Standby, State},
     },
     settings::{Language, RetryAfter, Settings},
-    text::words::{Names, flapping as flapping_words, useless},
+    text::words::{ENDED_EARLY, Names, flapping as flapping_words, useless},
 };
 
 /// Something that a human should hear of.
@@ -181,8 +181,8 @@ pub fn due(
         } => {
             let detail = [("detail", detail.as_str())];
             let reason = texts::PORT_TAKEN.with(view.language, &detail);
-            let next = view.next(None);
-            view.needs_human(&mut reported, &reason, &next)
+            // As soon as the port is free, it goes on.
+            view.needs_human(&mut reported, &reason, "")
         }
         Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
             view.overdue(&mut reported)
@@ -283,7 +283,12 @@ impl View<'_> {
     fn needs_human(&self, reported: &mut Reported, reason: &str, next: &str) -> Option<Due> {
         let incident = self.state.incident.as_ref();
         let cause = incident.map(|one| failure(&one.failure, self.language));
-        let cause = cause.filter(|cause| !reason.contains(cause));
+        let why = match &self.state.phase {
+            Phase::StandingBy { detail, .. } => detail.as_str(),
+            _ => reason,
+        };
+        let is_said = |cause: &String| reason.contains(cause) || cause.contains(why);
+        let cause = cause.filter(|cause| !is_said(cause));
         let cause = cause.map_or_else(String::new, |cause| {
             texts::CAUSE.with(self.language, &[("cause", &cause)])
         });
@@ -423,6 +428,7 @@ impl View<'_> {
         let reason = failure(&one.failure, self.language);
         let text = match (one.loops, one.crashed) {
             (true, _) => texts::LOOPS,
+            (false, true) if reason.contains(ENDED_EARLY) => texts::ENDED,
             (false, true) => texts::CRASHED,
             (false, false) => texts::DOWN_ALONE,
         };
@@ -969,6 +975,35 @@ mod tests {
             "需要人工处理：the attempts are used up；起因：health: no answer within 10 s (主线程阻塞)；重启 3 次无效；\
              Gatehound 不会自行再试；请运行 gatehound status --profile work",
         );
+    }
+
+    #[test]
+    fn who_has_the_port_is_said_once_and_whole() {
+        let holder = "pid 7 of user bob in unit proxy.service (/usr/bin/node proxy.js); proxy.service is a system unit";
+        let mut state = with(Some("a"), standing_by(Standby::PortTaken, at(1)));
+        if let Phase::StandingBy { detail, .. } = &mut state.phase {
+            *detail = Line::new(holder);
+        }
+        state.incident.as_mut().unwrap().failure.reason =
+            Line::new(&format!("port-taken: {holder}"));
+        let expected = format!(
+            "a human is needed: somebody else has its port: {holder}; see gatehound status --profile work"
+        );
+        needs_human(&Settings::default(), &state, &expected);
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_said_once() {
+        let mut state = with(Some("a"), standing_by(Standby::InTransition, at(1)));
+        let incident = state.incident.as_mut().unwrap();
+        incident.crashed = true;
+        incident.failure.reason = Line::new(&format!("{ENDED_EARLY}: signal 9"));
+        let settings = Settings::default();
+        let (_, alert) = due(&settings, Reported::default(), &state, WORK, at(5));
+        let expected = format!(
+            "{UNIT}: down, health: {ENDED_EARLY}: signal 9 (blocked); systemd starts it again"
+        );
+        assert_eq!(alert.unwrap().text.as_str(), expected);
     }
 
     #[test]

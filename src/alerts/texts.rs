@@ -60,6 +60,10 @@ pub(super) const CRASHED: Text = Text(
     "down, it ended before it was healthy: {{reason}}; systemd starts it again",
     "不可用：尚未健康就退出了：{{reason}}；systemd 会再次启动它",
 );
+pub(super) const ENDED: Text = Text(
+    "down, {{reason}}; systemd starts it again",
+    "不可用：{{reason}}；systemd 会再次启动它",
+);
 pub(super) const LOOPS: Text = Text(
     "one run after the other ends: {{reason}}; systemd starts it again each time",
     "反复退出：{{reason}}；systemd 每次都会再次启动它",
@@ -219,9 +223,10 @@ mod tests {
         text::template::names,
     };
 
-    const TEXTS: [Text; 26] = [
+    const TEXTS: [Text; 27] = [
         DOWN,
         CRASHED,
+        ENDED,
         LOOPS,
         DOWN_ALONE,
         PORT_TAKEN,

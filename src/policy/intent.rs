@@ -19,7 +19,10 @@ use crate::{
         steadiness::{Flapping, Parts},
         unit::{self, Standing},
     },
-    text::{line::Line, words::span},
+    text::{
+        line::Line,
+        words::{ENDED_EARLY, span},
+    },
 };
 
 /// For how long a debugger is taken for a human at work.
@@ -341,10 +344,7 @@ impl Machine<'_> {
         if !by_itself || !self.has_not_served(unit) {
             return;
         }
-        let reason = format!(
-            "a run ended before it was healthy: {} {}",
-            unit.result, unit.exec_main_status
-        );
+        let reason = format!("{ENDED_EARLY}: {} {}", unit.result, unit.exec_main_status);
         let failure = Failure {
             probe: Probe::Port,
             reason: Line::new(&reason),

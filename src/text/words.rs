@@ -61,6 +61,9 @@ pub(crate) fn useless_command(what: &str, profile: &str) -> String {
     }
 }
 
+/// How a failure begins that was the end of a run.
+pub(crate) const ENDED_EARLY: &str = "a run ended before it was healthy";
+
 /// How the gateway's own words about its crash-loop breaker begin.
 pub(crate) const BREAKER: &str = "restart-loop breaker";
 
