@@ -278,15 +278,13 @@ impl Senses {
             return false;
         };
         let pid = *pid;
-        let port = client.target().address.port();
+        let at = client.target().address;
+        let is_held = |it: &sock_diag::Socket| held.contains(&it.inode);
+        let one = sock_diag::listening_at(at).ok().flatten().filter(is_held);
         // An error says nothing, and never that nothing listens.
-        let listening = sock_diag::listening(port).ok();
-        let mut ours = listening.iter().flatten();
-        let is_held = |inode: &u64| held.contains(inode);
-        let waiting = ours
-            .clone()
-            .any(|it| is_held(&it.inode) && 0 < it.recv_queue);
-        let is_gone = listening.is_some() && !ours.any(|it| is_held(&it.inode));
+        let is_gone = one.is_none()
+            && sock_diag::listening(at.port()).is_ok_and(|all| !all.iter().any(is_held));
+        let waiting = one.is_some_and(|it| 0 < it.recv_queue);
         let turns = main_thread::turns(&self.proc, pid);
         if let Some(turns) = &turns {
             let now = self.clock.boottime();

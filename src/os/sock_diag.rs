@@ -6,8 +6,7 @@
 //! Source of the formats: netlink(7), sock_diag(7), and include/uapi/linux/inet_diag.h of the kernel.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::fd::{AsFd as _, BorrowedFd},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -31,10 +30,13 @@ const MAX_DATAGRAM: usize = 32 * 1024;
 /// Some hundreds of sockets that share one port.
 const MAX_DATAGRAMS: usize = 8;
 
+const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
+const ENOENT: i32 = Errno::NOENT.raw_os_error();
 /// The older question, which is answered for IPv4 and IPv6 at once, and so costs half as much.
 const TCPDIAG_GETSOCK: u16 = 18;
 const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_MULTI: u16 = 0x2;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 const TCP_LISTEN: u8 = 10;
@@ -88,7 +90,26 @@ pub fn listening_on_any_port() -> io::Result<Vec<(u16, Socket)>> {
     dump(ANY)
 }
 
+/// The socket in LISTEN that takes connections to this address; none where nobody does.
+///
+/// It looks one socket up, where [`listening`] walks the kernel's table of them.
+///
+/// # Errors
+///
+/// As [`listening`].
+pub fn listening_at(at: SocketAddr) -> io::Result<Option<Socket>> {
+    let mut found = Vec::new();
+    exchange(&request(at.port(), Some(at.ip())), &mut found)?;
+    Ok(found.pop().map(|(_, socket)| socket))
+}
+
 fn dump(port: u16) -> io::Result<Vec<(u16, Socket)>> {
+    let mut found = Vec::new();
+    exchange(&request(port, None), &mut found)?;
+    Ok(found)
+}
+
+fn exchange(request: &[u8], found: &mut Vec<(u16, Socket)>) -> io::Result<()> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
@@ -96,24 +117,13 @@ fn dump(port: u16) -> io::Result<Vec<(u16, Socket)>> {
         Some(netlink::SOCK_DIAG),
     )?;
     set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
-    let mut found = Vec::new();
     // An answer is some hundred bytes, and memory that is never written to costs nothing.
     let mut buffer = Vec::with_capacity(MAX_DATAGRAM);
-    ask(socket.as_fd(), &request(port), &mut buffer, &mut found)?;
-    Ok(found)
-}
-
-fn ask(
-    socket: BorrowedFd<'_>,
-    request: &[u8],
-    buffer: &mut Vec<u8>,
-    found: &mut Vec<(u16, Socket)>,
-) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
-    sendto(socket, request, SendFlags::empty(), &kernel)?;
+    sendto(&socket, request, SendFlags::empty(), &kernel)?;
     for _ in 0..MAX_DATAGRAMS {
         buffer.clear();
-        let (_, length, sender) = recvfrom(socket, spare_capacity(buffer), RecvFlags::TRUNC)?;
+        let (_, length, sender) = recvfrom(&socket, spare_capacity(&mut buffer), RecvFlags::TRUNC)?;
         let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
         if sender != Some(kernel) {
             continue;
@@ -126,20 +136,35 @@ fn ask(
     Err(Errno::MSGSIZE)
 }
 
-/// All sockets in LISTEN on this port.
-fn request(port: u16) -> Vec<u8> {
+/// All sockets in LISTEN on this port, or the one that takes connections to this address of it.
+fn request(port: u16, address: Option<IpAddr>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(REQUEST);
     let length = u32::try_from(REQUEST).unwrap_or_default();
     bytes.extend(length.to_ne_bytes());
     bytes.extend(TCPDIAG_GETSOCK.to_ne_bytes());
-    bytes.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    let all = address.map_or(NLM_F_DUMP, |_| 0);
+    bytes.extend((NLM_F_REQUEST | all).to_ne_bytes());
     // Sequence number and port id: one question is asked at a time, and the kernel sees who asks.
     bytes.extend([0; 8]);
-    // The family is not looked at, and addresses are none. No extension: the cgroup's id is not one.
-    bytes.extend([0; 4]);
+    // The family of an address. No extension: the cgroup's id is not one.
+    let family = address.map_or(0, |address| match address {
+        IpAddr::V4(_) => AddressFamily::INET.as_raw(),
+        IpAddr::V6(_) => AddressFamily::INET6.as_raw(),
+    });
+    bytes.push(u8::try_from(family).unwrap_or_default());
+    bytes.extend([0; 3]);
     bytes.extend(port.to_be_bytes());
-    // Neither the other port, nor addresses, interface or cookie.
-    bytes.resize(REQUEST - 8, 0);
+    // Not the other port.
+    bytes.extend([0; 2]);
+    match address {
+        Some(IpAddr::V4(address)) => bytes.extend(address.octets()),
+        Some(IpAddr::V6(address)) => bytes.extend(address.octets()),
+        None => {}
+    }
+    // Neither the other address nor an interface.
+    bytes.resize(REQUEST - 16, 0);
+    // All bits for whatever cookie the one socket has; of all sockets none is looked at.
+    bytes.resize(REQUEST - 8, address.map_or(0, |_| u8::MAX));
     bytes.extend((1_u32 << TCP_LISTEN).to_ne_bytes());
     bytes.resize(REQUEST, 0);
     bytes
@@ -163,7 +188,17 @@ fn read(datagram: &[u8], found: &mut Vec<(u16, Socket)>) -> Option<bool> {
                 let error = content.first_chunk().map(|code| i32::from_ne_bytes(*code));
                 return (error.unwrap_or_default() == 0).then_some(true);
             }
-            TCPDIAG_GETSOCK => found.extend(listener(content)?),
+            TCPDIAG_GETSOCK => {
+                found.extend(listener(content)?);
+                // One that was looked up is all there is.
+                if flags & NLM_F_MULTI == 0 {
+                    return Some(true);
+                }
+            }
+            // Nobody was found where one was looked up.
+            NLMSG_ERROR if array(content, 0).map(i32::from_ne_bytes) == Some(-ENOENT) => {
+                return Some(true);
+            }
             _ => return None,
         }
         rest = behind(rest, length);
@@ -217,6 +252,10 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        net::{TcpListener, TcpStream},
+        slice,
+    };
 
     const CGROUP: u64 = 0x1_0000_1234;
     const LISTEN: u8 = TCP_LISTEN;
@@ -301,6 +340,8 @@ mod tests {
     #[test]
     fn an_error_never_means_that_nothing_listens() {
         check(&[message(2, 0, &[0; 4])], None);
+        check(&[message(2, 0, &(-1_i32).to_ne_bytes())], None);
+        check(&[message(2, 0, &[])], None);
         check(&[message(NLMSG_DONE, 0x2, &(-2_i32).to_ne_bytes())], None);
         let changed = message(TCPDIAG_GETSOCK, NLM_F_DUMP_INTR, &content(LISTEN, 1));
         check(&[changed, done()], None);
@@ -336,8 +377,37 @@ mod tests {
     }
 
     #[test]
+    fn one_that_takes_connections_to_an_address_is_looked_up() {
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = here.local_addr().unwrap();
+        let found = listening_at(at).unwrap().unwrap();
+        assert_eq!(listening(at.port()).unwrap(), slice::from_ref(&found));
+        assert_eq!((found.address, found.recv_queue), (at.ip(), 0));
+        let _waiting = TcpStream::connect(at).unwrap();
+        let queued = || listening_at(at).unwrap().unwrap().recv_queue;
+        while queued() == 0 {
+            std::thread::yield_now();
+        }
+        drop(here);
+        assert_eq!(listening_at(at).unwrap(), None);
+        // The wildcard address takes them as well.
+        let all = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = all.local_addr().unwrap().port();
+        let found = listening_at((Ipv4Addr::LOCALHOST, port).into()).unwrap();
+        assert_eq!(
+            found.map(|it| it.address),
+            Some(Ipv4Addr::UNSPECIFIED.into())
+        );
+        check(&[message(2, 0, &(-2_i32).to_ne_bytes())], Some((true, &[])));
+    }
+
+    #[test]
     fn the_question_is_as_long_as_it_says() {
-        let bytes = request(18789);
+        let one = request(18789, Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!((one.len(), one[6], one[7]), (REQUEST, 1, 0));
+        assert_eq!(one[16..28], [2, 0, 0, 0, 0x49, 0x65, 0, 0, 127, 0, 0, 1]);
+        assert_eq!(one[60..68], [u8::MAX; 8]);
+        let bytes = request(18789, None);
         assert_eq!(bytes.len(), REQUEST);
         assert_eq!(bytes[..4], 76_u32.to_ne_bytes());
         assert_eq!(bytes[20..22], [0x49, 0x65]);
