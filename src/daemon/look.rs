@@ -98,7 +98,9 @@ impl Senses {
             self.pulse.checked(&health);
             self.healthy = matches!(health, Health::Healthy(_));
         }
-        let is_frozen = unit.as_ref().is_ok_and(|unit| self.is_frozen(unit));
+        // What answers runs.
+        let is_frozen =
+            probed_at_all && !healthy && unit.as_ref().is_ok_and(|unit| self.is_frozen(unit));
         let (pause, mut warnings) = self.pause(settings);
         let update = self.update(unit.as_ref().ok().filter(|_| !healthy), &mut warnings);
         let last_words = unit.as_ref().ok().and_then(|unit| self.last_words(unit));
@@ -120,7 +122,7 @@ impl Senses {
             config,
             // One that answers is healthy, whoever traces it.
             debugged: probed_at_all && !healthy && processes::is_traced(&self.proc, probed.owner),
-            frozen: probed_at_all && !healthy && is_frozen,
+            frozen: is_frozen,
             listens: probed.listens,
             port_holder: probed.port_holder,
             left_over: probed.left_over,

@@ -109,16 +109,25 @@ impl Finder {
     /// What `EnvironmentFile=` assigns is not among the unit's properties, and so is not known here;
     /// where the gateway really listens, the sockets of its unit say.
     pub fn find(&mut self, settings: &Settings, name: &str, facts: Option<&UnitFacts>) -> Found {
-        if let Some(facts) = facts {
-            self.last = Some(Unit {
+        // A port that jumped to the default for a moment would have another gateway cleaned up.
+        let last = self.last.take();
+        let unit = match (last, facts) {
+            (Some(last), Some(facts)) if last.is_of(facts) => last,
+            (_, Some(facts)) => Unit {
                 arguments: facts.exec_start.clone(),
                 assignments: facts.environment.clone(),
-            });
-        }
-        // A port that jumped to the default for a moment would have another gateway cleaned up.
-        let unit = self.last.clone().unwrap_or_default();
-        let profile = profile(&unit, name);
-        let config_path = self.config_path(&unit, profile.as_deref());
+            },
+            (Some(last), None) => last,
+            (None, None) => return self.find_by(settings, name, &Unit::default()),
+        };
+        let found = self.find_by(settings, name, &unit);
+        self.last = Some(unit);
+        found
+    }
+
+    fn find_by(&mut self, settings: &Settings, name: &str, unit: &Unit) -> Found {
+        let profile = profile(unit, name);
+        let config_path = self.config_path(unit, profile.as_deref());
         let said = match &config_path {
             Some(path) => self.openclaw_json.read(path),
             None => Said::default(),
@@ -135,7 +144,7 @@ impl Finder {
             bind: said.bind,
             profile,
             config_path,
-            include_roots: self.include_roots(&unit),
+            include_roots: self.include_roots(unit),
             by_unit,
             by_file: said.port,
             problem: said.problem,
@@ -183,6 +192,10 @@ impl Finder {
 }
 
 impl Unit {
+    fn is_of(&self, facts: &UnitFacts) -> bool {
+        self.arguments == facts.exec_start && self.assignments == facts.environment
+    }
+
     fn port(&self) -> Option<u16> {
         let of_variable = || {
             let value = self.variable("OPENCLAW_GATEWAY_PORT")?;
