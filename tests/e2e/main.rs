@@ -165,7 +165,7 @@ fn run(options: &Arguments) -> ExitCode {
     let conclusions = [
         (trials(), options.test_threads.unwrap_or(THREADS)),
         (alone(), 1),
-        (real_trials(), real::THREADS),
+        (real_trials(), options.test_threads.unwrap_or(real::THREADS)),
     ]
     .map(|(trials, threads)| {
         let options = Arguments {
@@ -174,6 +174,7 @@ fn run(options: &Arguments) -> ExitCode {
         };
         libtest_mimic::run(&options, trials)
     });
+    real::verdicts::print();
     if conclusions.iter().any(Conclusion::has_failed) {
         ExitCode::FAILURE
     } else {

