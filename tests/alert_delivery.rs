@@ -12,7 +12,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::{PermissionsExt, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
     sync::{
         Arc,
@@ -29,7 +29,11 @@ use gatehound::{
     },
     policy::facts::Invocation,
 };
-use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -1261,19 +1265,13 @@ fn a_proxy_is_chosen_by_the_scheme_of_the_url_and_socks_is_refused() {
     assert_eq!(requests.try_iter().count(), 0);
 }
 
-#[test]
-fn only_a_certificate_that_the_system_trusts_will_do() {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let certificate = certificate.self_signed(&key).unwrap();
+/// The port of a receiver that shows this certificate and takes everything.
+fn secure_receiver(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> u16 {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        )
+        .with_single_cert(vec![certificate], key)
         .unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -1290,15 +1288,68 @@ fn only_a_certificate_that_the_system_trusts_will_do() {
             }
         }
     });
+    port
+}
+
+/// What a test says of a receiver at this port, for whom this file has all that are trusted.
+fn tested_with(port: u16, trusted: &Path, status: i32) -> String {
     let home = Home::with(&format!(
         "[[alert.channel]]\nurl = \"https://localhost:{port}/s3cr3t\""
     ));
+    let mut command = home.command("test");
+    command.env("SSL_CERT_FILE", trusted);
+    said(&command.output().unwrap(), status)
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_no_servers_and_the_command_that_is_named_makes_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let openssl = |arguments: &[&str]| {
+        let mut command = Command::new("openssl");
+        let output = command
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap_or_else(|error| panic!("{error}; install it with: apt-get install openssl"));
+        assert!(output.status.success(), "{output:?}");
+    };
+    let serve = || {
+        let read = |name| fs::read(folder.path().join(name)).unwrap();
+        let certificate = CertificateDer::from_pem_slice(&read("cert.pem")).unwrap();
+        secure_receiver(
+            certificate,
+            PrivateKeyDer::from_pem_slice(&read("key.pem")).unwrap(),
+        )
+    };
+    let trusted = folder.path().join("cert.pem");
+    // As most instructions have it.
+    let words = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost \
+                 -addext subjectAltName=DNS:localhost";
+    openssl(&words.split_whitespace().collect::<Vec<_>>());
+    let told = tested_with(serve(), &trusted, 1);
+    let begin = "failed     webhook: its certificate is that of an authority (CA:TRUE), ";
+    assert!(told.starts_with(begin), "{told}");
+    let named = told.trim().split_once("openssl ").unwrap().1;
+    let named = named.replace("HOST", "localhost");
+    openssl(&named.split(' ').collect::<Vec<_>>());
+    let told = tested_with(serve(), &trusted, 0);
+    assert!(told.contains("status 200"), "{told}");
+}
+
+#[test]
+fn only_a_certificate_that_the_system_trusts_will_do() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    let port = secure_receiver(
+        certificate.der().clone(),
+        PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+    );
+    let folder = tempfile::tempdir().unwrap();
     let test = |root: &rcgen::Certificate, status| {
-        let bundle = home.0.path().join("roots.pem");
+        let bundle = folder.path().join("roots.pem");
         fs::write(&bundle, root.pem()).unwrap();
-        let mut command = home.command("test");
-        command.env("SSL_CERT_FILE", bundle);
-        said(&command.output().unwrap(), status)
+        tested_with(port, &bundle, status)
     };
     let told = test(&certificate, 0);
     assert!(told.contains("status 200"), "{told}");

@@ -20,7 +20,7 @@ arm64_packages=(cargo gcc gcc-aarch64-linux-gnu git libc6:arm64 libc6-dev libc6-
 zig_needs=(python3-venv)
 zig_tools=(cargo-zigbuild==0.24.1 ziglang==0.17.1)
 # procps has kill(1), which trials call; the shells are for what they complete; prometheus has promtool(1).
-test_needs=(dbus-daemon procps groff-base man-db bash zsh fish prometheus)
+test_needs=(dbus-daemon procps openssl groff-base man-db bash zsh fish prometheus)
 # What the packages are built and read with.
 package_needs=(binutils dpkg-dev gzip rpm)
 # Debian has no packages of these.

@@ -69,8 +69,7 @@ pub fn main() -> ExitCode {
     } else {
         1
     };
-    let of_root =
-        !matches!(cli.command, Command::Run | Command::Complete { .. }) && geteuid().is_root();
+    let of_root = cli.command.is_about_own_gateway() && geteuid().is_root();
     let done = cli.dispatch();
     if of_root {
         point_to_others();
@@ -108,6 +107,23 @@ fn without_command(e: clap::Error, arguments: &[OsString]) -> ExitCode {
 /// Says in one line why there is nothing else to say.
 fn complain(why: &Line) {
     let _ = writeln!(io::stderr(), "gatehound: {why}");
+}
+
+impl Command {
+    /// Whether it is about the gateway of whoever types it, and not about those of others, or none.
+    fn is_about_own_gateway(&self) -> bool {
+        !matches!(
+            self,
+            Self::Run
+                | Self::Complete { .. }
+                | Self::Version
+                | Self::CollectMetrics { .. }
+                | Self::History {
+                    journal: Some(_),
+                    ..
+                }
+        )
+    }
 }
 
 /// Says to root, who has no Gatehound, whose there are: the commands are about the gateway of whoever types them.

@@ -61,8 +61,9 @@ pub fn distrust(error: &io::Error) -> Option<&'static str> {
             "its certificate is for another name; correct the host in the URL, or the certificate"
         }
         CertificateError::Other(other) if is_both(other) => {
-            "its certificate is that of an authority (CA:TRUE), which no server's may be; make one \
-             with openssl req -x509 -addext basicConstraints=critical,CA:FALSE, and trust that"
+            "its certificate is that of an authority (CA:TRUE), which no server's may be; make another there, and trust it: \
+             openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -keyout key.pem -out cert.pem -subj /CN=HOST \
+             -addext subjectAltName=DNS:HOST -addext basicConstraints=critical,CA:FALSE"
         }
         _ => {
             "its certificate is of nobody whom this system trusts; put the certificate of its authority \

@@ -7,15 +7,21 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use nix::time::{ClockId, clock_gettime};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, Stream};
 use serde_json::Value;
 
 use crate::journal::{Journal, Record};
+use crate::place;
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, try_systemctl, wait_until, write};
 use crate::watched::{FAST, event, wait_until_failing, wait_until_recovered};
 
@@ -29,6 +35,10 @@ pub fn trials() -> Vec<Trial> {
         (
             "a_test_is_sent_by_the_units_that_deliver_with_their_credentials",
             tested,
+        ),
+        (
+            "a_test_goes_the_way_of_the_unit_with_its_proxy_and_its_authorities_and_not_that_of_the_shell",
+            tested_from_a_shell,
         ),
         (
             "a_receiver_that_refuses_for_good_is_asked_once_for_each_alert_and_said_once",
@@ -138,7 +148,7 @@ pub fn receiver<T: Send + 'static>(
 }
 
 /// The body of one request, which is answered with a status.
-pub fn taken(stream: &mut TcpStream, status: &str) -> Value {
+pub fn taken(stream: &mut (impl Read + Write), status: &str) -> Value {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -249,6 +259,95 @@ fn tested() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// A receiver that shows a certificate of its own and takes everything: its port and the certificate.
+fn secure_receiver() -> (u16, Receiver<()>, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let certificate = certificate.self_signed(&key).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .expect("a certificate with its key");
+    let config = Arc::new(config);
+    let (port, received) = receiver(move |mut stream| {
+        let mut connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
+        // Who does not trust it hangs up.
+        if connection.complete_io(&mut stream).is_ok() {
+            taken(&mut Stream::new(&mut connection, &mut stream), "200 OK");
+        }
+    });
+    (port, received, certificate.pem())
+}
+
+fn tested_from_a_shell() {
+    let (proxy_port, proxied) = receiver(|mut stream| {
+        connected(&mut stream);
+        taken(&mut stream, "200 OK")
+    });
+    let (secure_port, _received, certificate) = secure_receiver();
+    let channels = format!(
+        "[[alert.channel]]\nurl = \"http://service.example/s3cr3t\"\n\
+         [[alert.channel]]\nurl = \"https://localhost:{secure_port}/s3cr3t\""
+    );
+    let unit_has = |proxy: u16, trusted: &Path| {
+        let trusted = trusted.display();
+        format!(
+            "[Service]\nEnvironment=http_proxy=http://127.0.0.1:{proxy} no_proxy=localhost\n\
+             Environment=SSL_CERT_FILE={trusted}\n"
+        )
+    };
+    let alerting = Alerting::new(&channels, "");
+    let rig = &alerting.rig;
+    let trusted = rig.folder("trusted.pem");
+    fs::write(&trusted, certificate).expect("a certificate");
+    let other = rig.folder("other.pem");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(["other".to_owned()]).expect("a name");
+    let other_certificate = params.self_signed(&key).expect("a certificate");
+    fs::write(&other, other_certificate.pem()).expect("a certificate");
+    let drop_in = alerting.drop_ins(&alerting.unit).join("way.conf");
+    // Nobody listens there.
+    let nowhere = crate::rig::free_port();
+    let test = |proxy: u16, trusted: &Path| {
+        let mut command = Command::new(place::file("gatehound"));
+        command.args(["--profile", &rig.profile, "alert", "test"]);
+        command.env("http_proxy", format!("http://127.0.0.1:{proxy}"));
+        command.env("no_proxy", "localhost");
+        command.env("SSL_CERT_FILE", trusted);
+        let output = command.output().expect("run gatehound");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // What the unit has, and the shell has not.
+    write(&drop_in, &unit_has(proxy_port, &trusted));
+    systemctl(&["daemon-reload"]);
+    let said = test(nowhere, &other);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(
+        lines.iter().all(|line| line.starts_with("delivered ")),
+        "{said}"
+    );
+    let told = proxied.recv_timeout(TIMEOUT).expect("a test");
+    assert_eq!(told["kind"], "test");
+    // What the shell has, and the unit has not.
+    write(&drop_in, &unit_has(nowhere, &other));
+    systemctl(&["daemon-reload"]);
+    let said = test(proxy_port, &trusted);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(
+        lines.iter().all(|line| line.starts_with("failed ")),
+        "{said}"
+    );
+    assert!(said.contains("its certificate is of nobody whom"), "{said}");
+    assert_eq!(proxied.try_iter().count(), 0, "through the shell's proxy");
+}
+
 fn refused() {
     let (port, received) = receiver(|mut stream| taken(&mut stream, "404 Not Found"));
     let channel = format!("[[alert.channel]]\nurl = \"http://127.0.0.1:{port}/s3cr3t\"");
@@ -357,8 +456,15 @@ fn flapping() {
     );
 }
 
-/// Answers one request that has no body.
-fn asked(mut stream: TcpStream) -> String {
+/// Answers as a proxy that is asked for a connection; what comes next is meant for the other end.
+fn connected(stream: &mut TcpStream) {
+    let asked = head(stream);
+    assert!(asked.starts_with("CONNECT service.example:80 "), "{asked}");
+    write!(stream, "HTTP/1.1 200 OK\r\n\r\n").expect("an answer");
+}
+
+/// A request that has no body.
+fn head(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     while !text.ends_with(b"\r\n\r\n") {
@@ -366,9 +472,15 @@ fn asked(mut stream: TcpStream) -> String {
         assert_ne!(length, 0, "a request that ends early");
         text.extend_from_slice(&buffer[..length]);
     }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Answers one request that has no body.
+fn asked(mut stream: TcpStream) -> String {
+    let text = head(&mut stream);
     let head = "Content-Length: 0\r\nConnection: close";
     write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n").expect("an answer");
-    String::from_utf8_lossy(&text).into_owned()
+    text
 }
 
 fn ping_to(port: u16) -> String {

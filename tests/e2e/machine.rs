@@ -30,6 +30,7 @@ const PORT_HOLDER_ID: u32 = 59002;
 /// Half a second on an idle host; the bound is for one that is compiling.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 const CGROUP_PREFIX: &str = "gatehound-e2e-";
+const FLEET_PREFIX: &str = "gatehound-fleet-";
 
 /// Variables of the caller that reach a process inside; all others stay outside.
 const PASSED_ON: &[&str] = &[
@@ -81,20 +82,35 @@ impl Machine {
     ///
     /// Must be called from the main thread: the kernel ties the machine's life to the thread that started it.
     pub fn boot(files: &[(&str, &Path)], bound: Option<(&str, &Path)>) -> Result<Self, String> {
+        let name = format!("{CGROUP_PREFIX}{}", std::process::id());
+        Self::boot_as(&name, &name, files, bound)
+    }
+
+    /// As [`Machine::boot`], as one of several, each with a host name of its own.
+    pub fn boot_named(host: &str, files: &[(&str, &Path)]) -> Result<Self, String> {
+        let cgroup = format!("{FLEET_PREFIX}{}-{host}", std::process::id());
+        Self::boot_as(host, &cgroup, files, None)
+    }
+
+    fn boot_as(
+        name: &str,
+        cgroup: &str,
+        files: &[(&str, &Path)],
+        bound: Option<(&str, &Path)>,
+    ) -> Result<Self, String> {
         let root = root();
         missing_packages(&root)?;
         let parent = cgroup2_mount()?;
-        remove_stale_cgroups(&parent);
+        remove_stale_cgroups(&parent, cgroup);
         let stage =
             stage(files).map_err(|error| format!("cannot stage the machine's files: {error}"))?;
-        let name = format!("{CGROUP_PREFIX}{}", std::process::id());
-        let cgroup = parent.join(&name);
+        let cgroup = parent.join(cgroup);
         fs::create_dir(&cgroup)
             .map_err(|error| format!("cannot create the cgroup {}: {error}", cgroup.display()))?;
 
         let notify = UnixDatagram::bind(stage.path().join("notify"))
             .map_err(|error| format!("cannot listen for the machine's readiness: {error}"))?;
-        let mut unshare = unshare(&cgroup, stage.path(), &name);
+        let mut unshare = unshare(&cgroup, stage.path(), name);
         unshare.env("ROOT", &root);
         if let Some((name, source)) = bound {
             unshare.env("BOUND", name).env("BOUND_SOURCE", source);
@@ -152,6 +168,31 @@ impl Machine {
         command.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.arg(program);
         command
+    }
+
+    /// Joins this machine and another one by a cable whose ends have these names and these addresses.
+    pub fn cable(
+        &self,
+        (name, address): (&str, &str),
+        other: &Self,
+        (other_name, other_address): (&str, &str),
+    ) -> Result<(), String> {
+        let pid = other.init.to_string();
+        let mut add = Command::new("nsenter");
+        add.args(["--target", &self.init.to_string(), "--net", "ip", "link"]);
+        add.args(["add", "name", name, "type", "veth", "peer"]);
+        add.args(["name", other_name, "netns", &pid]);
+        succeed(&mut add)?;
+        for (machine, name, address) in [(self, name, address), (other, other_name, other_address)]
+        {
+            for words in [
+                ["address", "add", address, "dev", name].as_slice(),
+                ["link", "set", name, "up"].as_slice(),
+            ] {
+                succeed(machine.as_root("ip").args(words))?;
+            }
+        }
+        Ok(())
     }
 
     /// The path inside of a file given to [`Machine::boot`].
@@ -249,6 +290,17 @@ impl Drop for Machine {
         // After a boot that failed half-way the cgroup may still be in use; then the next boot removes it.
         let _ = remove_cgroup(&self.cgroup);
     }
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {said}"))
 }
 
 fn unshare(cgroup: &Path, stage: &Path, name: &str) -> Command {
@@ -356,15 +408,18 @@ fn cgroup2_mount() -> Result<PathBuf, String> {
         })
 }
 
-/// A run ended by SIGKILL cannot remove its cgroup, which by then is empty; the name says whose it was.
-fn remove_stale_cgroups(parent: &Path) {
+/// A run ended by SIGKILL cannot remove its cgroup, which by then is empty; the name begins with its pid.
+///
+/// One with the name of the machine to come is of a process that had this one's pid.
+fn remove_stale_cgroups(parent: &Path, to_come: &str) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(CGROUP_PREFIX));
-        let own = std::process::id().to_string();
-        if owner.is_some_and(|pid| pid == own || !Path::new("/proc").join(pid).exists()) {
+        let Some(name) = name.to_str() else { continue };
+        let owner = [CGROUP_PREFIX, FLEET_PREFIX]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix));
+        let pid = owner.and_then(|owner| owner.split('-').next());
+        if name == to_come || pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             let _ = remove_cgroup(&entry.path());
         }
     }

@@ -19,6 +19,7 @@ mod cases;
 mod config_rollback;
 mod demo;
 mod environment;
+mod fleet;
 mod history;
 mod hostile;
 mod human_intent;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Some("notify-proxy") => notify_proxy::main(rest),
         Some("notify-forwarder") => notify_proxy::forward(rest),
         Some("order") => stand_in::order_main(rest),
+        Some("pager") => fleet::pager(rest),
         Some("as-root") => privileged::serve(),
         Some("demo") => demo::main(),
         Some("measure") => bench::main(rest),
@@ -138,6 +140,16 @@ fn suite(arguments: &[String]) -> ExitCode {
     if options.list {
         let all = [trials(), alone(), real_trials()];
         return libtest_mimic::run(&options, all.into_iter().flatten().collect()).exit_code();
+    }
+    if fleet::wanted() {
+        // Beside its machines, and so before there is one.
+        let options = Arguments {
+            test_threads: Some(1),
+            ..options.clone()
+        };
+        if libtest_mimic::run(&options, fleet::trials()).has_failed() {
+            return ExitCode::FAILURE;
+        }
     }
     if real::wanted()
         && let Err(reason) = real::install::install()

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 
+use crate::place;
+use crate::privileged::as_root;
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{FAST, event, wait_until_failing, wait_until_recovered};
 
@@ -68,6 +70,14 @@ fn told() {
     wait_until("the next check", TIMEOUT, || last_check() > before);
     let tasks = format!("/proc/{}/task", rig.main_pid(&rig.gatehound));
     assert_eq!(fs::read_dir(tasks).expect("its threads").count(), 2);
+    // What root's timer runs every 15 s says nothing, not even that others have a gateway and root has none.
+    let program = place::file("gatehound");
+    let program = program.to_str().expect("UTF-8");
+    let collected = rig.folder("collected");
+    fs::create_dir(&collected).expect("a folder");
+    let collected = collected.to_str().expect("UTF-8");
+    let left = as_root(&["env", "HOME=/root", program, "collect-metrics", collected]);
+    assert_eq!((left.stdout.as_str(), left.stderr.as_str()), ("", ""));
     rig.mode("blocked");
     wait_until_failing(&rig, TIMEOUT, "blocked");
     wait_for(&path, "gatehound_incident_open", "", 1.0);
