@@ -167,7 +167,14 @@ fn print_lines(unit: &str, seen: &Seen) {
             elsewhere(seen)
         ),
         (None, Some(port_holder)) => say!("port     {}, held by {port_holder}", seen.found.port),
-        (None, None) => say!("port     {}, nothing listens", seen.found.port),
+        (None, None) => match &seen.look.health {
+            Health::Unknown(_) | Health::NotProbed => {
+                say!("port     {}, not looked at", seen.found.port);
+            }
+            Health::Healthy(_) | Health::Failing(_) => {
+                say!("port     {}, nothing listens", seen.found.port);
+            }
+        },
     }
     if let Some(problem) = &seen.found.problem {
         say!("config   {problem}");

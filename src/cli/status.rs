@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{IsTerminal as _, Write as _, stdout},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     thread,
     time::Duration,
@@ -20,7 +20,7 @@ use crate::{
         show::{Tone, line, text},
     },
     daemon::memory::Memory,
-    os::{clock::Clock, folders, terminal::Keys, wall_clock},
+    os::{cgroup, clock::Clock, folders, terminal::Keys, wall_clock},
     pause::pause_command,
     policy::state::Phase,
     probe::gateway,
@@ -175,6 +175,7 @@ fn known(sources: &Sources, settings: Settings) -> anyhow::Result<Known> {
         pause: found.pause,
         profile,
         settings,
+        lost: cgroup::versions(Path::new("/sys/fs/cgroup")).lost(),
         now: Clock.now(),
         wall: wall_clock::now(),
     })

@@ -43,6 +43,8 @@ pub(super) struct Known {
     /// The option that names the profile, for commands.
     pub(super) profile: String,
     pub(super) settings: Settings,
+    /// What Gatehound cannot tell on this machine.
+    pub(super) lost: Option<&'static str>,
     pub(super) now: Monotonic,
     /// The same moment since the Unix epoch.
     pub(super) wall: Duration,
@@ -69,6 +71,8 @@ pub(super) fn lines(known: &Known) -> Vec<Parts> {
             )));
         }
     }
+    let lost = known.lost.map(|lost| format!("cgroups    {lost}"));
+    lines.extend(lost.map(|text| vec![(Tone::Warning, text)]));
     let Some(state) = &known.state else {
         return lines;
     };
@@ -382,9 +386,12 @@ fn next_try(known: &Known, state: &State) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{
-        facts::{Failure, Probe, Stall},
-        state::{GraceUsed, Incident},
+    use crate::{
+        os::cgroup::Versions,
+        policy::{
+            facts::{Failure, Probe, Stall},
+            state::{GraceUsed, Incident},
+        },
     };
 
     const NOW: Monotonic = Monotonic(100_000_000_000);
@@ -426,6 +433,7 @@ mod tests {
             meanwhile: None,
             profile: String::new(),
             settings: Settings::default(),
+            lost: None,
             now: NOW,
             wall: Duration::from_secs(1_764_000_000),
         }
@@ -500,6 +508,14 @@ mod tests {
             "{}",
             text(&known)
         );
+    }
+
+    #[test]
+    fn what_cannot_be_told_without_cgroups_of_version_2_is_said() {
+        let mut known = healthy();
+        assert!(!text(&known).contains("cgroups"));
+        known.lost = Versions::One.lost();
+        assert!(text(&known).contains("\ncgroups    no cgroups of version 2: "));
     }
 
     #[test]

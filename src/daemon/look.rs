@@ -13,7 +13,7 @@ use crate::{
         senses::{Senses, in_words},
         trouble::is_refusal,
     },
-    os::{cgroup, processes},
+    os::{cgroup, main_thread, processes},
     pause::pause_file,
     policy::facts::{Health, Invocation, Look, Pause, UnitFacts},
     probe::{
@@ -143,7 +143,10 @@ impl Senses {
     fn is_frozen(&self, unit: &UnitFacts) -> bool {
         let root = self.cgroups.as_deref();
         matches!(unit.freezer_state.as_str(), "freezing" | "frozen")
-            || root.is_some_and(|root| cgroup::frozen(root, &unit.control_group))
+            || root.map_or_else(
+                || main_thread::is_refrigerated(&self.proc, unit.main_pid),
+                |root| cgroup::frozen(root, &unit.control_group),
+            )
     }
 
     fn pause(&self, settings: &Settings) -> (Option<Pause>, Vec<Line>) {
@@ -171,11 +174,12 @@ impl Senses {
             .cgroups
             .as_deref()
             .and_then(|root| cgroup::cpu_used(root, &unit.control_group));
-        let cpu = of_unit.or_else(|| Some(processes::activity(&self.proc, unit.main_pid)?.cpu))?;
+        let cpu = of_unit.or_else(|| processes::cpu_in_cgroup(&self.proc, &unit.control_group))?;
         let now = self.clock.now();
         let before = self.last.replace((run.clone(), cpu, now));
         let (_, before, then) = before.filter(|(before, ..)| *before == run)?;
-        let used = cpu.saturating_sub(before);
+        // Less than before is nothing that is known.
+        let used = cpu.checked_sub(before)?;
         Some(now.since(then).as_micros() * PROGRESS_PERCENT <= used.as_micros() * 100)
     }
 

@@ -90,6 +90,43 @@ pub fn root(base: &Path) -> Option<PathBuf> {
         .find(|root| root.join("cgroup.controllers").is_file())
 }
 
+/// Which versions of cgroups a machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// Version 2.
+    Two,
+    /// Version 2 for who is where, beside the controllers of version 1.
+    Hybrid,
+    /// Version 1 alone, or none that can be seen.
+    One,
+}
+
+/// Which versions there are, `base` being `/sys/fs/cgroup`.
+pub fn versions(base: &Path) -> Versions {
+    match root(base) {
+        Some(root) if root == base => Versions::Two,
+        Some(_) => Versions::Hybrid,
+        None => Versions::One,
+    }
+}
+
+impl Versions {
+    /// What Gatehound cannot tell of a gateway there; nothing where all is counted.
+    pub fn lost(self) -> Option<&'static str> {
+        match self {
+            Self::Two => None,
+            Self::Hybrid => Some(
+                "cgroups of version 1 have the controllers: a gateway kept from running by CPUQuota= or MemoryHigh= \
+                 is taken for a blocked or busy one",
+            ),
+            Self::One => Some(
+                "no cgroups of version 2: a gateway kept from running by CPUQuota= or MemoryHigh= is taken for a blocked \
+                 or busy one, and none is found deadlocked; each is given the longer time",
+            ),
+        }
+    }
+}
+
 /// Everything that is known of a cgroup, by its path as systemd names it.
 ///
 /// The root and an empty path (systemd's for "none") have nothing: it would be that of the whole machine.
@@ -282,6 +319,21 @@ mod tests {
         assert_eq!((found.memory_limit, found.cpu_limit), (None, None));
         assert_eq!((found.memory_some, found.memory_full), (None, None));
         assert_eq!(quota("1 0"), None);
+    }
+
+    #[test]
+    fn which_versions_there_are_is_seen_by_their_files() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path();
+        fs::create_dir_all(base.join("systemd/user.slice")).unwrap();
+        assert_eq!(versions(base), Versions::One);
+        fs::create_dir(base.join("unified")).unwrap();
+        assert_eq!(versions(base), Versions::One);
+        fs::write(base.join("unified/cgroup.controllers"), "").unwrap();
+        assert_eq!(versions(base), Versions::Hybrid);
+        fs::write(base.join("cgroup.controllers"), "cpu\n").unwrap();
+        assert_eq!(versions(base), Versions::Two);
+        assert_eq!(versions(base).lost(), None);
     }
 
     #[test]

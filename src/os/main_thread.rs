@@ -68,6 +68,11 @@ pub fn sleeps_in(proc: &Path, pid: u32) -> Option<Line> {
     (!matches!(name, "" | "0")).then(|| Line::new(name))
 }
 
+/// Whether the freezer of cgroup version 1 holds it, which has no file that a user could ask.
+pub fn is_refrigerated(proc: &Path, pid: u32) -> bool {
+    sleeps_in(proc, pid).is_some_and(|function| function.as_str() == "__refrigerator")
+}
+
 /// A process that the main thread of another one started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {

@@ -129,6 +129,19 @@ pub fn in_cgroup(proc: &Path, control_group: &str) -> Vec<Process> {
         .collect()
 }
 
+/// CPU time of the processes in this cgroup or below it, and of the children they waited for; for where the kernel does not
+/// count it for the cgroup. None where it has no process that can be seen.
+///
+/// It falls when a process ends for which nobody waits.
+pub fn cpu_in_cgroup(proc: &Path, control_group: &str) -> Option<Duration> {
+    let of = |process: &Process| {
+        let stat = Stat::read(&proc.join(process.pid.to_string()))?;
+        Some(ticks(stat.cpu_ticks.saturating_add(stat.ended_ticks)))
+    };
+    let all = in_cgroup(proc, control_group);
+    all.iter().filter_map(of).reduce(Duration::saturating_add)
+}
+
 /// Whether a cgroup is `control_group` or lies below it.
 pub fn is_within(cgroup: &str, control_group: &str) -> bool {
     let Some(rest) = cgroup.strip_prefix(control_group) else {
@@ -256,6 +269,8 @@ pub(super) struct Stat {
     pub(super) state: char,
     flags: u64,
     cpu_ticks: u64,
+    /// Those of children that have ended and were waited for.
+    ended_ticks: u64,
     threads: u64,
     pub(super) start_time: u64,
 }
@@ -282,6 +297,7 @@ impl Stat {
                 .filter(char::is_ascii_alphabetic)?,
             flags: number(9)?,
             cpu_ticks: number(14)?.saturating_add(number(15)?),
+            ended_ticks: number(16)?.saturating_add(number(17)?),
             threads: number(20)?,
             start_time: number(22)?,
         })
@@ -334,7 +350,7 @@ mod tests {
     use super::*;
 
     const STAT: &str =
-        "42 (MainThread) S 1 42 42 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 11 0 987654 1 2 3";
+        "42 (MainThread) S 1 42 42 0 -1 4194304 1 2 3 4 150 25 3 4 20 0 11 0 987654 1 2 3";
 
     #[test]
     fn stat_is_read_by_its_fields() {
@@ -343,6 +359,7 @@ mod tests {
             state: 'S',
             flags: 4_194_304,
             cpu_ticks: 175,
+            ended_ticks: 7,
             threads: 11,
             start_time: 987_654,
         };
@@ -382,6 +399,35 @@ mod tests {
         for garbage in ["", "(", ")", ")(", "1 (x)", "1 (x) S a b c", "\0\0"] {
             assert_eq!(Stat::parse(garbage), None, "{garbage:?}");
         }
+    }
+
+    #[test]
+    fn where_no_cgroup_counts_it_the_cpu_time_of_children_is_the_units_as_well() {
+        let proc = tempfile::tempdir().unwrap();
+        let put = |pid: u32, cgroup: &str, [own, ended]: [u64; 2]| {
+            let folder = proc.path().join(pid.to_string());
+            fs::create_dir_all(&folder).unwrap();
+            let stat =
+                format!("{pid} (node) S 1 1 1 0 -1 0 0 0 0 0 {own} 0 {ended} 0 20 0 1 0 9 0");
+            for (name, text) in [
+                ("stat", &*stat),
+                ("status", "Uid:\t1 1 1 1\n"),
+                ("cmdline", "node\0"),
+                ("cgroup", &format!("3:cpuacct:/\n1:name=systemd:{cgroup}\n")),
+            ] {
+                fs::write(folder.join(name), text).unwrap();
+            }
+        };
+        let used = || cpu_in_cgroup(proc.path(), "/a.service");
+        assert_eq!(used(), None);
+        put(1, "/a.service", [100, 0]);
+        put(2, "/a.service/child", [300, 0]);
+        put(3, "/b.service", [5000, 0]);
+        assert_eq!(used(), Some(ticks(400)));
+        // The child ends, and its parent has waited for it.
+        fs::remove_dir_all(proc.path().join("2")).unwrap();
+        put(1, "/a.service", [100, 300]);
+        assert_eq!(used(), Some(ticks(400)));
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub fn of(uid: Uid, all: &Path) -> Option<PathBuf> {
     (metadata.is_dir() && metadata.uid() == uid.as_raw()).then_some(folder)
 }
 
+/// Whether a user manager runs in this folder and the bus beside it is missing.
+pub fn lacks_bus(folder: &Path) -> bool {
+    folder.join("systemd/private").exists() && !folder.join("bus").exists()
+}
+
 /// The users, without this one, for whom a Gatehound runs or ran since they logged in; none where that cannot be read.
 pub fn others_with_gatehound(uid: Uid, all: &Path) -> Vec<String> {
     let owners = entries(all).into_iter().filter_map(|folder| {

@@ -196,7 +196,14 @@ impl Bus {
             .build();
         let connection = match self.runtime.block_until(deadline.at, connecting) {
             Some(Ok(connection)) => connection,
-            Some(Err(error)) => return Err(ManagerError::no_bus(address, &reason(&error))),
+            Some(Err(error)) => {
+                let said = if is_missing(address) {
+                    ManagerError::bus_missing
+                } else {
+                    ManagerError::no_bus
+                };
+                return Err(said(address, &reason(&error)));
+            }
             None => return Err(timeout(what, deadline)),
         };
         self.connection = Some(connection.clone());
@@ -270,6 +277,17 @@ fn session_address() -> Option<String> {
         let directory = set("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(logind)?;
         Some(format!("unix:path={}/bus", directory.display()))
     })
+}
+
+/// Whether the manager of this session runs and has no bus.
+pub fn bus_is_missing() -> bool {
+    session_address().is_some_and(|address| is_missing(&address))
+}
+
+fn is_missing(address: &str) -> bool {
+    let bus = address.strip_prefix("unix:path=").map(Path::new);
+    bus.and_then(Path::parent)
+        .is_some_and(user_folder::lacks_bus)
 }
 
 /// Calls a method of the manager's own object.

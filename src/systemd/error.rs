@@ -9,19 +9,33 @@ use zbus::DBusError;
 
 use crate::text::line::Line;
 
+/// What is missing, and what helps, where nobody knows which of manager and bus it is.
+const NO_MANAGER: [&str; 2] = [
+    "no user manager on the bus",
+    "is it running? `loginctl enable-linger` starts and keeps it, the package dbus-user-session brings its bus",
+];
+
+/// The same where the manager runs.
+const NO_BUS: [&str; 2] = [
+    "the user manager runs, but without a bus",
+    "the package dbus-user-session brings it: sudo apt-get install dbus-user-session, \
+     then: systemctl --user start dbus.socket",
+];
+
 /// Why the user manager gave no answer, or not the one asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ManagerError {
     /// No bus, or no user manager on it; nothing was asked of one.
-    #[error(
-        "no user manager on the bus at {address}: {reason}; is it running? \
-         `loginctl enable-linger` starts and keeps it, the package dbus-user-session brings its bus"
-    )]
+    #[error("{missing} at {address}: {reason}; {remedy}")]
     NoBus {
         /// Where the bus was looked for.
         address: Line,
         /// What was seen there.
         reason: Line,
+        /// What is missing.
+        missing: &'static str,
+        /// What helps.
+        remedy: &'static str,
     },
     /// No answer in time; what was asked for may still happen.
     #[error("the user manager did not {what} within {after:?}, connecting anew next time")]
@@ -61,9 +75,20 @@ pub enum ManagerError {
 
 impl ManagerError {
     pub(super) fn no_bus(address: &str, reason: &str) -> Self {
+        Self::missing(address, reason, NO_MANAGER)
+    }
+
+    /// The manager runs, and has no bus at `address`.
+    pub(super) fn bus_missing(address: &str, reason: &str) -> Self {
+        Self::missing(address, reason, NO_BUS)
+    }
+
+    fn missing(address: &str, reason: &str, [missing, remedy]: [&'static str; 2]) -> Self {
         Self::NoBus {
             address: Line::new(address),
             reason: Line::new(reason),
+            missing,
+            remedy,
         }
     }
 

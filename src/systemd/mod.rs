@@ -26,14 +26,17 @@ use zbus::{
     },
 };
 
-use crate::systemd::{
-    bus::{Bus, DESTINATION, Deadline, JOB, PROPERTIES, SERVICE, UNIT, call},
-    jobs::OwnJobs,
-    unit_properties::{CredentialProperties, ServiceProperties, UnitProperties},
-};
 pub use crate::systemd::{
+    bus::bus_is_missing,
     error::ManagerError,
     jobs::{ForeignJob, JobId},
+};
+use crate::systemd::{
+    bus::{
+        Bus, DESTINATION, Deadline, JOB, MANAGER, MANAGER_PATH, PROPERTIES, SERVICE, UNIT, call,
+    },
+    jobs::OwnJobs,
+    unit_properties::{CredentialProperties, ServiceProperties, UnitProperties},
 };
 use crate::{
     policy::facts::{Job, JobKind, Monotonic, UnitFacts},
@@ -289,6 +292,14 @@ impl UserManager {
     /// Whether a unit of any kind is `active`, `inactive`, `failed` and so on.
     pub fn active_state(&mut self, unit: &str) -> Result<String, ManagerError> {
         self.unit_property(unit, "ActiveState")
+    }
+
+    /// The manager's version, as its distribution names it, such as `252.38-1~deb12u1`.
+    pub fn version(&mut self) -> Result<String, ManagerError> {
+        self.bus
+            .ask("say its version", self.deadline(), async |connection| {
+                property(connection, MANAGER_PATH, MANAGER, "Version").await
+            })
     }
 
     /// The file that a unit of any kind is from; empty if there is none.

@@ -62,6 +62,34 @@ fn check_says_that_a_gateway_takes_connections_and_answers_nothing() {
 }
 
 #[test]
+fn a_manager_without_a_bus_is_told_from_none_and_the_package_is_named() {
+    let home = Home::new();
+    let private = home.0.path().join("run/systemd/private");
+    fs::create_dir(private.parent().unwrap()).unwrap();
+    fs::write(private, "").unwrap();
+    for (command, status) in [
+        (&["check"][..], 2),
+        (&["status"], 1),
+        (&["install"], 1),
+        (&["doctor"], 2),
+    ] {
+        let run = home.run(command);
+        let said = stdout(&run) + &String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(status), "{said}");
+        for part in [
+            "the user manager runs, but without a bus at ",
+            "apt-get install dbus-user-session",
+        ] {
+            assert!(said.contains(part), "{command:?}: {said}");
+        }
+        for wrong in ["nothing listens", "enable-linger", "no user manager"] {
+            let is_about_it = |line: &&str| line.contains(wrong) && !line.contains(" linger ");
+            assert_eq!(said.lines().find(is_about_it), None, "{command:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn what_is_told_to_be_done_next_is_told_with_the_profile() {
     let home = Home::new();
     let told = |arguments: &[&str], part: &str| {

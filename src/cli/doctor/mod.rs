@@ -8,6 +8,7 @@ mod findings;
 mod one_look;
 mod outlets;
 mod own_units;
+mod platform;
 mod surroundings;
 
 use std::{path::Path, process::ExitCode};
@@ -98,8 +99,12 @@ pub(crate) fn doctor(sources: Sources, json: bool) -> anyhow::Result<ExitCode> {
     if settings.alert.has_ping() {
         outlets::ping(&mut findings, &sources);
     }
-    surroundings::session(&mut findings);
-    surroundings::clock(&mut findings, Path::new("/run"));
+    platform::platform(&mut findings, Path::new("/"));
+    // Without systemd each of these commands would fail.
+    if platform::no_systemd(Path::new("/")).is_none() {
+        surroundings::session(&mut findings);
+        surroundings::clock(&mut findings, Path::new("/run"));
+    }
     surroundings::other_watchdogs(&mut findings, &sources, &unit, settings.gateway.port);
     if json {
         answers::say(&findings.answer());

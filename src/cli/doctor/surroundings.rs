@@ -6,16 +6,24 @@ use std::{fs, path::Path};
 
 use nix::unistd::geteuid;
 
-use super::findings::Findings;
+use super::{findings::Findings, platform};
 use crate::{
     cli::{console::manager, install},
     other_watchdogs::{finding::OtherWatchdogs, survey::Around},
     settings::layers::Sources,
+    systemd::bus_is_missing,
 };
 
-/// The command that makes the user manager run.
+/// The command that makes the user manager run, or its bus.
 pub(super) fn manager_fix() -> String {
     let uid = geteuid();
+    if bus_is_missing() {
+        return "sudo apt-get install dbus-user-session && systemctl --user start dbus.socket"
+            .to_owned();
+    }
+    if let Some(fix) = platform::no_systemd(Path::new("/")) {
+        return fix.to_owned();
+    }
     install::linger_is_off().unwrap_or_else(|| format!("sudo systemctl start user@{uid}.service"))
 }
 
