@@ -13,7 +13,7 @@ use crate::{
     policy::{facts::Monotonic, state::State},
     settings::{AlertSettings, Settings, limits::ALERT_LIMIT, unit_names},
     systemd::{ManagerError, UserManager},
-    text::{line::Line, words::Names},
+    text::{line::Line, once::Once, words::Names},
 };
 
 /// When the queue is looked at again after the unit was started: an alert may have come while it was just ending.
@@ -35,8 +35,8 @@ pub(crate) struct Alerts {
     late: bool,
     /// How long it was from the last look at a queue that cannot be listed to the next; zero if the last one could.
     pause: Duration,
-    /// What was said to be wrong with starting the unit; said once.
-    complained: bool,
+    /// That starting the unit fails, whatever the reason: said once.
+    complained: Once<()>,
     ping: Ping,
 }
 
@@ -46,8 +46,8 @@ struct Ping {
     unit: String,
     /// When it was last to be sent.
     last: Option<Monotonic>,
-    /// It was said that the unit is not started.
-    complained: bool,
+    /// That the unit is not started, whatever the reason: said once.
+    complained: Once<()>,
 }
 
 /// What a check has to report.
@@ -79,11 +79,11 @@ impl Alerts {
             look_at: Some(now),
             late: false,
             pause: Duration::ZERO,
-            complained: false,
+            complained: Once::default(),
             ping: Ping {
                 unit: unit("ping"),
                 last: None,
-                complained: false,
+                complained: Once::default(),
             },
         }
     }
@@ -159,7 +159,7 @@ impl Alerts {
         self.look_at = Some(check.now + AGAIN);
         match start(&self.unit) {
             Ok(()) => {
-                self.complained = false;
+                self.complained.over();
                 None
             }
             Err(ManagerError::Refused { message, .. }) => {
@@ -174,8 +174,7 @@ impl Alerts {
     }
 
     fn complain(&mut self, text: &str) -> Option<Line> {
-        let first = !std::mem::replace(&mut self.complained, true);
-        first.then(|| Line::new(text))
+        self.complained.is_news(()).then(|| Line::new(text))
     }
 }
 
@@ -190,7 +189,7 @@ impl Ping {
         self.last = Some(check.now);
         let why = match start(&self.unit) {
             Ok(()) => {
-                self.complained = false;
+                self.complained.over();
                 return None;
             }
             Err(ManagerError::Refused { message, .. }) => {
@@ -199,8 +198,7 @@ impl Ping {
             }
             Err(why) => format!("no ping is sent: {why}"),
         };
-        let first = !std::mem::replace(&mut self.complained, true);
-        first.then(|| Line::new(&why))
+        self.complained.is_news(()).then(|| Line::new(&why))
     }
 
     fn is_due(&self, interval: Duration, now: Monotonic) -> bool {
@@ -344,7 +342,7 @@ mod tests {
         let mut ping = Ping {
             unit: "gatehound-ping.service".to_owned(),
             last: None,
-            complained: false,
+            complained: Once::default(),
         };
         let minute = Duration::from_secs(60);
         let at = |millis: u64| Monotonic(millis * 1000);

@@ -25,7 +25,7 @@ use crate::{
     settings::{Settings, layers::Sources, limits::MANAGER_LIMIT},
     snapshots::store::{self, Proof, Snapshot, Store},
     systemd::UserManager,
-    text::{line::Line, words::Names},
+    text::{line::Line, once::Once, words::Names},
 };
 
 /// A rollback on its way: the hash of what is rolled back, and what becomes of it.
@@ -67,11 +67,11 @@ pub(super) struct Daemon {
     /// Time spent suspended since boot.
     pub(super) suspended: Duration,
     /// Warnings that stand and were already written.
-    pub(super) warned: Vec<Line>,
+    pub(super) warned: Once<Line>,
     /// Why the state could not be kept the last time, if it could not.
-    pub(super) unsaved: Option<Line>,
+    pub(super) unsaved: Once<Line>,
     /// Why systemd could not be notified the last time, if it could not.
-    pub(super) unnotified: Option<Line>,
+    pub(super) unnotified: Once<Line>,
     /// Whether the last check pinged.
     pub(super) pinged: bool,
     pub(super) leaving: bool,
@@ -138,9 +138,9 @@ impl Daemon {
             restoring: None,
             saved: None,
             suspended: Clock.suspended(),
-            warned: Vec::new(),
-            unsaved: None,
-            unnotified: None,
+            warned: Once::default(),
+            unsaved: Once::default(),
+            unnotified: Once::default(),
             pinged: false,
             leaving: false,
             other_watchdogs: None,
@@ -161,11 +161,11 @@ impl Daemon {
             names(&self.senses, &self.profile),
             self.senses.clock.now(),
         );
-        if self.unsaved.is_none() && self.journal.kept_back() == 0 {
+        if !self.unsaved.stands() && self.journal.kept_back() == 0 {
             return status;
         }
         let mut text = status.to_string();
-        if self.unsaved.is_some() {
+        if self.unsaved.stands() {
             text += "; its state cannot be kept";
         }
         match self.journal.kept_back() {
@@ -208,12 +208,9 @@ impl Daemon {
 
     /// Writes each warning when it first stands, not in every check.
     pub(super) fn warn_once(&mut self, standing: Vec<Line>) {
-        for text in &standing {
-            if !self.warned.contains(text) {
-                self.warn(text.clone());
-            }
+        for text in self.warned.news(standing) {
+            self.warn(text);
         }
-        self.warned = standing;
     }
 }
 

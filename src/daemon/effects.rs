@@ -47,12 +47,11 @@ impl Daemon {
             self.metrics.pinged = Some(wall_clock::now());
         }
         match notifier.send(watchdog, &status) {
-            Ok(()) => self.unnotified = None,
-            // In each check, as long as it stands.
-            Err(why) if self.unnotified.as_ref() == Some(&why) => {}
+            Ok(()) => self.unnotified.over(),
             Err(why) => {
-                self.warn(why.clone());
-                self.unnotified = Some(why);
+                if self.unnotified.is_news(why.clone()) {
+                    self.warn(why);
+                }
             }
         }
         fault::point("systemd notified");

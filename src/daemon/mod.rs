@@ -429,7 +429,7 @@ impl Daemon {
         match made.and_then(|()| self.file.save(&memory)) {
             Ok(()) => {
                 self.saved = Some((memory.state, memory.reported, memory.counts));
-                self.unsaved = None;
+                self.unsaved.over();
                 fault::point("state saved");
             }
             Err(why) => self.not_saved(why),
@@ -438,11 +438,10 @@ impl Daemon {
 
     /// A gateway that hangs is worse than a memory that would not survive this process.
     fn not_saved(&mut self, why: Line) {
-        if self.unsaved.as_ref() != Some(&why) {
+        if self.unsaved.is_news(why.clone()) {
             self.warn(Line::new(&format!(
                 "{why}; watching goes on, but a restart of gatehound will not know this state"
             )));
-            self.unsaved = Some(why);
         }
     }
 

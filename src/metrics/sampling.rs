@@ -16,7 +16,7 @@ use crate::{
         state::State,
     },
     settings::Settings,
-    text::line::Line,
+    text::{line::Line, once::Once},
 };
 
 /// While a restart is under way a check follows the other within 100 ms; nobody reads metrics as often.
@@ -46,8 +46,8 @@ pub(crate) struct Metrics {
     written: Option<(Monotonic, &'static str)>,
     /// How the last write ended that has: known a check later, because nobody waits for it.
     ended: Option<Result<(), Line>>,
-    /// What was said to be wrong with it, as long as that stands.
-    complaint: Option<Line>,
+    /// What is wrong with it.
+    complaint: Once<Line>,
 }
 
 impl Metrics {
@@ -97,10 +97,12 @@ impl Metrics {
             checked: wall_clock::now(),
             ping: self.pinged,
         };
-        let wrong = self.write(&path, sample.render()).err();
-        let news = wrong.clone().filter(|_| self.complaint != wrong);
-        self.complaint = wrong;
-        news.map(|why| Line::new(&format!("{why}; no metrics until it can be written")))
+        let Err(why) = self.write(&path, sample.render()) else {
+            self.complaint.over();
+            return None;
+        };
+        let text = format!("{why}; no metrics until it can be written");
+        self.complaint.is_news(why).then(|| Line::new(&text))
     }
 
     fn write(&mut self, path: &Path, text: String) -> Result<(), Line> {
