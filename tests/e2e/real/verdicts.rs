@@ -15,6 +15,7 @@ use super::{
     BLOCKED, BUSY, BUSY_FOR_100_S, BUSY_GRACE, INTERVAL, LOOPBACK, PROBE_TIMEOUTS, Real, START,
     install, now, once_healthy, up_and_useless, whose_port,
 };
+use crate::journal::Record;
 use crate::privileged::as_root;
 use crate::rig::{Rig, TIMEOUT, wait_until};
 use crate::watched::{event, events, invocation};
@@ -163,13 +164,14 @@ pub fn hold_left_alone(case: &str, real: &Real, before: &str) {
     let restarts = restarts(rig);
     Verdict::note(case, false, restarts, None);
     let seen = events(rig);
-    eprintln!("real: {case}: restarts {restarts}, said {seen:?}");
+    let failing = said_of_failing(rig);
+    eprintln!("real: {case}: restarts {restarts}, said {seen:?} {failing:#?}");
     assert_eq!(restarts, 0, "{seen:?}");
     assert_eq!(invocation(rig), before, "another run: {seen:?}");
 }
 
 /// Does something to a healthy gateway that ends by itself, and holds that it is left alone.
-fn left_alone(case: &str, length: Duration, script: &str) {
+fn left_alone(case: &str, length: Duration, script: &str) -> Real {
     let real = once_healthy();
     let before = invocation(&real.rig);
     let over = real.rig.folder("over");
@@ -184,14 +186,27 @@ fn left_alone(case: &str, length: Duration, script: &str) {
     eprintln!("real: {case}: over after {took:.1?}");
     assert!(length <= took, "only {took:?}");
     hold_left_alone(case, &real, &before);
+    real
+}
+
+/// What was said of a gateway that fails, first and later.
+fn said_of_failing(rig: &Rig) -> Vec<String> {
+    let all = rig.journal.all();
+    let failing = all
+        .iter()
+        .filter(|record| event("failing")(record) || event("failing-otherwise")(record));
+    failing.map(Record::message).collect()
 }
 
 fn waiting() {
-    left_alone(
+    let real = left_alone(
         "`execSync('sleep 110')`",
         Duration::from_secs(110),
         "process.getBuiltinModule('child_process').execSync('sleep 110'); OVER",
     );
+    let said = said_of_failing(&real.rig);
+    let names_it = |said: &String| said.contains("waits for pid") && said.contains("sleep 110");
+    assert!(said.iter().any(names_it), "{said:?}");
 }
 
 fn busy_for_a_while() {
