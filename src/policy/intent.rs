@@ -51,14 +51,13 @@ impl Machine<'_> {
         if matches!(standing, Standing::Stopped | Standing::ConfigError) {
             self.state.pending_start = None;
         }
-        if let (Standing::Stopped, Ok(unit)) = (&standing, &look.unit) {
-            self.state.unwanted = unit.invocation_id.clone();
-        }
-        if let Ok(unit) = &look.unit
-            && standing == Standing::InTransition
-            && is_stopped_by_other(unit)
-        {
-            self.state.unwanted = unit.invocation_id.clone();
+        if let Ok(unit) = &look.unit {
+            self.state.gateway.seen |= !unit::is_down(unit);
+            let stopping = standing == Standing::InTransition && is_stopped_by_other(unit);
+            if standing == Standing::Stopped || stopping {
+                self.state.unwanted = unit.invocation_id.clone();
+                self.state.over_when_unwanted = !stopping || unit::is_started_again(unit);
+            }
         }
         match self.reason_to_stand_by(look, &standing) {
             Some((Standby::Stopped, detail)) => self.stopped_by_human(detail),
@@ -120,17 +119,17 @@ impl Machine<'_> {
             }
             Standing::GivenUp if self.is_unwanted(unit) => Standing::Stopped,
             // Nobody saw how it ended, and it was not started since.
-            Standing::GivenUp
-                if self.state.gateway.invocation.is_none() && unit::may_be_stopped(unit) =>
-            {
+            Standing::GivenUp if !self.state.gateway.was_seen() && unit::may_be_stopped(unit) => {
                 Standing::Stopped
             }
             standing => standing,
         }
     }
 
+    /// Whether somebody wanted this run down, and no start that systemd refused later shows that the stop was cancelled.
     pub(super) fn is_unwanted(&self, unit: &UnitFacts) -> bool {
-        unit.invocation_id.is_some() && unit.invocation_id == self.state.unwanted
+        let same = unit.invocation_id.is_some() && unit.invocation_id == self.state.unwanted;
+        same && (self.state.over_when_unwanted || !unit::is_started_again(unit))
     }
 
     /// Why nothing may be done now, if so: rules 3 and 7.
@@ -298,6 +297,7 @@ impl Machine<'_> {
             since,
             served: old,
             stopped: false,
+            seen: true,
         };
         // A run that cannot start while something of an earlier one has the port has no grace of its own.
         let hindered = look.left_over.is_some()

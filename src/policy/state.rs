@@ -37,6 +37,9 @@ pub struct State {
     pub rollback: Option<Rollback>,
     /// The last run of the gateway when it was last seen down by a human's wish.
     pub unwanted: Option<Invocation>,
+    /// Whether that run was over by then, so that a start that was refused does not show that its stop was cancelled.
+    #[serde(default)]
+    pub over_when_unwanted: bool,
     /// Since when no look has found the gateway healthy, or down by a human's wish, whoever is at work on it.
     #[serde(default)]
     pub silent_since: Option<Monotonic>,
@@ -350,6 +353,16 @@ pub struct Gateway {
     pub served: bool,
     /// Whether Gatehound has already had it stopped: rule 5.
     pub stopped: bool,
+    /// Whether a look has shown the unit other than down, this run or one before it.
+    #[serde(default)]
+    pub seen: bool,
+}
+
+impl Gateway {
+    /// Whether any run of it was seen that was not over; a state file from before that was noted names the run.
+    pub fn was_seen(&self) -> bool {
+        self.seen || self.invocation.is_some()
+    }
 }
 
 /// A failure, from its first failing check to the check that is healthy again.

@@ -47,7 +47,7 @@ pub(super) enum Standing {
 pub(super) fn standing(unit: &UnitFacts, pending_start: Option<&PendingStart>) -> Standing {
     let foreign_job = pending_start.is_some_and(|pending_start| pending_start.foreign_job);
     // What runs is watched, whatever became of its file since: a typo in it ends no watch.
-    let is_down = matches!(unit.active_state.as_str(), "" | "inactive" | "failed");
+    let is_down = is_down(unit);
     match unit.load_state.as_str() {
         "loaded" => {}
         "masked" if is_down => return Standing::Masked,
@@ -91,6 +91,22 @@ pub(super) fn standing(unit: &UnitFacts, pending_start: Option<&PendingStart>) -
         // standing by is the careful reading of a state we do not know.
         _ => Standing::InTransition,
     }
+}
+
+/// Whether no run of it is there, on its way up or on its way down.
+pub(super) fn is_down(unit: &UnitFacts) -> bool {
+    matches!(unit.active_state.as_str(), "" | "inactive" | "failed")
+}
+
+/// Whether systemd was starting it again after its last run.
+///
+/// `Result` keeps how that run failed; before systemd 262 it says `start-limit-hit` only after runs that succeeded.
+/// A unit that was taken out of an inactive state after its last main process had ended was being started again,
+/// and where it is down, systemd refused that (measured with systemd 247 to 262). After a stop the order is the other way round:
+/// it was taken out of an inactive state when the run began, and the main process ended last.
+pub(super) fn is_started_again(unit: &UnitFacts) -> bool {
+    let ended = unit.exited != Monotonic::default();
+    unit.result == "start-limit-hit" || ended && unit.exited < unit.left_inactive
 }
 
 fn is_ours(id: u32, ours: bool, pending_start: Option<&PendingStart>) -> bool {
@@ -193,14 +209,11 @@ fn failed(unit: &UnitFacts) -> Standing {
         "on-abort" => aborted,
         _ => false,
     };
-    // `Result` keeps how the last run failed; before systemd 262 it says `start-limit-hit` only after runs that succeeded.
-    // A unit that was taken out of an inactive state after its last main process had ended was being started again,
-    // and systemd refused that (measured with systemd 247 to 262). After a stop the order is the other way round:
-    // it was taken out of an inactive state when the run began, and the main process ended last.
-    let start_refused = unit.result == "start-limit-hit" || unit.exited < unit.left_inactive;
     // Among them are runs that ended by a signal of `RestartPreventExitStatus=`.
     let ended_by_itself = unit.left_active != Monotonic::default() && ended_by_itself(unit);
     let needs_another = !unit.failed_dependency.is_empty();
+    // Or no run of it ever came as far as its main process.
+    let start_refused = is_started_again(unit) || unit.exited < unit.left_inactive;
     if start_refused || !restarts_by_itself || ended_by_itself || needs_another {
         return Standing::GivenUp;
     }

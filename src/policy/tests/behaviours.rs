@@ -611,6 +611,49 @@ fn a_unit_systemd_gave_up_on_is_started_even_if_its_last_runs_were_not_seen() {
     assert!(world.texts("recovered")[0].ends_with("restarted once"));
 }
 
+/// A stop that a human asked for is under way at Gatehound's first look.
+fn being_stopped_at_first() -> World {
+    let mut world = world();
+    world.stop_takes = secs(60);
+    world.human_stops();
+    world.next_check();
+    assert_eq!(world.standby(), Some(Standby::InTransition));
+    world
+}
+
+#[test]
+fn a_stop_that_was_seen_and_cancelled_is_not_held_against_a_unit_that_systemd_gives_up_on_later() {
+    let mut world = being_stopped_at_first();
+    world.cancel_stop();
+    world.start_limit_hit(0);
+    world.run_until_does(&Action::Start);
+    world.run_until("healthy");
+}
+
+#[test]
+fn a_stop_that_was_seen_is_remembered_although_the_unit_fails_over_it() {
+    let mut world = being_stopped_at_first();
+    world.advance(secs(60));
+    world.active = Active::Failed;
+    world.ended = ("exit-code", 1, 1);
+    world.run_for(secs(3600));
+    assert_eq!(world.standby(), Some(Standby::Stopped));
+}
+
+#[test]
+fn a_run_that_was_only_seen_on_its_way_up_and_ended_by_itself_was_stopped_by_nobody() {
+    let mut world = world();
+    world.active = Active::Activating {
+        until: world.now + secs(3),
+    };
+    world.next_check();
+    assert_eq!(world.standby(), Some(Standby::InTransition));
+    world.advance(secs(4));
+    world.ends_by_itself();
+    world.run_until_does(&Action::Start);
+    world.run_until("healthy");
+}
+
 // The attempts.
 
 #[test]

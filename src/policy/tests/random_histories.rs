@@ -9,7 +9,7 @@ use crate::policy::{
     Event,
     tests::{
         happening::Happening,
-        world::{Fault, Mood, World, secs, world},
+        world::{Active, Fault, Mood, World, secs, world},
     },
 };
 use crate::{
@@ -131,7 +131,7 @@ fn config() -> ProptestConfig {
         rng_seed: if asked("PROPTEST_RNG_SEED") {
             given.rng_seed
         } else {
-            RngSeed::Fixed(24)
+            RngSeed::Fixed(20)
         },
         failure_persistence: None,
         ..given
@@ -153,7 +153,10 @@ proptest! {
             prop_assert_eq!(&world.state.pending_start, &None);
             prop_assert_eq!(&world.state.incident, &None);
         } else {
+            // Rule 5, and it says so: whoever cancelled the stop of this run has the next word.
+            let cancelled = world.phase() == "gave-up" && world.active == Active::Up;
             let calm = world.phase() == "healthy"
+                || cancelled
                 || matches!(
                     world.standby(),
                     Some(Standby::Stopped | Standby::ConfigError | Standby::OtherGateway)

@@ -154,6 +154,7 @@ fn state(phase: Phase) -> State {
             since: ago(3600),
             served: !matches!(phase, Phase::Starting { .. }),
             stopped: is_restarting,
+            seen: true,
         },
         incident: fails.then_some(incident),
         attempts: Attempts {

@@ -181,6 +181,7 @@ pub(super) struct World {
     pub(super) breaker: Option<Line>,
 
     // What else a look shows.
+    /// Somebody else's job ended while a start was pending, and no look has shown it yet.
     pub(super) foreign_job: bool,
     /// Stops that joined ours and were not looked at yet.
     pub(super) joined: u32,
@@ -696,7 +697,7 @@ impl World {
             } else {
                 Ok(self.unit())
             },
-            foreign_job: self.foreign_job,
+            foreign_job: std::mem::take(&mut self.foreign_job),
             joined: std::mem::take(&mut self.joined),
             pause: self.paused.then(|| Pause {
                 reason: "maintenance".into(),
@@ -739,6 +740,11 @@ impl World {
             0 => self.state.next,
             tick => Monotonic(self.state.next.0.next_multiple_of(tick)),
         }
+    }
+
+    /// Time passes without a look.
+    pub(super) fn advance(&mut self, time: Duration) {
+        self.advance_to(self.now + time);
     }
 
     /// systemd's watchdog over Gatehound begins to run now.
@@ -1182,7 +1188,8 @@ impl World {
         match look.health {
             Health::Healthy(_) => {
                 witness.failing_since = None;
-                witness.served = true;
+                // Under a pause nothing is judged, health neither.
+                witness.served |= look.pause.is_none();
             }
             Health::Failing(_) => {
                 witness.failing_since.get_or_insert(look.began);
@@ -1541,6 +1548,8 @@ impl World {
     /// Whether nobody and nothing stands in the way of a restart, so that health is only a matter of time.
     pub(super) fn wanted(&self) -> bool {
         let witness = &self.witness;
+        let pending = self.state.pending_start.as_ref();
+        let heard = self.foreign_job || pending.is_some_and(|pending| pending.foreign_job);
         let ours = witness.begun == Some(self.run) && !witness.human_stopped;
         match self.active {
             // A run whose stop was cancelled is not stopped again.
@@ -1549,16 +1558,14 @@ impl World {
             Active::Deactivating { .. } => self.restart_after_stop || ours,
             // Where nobody saw the run, nobody knows that it was not stopped.
             Active::Down if self.ended_by_itself => {
-                self.state.gateway.invocation.is_some() && !witness.human_stopped
+                self.state.gateway.was_seen() && !witness.human_stopped
             }
             Active::Down => ours,
             Active::Failed if self.ended.2 == 78 => {
                 let restored = witness.restored == Some(self.run) && self.content == 0;
-                restored && !witness.human_stopped && !self.foreign_job
+                restored && !witness.human_stopped && !heard
             }
-            Active::Failed if self.ended.0 == "start-limit-hit" => {
-                !witness.human_stopped && !self.foreign_job
-            }
+            Active::Failed if self.ended.0 == "start-limit-hit" => !witness.human_stopped && !heard,
             Active::Failed => ours,
         }
     }
