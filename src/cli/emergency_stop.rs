@@ -15,8 +15,9 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cli::console::{manager, settings, shipped_unit};
 use crate::{
+    daemon::memory::ForcedStops,
     journal::writer::Journal,
-    os::{cgroup, folders, state_file},
+    os::{cgroup, clock::Clock, folders, state_file},
     policy::{
         answer::Noted,
         facts::{Monotonic, UnitFacts},
@@ -49,15 +50,21 @@ pub(crate) fn emergency_stop(sources: &Sources, disable: bool) -> anyhow::Result
     let facts = manager.unit(&unit).with_context(|| {
         format!("nothing is stopped, because {unit} can only be stopped through the user manager")
     })?;
-    stop(&mut manager, &own, WATCHDOG_LIMIT)?;
+    stop(&mut manager, &own, WATCHDOG_LIMIT, || {})?;
     forget(sources);
-    stop(&mut manager, &unit, GATEWAY_LIMIT)?;
+    let mut counted = false;
+    let mut count = || {
+        if !std::mem::replace(&mut counted, true) {
+            count_forced_stop(sources, &unit);
+        }
+    };
+    stop(&mut manager, &unit, GATEWAY_LIMIT, &mut count)?;
     let profile = folders::profile_option(sources.profile.as_deref());
     note(Names {
         unit: &unit,
         profile: &profile,
     });
-    let clean = cleanup(sources, &settings, &unit, &facts)?;
+    let clean = cleanup(sources, &settings, &unit, &facts, count)?;
     let mut back = Vec::new();
     // The gateway first: it is what must not come back.
     for unit in [&unit, &own] {
@@ -97,6 +104,14 @@ fn forget(sources: &Sources) {
     }
 }
 
+/// Whoever watches next has this SIGKILL in its budget (rule 6).
+fn count_forced_stop(sources: &Sources, unit: &str) {
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref());
+    if let Err(why) = dir.and_then(|dir| ForcedStops::add(&dir, unit, Clock.now())) {
+        say!("warning    {why}; a gatehound that is started now does not count this SIGKILL");
+    }
+}
+
 /// Says it in the journal, for who asks for the history; a journal that takes nothing is not worth a word now.
 fn note(names: Names<'_>) {
     let state = State {
@@ -114,7 +129,12 @@ fn note(names: Names<'_>) {
     Journal::journald().write(&noted, &state, names);
 }
 
-fn stop(manager: &mut UserManager, unit: &str, limit: Duration) -> anyhow::Result<()> {
+fn stop(
+    manager: &mut UserManager,
+    unit: &str,
+    limit: Duration,
+    before_kill: impl FnOnce(),
+) -> anyhow::Result<()> {
     let facts = manager.unit(unit)?;
     if is_down(&facts) {
         // One that is not installed was never up.
@@ -133,6 +153,7 @@ fn stop(manager: &mut UserManager, unit: &str, limit: Duration) -> anyhow::Resul
         say!("stopped    {unit}");
         return Ok(());
     }
+    before_kill();
     manager.kill(unit)?;
     if comes_down(manager, unit, KILL_LIMIT)? {
         say!("killed     {unit}, which did not stop within {limit:?}");
@@ -166,7 +187,9 @@ fn cleanup(
     settings: &Settings,
     unit: &str,
     facts: &UnitFacts,
+    before_kill: impl FnOnce(),
 ) -> anyhow::Result<bool> {
+    let mut before_kill = Some(before_kill);
     let found = Finder::new(&sources.variables).find(settings, unit, Some(facts));
     let cgroups = cgroup::root(Path::new("/sys/fs/cgroup"));
     let territory = Territory {
@@ -182,6 +205,11 @@ fn cleanup(
     };
     let mut last = CleanedUp::default();
     for (signal, name) in [(Signal::Term, "SIGTERM"), (Signal::Kill, "SIGKILL")] {
+        if matches!(signal, Signal::Kill)
+            && let Some(count) = before_kill.take()
+        {
+            count();
+        }
         last = cleanup::cleanup(&territory, signal, CLEANUP_GRACE).map_err(|line| {
             anyhow!("the units are stopped, but not what is left of them: {line}")
         })?;

@@ -8,14 +8,14 @@ use crate::{
     alerts::{alert::Reported, handover::Alerts},
     daemon::{
         identity::{Own, PROC, seed},
-        memory::{Left, Memory, Recalled, recall},
+        memory::{ForcedStops, Left, Memory, Recalled, recall},
         senses::Senses,
-        status_line::status,
+        status_line::{before_the_first_look, status},
     },
     journal::writer::Journal,
     metrics::{exposition::Counts, sampling::Metrics},
     os::{boot_id, clock::Clock, fault, folders, state_file::StateFile, wake::Waker},
-    policy::{NotRestored, answer::Noted, record::Record, state::State},
+    policy::{NotRestored, answer::Noted, facts::Monotonic, record::Record, state::State},
     probe::{
         gateway::{self, Finder},
         http::Target,
@@ -37,6 +37,8 @@ pub(super) struct Daemon {
     pub(super) senses: Senses,
     pub(super) waker: Waker,
     pub(super) file: StateFile<Memory>,
+    /// What outlives the state file: when stops needed SIGKILL.
+    pub(super) forced_stops: StateFile<ForcedStops>,
     pub(super) state: State,
     pub(super) journal: Journal,
     /// The option that names the profile, for commands in texts.
@@ -62,6 +64,10 @@ pub(super) struct Daemon {
     pub(super) place: Option<Place>,
     /// The rollback that the disk has not finished yet.
     pub(super) restoring: Option<Restoring>,
+    /// The forced stops as their own file holds them.
+    pub(super) forced: Vec<Monotonic>,
+    /// Whether this Gatehound has looked at the gateway.
+    pub(super) looked: bool,
     /// The state as the file holds it, with the alerts that were sent and what was counted.
     pub(super) saved: Option<(State, Reported, Counts)>,
     /// Time spent suspended since boot.
@@ -91,12 +97,19 @@ impl Daemon {
             UserManager::new(None, MANAGER_LIMIT).map_err(|e| Line::new(&e.to_string()))?;
         let unit = gateway::unit_name(&settings, sources.profile.as_deref());
         let file = StateFile::new(&dir, &boot_id);
+        let forced_stops = ForcedStops::file(&dir, &boot_id);
         let Recalled {
             mut state,
             reported,
             counts,
             left,
-        } = recall(&file, &unit, Clock.now());
+        } = recall(
+            &file,
+            &forced_stops,
+            &unit,
+            settings.forced_stops.limit,
+            Clock.now(),
+        );
         state.seed = Some(seed(&boot_id, &own.unit));
         let profile = sources.profile.as_deref();
         let profile_option = folders::profile_option(profile);
@@ -121,6 +134,9 @@ impl Daemon {
                 manager,
             ),
             file,
+            forced_stops,
+            forced: Vec::new(),
+            looked: false,
             state,
             journal: Journal::open(),
             profile: profile_option,
@@ -155,12 +171,15 @@ impl Daemon {
 
     /// The status line, with what ails Gatehound itself at its end.
     pub(super) fn status(&self) -> Line {
-        let status = status(
-            &self.settings,
-            &self.state,
-            names(&self.senses, &self.profile),
-            self.senses.clock.now(),
-        );
+        let status = match self.looked {
+            true => status(
+                &self.settings,
+                &self.state,
+                names(&self.senses, &self.profile),
+                self.senses.clock.now(),
+            ),
+            false => before_the_first_look(&self.state, &self.senses.unit),
+        };
         if !self.unsaved.stands() && self.journal.kept_back() == 0 {
             return status;
         }

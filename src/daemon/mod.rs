@@ -29,7 +29,7 @@ use crate::{
         identity::{Own, PROC, own_cgroup, own_unit},
         known_good::proof,
         look::Seen,
-        memory::{Left, Memory},
+        memory::{ForcedStops, Left, Memory},
         pulse::next_pulse,
         status_line::before_the_first_look,
     },
@@ -250,6 +250,7 @@ impl Daemon {
             if look {
                 self.stay_alone(notifier);
                 let seen = self.look();
+                self.looked = true;
                 self.port = seen.found.port;
                 self.target = seen.target();
                 self.addresses.clone_from(&seen.needs);
@@ -410,6 +411,7 @@ impl Daemon {
     }
 
     fn save(&mut self) {
+        self.save_forced_stops();
         let state = self.state.durable();
         let reported = self.alerts.reported.clone();
         let now = (state, reported, self.metrics.counts);
@@ -431,6 +433,24 @@ impl Daemon {
                 self.saved = Some((memory.state, memory.reported, memory.counts));
                 self.unsaved.over();
                 fault::point("state saved");
+            }
+            Err(why) => self.not_saved(why),
+        }
+    }
+
+    fn save_forced_stops(&mut self) {
+        if self.forced == self.state.forced {
+            return;
+        }
+        let kept = ForcedStops {
+            unit: self.senses.unit.clone(),
+            forced: self.state.forced.clone(),
+        };
+        let made = own_files::ensure_private_dir(&self.senses.dir);
+        match made.and_then(|()| self.forced_stops.save(&kept)) {
+            Ok(()) => {
+                self.forced = kept.forced;
+                fault::point("forced stops saved");
             }
             Err(why) => self.not_saved(why),
         }

@@ -56,8 +56,17 @@ struct Envelope<T> {
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// The state file in the runtime folder `dir`, for the boot with this id.
     pub fn new(dir: &Path, boot_id: &str) -> Self {
+        Self::at(state_path(dir), boot_id)
+    }
+
+    /// The file of this name beside it, for what outlives the state itself.
+    pub fn beside(dir: &Path, name: &str, boot_id: &str) -> Self {
+        Self::at(dir.join(name), boot_id)
+    }
+
+    fn at(path: PathBuf, boot_id: &str) -> Self {
         Self {
-            path: state_path(dir),
+            path,
             boot_id: boot_id.to_owned(),
             state: PhantomData,
         }
@@ -105,8 +114,9 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     fn reject(&self, reason: &Line) -> Line {
         let aside = self.path.with_extension("json.rejected");
         let path = self.path.display();
+        let name = aside.file_name().unwrap_or_default().display();
         Line::new(&match fs::rename(&self.path, &aside) {
-            Ok(()) => format!("{path}: {reason}; kept as state.json.rejected, starting without it"),
+            Ok(()) => format!("{path}: {reason}; kept as {name}, starting without it"),
             Err(e) => format!("{path}: {reason}; starting without it; cannot put it aside: {e}"),
         })
     }

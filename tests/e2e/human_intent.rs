@@ -323,6 +323,13 @@ fn emergency_stop() {
         assert!(said.contains(told), "{told} in {said}");
     }
     assert!(!holder.lives());
+    // Rule 6: whoever watches next has it in its budget, although all else is forgotten.
+    let folder = rig.runtime_directory();
+    let kept = fs::read_to_string(folder.join("forced-stops.json")).expect("the forced stops");
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+    let forced = kept["state"]["forced"].as_array().map(Vec::len);
+    assert_eq!(forced, Some(1), "{kept}");
+    assert!(!folder.join("state.json").exists());
     let state = |unit: &str| rig.property(unit, "ActiveState");
     assert!(["inactive", "failed"].contains(&state(&rig.gatehound).as_str()));
     assert!(["inactive", "failed"].contains(&state(&rig.gateway).as_str()));

@@ -212,7 +212,7 @@ impl Recovery {
         let names = folder.map(|entry| entry.expect("an entry").file_name());
         let mut names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
         names.sort();
-        assert_eq!(names, ["lock", "state.json"]);
+        assert_eq!(names, ["forced-stops.json", "lock", "state.json"]);
         self.check_records();
         assert!(self.rig.healthy());
     }
