@@ -11,9 +11,7 @@ use crate::policy::{
 };
 use crate::{
     policy::{
-        facts::{
-            Failure, Health, Invocation, Job, JobKind, Look, Monotonic, Probe, Stall, UnitFacts,
-        },
+        facts::{Failure, Health, Invocation, Look, Monotonic, Probe, Stall, UnitFacts},
         record::{Ended, Record},
         state::{Attempts, Gateway, Phase, Rollback, Standby, Step},
         steadiness::{Flapping, Parts},
@@ -53,10 +51,10 @@ impl Machine<'_> {
         }
         if let Ok(unit) = &look.unit {
             self.state.gateway.seen |= !unit::is_down(unit);
-            let stopping = standing == Standing::InTransition && is_stopped_by_other(unit);
+            let stopping = standing == Standing::InTransition && unit::is_stopped_by_other(unit);
             if standing == Standing::Stopped || stopping {
                 self.state.unwanted = unit.invocation_id.clone();
-                self.state.over_when_unwanted = !stopping || unit::is_started_again(unit);
+                self.state.over_when_unwanted = !stopping || unit::went_on(unit);
             }
         }
         match self.reason_to_stand_by(look, &standing) {
@@ -126,10 +124,10 @@ impl Machine<'_> {
         }
     }
 
-    /// Whether somebody wanted this run down, and no start that systemd refused later shows that the stop was cancelled.
+    /// Whether somebody wanted this run down, and nothing that came later shows that the stop was cancelled.
     pub(super) fn is_unwanted(&self, unit: &UnitFacts) -> bool {
         let same = unit.invocation_id.is_some() && unit.invocation_id == self.state.unwanted;
-        same && (self.state.over_when_unwanted || !unit::is_started_again(unit))
+        same && (self.state.over_when_unwanted || !unit::went_on(unit))
     }
 
     /// Why nothing may be done now, if so: rules 3 and 7.
@@ -464,14 +462,11 @@ fn taken(look: &Look) -> Option<(Standby, Line)> {
 
 /// What answers while the unit is down is not of the unit: it gets neither a ping (rule 1) nor a signal.
 fn served_by_other(look: &Look) -> Option<(Standby, Line)> {
-    let detail = Line::new("another gateway serves the port");
+    let detail = match &look.port_holder {
+        Some(holder) => Line::new(&format!("another gateway serves the port: {holder}")),
+        None => Line::new("another gateway serves the port"),
+    };
     matches!(look.health, Health::Healthy(_)).then_some((Standby::OtherGateway, detail))
-}
-
-/// Whether somebody else's job takes the unit down.
-pub(super) fn is_stopped_by_other(unit: &UnitFacts) -> bool {
-    let foreign = |job: &Job| !job.ours && job.kind != JobKind::Start;
-    unit.active_state == "deactivating" && unit.job.as_ref().is_some_and(foreign)
 }
 
 /// Exit status 78 does not always mean a wrong configuration: it is also how a gateway makes way for another one.
@@ -485,7 +480,7 @@ fn transition(look: &Look) -> Line {
         Err(why) => return why.clone(),
     };
     let state = format!("{} ({})", unit.active_state, unit.sub_state);
-    if !is_stopped_by_other(unit) {
+    if !unit::is_stopped_by_other(unit) {
         return Line::new(&state);
     }
     let given = match unit.timeout_stop {

@@ -9,9 +9,8 @@ use crate::policy::{Machine, is_up};
 use crate::{
     policy::{
         facts::{Failure, Health, Look, Probe, Stall, UnitFacts},
-        intent::is_stopped_by_other,
         state::{Phase, Standby, State, Unasked},
-        unit::Standing,
+        unit::{Standing, is_stopped_by_other},
     },
     settings::Settings,
     text::{line::Line, words::span},
@@ -89,6 +88,14 @@ impl Machine<'_> {
             (Phase::StandingBy { reason, detail, .. }, _) if detail.as_str().is_empty() => {
                 reason.name().to_owned()
             }
+            (
+                Phase::StandingBy {
+                    reason: Standby::Updating,
+                    detail,
+                    ..
+                },
+                _,
+            ) => format!("updating: an update is believed to be under way, because {detail}"),
             (Phase::StandingBy { reason, detail, .. }, _) => {
                 format!("{}: {detail}", reason.name())
             }

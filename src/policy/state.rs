@@ -37,7 +37,7 @@ pub struct State {
     pub rollback: Option<Rollback>,
     /// The last run of the gateway when it was last seen down by a human's wish.
     pub unwanted: Option<Invocation>,
-    /// Whether that run was over by then, so that a start that was refused does not show that its stop was cancelled.
+    /// Whether that run was over by then, so that how it ended does not show that its stop was cancelled.
     #[serde(default)]
     pub over_when_unwanted: bool,
     /// Since when no look has found the gateway healthy, or down by a human's wish, whoever is at work on it.

@@ -69,6 +69,8 @@ impl State {
         ];
         moments.extend(&mut self.forced);
         moments.extend(&mut self.down_since);
+        moments.extend(&mut self.silent_since);
+        moments.extend(&mut self.debugged_since);
         moments.extend(&mut self.stuck_since);
         moments.extend(self.incident.as_mut().map(|incident| &mut incident.since));
         match &mut self.phase {

@@ -109,6 +109,17 @@ pub(super) fn is_started_again(unit: &UnitFacts) -> bool {
     unit.result == "start-limit-hit" || ended && unit.exited < unit.left_inactive
 }
 
+/// Whether its last run ended as none does that is stopped: by itself, or with another start after it.
+pub(super) fn went_on(unit: &UnitFacts) -> bool {
+    is_started_again(unit) || ended_by_itself(unit)
+}
+
+/// Whether somebody else's job takes the unit down.
+pub(super) fn is_stopped_by_other(unit: &UnitFacts) -> bool {
+    let foreign = |job: &Job| !job.ours && job.kind != JobKind::Start;
+    unit.active_state == "deactivating" && unit.job.as_ref().is_some_and(foreign)
+}
+
 fn is_ours(id: u32, ours: bool, pending_start: Option<&PendingStart>) -> bool {
     ours || pending_start.is_some_and(|pending_start| pending_start.stop_job == Some(id))
 }

@@ -611,6 +611,23 @@ fn a_unit_systemd_gave_up_on_is_started_even_if_its_last_runs_were_not_seen() {
     assert!(world.texts("recovered")[0].ends_with("restarted once"));
 }
 
+#[test]
+fn another_gateway_that_serves_the_port_while_the_unit_is_down_is_named() {
+    let mut world = healthy();
+    world.exits(78);
+    (world.other_serves, world.port_holder) = (true, true);
+    world.next_check();
+    assert_eq!(world.standby(), Some(Standby::OtherGateway));
+    let said = world.status();
+    let named = "another gateway serves the port: pid 9 (sshd) of user 1001";
+    assert!(said.contains(named), "{said}");
+    // It hangs: it is in the way, and nothing is done to it.
+    world.other_serves = false;
+    world.run_for(secs(600));
+    assert_eq!(world.standby(), Some(Standby::PortTaken));
+    assert_eq!(world.deeds(), []);
+}
+
 /// A stop that a human asked for is under way at Gatehound's first look.
 fn being_stopped_at_first() -> World {
     let mut world = world();
