@@ -20,6 +20,7 @@ use crate::{
         gateway::{self, Finder},
         http::Target,
         openclaw_files::Place,
+        update::Bound,
     },
     recovery::evidence::Evidence,
     settings::{Settings, layers::Sources, limits::MANAGER_LIMIT},
@@ -69,7 +70,7 @@ pub(super) struct Daemon {
     /// Whether this Gatehound has looked at the gateway.
     pub(super) looked: bool,
     /// The state as the file holds it, with the alerts that were sent and what was counted.
-    pub(super) saved: Option<(State, Reported, Counts)>,
+    pub(super) saved: Option<(State, Reported, Counts, Bound)>,
     /// Time spent suspended since boot.
     pub(super) suspended: Duration,
     /// Warnings that stand and were already written.
@@ -102,6 +103,7 @@ impl Daemon {
             mut state,
             reported,
             counts,
+            update,
             left,
         } = recall(
             &file,
@@ -161,6 +163,7 @@ impl Daemon {
             leaving: false,
             other_watchdogs: None,
         };
+        daemon.senses.update = update;
         daemon.senses.profile.clone_from(&daemon.profile);
         daemon.senses.kept = daemon.store().map(|store| {
             let profile = daemon.sources.profile.as_deref();

@@ -19,7 +19,7 @@ use crate::{
     probe::{
         gateway::Found,
         http::Target,
-        update::{self, Update},
+        update::{self, Sight, Update},
     },
     settings::Settings,
     text::line::Line,
@@ -186,14 +186,15 @@ impl Senses {
     /// An update of the gateway that is going on. `unit` is none where it does not matter:
     /// a gateway that answers is healthy, however young its files are.
     fn update(&mut self, unit: Option<&UnitFacts>, warnings: &mut Vec<Line>) -> Option<Line> {
-        let sign = unit.and_then(|unit| {
+        let sight = unit.map_or(Sight::NotLooked, |unit| {
             let scopes = self
                 .manager
                 .active_units(update::SCOPES)
                 .unwrap_or_default();
-            update::look(&unit.exec_start, &scopes, SystemTime::now())
+            let sign = update::look(&unit.exec_start, &scopes, SystemTime::now());
+            sign.map_or(Sight::Nothing, Sight::Sign)
         });
-        match self.update.judge(sign, self.clock.now()) {
+        match self.update.judge(sight, self.clock.now()) {
             Update::None => None,
             Update::InProgress(sign) => Some(sign),
             Update::Overdue(why) => {

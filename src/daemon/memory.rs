@@ -13,6 +13,7 @@ use crate::{
         state_file::{Kept, StateFile},
     },
     policy::{facts::Monotonic, state::State},
+    probe::update::Bound,
     text::line::Line,
 };
 
@@ -31,6 +32,9 @@ pub struct Memory {
     /// What was counted for the metrics.
     #[serde(default)]
     pub counts: Counts,
+    /// Since when an update has been seen.
+    #[serde(default)]
+    pub update: Bound,
 }
 
 impl Memory {
@@ -85,6 +89,7 @@ pub(super) struct Recalled {
     pub(super) state: State,
     pub(super) reported: Reported,
     pub(super) counts: Counts,
+    pub(super) update: Bound,
     pub(super) left: Left,
 }
 
@@ -135,6 +140,7 @@ fn recall_state(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> Recalle
                 state: memory.state.restored(now),
                 reported: memory.reported,
                 counts: memory.counts,
+                update: memory.update,
                 left: Left::Memory,
             };
         }
@@ -155,6 +161,7 @@ fn recall_state(file: &StateFile<Memory>, unit: &str, now: Monotonic) -> Recalle
         },
         reported: Reported::default(),
         counts: Counts::default(),
+        update: Bound::default(),
         left,
     }
 }
@@ -251,13 +258,15 @@ mod tests {
             state: State::default(),
             reported: Reported::default(),
             counts: Counts::default(),
+            update: Bound::default(),
         };
         let mut older = serde_json::to_value(&memory).unwrap();
-        for key in ["reported", "counts"] {
+        for key in ["reported", "counts", "update"] {
             older.as_object_mut().unwrap().remove(key).unwrap();
         }
         let read: Memory = serde_json::from_value(older).unwrap();
         assert_eq!(read.reported, Reported::default());
         assert_eq!(read.counts, Counts::default());
+        assert_eq!(read.update, Bound::default());
     }
 }

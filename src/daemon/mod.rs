@@ -414,23 +414,32 @@ impl Daemon {
         self.save_forced_stops();
         let state = self.state.durable();
         let reported = self.alerts.reported.clone();
-        let now = (state, reported, self.metrics.counts);
+        let update = self.senses.update.clone();
+        let now = (state, reported, self.metrics.counts, update);
         if self.saved.as_ref() == Some(&now) {
             return;
         }
-        let (state, reported, counts) = now;
+        let (state, reported, counts, update) = now;
         let memory = Memory {
             own_unit: self.own.unit.clone(),
             unit: self.senses.unit.clone(),
             state,
             reported,
             counts,
+            update,
         };
         // Whoever cleans up the runtime folder may take this one along.
         let made = own_files::ensure_private_dir(&self.senses.dir);
         match made.and_then(|()| self.file.save(&memory)) {
             Ok(()) => {
-                self.saved = Some((memory.state, memory.reported, memory.counts));
+                let Memory {
+                    state,
+                    reported,
+                    counts,
+                    update,
+                    ..
+                } = memory;
+                self.saved = Some((state, reported, counts, update));
                 self.unsaved.over();
                 fault::point("state saved");
             }

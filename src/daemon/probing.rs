@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    daemon::senses::Senses,
+    daemon::{identity::own_cgroup, senses::Senses},
     os::{cgroup, listeners, main_thread, processes, sock_diag},
     policy::facts::{Failure, Health, Listener, Outcome, Probe, Stall, UnitFacts},
     probe::{
@@ -19,7 +19,7 @@ use crate::{
         stall::{self, Reading, Request},
         whose::{self, Whose},
     },
-    recovery::cleanup::Holder,
+    recovery::cleanup::{Holder, Territory},
     settings::Settings,
     text::line::Line,
 };
@@ -94,8 +94,11 @@ impl Senses {
         let address = found
             .address
             .or_else(|| listeners::address_to_probe(&listening));
+        let is_down = unit.is_some_and(|unit| unit.control_group.is_empty());
         // Whatever it answers, it is not this run of the unit (rule 1).
+        // While the unit is down, whether it answers tells another gateway from whoever is in the way.
         let reason = match (&port_holder, &left_over) {
+            (Some(_), _) if is_down && !listening.is_empty() => None,
             (Some(holder), _) => Some(format!("port {port} is held by {holder}")),
             (None, Some(earlier)) => Some(format!(
                 "port {port} is held by what is left of an earlier run: {earlier}"
@@ -169,6 +172,9 @@ impl Senses {
         let Some(unit) = unit else {
             return Whose::Unknown;
         };
+        if unit.control_group.is_empty() {
+            return self.whose_while_down(listening, port);
+        }
         let inodes: Vec<u64> = listening.iter().map(|listener| listener.inode).collect();
         if self.healthy
             && let Some((pid, held)) = &self.holder
@@ -181,6 +187,24 @@ impl Senses {
         let is_main = whose == Whose::Units(unit.main_pid);
         self.holder = is_main.then_some((unit.main_pid, inodes));
         whose
+    }
+
+    /// Whose they are while the unit has no process: only who is of another unit is named, as in a cleanup (rule 12).
+    fn whose_while_down(&self, listening: &[Listener], port: u16) -> Whose {
+        let own_cgroup = own_cgroup(&self.proc);
+        let territory = Territory {
+            proc: &self.proc,
+            cgroups: self.cgroups.as_deref(),
+            unit: &self.unit,
+            port,
+            addresses: &[],
+            control_group: "",
+            invocation: None,
+            uid: self.uid,
+            own_cgroup: &own_cgroup,
+        };
+        let other = territory.other_holder(listening);
+        other.map_or(Whose::Unknown, Whose::Anothers)
     }
 
     /// Another user's process that holds the port, in words.

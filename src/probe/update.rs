@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -108,25 +109,64 @@ pub enum Update {
     Overdue(Line),
 }
 
-/// Remembers since when an update has been seen.
+/// What a check saw of an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It did not look, because the gateway is healthy: an update that leaves it healthy keeps nobody from anything.
+    NotLooked,
+    /// No sign of one.
+    Nothing,
+    /// This sign.
+    Sign(Line),
+}
+
+/// Remembers since when an update has been seen, over a restart of Gatehound as well.
 ///
 /// By CLOCK_MONOTONIC, because an update sleeps while the machine does.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    since: Option<Monotonic>,
+    first: Option<First>,
+}
+
+/// The update that was seen last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct First {
+    /// Its first sight.
+    since: Monotonic,
+    /// Its sign, as last seen.
+    sign: Line,
+    /// The gateway has been healthy since.
+    healthy_since: bool,
 }
 
 impl Bound {
-    /// Judges what a check saw; `None` ends an update, and signs that follow each other are one.
+    /// Judges what a check saw; signs that follow each other are one update.
     ///
-    /// A check that did not look because the gateway is healthy says `None` too:
-    /// an update that leaves the gateway healthy keeps nobody from anything.
-    pub fn judge(&mut self, sign: Option<Line>, now: Monotonic) -> Update {
-        let Some(sign) = sign else {
-            self.since = None;
-            return Update::None;
+    /// A sign that is there again after the gateway was healthy is the same update, with what is left of its time:
+    /// a scope that never ends would buy that time anew at every hang. Another sign is another update.
+    pub fn judge(&mut self, sight: Sight, now: Monotonic) -> Update {
+        let sign = match sight {
+            Sight::NotLooked => {
+                if let Some(first) = &mut self.first {
+                    first.healthy_since = true;
+                }
+                return Update::None;
+            }
+            Sight::Nothing => {
+                self.first = None;
+                return Update::None;
+            }
+            Sight::Sign(sign) => sign,
         };
-        let since = *self.since.get_or_insert(now);
+        let same = |first: &First| !first.healthy_since || first.sign == sign;
+        let known = self.first.take().filter(same);
+        // A state file may name a moment that lies ahead.
+        let since = known.map_or(now, |first| first.since.min(now));
+        self.first = Some(First {
+            since,
+            sign: sign.clone(),
+            healthy_since: false,
+        });
         if now.since(since) < LONGEST {
             return Update::InProgress(sign);
         }
@@ -143,23 +183,50 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn sign() -> Option<Line> {
-        Some("openclaw-update-1.scope is active".into())
+    fn sign() -> Sight {
+        Sight::Sign("openclaw-update-1.scope is active".into())
     }
 
     /// Each step: minutes since boot, whether there is a sign, and what is made of it.
     #[track_caller]
     fn check(steps: &[(u32, bool, &str)]) {
+        let sight = |seen| if seen { sign() } else { Sight::Nothing };
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|(minutes, seen, expected)| (*minutes, sight(*seen), *expected))
+            .collect();
+        check_sights(&steps);
+    }
+
+    #[track_caller]
+    fn check_sights(steps: &[(u32, Sight, &str)]) {
         let mut bound = Bound::default();
         for (minutes, seen, expected) in steps {
             let now = Monotonic(0) + *minutes * MINUTE;
-            let judged = match bound.judge(sign().filter(|_| *seen), now) {
+            let judged = match bound.judge(seen.clone(), now) {
                 Update::None => "none",
                 Update::InProgress(_) => "in progress",
                 Update::Overdue(_) => "overdue",
             };
             assert_eq!(judged, *expected, "after {minutes} min");
+            // As a Gatehound that is restarted after each check remembers it.
+            let kept = serde_json::to_string(&bound).unwrap();
+            bound = serde_json::from_str(&kept).unwrap();
         }
+    }
+
+    #[test]
+    fn a_scope_that_never_ends_buys_its_half_hour_once_however_healthy_the_gateway_was() {
+        let other = || Sight::Sign("openclaw-update-2.scope is active".into());
+        check_sights(&[
+            (100, sign(), "in progress"),
+            (105, Sight::NotLooked, "none"),
+            (120, sign(), "in progress"),
+            (121, Sight::NotLooked, "none"),
+            (131, sign(), "overdue"),
+            (132, Sight::NotLooked, "none"),
+            (133, other(), "in progress"),
+        ]);
     }
 
     #[test]

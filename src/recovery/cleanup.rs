@@ -207,6 +207,19 @@ impl Territory<'_> {
         }
     }
 
+    /// Who holds these sockets and is of another unit; none where somebody may be of this one, or nobody can tell.
+    pub fn other_holder(&self, listeners: &[Listener]) -> Option<Process> {
+        let owners = listeners::owners(self.proc, listeners, &[]);
+        let is_other = |process: &Process| is_manager(process) || self.is_of_another_unit(process);
+        let all_are_others = listeners.iter().all(|listener| {
+            let mut holders = owners.iter().filter(|(inode, _)| *inode == listener.inode);
+            let known = holders.clone().next().is_some();
+            known && holders.all(|(_, process)| is_other(process))
+        });
+        let first = owners.into_iter().next();
+        first.filter(|_| all_are_others).map(|(_, process)| process)
+    }
+
     /// Whether a cgroup is of the manager that runs Gatehound: a system unit may have the name of a user's.
     fn is_of_this_manager(&self, cgroup: &str) -> bool {
         let ends = self
@@ -444,8 +457,8 @@ mod tests {
     use std::{
         env, fs,
         io::{Read as _, Write as _},
-        os::unix::process::ExitStatusExt as _,
-        process::{Child, Command, Stdio},
+        os::unix::{fs::symlink, process::ExitStatusExt as _},
+        process::{self, Child, Command, Stdio},
         thread,
     };
 
@@ -706,6 +719,41 @@ mod tests {
         ] {
             assert_eq!(unseen(unit, among).to_string(), expected);
         }
+    }
+
+    /// Who is told to hold a socket of this process, were it in this cgroup.
+    fn other_holder_in(cgroup: &str) -> Option<u32> {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let own = process::id().to_string();
+        let proc = tempfile::tempdir().unwrap();
+        symlink("/proc/net", proc.path().join("net")).unwrap();
+        let shown = proc.path().join(&own);
+        fs::create_dir(&shown).unwrap();
+        for file in ["stat", "status", "cmdline", "fd", "environ"] {
+            symlink(format!("/proc/self/{file}"), shown.join(file)).unwrap();
+        }
+        fs::write(shown.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
+        let territory = Territory {
+            proc: proc.path(),
+            port,
+            ..territory()
+        };
+        let listeners = listeners::listening(Path::new("/proc"), port).unwrap();
+        Some(territory.other_holder(&listeners)?.pid)
+    }
+
+    #[test]
+    fn rule_12_while_the_unit_is_down_only_who_is_of_another_unit_is_named() {
+        let named = Some(process::id());
+        assert_eq!(other_holder_in("/system.slice/proxy.service"), named);
+        // A system unit may have the name of a user's.
+        let same_name = format!("/system.slice/{UNIT}");
+        assert_eq!(other_holder_in(&same_name), named);
+        let session = "/user.slice/user-1000.slice/session-3.scope";
+        assert_eq!(other_holder_in(session), None);
+        let left_over = format!("/user.slice/user-1000.slice/user@1000.service/app.slice/{UNIT}");
+        assert_eq!(other_holder_in(&left_over), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Trials of what happens between Gatehound's decisions: a human's wish, its own death, somebody on the port.
 
+use std::fs;
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
