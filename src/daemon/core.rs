@@ -14,7 +14,7 @@ use crate::{
     },
     journal::writer::Journal,
     metrics::{exposition::Counts, sampling::Metrics},
-    os::{boot_id, clock::Clock, fault, folders, state_file::StateFile, wake::Waker},
+    os::{boot_id, clock::Clock, fault, folders, own_files, state_file::StateFile, wake::Waker},
     policy::{NotRestored, answer::Noted, facts::Monotonic, record::Record, state::State},
     probe::{
         gateway::{self, Finder},
@@ -196,6 +196,24 @@ impl Daemon {
             records => text += &format!("; the journal takes nothing, {records} records kept back"),
         }
         Line::new(&text)
+    }
+
+    pub(super) fn save_forced_stops(&mut self) {
+        if self.forced == self.state.forced {
+            return;
+        }
+        let kept = ForcedStops {
+            unit: self.senses.unit.clone(),
+            forced: self.state.forced.clone(),
+        };
+        let made = own_files::ensure_private_dir(&self.senses.dir);
+        match made.and_then(|()| self.forced_stops.save(&kept)) {
+            Ok(()) => {
+                self.forced = kept.forced;
+                fault::point("forced stops saved");
+            }
+            Err(why) => self.not_saved(why),
+        }
     }
 
     pub(super) fn store(&self) -> Option<Store> {

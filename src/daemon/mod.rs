@@ -29,7 +29,7 @@ use crate::{
         identity::{Own, PROC, own_cgroup, own_unit},
         known_good::proof,
         look::Seen,
-        memory::{ForcedStops, Left, Memory},
+        memory::{Left, Memory},
         pulse::next_pulse,
         status_line::before_the_first_look,
     },
@@ -411,7 +411,12 @@ impl Daemon {
     }
 
     fn save(&mut self) {
+        self.save_state();
+        // After the state, which says for which attempt one was counted: a successor counts none twice.
         self.save_forced_stops();
+    }
+
+    fn save_state(&mut self) {
         let state = self.state.durable();
         let reported = self.alerts.reported.clone();
         let update = self.senses.update.clone();
@@ -447,26 +452,8 @@ impl Daemon {
         }
     }
 
-    fn save_forced_stops(&mut self) {
-        if self.forced == self.state.forced {
-            return;
-        }
-        let kept = ForcedStops {
-            unit: self.senses.unit.clone(),
-            forced: self.state.forced.clone(),
-        };
-        let made = own_files::ensure_private_dir(&self.senses.dir);
-        match made.and_then(|()| self.forced_stops.save(&kept)) {
-            Ok(()) => {
-                self.forced = kept.forced;
-                fault::point("forced stops saved");
-            }
-            Err(why) => self.not_saved(why),
-        }
-    }
-
     /// A gateway that hangs is worse than a memory that would not survive this process.
-    fn not_saved(&mut self, why: Line) {
+    pub(super) fn not_saved(&mut self, why: Line) {
         if self.unsaved.is_news(why.clone()) {
             self.warn(Line::new(&format!(
                 "{why}; watching goes on, but a restart of gatehound will not know this state"
