@@ -140,6 +140,7 @@ impl Machine<'_> {
                 self.state.gateway.stopped = true;
                 if let Some(pending_start) = &mut self.state.pending_start {
                     pending_start.stop_job = Some(job);
+                    pending_start.stopped_at = self.now;
                 }
                 self.again_in(POLL);
             }

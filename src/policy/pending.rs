@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{policy::facts::Invocation, text::line::Line};
+use crate::{
+    policy::facts::{Invocation, Monotonic},
+    text::line::Line,
+};
 
 /// A start that is pending because Gatehound stopped the gateway: rule 8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct PendingStart {
     pub control_group: String,
     /// The manager's number of the stop job, once it is known.
     pub stop_job: Option<u32>,
+    /// When the stop was asked for, and then when systemd had taken it: it ends every run that began before.
+    #[serde(default)]
+    pub stopped_at: Monotonic,
     /// What the stop was given, as the stall deserves.
     pub stop_timeout: Duration,
     /// This attempt already counts as a forced stop: rule 6.

@@ -43,6 +43,7 @@ impl Machine<'_> {
         let stop_timeout = self.stop_timeout(failure.stall);
         self.state.pending_start = Some(PendingStart {
             stop_timeout,
+            stopped_at: self.now,
             ..pending_start_of(look)
         });
         let between_runs = look.unit.as_ref().is_ok_and(unit::is_between_runs);

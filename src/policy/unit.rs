@@ -234,13 +234,22 @@ fn failed(unit: &UnitFacts) -> Standing {
 }
 
 /// Whether a run other than the one Gatehound stopped has begun since.
+///
+/// The stop ends also a run that systemd or somebody began between the look before it and the stop itself.
 pub(super) fn started_since(unit: &UnitFacts, pending_start: &PendingStart) -> bool {
-    match (&unit.invocation_id, &pending_start.invocation) {
+    let another = match (&unit.invocation_id, &pending_start.invocation) {
         (Some(now), Some(then)) => now != then,
         // It had never run when it was to be started.
         (Some(_), None) => true,
         (None, _) => false,
-    }
+    };
+    let ends = matches!(
+        unit.active_state.as_str(),
+        "inactive" | "failed" | "deactivating"
+    );
+    let before = unit.left_inactive <= pending_start.stopped_at;
+    let known = pending_start.stopped_at != Monotonic::default();
+    another && !(known && before && ends)
 }
 
 #[cfg(test)]
@@ -576,6 +585,31 @@ mod tests {
                 since: Monotonic(0),
             };
             check(&unit, None, up);
+        }
+    }
+
+    #[test]
+    fn rule_8_a_run_that_began_before_the_stop_was_taken_is_stopped_with_it() {
+        let stopped = PendingStart {
+            stopped_at: Monotonic(5),
+            ..pending_start()
+        };
+        let next = |left_inactive, active_state| UnitFacts {
+            invocation_id: Some(Invocation("b".into())),
+            left_inactive: Monotonic(left_inactive),
+            ..unit(active_state)
+        };
+        for (left_inactive, active_state, since) in [
+            (5, "failed", false),
+            (4, "inactive", false),
+            (4, "deactivating", false),
+            (6, "failed", true),
+            // Nothing takes it down, whenever it began.
+            (4, "active", true),
+        ] {
+            let unit = next(left_inactive, active_state);
+            let seen = started_since(&unit, &stopped);
+            assert_eq!(seen, since, "{left_inactive} {active_state}");
         }
     }
 

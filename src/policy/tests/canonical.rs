@@ -57,12 +57,16 @@ impl World {
         }
         form.witness(&mut self.witness);
         self.count_anew();
-        let newest = [
+        let states = || std::iter::once(&self.state).chain(&self.saved);
+        let pending = states().filter_map(|state| state.pending_start.as_ref());
+        let mut order: Vec<_> = pending
+            .map(|pending_start| pending_start.stopped_at)
+            .collect();
+        order.extend([
             self.stamps.exited,
             self.stamps.left_active,
             self.stamps.left_inactive,
-        ];
-        let mut order = newest.to_vec();
+        ]);
         order.sort_unstable();
         order.dedup();
         // Only their order says anything, and which of them never was.
@@ -77,6 +81,11 @@ impl World {
             left_active: place(self.stamps.left_active),
             left_inactive: place(self.stamps.left_inactive),
         };
+        for state in std::iter::once(&mut self.state).chain(&mut self.saved) {
+            if let Some(pending_start) = &mut state.pending_start {
+                pending_start.stopped_at = place(pending_start.stopped_at);
+            }
+        }
         self.run = form.run(self.run);
         self.jobs = 1;
         if let Some(job) = &mut self.job {
@@ -357,6 +366,7 @@ impl Hash for World {
             look_takes,
             faults,
             human_stop_before_action,
+            run_before_action,
             human_edit_before_action,
             watchdog,
             deadline,
@@ -401,6 +411,7 @@ impl Hash for World {
         )
             .hash(to);
         (look_takes, faults, human_stop_before_action).hash(to);
+        run_before_action.hash(to);
         (watchdog, deadline, looks_at_once, witness).hash(to);
     }
 }

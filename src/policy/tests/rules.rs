@@ -816,6 +816,19 @@ fn rule_8_a_humans_stop_is_not_taken_for_one_that_was_refused() {
 }
 
 #[test]
+fn rule_8_a_run_that_begins_between_the_look_and_the_stop_comes_back() {
+    for stall in [Stall::Blocked, Stall::Gone] {
+        let mut world = broken(stall);
+        world.fresh = Mood::Failing(stall);
+        world.run_before_action = true;
+        world.run_until_does(&Action::Stop);
+        world.fresh = Mood::Healthy;
+        world.run_until("healthy");
+        assert_eq!(world.count(&Action::Start), 1);
+    }
+}
+
+#[test]
 fn rule_8_a_humans_stop_during_backoff_is_final() {
     let mut world = broken(Stall::Blocked);
     world.run_until("backing-off");

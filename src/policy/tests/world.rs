@@ -205,6 +205,8 @@ pub(super) struct World {
     pub(super) faults: Vec<Fault>,
     /// A human stops the gateway after the look and before the next action.
     pub(super) human_stop_before_action: bool,
+    /// Another run begins between the next look and what is done after it.
+    pub(super) run_before_action: bool,
     /// A human writes another configuration after the look and before the next action.
     pub(super) human_edit_before_action: bool,
 
@@ -283,6 +285,7 @@ pub(super) fn world() -> World {
         look_takes: Duration::ZERO,
         faults: Vec::new(),
         human_stop_before_action: false,
+        run_before_action: false,
         human_edit_before_action: false,
         watchdog: WATCHDOG,
         deadline: Some(now + WATCHDOG),
@@ -908,6 +911,11 @@ impl World {
         }
         if std::mem::take(&mut self.human_stop_before_action) {
             self.human_stops();
+        }
+        if std::mem::take(&mut self.run_before_action) {
+            self.begin_run();
+            // Whatever is done is done to this one.
+            self.witness.begun = Some(self.run);
         }
         let fault = self.faults.pop();
         match fault {
@@ -1604,6 +1612,7 @@ impl World {
         self.start_takes = Duration::ZERO;
         self.faults.clear();
         self.human_stop_before_action = false;
+        self.run_before_action = false;
         self.human_edit_before_action = false;
         self.refuses_all = false;
         self.content = 0;
