@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 
 use crate::journal::Record;
 use crate::place;
-use crate::privileged::{self, PortHoldersProgram, as_root};
+use crate::privileged::{self, Frozen, PortHoldersProgram, as_root};
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
     assert_field, assert_not_restarted, between, event, events, from_systemd, healthy_with,
@@ -87,32 +87,6 @@ pub fn alone() -> Vec<Trial> {
         ),
     ];
     crate::named(list)
-}
-
-/// A process that is stopped by SIGSTOP until this is dropped.
-struct Frozen {
-    pid: String,
-}
-
-impl Frozen {
-    /// The main process of a unit of the system.
-    fn unit(unit: &str) -> Self {
-        let shown = as_root(&["systemctl", "show", "--value", "--property=MainPID", unit]);
-        Self::process(shown.stdout.trim())
-    }
-
-    fn process(pid: &str) -> Self {
-        as_root(&["kill", "-STOP", pid]);
-        Self {
-            pid: pid.to_owned(),
-        }
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        as_root(&["kill", "-CONT", &self.pid]);
-    }
 }
 
 /// Root's commands that are run when this is dropped, the last first.

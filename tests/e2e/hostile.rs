@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 
 use crate::place;
-use crate::privileged::{self, PortHoldersProgram};
+use crate::privileged::{self, Frozen, PortHoldersProgram};
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
 use crate::watched::{
     event, events, from_systemd, healthy_with, invocation, is_port_taken, wait_for_checks,
@@ -319,8 +319,11 @@ fn port_holder_on_port() {
             ..Setup::default()
         },
     );
+    // Nobody looks between the port that is closed and the one that is taken.
+    let frozen = Frozen::process(&rig.main_pid(&rig.gatehound).to_string());
     rig.mode("port-gone");
     let (holder, named) = port_holder_at(&rig, "127.0.0.3");
+    drop(frozen);
     let standing_by = wait_until_port_taken(&rig);
     assert!(standing_by.message().contains(&named), "{standing_by}");
     rig.wait_for_status(&format!("standing-by: port-taken, {named}"), TIMEOUT);
@@ -424,35 +427,13 @@ fn bus_killed() {
     wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
 
-/// A user manager that is stopped by SIGSTOP until this is dropped.
-struct FrozenManager {
-    pid: String,
-}
-
-impl FrozenManager {
-    fn new() -> Self {
-        let unit = format!("user@{}.service", nix::unistd::getuid());
-        let shown =
-            privileged::as_root(&["systemctl", "show", "--value", "--property=MainPID", &unit]);
-        let pid = shown.stdout.trim().to_owned();
-        privileged::as_root(&["kill", "-STOP", &pid]);
-        Self { pid }
-    }
-}
-
-impl Drop for FrozenManager {
-    fn drop(&mut self) {
-        privileged::as_root(&["kill", "-CONT", &self.pid]);
-    }
-}
-
 fn manager_frozen() {
     let rig = watched(Setup {
         notify_proxy: true,
         ..Setup::default()
     });
     let before = invocation(&rig);
-    let frozen = FrozenManager::new();
+    let frozen = Frozen::unit(&format!("user@{}.service", nix::unistd::getuid()));
     // Each of these looks waits for the manager in vain.
     wait_for_checks(&rig, 2);
     drop(frozen);

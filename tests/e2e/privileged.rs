@@ -150,3 +150,30 @@ pub fn serve() -> ExitCode {
         .expect("send what a command left");
     ExitCode::SUCCESS
 }
+
+/// A process that is stopped by SIGSTOP until this is dropped.
+pub struct Frozen {
+    pid: String,
+}
+
+impl Frozen {
+    /// The main process of a unit of the system.
+    pub fn unit(unit: &str) -> Self {
+        let shown = as_root(&["systemctl", "show", "--value", "--property=MainPID", unit]);
+        Self::process(shown.stdout.trim())
+    }
+
+    /// The process with this pid.
+    pub fn process(pid: &str) -> Self {
+        as_root(&["kill", "-STOP", pid]);
+        Self {
+            pid: pid.to_owned(),
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        as_root(&["kill", "-CONT", &self.pid]);
+    }
+}
