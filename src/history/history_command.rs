@@ -139,7 +139,20 @@ pub(crate) fn incident(
     let units = units(sources);
     let now = now()?;
     let since = now.wall.saturating_sub(INCIDENTS_BACK);
-    let logged = records(&units, Age::Since(since))?;
+    // The evidence has files of its own, and is the more wanted where the journal has nothing.
+    let (logged, unread) = match records(&units, Age::Since(since)) {
+        Ok(logged) => (logged, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    let newest = incident_files::kept(&folder).pop().map(|(_, id, _)| id);
+    let newest = newest.filter(|_| unread.is_some());
+    if let Some(why) = &unread
+        && id.is_none()
+        && newest.is_none()
+    {
+        bail!("{why:#}");
+    }
+    let id = id.or(newest.as_deref());
     let history = History::of(&logged, since, &now, runs(&units));
     let of_id = |past: &&Past| id.is_none_or(|id| id == past.id);
     let past = history.incidents.iter().rev().find(of_id);
@@ -153,6 +166,9 @@ pub(crate) fn incident(
     };
     let evidence = incident_files::read(&folder, id);
     if past.is_none() && evidence.is_empty() {
+        if let Some(why) = unread {
+            return Err(why);
+        }
         bail!(
             "no incident {:?}; `gatehound history{profile}` lists them",
             Line::new(id).as_str()
@@ -167,6 +183,11 @@ pub(crate) fn incident(
     } else {
         if let Some(newer) = newer {
             say!("newer      {newer}");
+        }
+        if let Some(why) = unread {
+            say!(
+                "journal    {why:#}; what follows is the evidence alone; gatehound doctor{profile} says what mends it"
+            );
         }
         print_incident(id, past, &logged, &evidence);
     }

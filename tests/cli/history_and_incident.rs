@@ -295,6 +295,17 @@ fn without_a_journal_the_evidence_of_restarts_is_listed_and_what_mends_it_is_sai
     assert!(said.contains("No journal files were found."), "{said}");
     assert!(said.contains("  c0ffee00-7  restart 1\n"), "{said}");
     assert!(said.contains("gatehound incident ID shows"), "{said}");
+    for arguments in [&["incident"][..], &["incident", "c0ffee00-7"]] {
+        let said = stdout(&asked(&home, &bin, arguments));
+        assert!(
+            said.starts_with("journal    the journal cannot be read: "),
+            "{said}"
+        );
+        assert!(said.contains("\nincident   c0ffee00-7\n"), "{said}");
+        assert!(said.contains("c0ffee00-7-1.json\n"), "{said}");
+    }
+    let none = asked(&home, &bin, &["incident", "nobodys-1"]);
+    failed_saying(&none, 1, &["the journal cannot be read"]);
 }
 
 #[test]
