@@ -1,4 +1,6 @@
 //! `cargo demo`: the watchdog at work in a throwaway machine, from its own `install` to a gateway brought back.
+//!
+//! Owns the machine with the stand-in gateway and the shorter settings, which `days` has as well.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -18,11 +20,20 @@ use crate::place;
 /// After this long without the gateway being back, the demo has failed.
 const LIMIT: Duration = Duration::from_secs(50);
 
-const GATEWAY: &str = "openclaw-gateway.service";
+pub const GATEWAY: &str = "openclaw-gateway.service";
 const CONTROL: &str = "/run/user/59001/stand-in-control";
 
+/// The gateway's configuration.
+const CONFIG: &str = "{\n  \"gateway\": { \"mode\": \"local\", \"port\": 18789 }\n}\n";
+
+/// What a start of the stand-in gateway is like.
+pub const MODE_AT_START: &str = ".openclaw/mode-at-start";
+
+/// What the stand-in gateway refuses in its configuration.
+pub const REFUSED: &str = "chanels";
+
 /// Shorter than the defaults, so that nobody waits a minute for a demonstration.
-const SETTINGS: &str = r#"interval = "5s"
+pub const SETTINGS: &str = r#"interval = "5s"
 [probe]
 http_timeout = "2s"
 health_timeout = "3s"
@@ -49,15 +60,13 @@ fn play() -> Result<(), String> {
         return Err("the throwaway machine needs root; run it as root".to_owned());
     }
     say("booting a throwaway machine with a user manager of its own");
-    let machine = place::boot(None, None)?;
-    let demo = Demo { machine };
-    demo.prepare()?;
+    let demo = Demo::new(SETTINGS)?;
     say("gatehound install");
     demo.user("gatehound", &["install"])?;
-    let mut story = demo.follow()?;
+    let mut story = demo.follow(LIMIT)?;
     story.wait_for("healthy")?;
     say("the gateway's event loop is blocked now: its port stays open, it answers nobody");
-    demo.user("e2e", &["order", CONTROL, "blocked"])?;
+    demo.order("blocked")?;
     let hung = now();
     let detected = story.wait_for("failing")?;
     let restarted = story.wait_for("starting")?;
@@ -78,24 +87,34 @@ fn play() -> Result<(), String> {
     Ok(())
 }
 
-struct Demo {
+pub struct Demo {
     machine: Machine,
 }
 
 impl Demo {
-    /// Puts the stand-in gateway and the shorter settings into place, and starts the gateway.
-    fn prepare(&self) -> Result<(), String> {
+    /// Boots a machine with the stand-in gateway and these settings, and starts the gateway.
+    pub fn new(settings: &str) -> Result<Self, String> {
+        let demo = Self {
+            machine: place::boot(None, None)?,
+        };
+        demo.prepare(settings)?;
+        Ok(demo)
+    }
+
+    fn prepare(&self, settings: &str) -> Result<(), String> {
         let gateway = Machine::path("e2e");
         let unit = format!(
             "[Unit]\nDescription=OpenClaw Gateway (stand-in)\nStartLimitBurst=10\nStartLimitIntervalSec=300\n\
-             [Service]\nExecStart={} stand-in-gateway gateway --port 18789 --control {CONTROL}\n\
+             [Service]\nExecStart={} stand-in-gateway gateway --port 18789 --control {CONTROL} \
+             --mode-file %h/{MODE_AT_START} --refuses {REFUSED}\n\
              Restart=always\nRestartSec=5\nRestartPreventExitStatus=78\nTimeoutStopSec=330\n\
-             SuccessExitStatus=0 143\nKillMode=mixed\nEnvironment=OPENCLAW_SYSTEMD_UNIT={GATEWAY}\n\
+             SuccessExitStatus=0 143\nKillMode=mixed\nEnvironment=OPENCLAW_SYSTEMD_UNIT={GATEWAY} OPENCLAW_STATE_DIR=%h/.openclaw\n\
              [Install]\nWantedBy=default.target\n",
             gateway.display()
         );
         self.write(&format!(".config/systemd/user/{GATEWAY}"), &unit)?;
-        self.write(".config/gatehound/config.toml", SETTINGS)?;
+        self.write(".config/gatehound/config.toml", settings)?;
+        self.write(".openclaw/openclaw.json", CONFIG)?;
         say(&format!("starting a stand-in gateway as {GATEWAY}"));
         self.user("systemctl", &["--user", "daemon-reload"])?;
         self.user(
@@ -104,8 +123,13 @@ impl Demo {
         )
     }
 
+    /// Has the gateway behave in a mode from now on.
+    pub fn order(&self, mode: &str) -> Result<(), String> {
+        self.user("e2e", &["order", CONTROL, mode])
+    }
+
     /// Writes a file in the user's home.
-    fn write(&self, path: &str, text: &str) -> Result<(), String> {
+    pub fn write(&self, path: &str, text: &str) -> Result<(), String> {
         let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
         self.user("mkdir", &["-p", folder])?;
         let mut tee = self.machine.as_user("tee");
@@ -127,15 +151,28 @@ impl Demo {
     }
 
     /// Runs a program as the machine's user; what it prints is part of the demonstration.
-    fn user(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+    pub fn user(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+        ended(self.command(program, arguments).status(), program)
+    }
+
+    /// Where a program of ours is in the machine.
+    pub fn program(&self, name: &str) -> String {
+        Machine::path(name).display().to_string()
+    }
+
+    /// A program that runs as the machine's user.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let path = match program {
             "gatehound" | "e2e" => Machine::path(program),
             program => program.into(),
         };
-        ended(self.machine.as_user(path).args(arguments).status(), program)
+        let mut command = self.machine.as_user(path);
+        command.args(arguments);
+        command
     }
 
-    fn follow(&self) -> Result<Story, String> {
+    /// Follows both journals for so long.
+    pub fn follow(&self, limit: Duration) -> Result<Story, String> {
         let mut journalctl: Command = self.machine.as_user("journalctl");
         journalctl.args(["--user", "--follow", "--no-tail", "--all", "--output=json"]);
         journalctl.args(["--unit=gatehound.service", &format!("--unit={GATEWAY}")]);
@@ -157,34 +194,41 @@ impl Demo {
         Ok(Story {
             journalctl: child,
             records,
-            deadline: Instant::now() + LIMIT,
+            limit,
+            deadline: Instant::now() + limit,
         })
     }
 }
 
 /// The journal as it happens.
-struct Story {
+pub struct Story {
     journalctl: Child,
     records: Receiver<Record>,
+    limit: Duration,
     deadline: Instant,
 }
 
 impl Story {
     /// Shows records until one of this event has come.
     fn wait_for(&mut self, event: &str) -> Result<Record, String> {
+        self.find(event, |record| {
+            println!("  {}", Line::new(&record.to_string()))
+        })
+    }
+
+    /// Waits for the next record of this event; every record until then is handed over.
+    pub fn find(&mut self, event: &str, mut each: impl FnMut(&Record)) -> Result<Record, String> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             match self.records.recv_timeout(left) {
                 Ok(record) => {
-                    println!("  {}", Line::new(&record.to_string()));
+                    each(&record);
                     if record.get("GATEHOUND_EVENT").as_deref() == Some(event) {
                         return Ok(record);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!(
-                        "the gateway was not brought back: no record {event:?} within {LIMIT:?}"
-                    ));
+                    return Err(format!("no record {event:?} within {:?}", self.limit));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err("journalctl ended".to_owned()),
             }
@@ -207,7 +251,7 @@ fn ended(status: std::io::Result<std::process::ExitStatus>, what: &str) -> Resul
     }
 }
 
-fn say(what: &str) {
+pub fn say(what: &str) {
     println!("\n== {what}");
 }
 

@@ -17,6 +17,7 @@ mod alerts;
 mod bench;
 mod cases;
 mod config_rollback;
+mod days;
 mod demo;
 mod environment;
 mod fleet;
@@ -75,6 +76,9 @@ fn main() -> ExitCode {
         Some("order") => stand_in::order_main(rest),
         Some("pager") => fleet::pager(rest),
         Some("as-root") => privileged::serve(),
+        Some("demo") if rest.first().is_some_and(|word| word == "days") => {
+            days::main(rest.get(1..).unwrap_or_default())
+        }
         Some("demo") => demo::main(),
         Some("measure") => bench::main(rest),
         Some("measure-inside") => bench::inside(rest),
