@@ -181,8 +181,8 @@ pub fn due(
         } => {
             let detail = [("detail", detail.as_str())];
             let reason = texts::PORT_TAKEN.with(view.language, &detail);
-            // As soon as the port is free, it goes on.
-            view.needs_human(&mut reported, &reason, "")
+            let next = texts::WHEN_FREE.plain(view.language);
+            view.needs_human(&mut reported, &reason, next)
         }
         Phase::Starting { .. } | Phase::Failing(_) | Phase::Restarting(_) => {
             view.overdue(&mut reported)
@@ -251,6 +251,9 @@ fn is_news(reported: &Reported, state: &State) -> bool {
     last.is_some_and(|last| last.kept.is_some() && !last.served && last.run != reported.rollback)
 }
 
+/// What stands between two parts of a text, in either language.
+const SEPARATORS: [char; 3] = [';', '；', ' '];
+
 /// A kind, what is said, and why.
 type Due = (Kind, String, Line);
 
@@ -293,6 +296,8 @@ impl View<'_> {
             texts::CAUSE.with(self.language, &[("cause", &cause)])
         });
         let tries = self.tries(reported);
+        let is_said = reason.contains(tries.trim_start_matches(SEPARATORS));
+        let tries = if is_said { String::new() } else { tries };
         let filled = |reason: &str| {
             texts::HUMAN.with(
                 self.language,
@@ -327,7 +332,7 @@ impl View<'_> {
     fn next(&self, wait: Option<Duration>) -> String {
         match wait {
             Some(wait) => {
-                let wait = span(wait, self.language);
+                let wait = span(rounded(wait), self.language);
                 texts::NEXT.with(self.language, &[("wait", &wait)])
             }
             None => texts::NEVER.plain(self.language).to_owned(),
@@ -426,13 +431,22 @@ impl View<'_> {
             return self.reminder(reported);
         };
         let reason = failure(&one.failure, self.language);
+        let is_paused = matches!(
+            self.state.phase,
+            Phase::StandingBy {
+                reason: Standby::Paused,
+                ..
+            }
+        );
         let text = match (one.loops, one.crashed) {
+            _ if is_paused => texts::DOWN_PAUSED,
             (true, _) => texts::LOOPS,
             (false, true) if reason.contains(ENDED_EARLY) => texts::ENDED,
             (false, true) => texts::CRASHED,
             (false, false) => texts::DOWN_ALONE,
         };
-        let text = text.with(self.language, &[("reason", &reason)]);
+        let values = [("reason", reason.as_str()), ("profile", self.profile)];
+        let text = text.with(self.language, &values);
         self.trouble(reported, &reason, text, false)
     }
 
@@ -452,6 +466,7 @@ impl View<'_> {
                 ("time", &span(self.now.since(known.since), self.language)),
                 ("tries", &tries),
                 ("phase", phase),
+                ("profile", self.profile),
             ],
         );
         Some((Kind::StillDown, text, Line::default()))
@@ -470,6 +485,13 @@ impl View<'_> {
         let text = texts::PAUSED.with(self.language, &values);
         Some((Kind::Paused, text, detail.clone()))
     }
+}
+
+/// Whole minutes of a time that has several.
+fn rounded(time: Duration) -> Duration {
+    let seconds = time.as_secs_f64().round();
+    let unit = if seconds < 120.0 { 1.0 } else { 60.0 };
+    Duration::from_secs_f64((seconds / unit).round() * unit)
 }
 
 impl Alert {
@@ -906,7 +928,7 @@ mod tests {
         let down = down.unwrap();
         assert_eq!(
             down.text.as_str(),
-            "openclaw-gateway.service: down, health: no answer within 10 s (blocked); \
+            "openclaw-gateway.service: down, health: no answer within 10 s (event loop blocked); \
              restarted in 5 s unless it recovers (attempt 1 of 3)"
         );
         assert_eq!(down.incident.as_str(), "a");
@@ -956,7 +978,7 @@ mod tests {
         needs_human(
             &settings,
             &state,
-            "a human is needed: the attempts are used up; it began with health: no answer within 10 s (blocked); \
+            "a human is needed: the attempts are used up; it began with health: no answer within 10 s (event loop blocked); \
              3 restarts did not help; the next try is in 13 min; see gatehound status --profile work",
         );
         settings.retry_after = RetryAfter::Never;
@@ -964,7 +986,7 @@ mod tests {
         needs_human(
             &settings,
             &state,
-            "a human is needed: the attempts are used up; it began with health: no answer within 10 s (blocked); \
+            "a human is needed: the attempts are used up; it began with health: no answer within 10 s (event loop blocked); \
              Gatehound does not try again by itself; see gatehound status --profile work",
         );
         settings.alert.language = Language::Zh;
@@ -987,7 +1009,7 @@ mod tests {
         state.incident.as_mut().unwrap().failure.reason =
             Line::new(&format!("port-taken: {holder}"));
         let expected = format!(
-            "a human is needed: somebody else has its port: {holder}; see gatehound status --profile work"
+            "a human is needed: somebody else has its port: {holder}; Gatehound goes on when the port is free; see gatehound status --profile work"
         );
         needs_human(&Settings::default(), &state, &expected);
     }
@@ -1001,7 +1023,7 @@ mod tests {
         let settings = Settings::default();
         let (_, alert) = due(&settings, Reported::default(), &state, WORK, at(5));
         let expected = format!(
-            "{UNIT}: down, health: {ENDED_EARLY}: signal 9 (blocked); systemd starts it again"
+            "{UNIT}: down, health: {ENDED_EARLY}: signal 9 (event loop blocked); systemd starts it again"
         );
         assert_eq!(alert.unwrap().text.as_str(), expected);
     }
@@ -1051,9 +1073,8 @@ mod tests {
             texts.extend(alert.map(|alert| (alert.run, alert.text.to_string())));
         }
         let run = |number: u64| Some(Invocation(number.to_string()));
-        let down = "down, it ended before it was healthy: health: no answer within 10 s (blocked); systemd starts it again";
-        let still =
-            "still down, for 1 h now; 60 of its runs ended before one was healthy; standing-by";
+        let down = "down, it ended before it was healthy: health: no answer within 10 s (event loop blocked); systemd starts it again";
+        let still = "still down, for 1 h now; 60 of its runs ended before one was healthy; standing-by; see gatehound status --profile work";
         let expected = [
             (run(1), format!("{UNIT}: {down}")),
             (run(61), format!("{UNIT}: {still}")),
@@ -1064,7 +1085,7 @@ mod tests {
         state.gateway.invocation = run(90);
         let (_, alert) = due(&settings, reported, &state, WORK, at(91));
         let text = alert.unwrap().text.to_string();
-        let parts = "; it began with health: no answer within 10 s (blocked); 89 of its runs ended before one was healthy; ";
+        let parts = "; it began with health: no answer within 10 s (event loop blocked); 89 of its runs ended before one was healthy; ";
         assert!(text.contains(parts), "{text}");
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     },
     journal::{
         gateway_log::{self, LINES},
-        journalctl,
+        journalctl::{self, JOURNALCTL},
     },
     os::{folders, own_files::remove, wall_clock},
     settings::{
@@ -251,9 +251,6 @@ enum Left {
     /// When systemd does.
     Soon,
 }
-
-/// Found by `$PATH`.
-const JOURNALCTL: &str = "journalctl";
 
 /// When systemd does: `RestartSec=` of the unit.
 const SOON: Duration = Duration::from_secs(60);

@@ -10,7 +10,10 @@ use std::{
 
 use crate::{
     daemon::{breaker, pulse::Pulse},
-    journal::{gateway_log, journalctl},
+    journal::{
+        gateway_log,
+        journalctl::{self, JOURNALCTL},
+    },
     os::{cgroup, clock::Clock, main_thread::Turns},
     policy::facts::{Invocation, Monotonic, Outcome, UnitFacts},
     probe::{
@@ -80,9 +83,6 @@ pub struct Senses {
     /// Whether the run has been asked for its crash-loop breaker.
     pub(super) breaker: breaker::Asked,
 }
-
-/// The program that reads the journal, found by `$PATH`.
-pub(super) const JOURNALCTL: &str = "journalctl";
 
 pub(super) fn in_words(error: ManagerError) -> Line {
     Line::new(&error.to_string())

@@ -200,7 +200,7 @@ fn gave_up(reason: &Line, bite: Bite, next: &str) -> String {
     }
 }
 
-/// The command that ends the standing by, where a human began it.
+/// The command that ends the standing by, where a human began it, or what ends it.
 fn way_out(reason: Standby, names: Names<'_>) -> Option<String> {
     match reason {
         Standby::Stopped => Some(format!(
@@ -217,12 +217,12 @@ fn way_out(reason: Standby, names: Names<'_>) -> Option<String> {
         )),
         Standby::Paused => Some(format!("to go on: gatehound resume{}", names.profile)),
         Standby::PortTaken => Some(format!("see: gatehound doctor{}", names.profile)),
+        Standby::InTransition => Some("systemd is starting or stopping it".to_owned()),
         Standby::NoUnit
         | Standby::NoBus
         | Standby::Updating
         | Standby::ConfigError
         | Standby::OtherGateway
-        | Standby::InTransition
         | Standby::Debugged => None,
     }
 }

@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    daemon::senses::{JOURNALCTL, Senses},
-    journal::gateway_log,
+    daemon::senses::Senses,
+    journal::{gateway_log, journalctl::JOURNALCTL},
     policy::facts::{Config, Failure, Invocation, UnitFacts, Useful},
     probe::{
         gateway::Found,

@@ -302,6 +302,8 @@ fn fitted(before: &str, quoted: &str, after: &str) -> String {
 fn gave_up(reason: &Line, retry_after: RetryAfter, state: &State, profile: &str) -> String {
     let restarts = state.incident.as_ref().map(|incident| incident.restarts);
     let before = match restarts.unwrap_or_default() {
+        // The reason counts them as well.
+        _ if reason.as_str().starts_with(|c: char| c.is_ascii_digit()) => "gave up: ".to_owned(),
         0 => "gave up: ".to_owned(),
         1 => "gave up after 1 restart: ".to_owned(),
         more => format!("gave up after {more} restarts: "),

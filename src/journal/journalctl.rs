@@ -15,6 +15,9 @@ use crate::{
     text::line::Line,
 };
 
+/// The program, found by `$PATH`.
+pub(crate) const JOURNALCTL: &str = "journalctl";
+
 /// How many bytes of a unit's lines are kept: the last ones, because what was written last says most.
 const MAX_LINES: usize = 64 * 1024;
 

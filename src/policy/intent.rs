@@ -342,7 +342,12 @@ impl Machine<'_> {
         if !by_itself || !self.has_not_served(unit) {
             return;
         }
-        let reason = format!("{ENDED_EARLY}: {} {}", unit.result, unit.exec_main_status);
+        let status = unit.exec_main_status;
+        let ended = match unit.result.as_str() {
+            "exit-code" => format!("exit status {status}"),
+            result => format!("{result} {status}"),
+        };
+        let reason = format!("{ENDED_EARLY}: {ended}");
         let failure = Failure {
             probe: Probe::Port,
             reason: Line::new(&reason),

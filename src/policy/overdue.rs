@@ -102,6 +102,11 @@ impl Machine<'_> {
             (_, Some(why)) => format!("nobody can tell whether it works: {why}"),
             (_, None) => "not healthy for long".to_owned(),
         };
+        // What was seen says more than why nothing is done about it.
+        let why = match &seen {
+            Some(failure) => format!("{}; {why}", failure.reason),
+            None => why,
+        };
         Failure {
             probe: seen.as_ref().map_or(Probe::Port, |failure| failure.probe),
             reason: Line::new(&why),

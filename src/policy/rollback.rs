@@ -207,12 +207,12 @@ pub(super) fn refusal(look: &Look, rollback: &Option<Rollback>) -> Line {
     });
     // The remedy first: the gateway's words may be long, and a line is cut at its end.
     let remedy = look.remedy.as_ref().map(Line::as_str);
-    let parts = [
-        Some(said.as_str()),
-        after.as_deref(),
-        remedy,
-        look.last_words.as_ref().map(Line::as_str),
-    ];
+    let parts = [Some(said.as_str()), after.as_deref(), remedy];
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
-    Line::new(&parts.join(": "))
+    let text = parts.join("; ");
+    Line::new(&match &look.last_words {
+        Some(words) if 1 < parts.len() => format!("{text}; it said: {words}"),
+        Some(words) => format!("{text}: {words}"),
+        None => text,
+    })
 }

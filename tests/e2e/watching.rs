@@ -62,7 +62,7 @@ fn crashes() {
         .journal
         .wait_for("the incident", TIMEOUT, event("failing"));
     let reason = failing.get("GATEHOUND_REASON").expect("a reason");
-    assert_eq!(reason, "a run ended before it was healthy: exit-code 1");
+    assert_eq!(reason, "a run ended before it was healthy: exit status 1");
     wait_until("more runs", TIMEOUT, || {
         let restarts = rig.property(&rig.gateway, "NRestarts");
         4 <= restarts.parse().unwrap_or(0)

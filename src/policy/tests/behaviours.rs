@@ -368,7 +368,7 @@ fn crashes_before_health_open_one_incident_however_many_and_are_left_to_systemd(
         let world = crashes_before_it_is_healthy(lives);
         let texts = world.texts("failing");
         assert_eq!(texts.len(), 1, "{lives}: {texts:?}");
-        let seen = texts[0].contains("a run ended before it was healthy: exit-code 1");
+        let seen = texts[0].contains("a run ended before it was healthy: exit status 1");
         let counted = texts[0].contains("systemd started it 3 times");
         assert!(seen || counted, "{texts:?}");
         assert_eq!(world.texts("backing-off").len(), 0, "{lives}");
