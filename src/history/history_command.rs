@@ -16,11 +16,11 @@ use crate::{
     daemon::memory::Memory,
     history::{
         in_json::{history_answer, one_incident_answer},
-        incident_page::print_incident,
+        incident_page::{print_incident, set},
         picture::picture,
         rows::print_history,
         sources::{self, Asked, now, records, runs},
-        timeline::{History, Past},
+        timeline::{History, Outcome, Past},
     },
     journal::{journalctl::Age, logged::Logged},
     os::{folders, own_files, wall_clock},
@@ -161,7 +161,9 @@ pub(crate) fn incident(
     let Some(id) = id.or(past.map(|past| past.id.as_str())) else {
         match newer {
             Some(newer) => bail!("no incident in the journal, but {newer}"),
-            None => bail!("no incident in the journal"),
+            None => {
+                bail!("no incident in the journal; what else happened: gatehound history{profile}")
+            }
         }
     };
     let evidence = incident_files::read(&folder, id);
@@ -182,7 +184,8 @@ pub(crate) fn incident(
         answers::say(&one_incident_answer(past, &logged, evidence));
     } else {
         if let Some(newer) = newer {
-            say!("newer      {newer}");
+            set("newer      ", &newer);
+            say!("");
         }
         if let Some(why) = unread {
             say!(
@@ -197,6 +200,11 @@ pub(crate) fn incident(
 /// What is newer than the newest incident, is none, and may yet be what is looked for; with what to do.
 fn newer(history: &History, profile: &str) -> Option<String> {
     let last = history.stood_by.last()?;
+    // Why nothing is done about what is under way is in its own page.
+    let incident = history.incidents.last();
+    if incident.is_some_and(|past| past.outcome == Outcome::UnderWay) {
+        return None;
+    }
     let is_older = |past: &Past| past.began < last.began;
     if !history.incidents.last().is_none_or(is_older) || !(last.is_outage() || last.under_way) {
         return None;

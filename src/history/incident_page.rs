@@ -75,7 +75,7 @@ pub(super) fn print_incident(
 }
 
 /// A text behind its head, in as many lines as it needs, all below each other.
-fn set(head: &str, text: &str) {
+pub(super) fn set(head: &str, text: &str) {
     let indent = head.chars().count();
     let room = COLUMNS.saturating_sub(indent).max(20);
     for (at, part) in wrapped(text, room).iter().enumerate() {
@@ -162,6 +162,14 @@ fn print_value(name: &str, value: &Value) {
     };
     match value {
         Value::Null => {}
+        Value::String(text) if text.is_empty() => {}
+        Value::Array(all)
+            if all
+                .iter()
+                .all(|value| !value.is_object() && !value.is_array()) =>
+        {
+            print_plain(name, all);
+        }
         Value::Object(all) => {
             for (key, value) in all {
                 print_value(&below(key), value);
@@ -171,6 +179,23 @@ fn print_value(name: &str, value: &Value) {
         Value::String(text) => print_text(name, text),
         Value::Number(number) => print_text(name, &in_units(name, number)),
         Value::Bool(_) => print_text(name, &value.to_string()),
+    }
+}
+
+/// Values beside each other; texts that a program wrote, one below the other.
+fn print_plain(name: &str, all: &[Value]) {
+    if ["journal", "command"].contains(&name) {
+        return all.iter().for_each(|value| print_value(name, value));
+    }
+    let texts: Vec<String> = all
+        .iter()
+        .map(|value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+        .collect();
+    if !texts.is_empty() {
+        print_text(name, &texts.join(", "));
     }
 }
 

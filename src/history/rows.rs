@@ -259,7 +259,7 @@ fn print_sums(history: &History, since: Duration) {
         .collect();
     say_wrapped(&format!("{count}{others} since {since}"));
     let mut watched = format!("watched for {}", span(history.watched));
-    if !history.aside.is_zero() {
+    if Duration::from_secs(1) <= history.aside {
         watched += &format!(", stood by for {}", span(history.aside));
     }
     if Duration::from_secs(1) <= history.unseen {

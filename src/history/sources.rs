@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail};
 use crate::{
     cli::console::manager,
     journal::{
-        journalctl::{self, Age, Collected, Place},
+        journalctl::{self, Age, Collected, JOURNALCTL, Place},
         kinds::Kind,
         logged::{Logged, Moment},
     },
@@ -138,7 +138,7 @@ pub(super) fn records([unit, own_unit]: &Units, age: Age<'_>) -> anyhow::Result<
 
 fn place<'a>(unit: &'a str, own_unit: &'a str) -> Place<'a> {
     Place {
-        program: Path::new("journalctl"),
+        program: Path::new(JOURNALCTL),
         unit,
         own_unit,
     }
@@ -146,7 +146,7 @@ fn place<'a>(unit: &'a str, own_unit: &'a str) -> Place<'a> {
 
 /// What journalctl says of a journal in which it finds nothing, and what mends that.
 pub(super) fn complaint() -> Vec<String> {
-    let said = journalctl::words(Path::new("journalctl"), BUDGET);
+    let said = journalctl::words(Path::new(JOURNALCTL), BUDGET);
     let mut lines: Vec<String> = said
         .iter()
         .map(|line| format!("journalctl says: {line}"))
