@@ -115,6 +115,14 @@ pub(crate) struct Status {
     pub(crate) degraded: Option<Line>,
     /// How many attempts are used.
     pub(crate) attempts: Option<usize>,
+    /// The last that the gateway said, while an incident is open.
+    pub(crate) said_last: Option<Line>,
+    /// When the last check was, in UTC.
+    pub(crate) last_check: Option<String>,
+    /// When the next check is at the latest, in UTC, where that can be told.
+    pub(crate) next_check: Option<String>,
+    /// When Gatehound, which gave up, tries again by itself, in UTC.
+    pub(crate) next_try: Option<String>,
 }
 
 /// Gatehound's unit.

@@ -2,6 +2,8 @@
 //!
 //! Owns widths and colours; knows nothing of what the words mean.
 
+use std::io::IsTerminal as _;
+
 use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar as _;
 
@@ -126,6 +128,14 @@ pub(crate) fn paused(pause: &Pause) -> String {
 
 /// What every terminal has, and no line of a table is longer than.
 pub(crate) const COLUMNS: usize = 80;
+
+/// How many columns are left behind so many, where somebody sees the lines; what another program reads stays whole.
+pub(crate) fn room(taken: usize) -> usize {
+    match std::io::stdout().is_terminal() {
+        true => COLUMNS.saturating_sub(taken),
+        false => usize::MAX,
+    }
+}
 
 /// As much of a text as so many columns of a terminal hold.
 pub(crate) fn cut(text: &str, columns: usize) -> String {

@@ -11,22 +11,30 @@ use std::{
 
 use anyhow::anyhow;
 
-use super::status_view::{Known, Parts, lines, state_of};
+use super::status_view::{Known, Parts, in_columns, lines, state_of};
 use crate::{
     cli::{
         answers, check,
         console::{manager, settings, shipped_unit},
         settings_command::of_the_running,
-        show::{Tone, line, text},
+        show::{Tone, line, room, text},
     },
     daemon::memory::Memory,
+    journal::{
+        gateway_log,
+        journalctl::{self, JOURNALCTL},
+    },
     os::{cgroup, clock::Clock, folders, terminal::Keys, wall_clock},
     pause::pause_command,
-    policy::state::Phase,
+    policy::{
+        facts::UnitFacts,
+        state::{Phase, State},
+    },
     probe::gateway,
     settings::{
         Settings,
         layers::{self, Sources, which_gateway},
+        limits::JOURNAL_LIMIT,
     },
     text::line::Line,
 };
@@ -44,7 +52,7 @@ pub(crate) fn status(sources: &Sources, json: bool) -> anyhow::Result<ExitCode> 
     if json {
         answers::say(&answer(&known));
     } else {
-        for parts in lines(&known) {
+        for parts in in_columns(&lines(&known), room(0)) {
             line(&borrowed(&parts));
         }
     }
@@ -111,7 +119,9 @@ fn page(sources: &Sources, json: bool, keys: bool) -> String {
         add(&[(Tone::Warning, "settings   "), (Tone::Plain, &wrong)]);
     }
     match known {
-        Ok(known) => lines(&known).iter().for_each(|parts| add(&borrowed(parts))),
+        Ok(known) => in_columns(&lines(&known), room(0))
+            .iter()
+            .for_each(|parts| add(&borrowed(parts))),
         Err(e) => add(&[(Tone::Plain, &format!("gatehound  {e:#}"))]),
     }
     page
@@ -161,17 +171,20 @@ fn known(sources: &Sources, settings: Settings) -> anyhow::Result<Known> {
         Some(_) => check::look(sources, &settings, &unit).ok(),
         None => None,
     };
+    let gateway = manager.unit(&unit)?;
+    let state = memory.map(|memory| memory.state);
     Ok(Known {
+        words: words(&unit, &gateway, state.as_ref()),
         paused_ago: found.given.as_ref().map(|(ago, _)| *ago),
         paused_by: pause_command::given_by(&found),
         meanwhile: meanwhile.map(|seen| seen.look.health),
         own: manager.unit(&own_unit)?,
         status: manager.status_text(&own_unit)?,
         checked: manager.watchdog_timestamp(&own_unit)?,
-        gateway: manager.unit(&unit)?,
+        gateway,
         own_unit,
         unit,
-        state: memory.map(|memory| memory.state),
+        state,
         pause: found.pause,
         profile,
         settings,
@@ -179,6 +192,15 @@ fn known(sources: &Sources, settings: Settings) -> anyhow::Result<Known> {
         now: Clock.now(),
         wall: wall_clock::now(),
     })
+}
+
+/// The last that the gateway's run said, where it does not work.
+fn words(unit: &str, gateway: &UnitFacts, state: Option<&State>) -> Option<Line> {
+    state?.incident.as_ref()?;
+    let run = gateway.invocation_id.as_ref()?;
+    let program = Path::new(JOURNALCTL);
+    let lines = journalctl::last_lines(program, unit, run, gateway_log::LINES, JOURNAL_LIMIT);
+    gateway_log::last_error(&lines.ok()?)
 }
 
 fn answer(known: &Known) -> answers::Status {
@@ -213,6 +235,15 @@ fn answer(known: &Known) -> answers::Status {
         }),
         degraded: state.and_then(|state| state.degraded.clone()),
         attempts: state.map(|state| state.attempts.used),
+        said_last: known.words.clone(),
+        last_check: known.checked.and_then(|at| known.utc(at)),
+        next_check: known
+            .checked
+            .and_then(|at| known.next(at))
+            .and_then(|at| known.utc(at)),
+        next_try: state
+            .and_then(|state| known.tries_again(state))
+            .and_then(|at| known.utc(at)),
     }
 }
 

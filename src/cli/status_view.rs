@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    cli::show::Tone,
+    cli::show::{Tone, width},
     daemon::status_line,
     os::wall_clock,
     policy::{
@@ -15,7 +15,7 @@ use crate::{
     settings::{RetryAfter, Settings},
     text::{
         line::Line,
-        words::{Names, span},
+        words::{Names, span, useless},
     },
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub(super) paused_ago: Option<Duration>,
     /// By whom, in words.
     pub(super) paused_by: String,
+    /// The last that the gateway said, where it does not work.
+    pub(super) words: Option<Line>,
     /// How the gateway is during a pause, in which the running Gatehound does not look.
     pub(super) meanwhile: Option<Health>,
     /// The option that names the profile, for commands.
@@ -49,6 +51,9 @@ pub(super) struct Known {
     /// The same moment since the Unix epoch.
     pub(super) wall: Duration,
 }
+
+/// How wide the labels are.
+const LABEL: usize = 11;
 
 /// One line of several texts.
 pub(super) type Parts = Vec<(Tone, String)>;
@@ -80,33 +85,35 @@ pub(super) fn lines(known: &Known) -> Vec<Parts> {
         let failure = &incident.failure;
         let (since, probe) = (known.at(incident.since), failure.probe.name());
         let so_far = span(known.now.since(incident.since));
-        let text = format!(
-            "   {}, since {since}, {so_far} so far, {probe}: {}",
-            incident.id, failure.reason
-        );
+        let text = format!("   {}, since {since}, {so_far} so far", incident.id);
         lines.push(vec![
             (Tone::Bad, "incident".to_owned()),
             (Tone::Plain, text),
         ]);
-        if 0 < incident.restarts {
-            let profile = &known.profile;
-            lines.push(plain(format!(
-                "restarts   {} in this incident; evidence: gatehound incident{profile}",
-                incident.restarts
-            )));
+        lines.push(plain(format!("cause      {probe}: {}", failure.reason)));
+        let detail = failure.detail.as_str();
+        if !detail.is_empty() {
+            lines.push(plain(format!("           {detail}")));
         }
+        if let Some(words) = known.words_besides(failure.reason.as_str()) {
+            lines.push(plain(format!("said last  {words}")));
+        }
+        lines.extend(restarts(known, incident.restarts).map(plain));
+        let profile = &known.profile;
+        lines.push(plain(format!(
+            "           what was done, with evidence: gatehound incident{profile}"
+        )));
     }
-    if 0 < state.attempts.used {
-        let (taken, of) = (state.attempts.taken, known.settings.backoff.len());
-        let ago = span(known.now.since(taken));
-        let text = format!(
-            "attempts   attempt {} of {of}, at {}, {ago} ago",
-            state.attempts.used,
-            known.at(taken)
-        );
-        lines.push(plain(text));
+    if let Some(what) = &state.degraded {
+        let means = useless(what.as_str(), &known.profile);
+        lines.push(vec![
+            (Tone::Warning, "degraded".to_owned()),
+            (Tone::Plain, format!("   {means}")),
+        ]);
     }
-    lines.extend(next_try(known, state).map(|text| vec![(Tone::Warning, text)]));
+    lines.extend(attempts(known, state).map(plain));
+    let next = next_try(known, state);
+    lines.extend(next.into_iter().map(|text| vec![(Tone::Warning, text)]));
     lines
 }
 
@@ -116,17 +123,36 @@ impl Known {
         matches!(self.own.active_state.as_str(), "active" | "reloading")
     }
 
-    /// A moment by the clock on the wall; with the date if that is not today's.
-    fn at(&self, moment: Monotonic) -> String {
-        let wall = if self.now < moment {
+    fn wall_of(&self, moment: Monotonic) -> Duration {
+        if self.now < moment {
             self.wall.saturating_add(moment.since(self.now))
         } else {
             self.wall.saturating_sub(self.now.since(moment))
-        };
-        let (text, today) = (wall_clock::local(wall), wall_clock::local(self.wall));
+        }
+    }
+
+    /// A moment by the clock on the wall; with the date if that is not today's.
+    fn at(&self, moment: Monotonic) -> String {
+        let (text, today) = (
+            wall_clock::local(self.wall_of(moment)),
+            wall_clock::local(self.wall),
+        );
         match (text.split_once(' '), today.split_once(' ')) {
             (Some((day, time)), Some((today, _))) if day == today => time.to_owned(),
             _ => text,
+        }
+    }
+
+    /// The same for scripts.
+    pub(super) fn utc(&self, moment: Monotonic) -> Option<String> {
+        wall_clock::utc(self.wall_of(moment))
+    }
+
+    /// When Gatehound, which gave up, tries again by itself.
+    pub(super) fn tries_again(&self, state: &State) -> Option<Monotonic> {
+        match (&state.phase, self.settings.retry_after) {
+            (Phase::GaveUp { since, .. }, RetryAfter::After(rest)) => Some(*since + rest),
+            _ => None,
         }
     }
 
@@ -134,6 +160,12 @@ impl Known {
     fn phase(&self) -> Option<&str> {
         let (phase, _) = self.status.as_ref()?.as_str().split_once(':')?;
         Some(phase)
+    }
+
+    /// The gateway's last words, unless the cause quotes them.
+    fn words_besides(&self, cause: &str) -> Option<&Line> {
+        let words = self.words.as_ref();
+        words.filter(|words| !words.as_str().is_empty() && !cause.contains(words.as_str()))
     }
 
     /// Why the gateway is not what the last check found healthy, if so.
@@ -158,7 +190,7 @@ impl Known {
     }
 
     /// When the next check is at the latest, if that can be told.
-    fn next(&self, checked: Monotonic) -> Option<Monotonic> {
+    pub(super) fn next(&self, checked: Monotonic) -> Option<Monotonic> {
         let interval = match self.phase()? {
             "healthy" | "standing-by" => self.settings.interval,
             "starting" | "failing" => self.settings.grace.interval,
@@ -166,6 +198,57 @@ impl Known {
         };
         Some(checked + interval).filter(|next| self.now < *next)
     }
+}
+
+/// Lines of so many columns at most: what does not fit goes on below, behind the labels.
+pub(super) fn in_columns(lines: &[Parts], columns: usize) -> Vec<Parts> {
+    let broken = lines.iter().flat_map(|parts| broken(parts, columns));
+    broken.collect()
+}
+
+fn broken(parts: &Parts, columns: usize) -> Vec<Parts> {
+    let mut lines = vec![Parts::new()];
+    let mut column = 0;
+    for (tone, text) in parts {
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let room = columns.saturating_sub(column);
+            let (fits, later) = split(rest, room, column);
+            if let Some(line) = lines.last_mut().filter(|_| !fits.is_empty()) {
+                line.push((*tone, fits.to_owned()));
+                column += width(fits);
+            }
+            rest = later;
+            if !rest.is_empty() {
+                lines.push(vec![(Tone::Plain, " ".repeat(LABEL))]);
+                column = LABEL;
+                rest = rest.trim_start();
+            }
+        }
+    }
+    lines
+}
+
+/// As many words of a text as there is room for, and the others; one that is too long for any line is not cut.
+fn split(text: &str, room: usize, column: usize) -> (&str, &str) {
+    if width(text) <= room {
+        return (text, "");
+    }
+    let mut blanks = text.match_indices(' ').map(|(at, _)| at);
+    let fits = |at: &usize| text.get(..*at).is_some_and(|begin| width(begin) <= room);
+    let label = LABEL.saturating_sub(column).min(text.len());
+    let content = label.max(text.len() - text.trim_start().len());
+    let last = blanks
+        .clone()
+        .filter(|at| content < *at)
+        .take_while(fits)
+        .last();
+    let at = match last {
+        Some(at) => at,
+        None if column <= LABEL => blanks.find(|at| content < *at).unwrap_or(text.len()),
+        None => 0,
+    };
+    text.split_at_checked(at).unwrap_or((text, ""))
 }
 
 fn checked(known: &Known, at: Monotonic) -> String {
@@ -355,31 +438,89 @@ fn meanwhile(health: &Health) -> Parts {
     ]
 }
 
+/// Who started the gateway how often since it works no more.
+fn restarts(known: &Known, ours: u32) -> Option<String> {
+    let times = |count: u32| match count {
+        1 => "once".to_owned(),
+        more => format!("{more} times"),
+    };
+    // Counted by systemd from the last start that somebody asked for.
+    let theirs = known.gateway.restarts;
+    match (ours, theirs) {
+        (0, 0) => None,
+        (0, theirs) => Some(format!("restarts   by systemd {}", times(theirs))),
+        (ours, 0) => Some(format!("restarts   by Gatehound {}", times(ours))),
+        (ours, theirs) => Some(format!(
+            "restarts   by Gatehound {}, by systemd {} since the last of those",
+            times(ours),
+            times(theirs)
+        )),
+    }
+}
+
+/// How many attempts are left, and when there are all of them again.
+fn attempts(known: &Known, state: &State) -> Option<String> {
+    let (used, of) = (state.attempts.used, known.settings.backoff.len());
+    if used == 0 {
+        return None;
+    }
+    let last = known.at(state.attempts.taken);
+    let again = match &state.phase {
+        Phase::Healthy { since, .. } => {
+            format!(
+                "all again at {}",
+                known.at(*since + known.settings.reset_after)
+            )
+        }
+        Phase::Starting { .. }
+        | Phase::Failing(_)
+        | Phase::BackingOff { .. }
+        | Phase::Restarting(_)
+        | Phase::GaveUp { .. }
+        | Phase::StandingBy { .. } => {
+            format!(
+                "all again after {} healthy",
+                span(known.settings.reset_after)
+            )
+        }
+    };
+    Some(format!(
+        "attempts   {used} of {of} used, the last at {last}; {again}"
+    ))
+}
+
 /// What is next where Gatehound itself can do no more.
-fn next_try(known: &Known, state: &State) -> Option<String> {
+fn next_try(known: &Known, state: &State) -> Vec<String> {
     let profile = &known.profile;
     match &state.phase {
-        Phase::GaveUp { since, .. } => Some(match known.settings.retry_after {
-            RetryAfter::After(rest) => {
-                let at = known.at(*since + rest);
+        Phase::GaveUp { .. } => vec![match known.tries_again(state) {
+            Some(at) => {
+                let at = known.at(at);
                 format!("next try   at {at}; at once with: gatehound reset{profile}")
             }
-            RetryAfter::Never => {
-                format!("next try   none; once it is mended: gatehound reset{profile}")
-            }
-        }),
+            None => format!("next try   none; once the cause is gone: gatehound reset{profile}"),
+        }],
         Phase::StandingBy {
             reason: Standby::ConfigError,
             ..
-        } => Some(format!(
-            "next try   none; compare: gatehound snapshot diff{profile}; back and start: gatehound snapshot restore --start{profile}"
-        )),
+        } => vec![
+            format!("next try   none; to see what changed: gatehound snapshot diff{profile}"),
+            format!(
+                "           to undo that and start: gatehound snapshot restore --start{profile}"
+            ),
+        ],
+        Phase::StandingBy {
+            reason: Standby::PortTaken,
+            ..
+        } => vec![format!(
+            "next try   when the port is free; who has it: gatehound doctor{profile}"
+        )],
         Phase::StandingBy { .. }
         | Phase::Starting { .. }
         | Phase::Healthy { .. }
         | Phase::Failing(_)
         | Phase::BackingOff { .. }
-        | Phase::Restarting(_) => None,
+        | Phase::Restarting(_) => Vec::new(),
     }
 }
 
@@ -428,6 +569,7 @@ mod tests {
             gateway: unit("active", "running"),
             state: Some(state),
             pause: None,
+            words: None,
             paused_ago: None,
             paused_by: String::new(),
             meanwhile: None,
@@ -640,7 +782,7 @@ mod tests {
         known.settings.retry_after = RetryAfter::Never;
         says(
             &known,
-            "next try   none; once it is mended: gatehound reset",
+            "next try   none; once the cause is gone: gatehound reset",
         );
     }
 
@@ -686,6 +828,26 @@ mod tests {
             &known,
             "paused     flag file /tmp/x; to end it, remove that",
         );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_goes_on_behind_the_labels() {
+        let parts = vec![
+            (Tone::Plain, "gatehound  ".to_owned()),
+            (Tone::Bad, "failing".to_owned()),
+            (Tone::Plain, ": event loop blocked".to_owned()),
+        ];
+        let shown: Vec<String> = in_columns(&[parts], 25)
+            .iter()
+            .map(|parts| parts.iter().map(|(_, text)| text.as_str()).collect())
+            .collect();
+        assert_eq!(
+            shown,
+            ["gatehound  failing: event", "           loop blocked"]
+        );
+        let long = vec![(Tone::Plain, "cause      one/that/is/too/long x".to_owned())];
+        let shown = in_columns(&[long], 20);
+        assert_eq!(shown.len(), 2, "{shown:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use crate::{
     cli::{
         answers,
-        show::{Cell, Tone, row},
+        show::{Cell, Tone, room, row, wrapped},
     },
     text::line::Line,
 };
@@ -92,6 +92,8 @@ impl Findings {
 }
 
 pub(super) fn print(findings: &Findings) {
+    /// The columns of severity and subject.
+    const INDENT: usize = 20;
     for finding in &findings.0 {
         let (severity, tone) = match finding.severity {
             Severity::Fine => ("fine", Tone::Good),
@@ -102,7 +104,11 @@ pub(super) fn print(findings: &Findings) {
             let severity = Cell::left(severity, 7).tone(tone);
             row(&[severity, Cell::left(about, 9), Cell::new(what)]);
         };
-        set(severity, finding.about, finding.what.as_str());
+        let (mut severity, mut about) = (severity, finding.about);
+        for part in wrapped(finding.what.as_str(), room(INDENT)) {
+            set(severity, about, &part);
+            (severity, about) = ("", "");
+        }
         if let Some(fix) = &finding.fix {
             set("", "", &format!("→ {fix}"));
         }
