@@ -161,7 +161,7 @@ pub fn due(
                 RetryAfter::After(span) => Some((*since + span).since(now)),
                 RetryAfter::Never => None,
             };
-            let next = view.next(next);
+            let next = texts::next(next, view.language);
             view.needs_human(&mut reported, reason.as_str(), &next)
         }
         Phase::StandingBy {
@@ -171,7 +171,7 @@ pub fn due(
         } => {
             let detail = [("detail", detail.as_str())];
             let reason = texts::REFUSED.with(view.language, &detail);
-            let next = view.next(None);
+            let next = texts::next(None, view.language);
             view.needs_human(&mut reported, &reason, &next)
         }
         Phase::StandingBy {
@@ -251,9 +251,6 @@ fn is_news(reported: &Reported, state: &State) -> bool {
     last.is_some_and(|last| last.kept.is_some() && !last.served && last.run != reported.rollback)
 }
 
-/// What stands between two parts of a text, in either language.
-const SEPARATORS: [char; 3] = [';', '；', ' '];
-
 /// A kind, what is said, and why.
 type Due = (Kind, String, Line);
 
@@ -296,7 +293,7 @@ impl View<'_> {
             texts::CAUSE.with(self.language, &[("cause", &cause)])
         });
         let tries = self.tries(reported);
-        let is_said = reason.contains(tries.trim_start_matches(SEPARATORS));
+        let is_said = reason.contains(tries.trim_start_matches([';', '；', ' ']));
         let tries = if is_said { String::new() } else { tries };
         let filled = |reason: &str| {
             texts::HUMAN.with(
@@ -327,16 +324,6 @@ impl View<'_> {
             (restarts, _) => (texts::RESTARTS, restarts),
         };
         text.with(self.language, &[("count", &count.to_string())])
-    }
-
-    fn next(&self, wait: Option<Duration>) -> String {
-        match wait {
-            Some(wait) => {
-                let wait = span(rounded(wait), self.language);
-                texts::NEXT.with(self.language, &[("wait", &wait)])
-            }
-            None => texts::NEVER.plain(self.language).to_owned(),
-        }
     }
 
     /// The gateway is down, and has to be reported once as such, and once more if a human is needed.
@@ -485,13 +472,6 @@ impl View<'_> {
         let text = texts::PAUSED.with(self.language, &values);
         Some((Kind::Paused, text, detail.clone()))
     }
-}
-
-/// Whole minutes of a time that has several.
-fn rounded(time: Duration) -> Duration {
-    let seconds = time.as_secs_f64().round();
-    let unit = if seconds < 120.0 { 1.0 } else { 60.0 };
-    Duration::from_secs_f64((seconds / unit).round() * unit)
 }
 
 impl Alert {

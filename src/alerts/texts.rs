@@ -96,8 +96,8 @@ pub(super) const RUNS: Text = Text(
     "; {{count}} of its runs ended before one was healthy",
     "；已有 {{count}} 次运行在健康之前结束",
 );
-pub(super) const NEXT: Text = Text("; the next try is in {{wait}}", "；{{wait}}后再次尝试");
-pub(super) const NEVER: Text = Text(
+const NEXT: Text = Text("; the next try is in {{wait}}", "；{{wait}}后再次尝试");
+const NEVER: Text = Text(
     "; Gatehound does not try again by itself",
     "；Gatehound 不会自行再试",
 );
@@ -217,6 +217,22 @@ pub(super) fn span(time: Duration, language: Language) -> String {
     }
 }
 
+/// When the next try is.
+pub(super) fn next(wait: Option<Duration>, language: Language) -> String {
+    match wait {
+        Some(wait) => NEXT.with(language, &[("wait", &span(in_minutes(wait), language))]),
+        None => NEVER.plain(language).to_owned(),
+    }
+}
+
+/// Whole minutes of a time that has several.
+fn in_minutes(time: Duration) -> Duration {
+    match time.as_secs() {
+        0..120 => time,
+        seconds => Duration::from_secs((seconds + 30) / 60 * 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,9 +279,9 @@ mod tests {
     #[test]
     fn each_text_exists_in_both_languages_and_has_the_same_names_in_them() {
         let source = include_str!("texts.rs");
-        let count = source.matches("\npub(super) const ").count();
-        // `BUT` joins two others.
-        assert_eq!(count, TEXTS.len() + 1);
+        let count = source.matches(": Text = Text(").count();
+        // `BUT` joins two others, and the line above is none.
+        assert_eq!(count, TEXTS.len() + 2);
         let titles = Kind::ALL.into_iter().chain([Kind::Test]).map(title);
         let titles: Vec<Text> = titles.collect();
         let stalls = STALLS.iter().map(|(_, text)| text);

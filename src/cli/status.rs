@@ -11,13 +11,13 @@ use std::{
 
 use anyhow::anyhow;
 
-use super::status_view::{Known, Parts, in_columns, lines, state_of};
+use super::status_view::{Known, lines, state_of};
 use crate::{
     cli::{
         answers, check,
         console::{manager, settings, shipped_unit},
         settings_command::of_the_running,
-        show::{Tone, line, room, text},
+        show::{Parts, Tone, in_columns, line, room, text},
     },
     daemon::memory::Memory,
     journal::{

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    cli::show::{Tone, width},
+    cli::show::{Parts, Tone},
     daemon::status_line,
     os::wall_clock,
     policy::{
@@ -51,12 +51,6 @@ pub(super) struct Known {
     /// The same moment since the Unix epoch.
     pub(super) wall: Duration,
 }
-
-/// How wide the labels are.
-const LABEL: usize = 11;
-
-/// One line of several texts.
-pub(super) type Parts = Vec<(Tone, String)>;
 
 /// All lines.
 pub(super) fn lines(known: &Known) -> Vec<Parts> {
@@ -198,57 +192,6 @@ impl Known {
         };
         Some(checked + interval).filter(|next| self.now < *next)
     }
-}
-
-/// Lines of so many columns at most: what does not fit goes on below, behind the labels.
-pub(super) fn in_columns(lines: &[Parts], columns: usize) -> Vec<Parts> {
-    let broken = lines.iter().flat_map(|parts| broken(parts, columns));
-    broken.collect()
-}
-
-fn broken(parts: &Parts, columns: usize) -> Vec<Parts> {
-    let mut lines = vec![Parts::new()];
-    let mut column = 0;
-    for (tone, text) in parts {
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let room = columns.saturating_sub(column);
-            let (fits, later) = split(rest, room, column);
-            if let Some(line) = lines.last_mut().filter(|_| !fits.is_empty()) {
-                line.push((*tone, fits.to_owned()));
-                column += width(fits);
-            }
-            rest = later;
-            if !rest.is_empty() {
-                lines.push(vec![(Tone::Plain, " ".repeat(LABEL))]);
-                column = LABEL;
-                rest = rest.trim_start();
-            }
-        }
-    }
-    lines
-}
-
-/// As many words of a text as there is room for, and the others; one that is too long for any line is not cut.
-fn split(text: &str, room: usize, column: usize) -> (&str, &str) {
-    if width(text) <= room {
-        return (text, "");
-    }
-    let mut blanks = text.match_indices(' ').map(|(at, _)| at);
-    let fits = |at: &usize| text.get(..*at).is_some_and(|begin| width(begin) <= room);
-    let label = LABEL.saturating_sub(column).min(text.len());
-    let content = label.max(text.len() - text.trim_start().len());
-    let last = blanks
-        .clone()
-        .filter(|at| content < *at)
-        .take_while(fits)
-        .last();
-    let at = match last {
-        Some(at) => at,
-        None if column <= LABEL => blanks.find(|at| content < *at).unwrap_or(text.len()),
-        None => 0,
-    };
-    text.split_at_checked(at).unwrap_or((text, ""))
 }
 
 fn checked(known: &Known, at: Monotonic) -> String {
@@ -468,7 +411,7 @@ fn attempts(known: &Known, state: &State) -> Option<String> {
     let again = match &state.phase {
         Phase::Healthy { since, .. } => {
             format!(
-                "all again at {}",
+                "all of them again at {}",
                 known.at(*since + known.settings.reset_after)
             )
         }
@@ -479,7 +422,7 @@ fn attempts(known: &Known, state: &State) -> Option<String> {
         | Phase::GaveUp { .. }
         | Phase::StandingBy { .. } => {
             format!(
-                "all again after {} healthy",
+                "all of them again after {} healthy",
                 span(known.settings.reset_after)
             )
         }
@@ -828,26 +771,6 @@ mod tests {
             &known,
             "paused     flag file /tmp/x; to end it, remove that",
         );
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_goes_on_behind_the_labels() {
-        let parts = vec![
-            (Tone::Plain, "gatehound  ".to_owned()),
-            (Tone::Bad, "failing".to_owned()),
-            (Tone::Plain, ": event loop blocked".to_owned()),
-        ];
-        let shown: Vec<String> = in_columns(&[parts], 25)
-            .iter()
-            .map(|parts| parts.iter().map(|(_, text)| text.as_str()).collect())
-            .collect();
-        assert_eq!(
-            shown,
-            ["gatehound  failing: event", "           loop blocked"]
-        );
-        let long = vec![(Tone::Plain, "cause      one/that/is/too/long x".to_owned())];
-        let shown = in_columns(&[long], 20);
-        assert_eq!(shown.len(), 2, "{shown:?}");
     }
 
     #[test]
