@@ -3,8 +3,6 @@
 //! Owns what was reported already.
 //! Knows nothing of queues, of the network, or of the policy's next step, which no alert changes.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::texts::{self, failure, span, without_middle};
@@ -497,6 +495,8 @@ impl Alert {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         alerts::message::{Around, LATE, Message},
