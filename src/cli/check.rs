@@ -14,7 +14,10 @@ use crate::cli::{
 use crate::{
     daemon::{look::Seen, memory::Memory, senses::Senses},
     os::{boot_id, clock::Clock, folders},
-    policy::{facts::Health, usefulness::STARTING},
+    policy::{
+        facts::{Health, Look},
+        usefulness::STARTING,
+    },
     probe::{
         gateway::{self, Finder},
         readiness::{self, Readiness},
@@ -26,7 +29,7 @@ use crate::{
     },
     text::{
         line::Line,
-        words::{span, useless, words},
+        words::{asked, span, useless, words},
     },
 };
 
@@ -37,11 +40,7 @@ pub(crate) fn check(sources: &Sources, json: bool, nagios: bool) -> anyhow::Resu
     let seen = look(sources, &settings, &unit)?;
     let degraded = degraded(sources, &settings, &seen);
     if nagios {
-        return Ok(nagios::say(
-            &seen,
-            verdict(&seen.look.health).1,
-            degraded.as_ref(),
-        ));
+        return Ok(nagios::say(&seen, verdict(&seen.look).1, degraded.as_ref()));
     }
     if json {
         answers::say(&answer(&unit, &seen, degraded));
@@ -114,9 +113,12 @@ pub(crate) fn degraded(sources: &Sources, settings: &Settings, seen: &Seen) -> O
     (!parts.is_empty()).then(|| Line::new(&parts.join(", ")))
 }
 
-fn verdict(health: &Health) -> (&'static str, String) {
-    match health {
-        Health::Healthy(took) => ("healthy", format!("/ and /health {}", span(*took))),
+fn verdict(look: &Look) -> (&'static str, String) {
+    match &look.health {
+        Health::Healthy(took) => {
+            let what = asked(look.without_health);
+            ("healthy", format!("{what} {}", span(*took)))
+        }
         Health::Failing(failure) => ("failing", words(failure)),
         Health::Unknown(why) => ("unknown", why.to_string()),
         Health::NotProbed => ("unknown", "not probed".to_owned()),
@@ -147,7 +149,7 @@ fn tls(seen: &Seen) -> &'static str {
 }
 
 fn print_lines(unit: &str, seen: &Seen) {
-    let (verdict, detail) = verdict(&seen.look.health);
+    let (verdict, detail) = verdict(&seen.look);
     let tone = match &seen.look.health {
         Health::Healthy(_) => Tone::Good,
         Health::Failing(_) => Tone::Bad,
@@ -192,7 +194,7 @@ fn print_lines(unit: &str, seen: &Seen) {
 }
 
 fn answer(unit: &str, seen: &Seen, degraded: Option<Line>) -> answers::Check {
-    let (health, detail) = verdict(&seen.look.health);
+    let (health, detail) = verdict(&seen.look);
     let (failure, reason) = match &seen.look.health {
         Health::Failing(failure) => (Some(failure), Some(failure.reason.clone())),
         Health::Unknown(why) => (None, Some(why.clone())),

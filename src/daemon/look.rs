@@ -102,6 +102,11 @@ impl Senses {
         let is_frozen =
             probed_at_all && !healthy && unit.as_ref().is_ok_and(|unit| self.is_frozen(unit));
         let (pause, mut warnings) = self.pause(settings);
+        if let Some(version) = &self.without_health {
+            warnings.push(Line::new(&format!(
+                "gateway {version} has no /health and is judged by / alone; what helps: openclaw update"
+            )));
+        }
         let update = self.update(unit.as_ref().ok().filter(|_| !healthy), &mut warnings);
         let last_words = unit.as_ref().ok().and_then(|unit| self.last_words(unit));
         let config = unit
@@ -126,6 +131,7 @@ impl Senses {
             listens: probed.listens,
             port_holder: probed.port_holder,
             left_over: probed.left_over,
+            without_health: self.without_health.is_some(),
             progress,
             ran_after: self.pulse.ran_after(),
             health,

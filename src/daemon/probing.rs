@@ -17,6 +17,7 @@ use crate::{
         http::{Client, Target},
         openclaw_json::Bind,
         stall::{self, Reading, Request},
+        update,
         whose::{self, Whose},
     },
     recovery::cleanup::{Holder, Territory},
@@ -152,7 +153,7 @@ impl Senses {
             .take()
             .filter(|client| client.target() == target);
         let client = client.unwrap_or_else(|| Client::new(target));
-        let health = self.ask(settings, &client, (owner, group), &before);
+        let health = self.ask(settings, &client, (owner, group), &before, unit);
         self.client = Some(client);
         Probed {
             health,
@@ -224,6 +225,7 @@ impl Senses {
         client: &Client,
         (owner, group): (u32, &str),
         before: &Reading,
+        unit: Option<&UnitFacts>,
     ) -> Health {
         let began = self.clock.now();
         let certain = self.is_certain(before, owner, group);
@@ -232,6 +234,21 @@ impl Senses {
         let (probe, outcome) = match client.http(limit) {
             Outcome::Pass(_) => (Probe::Health, client.health(settings.probe.health_timeout)),
             other => (Probe::Http, other),
+        };
+        let answers = matches!(
+            outcome,
+            Outcome::Pass(_) | Outcome::Fail { answered: true, .. }
+        );
+        self.without_health = match (probe, unit) {
+            (Probe::Health, Some(unit)) if answers && client.has_no_health() => {
+                update::version_without_health(unit)
+            }
+            _ => None,
+        };
+        let outcome = match outcome {
+            // One that is too old for it is judged by `/` alone.
+            Outcome::Fail { .. } if self.without_health.is_some() => Outcome::Pass(Duration::ZERO),
+            outcome => outcome,
         };
         match outcome {
             Outcome::Pass(_) => {

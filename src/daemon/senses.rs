@@ -70,6 +70,8 @@ pub struct Senses {
     pub(super) suspicious: bool,
     /// The process that did not answer within the whole time, and its turns then.
     pub(super) silent: Option<(u32, Turns)>,
+    /// The version of the gateway, where it is too old for `/health` and judged by `/` alone.
+    pub(super) without_health: Option<Line>,
     /// How long an update has been going on.
     pub(super) update: update::Bound,
     /// What a run said at its end, asked for once.
@@ -120,6 +122,7 @@ impl Senses {
             // Of a gateway of which nothing is known, all is looked at.
             suspicious: true,
             silent: None,
+            without_health: None,
             update: update::Bound::default(),
             last_words: None,
             kept: None,

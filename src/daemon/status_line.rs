@@ -12,7 +12,7 @@ use crate::{
     settings::{RetryAfter, Settings},
     text::{
         line::Line,
-        words::{Names, span},
+        words::{Names, asked, span},
     },
 };
 
@@ -50,7 +50,7 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             }
         }
         Phase::Healthy { took, .. } => {
-            let mut text = format!("/ and /health {}", span(*took));
+            let mut text = format!("{} {}", asked(state.without_health), span(*took));
             // Without a bus nobody says since when it runs.
             if state.gateway.invocation.is_some() {
                 text += &format!(", up {}", span(now.since(state.gateway.since)));

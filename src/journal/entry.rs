@@ -21,7 +21,7 @@ use crate::{
     settings::RetryAfter,
     text::{
         line::{Line, MAX_CHARS},
-        words::{Names, flapping, span, useless, words},
+        words::{Names, asked, flapping, span, useless, words},
     },
 };
 
@@ -99,9 +99,11 @@ fn made_out(record: &Record, state: &State, names: Names<'_>) -> (String, Fields
             "watching {unit} again, going on where the last run of Gatehound stopped"
         )),
         Record::Leaving => plain("no longer watching"),
-        Record::Healthy { took } => {
-            plain(&format!("gateway healthy, / and /health {}", span(*took)))
-        }
+        Record::Healthy { took } => plain(&format!(
+            "gateway healthy, {} {}",
+            asked(state.without_health),
+            span(*took)
+        )),
         Record::NewInvocation { invocation } => {
             plain(&format!("gateway started as run {}", invocation.0))
         }

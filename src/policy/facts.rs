@@ -333,6 +333,8 @@ pub struct Look {
     pub port_holder: Option<Line>,
     /// A process of an earlier run of the unit that listens on the gateway's port, so that no new run can.
     pub left_over: Option<Line>,
+    /// The gateway is too old for `/health` and was judged by `/` alone.
+    pub without_health: bool,
     /// Whether the unit's processes used CPU since the last look, as far as that is known.
     pub progress: Option<bool>,
     /// It was seen to run after this moment, where the kernel was looked at since the last check.

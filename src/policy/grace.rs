@@ -68,6 +68,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn healthy(&mut self, look: &Look, took: Duration) {
+        self.state.without_health = look.without_health;
         let since = match self.state.phase {
             Phase::Healthy { since, .. } => since,
             Phase::Starting { .. }

@@ -49,6 +49,9 @@ pub struct State {
     /// The runs that systemd began by itself.
     #[serde(default)]
     pub unasked: Unasked,
+    /// Whether the gateway, when it was last healthy, was judged by `/` alone.
+    #[serde(default)]
+    pub without_health: bool,
     /// What of the healthy gateway does not work and has not for long enough, in words, as far as it says so itself.
     pub degraded: Option<Line>,
     /// What it says does not work, for however long.

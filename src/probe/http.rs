@@ -59,6 +59,8 @@ pub struct Client {
     agent: Agent,
     /// Whether the gateway may have left a connection open.
     open: Cell<bool>,
+    /// Whether the last answer to `/health` was that of a server that has none.
+    has_no_health: Cell<bool>,
 }
 
 impl Client {
@@ -79,6 +81,7 @@ impl Client {
             target,
             agent: config.build().into(),
             open: Cell::new(false),
+            has_no_health: Cell::new(false),
         }
     }
 
@@ -116,11 +119,13 @@ impl Client {
             true => Turn::Last,
             false => Turn::Only,
         };
+        self.has_no_health.set(false);
         let response = match self.ask("/health", limit, turn) {
             Ok(response) => response,
             Err(outcome) => return outcome,
         };
         let status = response.status().as_u16();
+        self.has_no_health.set(status == 404);
         if status != 200 {
             return fail(format_args!("status {status}"));
         }
@@ -128,10 +133,16 @@ impl Client {
             Ok(body) => body,
             Err(outcome) => return outcome,
         };
+        self.has_no_health.set(body.trim_ascii().starts_with(b"<"));
         match judge(&body) {
             Ok(()) => Outcome::Pass(start.elapsed()),
             Err(reason) => fail(reason),
         }
+    }
+
+    /// Whether the last answer to [`Self::health`] was status 404 or a web page, as of a gateway older than `/health`.
+    pub fn has_no_health(&self) -> bool {
+        self.has_no_health.get()
     }
 
     /// One GET, or the outcome that its failure is.

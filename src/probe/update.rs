@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     os::files::{Links, read_limited},
-    policy::facts::Monotonic,
+    policy::facts::{Monotonic, UnitFacts},
     probe::openclaw_json::MAX_FILE,
     text::line::Line,
 };
@@ -70,6 +70,22 @@ pub fn installed_version(exec_start: &[String]) -> Option<Line> {
     let text = read_limited(&package.join("package.json"), MAX_FILE, Links::Follow).ok()??;
     let package: Value = serde_json::from_slice(&text.bytes).ok()?;
     package.get("version")?.as_str().map(Line::new)
+}
+
+/// The version of a gateway that has no `/health`, where this unit runs one: those before 2026.3 have none.
+///
+/// Where no package is found, it is what the gateway wrote into its unit.
+pub fn version_without_health(unit: &UnitFacts) -> Option<Line> {
+    let written = || {
+        let mut variables = unit.environment.iter();
+        let version = variables.find_map(|it| it.strip_prefix("OPENCLAW_SERVICE_VERSION="));
+        version.map(Line::new)
+    };
+    let version = installed_version(&unit.exec_start).or_else(written)?;
+    let mut parts = version.as_str().split(['.', '-']);
+    let mut number = || parts.next()?.parse::<u32>().ok();
+    let is_older = (number()?, number()?) < (2026, 3);
+    is_older.then_some(version)
 }
 
 /// What a file says of an update, through a link such as npm makes for a command.
@@ -260,6 +276,37 @@ mod tests {
              openclaw-update-1.scope is active";
         let overdue = Update::Overdue(expected.into());
         assert_eq!(bound.judge(sign(), Monotonic(0) + LONGEST), overdue);
+    }
+
+    #[test]
+    fn only_a_gateway_before_2026_3_has_no_health() {
+        let without = |package: Option<&str>, written: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            if let Some(version) = package {
+                let text = format!(r#"{{"version":"{version}"}}"#);
+                fs::write(folder.path().join("package.json"), text).unwrap();
+            }
+            let script = folder.path().join("dist/index.js").display().to_string();
+            let unit = UnitFacts {
+                exec_start: vec!["node".to_owned(), script],
+                environment: vec![format!("OPENCLAW_SERVICE_VERSION={written}")],
+                ..UnitFacts::default()
+            };
+            version_without_health(&unit).is_some()
+        };
+        for (package, written, expected) in [
+            (Some("2026.2.24"), "", true),
+            (Some("2026.2.26-beta.1"), "2026.9.4", true),
+            (Some("2025.12.1"), "", true),
+            (Some("2026.3.0"), "2026.2.24", false),
+            (Some("2026.10.1"), "", false),
+            (Some("what"), "", false),
+            (None, "2026.2.24", true),
+            (None, "2026.3.13", false),
+            (None, "", false),
+        ] {
+            assert_eq!(without(package, written), expected, "{package:?} {written}");
+        }
     }
 
     #[track_caller]

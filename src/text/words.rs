@@ -15,6 +15,15 @@ pub struct Names<'a> {
     pub profile: &'a str,
 }
 
+/// What a healthy gateway was asked for.
+pub fn asked(without_health: bool) -> &'static str {
+    if without_health {
+        "/ alone"
+    } else {
+        "/ and /health"
+    }
+}
+
 /// A span in words: `3 ms`, `48 s`, `5 min 20 s`, `4 h 12 min`, `3 d 4 h`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();

@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use crate::journal::Record;
 use crate::rig::{Rig, Setup, TIMEOUT};
 use crate::watched::{
-    assert_field, between, event, events, from_systemd, healthy_with, wait_for_checks,
+    assert_field, between, event, events, from_systemd, healthy_with, invocation, wait_for_checks,
     wait_until_failing, wait_until_recovered, watched,
 };
 
@@ -28,6 +28,10 @@ pub fn trials() -> Vec<Trial> {
             ok_false,
         ),
         ("a_gateway_that_answers_html_is_restarted", html),
+        (
+            "a_gateway_older_than_health_is_judged_by_its_page_alone",
+            older_than_health,
+        ),
         (
             "a_gateway_that_is_never_healthy_again_is_held_and_the_watchdog_bites_once",
             never_healthy,
@@ -158,6 +162,34 @@ fn ok_false() {
 
 fn html() {
     restarted_for("html", "health", "HTML", &["answering"]);
+}
+
+fn older_than_health() {
+    let rig = healthy_with(
+        &[],
+        Setup {
+            gateway_service: "Environment=OPENCLAW_SERVICE_VERSION=2026.2.24\n",
+            notify_proxy: true,
+            ..Setup::default()
+        },
+    );
+    let before = invocation(&rig);
+    rig.mode("html");
+    let said = "gateway 2026.2.24 has no /health and is judged by / alone";
+    rig.journal.wait_for("a word about it", TIMEOUT, |record| {
+        event("warning")(record) && record.message().contains(said)
+    });
+    rig.wait_for_status("healthy: / alone", TIMEOUT);
+    let check = rig.gatehound(&["check"]);
+    let shown = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success(), "{check:?}");
+    assert!(shown.contains("healthy, / alone"), "{shown}");
+    wait_for_checks(&rig, 3);
+    assert_eq!(invocation(&rig), before);
+    assert!(!events(&rig).contains(&"failing".to_owned()));
+    // It is watched all the same.
+    rig.mode("blocked");
+    rig.journal.wait_for("the stop", TIMEOUT, event("stopping"));
 }
 
 fn never_healthy() {

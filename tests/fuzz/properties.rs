@@ -828,6 +828,7 @@ impl Run {
             listens: Line::default(),
             port_holder: None,
             left_over: None,
+            without_health: false,
             progress: Some(false),
             ran_after: None,
             health,

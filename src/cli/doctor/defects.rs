@@ -14,7 +14,7 @@ const DEFECTS: [Defect; 5] = [
     Defect(
         &[0],
         &[2026, 2, 99],
-        "it has no /health, so Gatehound cannot see it healthy",
+        "it has no /health, so Gatehound judges it by / alone",
         UPDATE,
     ),
     Defect(

@@ -15,7 +15,7 @@ use crate::{
     settings::limits::READY_LIMIT,
     text::{
         line::Line,
-        words::{Names, span, useless_command},
+        words::{Names, asked, span, useless_command},
     },
 };
 
@@ -26,7 +26,11 @@ pub(super) fn of_look(findings: &mut Findings, seen: &Seen, around: &Around<'_>)
         Health::Healthy(took) => {
             findings.fine(
                 "gateway",
-                &format!("healthy, / and /health {}", span(*took)),
+                &format!(
+                    "healthy, {} {}",
+                    asked(seen.look.without_health),
+                    span(*took)
+                ),
             );
         }
         Health::Failing(failure) => failing(findings, seen, failure, around),
@@ -263,6 +267,7 @@ mod tests {
                     listens: Line::default(),
                     port_holder: None,
                     left_over: None,
+                    without_health: false,
                     progress: None,
                     ran_after: None,
                     health: self.health.clone(),

@@ -253,7 +253,7 @@ fn missing(
         && doctor::has_no_health(&version)
     {
         say!(
-            "missing    gateway {version} has no /health, so Gatehound cannot see it healthy → openclaw update"
+            "missing    gateway {version} has no /health, so Gatehound judges it by / alone → openclaw update"
         );
     }
     if let Some(remedy) = linger_is_off() {

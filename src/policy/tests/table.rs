@@ -204,6 +204,7 @@ fn look(unit: UnitFacts) -> Look {
         listens: Line::default(),
         port_holder: None,
         left_over: None,
+        without_health: false,
         progress: Some(false),
         ran_after: None,
         health: failing(Stall::Blocked),

@@ -724,6 +724,7 @@ impl World {
             listens: Line::default(),
             port_holder: self.port_holder.then(|| "pid 9 (sshd) of user 1001".into()),
             left_over: self.left_over.then(|| "pid 8 (node)".into()),
+            without_health: false,
             progress: self.progress,
             ran_after: self.ran_after,
             health,
