@@ -142,7 +142,7 @@ struct Shown {
     icon: String,
     summary: String,
     body: String,
-    actions: usize,
+    actions: Vec<String>,
     urgency: u8,
     resident: bool,
     entry: String,
@@ -160,10 +160,16 @@ struct Notifications {
     shown: Sender<Shown>,
     last: AtomicU32,
     hangs: bool,
+    buttons: bool,
 }
 
 #[interface(name = "org.freedesktop.Notifications")]
 impl Notifications {
+    fn get_capabilities(&self) -> Vec<String> {
+        let buttons = self.buttons.then(|| "actions".to_owned());
+        ["body".to_owned()].into_iter().chain(buttons).collect()
+    }
+
     #[allow(clippy::too_many_arguments)]
     async fn notify(
         &self,
@@ -182,7 +188,7 @@ impl Notifications {
             icon,
             summary,
             body,
-            actions: actions.len(),
+            actions,
             urgency: *hints["urgency"].downcast_ref::<&u8>().unwrap(),
             resident: *hints["resident"].downcast_ref::<&bool>().unwrap(),
             entry: hints["desktop-entry"]
@@ -205,12 +211,17 @@ impl Notifications {
 impl Desktop {
     /// One whose notifications are numbered from `first`.
     fn start(session: &Session, first: u32, hangs: bool) -> Self {
+        Self::of_kind(session, first, hangs, false)
+    }
+
+    fn of_kind(session: &Session, first: u32, hangs: bool, buttons: bool) -> Self {
         let address = address(&session.folder);
         let (sender, shown) = mpsc::channel();
         let notifications = Notifications {
             shown: sender,
             last: AtomicU32::new(first - 1),
             hangs,
+            buttons,
         };
         let (ready, connection) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -230,6 +241,16 @@ impl Desktop {
             shown,
             thread: Some(thread),
         }
+    }
+
+    /// Says that something became of a notification.
+    fn signal(&self, name: &str, body: &(impl serde::Serialize + zbus::DynamicType)) {
+        let path = "/org/freedesktop/Notifications";
+        let interface = "org.freedesktop.Notifications";
+        let said = self
+            .connection
+            .emit_signal(None::<&str>, path, interface, name, body);
+        zbus::block_on(said).unwrap();
     }
 
     fn next(&self) -> Shown {
@@ -269,12 +290,47 @@ fn an_alert_is_shown_with_its_urgency_and_without_markup_or_hidden_characters() 
         (2, "dialog-error"),
         "critical"
     );
-    assert_eq!((shown.actions, shown.expires, shown.replaces), (0, 0, 0));
+    assert_eq!((shown.expires, shown.replaces), (0, 0));
+    assert_eq!(shown.actions, [""; 0], "where none can be pressed");
     assert!(shown.resident && shown.entry == "gatehound", "{shown:?}");
     session.queue(Kind::Test, "it");
     session.alert("send", 0);
     let shown = desktop.next();
     assert_eq!((shown.resident, shown.expires), (false, -1));
+}
+
+#[test]
+fn a_button_pauses_and_another_shows_the_incident_until_the_notification_is_closed() {
+    let session = Session::start();
+    let desktop = Desktop::of_kind(&session, 7, false, true);
+    session.queue(Kind::NeedsHuman, "it");
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| session.alert("send", 0));
+        let shown = desktop.next();
+        let buttons = ["incident", "Show incident", "pause", "Pause 30 min"];
+        assert_eq!(shown.actions, buttons);
+        // What is pressed at another notification is nobody's business here.
+        desktop.signal("ActionInvoked", &(6_u32, "pause"));
+        desktop.signal("ActionInvoked", &(7_u32, "another"));
+        desktop.signal("ActionInvoked", &(7_u32, "incident"));
+        let answer = desktop.next();
+        assert!(answer.summary.ends_with(": incident"), "{answer:?}");
+        assert_eq!((answer.replaces, answer.urgency), (0, 1), "beside it");
+        desktop.signal("ActionInvoked", &(7_u32, "pause"));
+        let answer = desktop.next();
+        assert!(answer.body.starts_with("paused until "), "{answer:?}");
+        assert!(answer.body.ends_with("; gatehound resume ends it before"));
+        let pause = session.folder.path().join("run/gatehound/pause.json");
+        let pause = fs::read_to_string(pause).unwrap();
+        assert!(pause.contains("the button of a notification"), "{pause}");
+        // Whoever listens sees to what comes meanwhile as well.
+        session.queue(Kind::StillDown, "still");
+        let renewed = desktop.next();
+        assert_eq!((renewed.replaces, renewed.actions.len()), (7, 4));
+        desktop.signal("NotificationClosed", &(7_u32, 2_u32));
+        sending.join().unwrap();
+    });
+    assert_eq!(session.waiting(), 0);
 }
 
 #[test]

@@ -15,19 +15,22 @@ use crate::{
     alerts::{
         alert::Alert,
         delivery::{self, Outlet, Refusal, Surroundings},
+        desktop::{self, Heard, Wish},
         holds::{self, Holds},
-        message::{Around, Message},
+        message::{Around, Message, Notice},
         ping_note,
         queue::{self, MAX_AGE, Queued, Unread},
         trial,
         verdict::{Again, LONGEST},
         webhook::Refused,
     },
+    history::history_command,
     journal::{
         gateway_log::{self, LINES},
         journalctl::{self, JOURNALCTL},
     },
     os::{folders, own_files::remove, wall_clock},
+    pause::pause_command,
     settings::{
         Language, Way,
         layers::{self, Sources},
@@ -38,6 +41,15 @@ use crate::{
 
 /// After this long nothing new is begun; the unit comes back to what is left.
 const RUN_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Likewise where something is left that is tried again in a minute.
+const LEFT_LIMIT: Duration = Duration::from_secs(60);
+
+/// From one look at the queue to the next, while a notification stands whose buttons may be pressed.
+const BUTTONS_TICK: Duration = Duration::from_millis(500);
+
+/// What its button says.
+const PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// Sends the ping, and says when it begins to fail and when it no longer does.
 ///
@@ -90,26 +102,37 @@ pub(crate) fn send(sources: &Sources) -> anyhow::Result<ExitCode> {
         around: Surroundings {
             limit: settings.timeout,
             runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
+            ..Surroundings::default()
         },
         host: delivery::host(),
         language: settings.language,
         holds: Holds::read(&folder, wall_clock::now()),
         silent: Vec::new(),
     };
-    let until = Instant::now() + RUN_LIMIT;
+    let begun = Instant::now();
+    let until = begun + RUN_LIMIT;
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut left = false;
     trial::serve(&folder, &all, sources).map_err(own)?;
     // Again and again, because an alert may come while others are being delivered.
-    while let Some(path) = next(&folder, &seen).map_err(own)? {
-        if until <= Instant::now() {
-            left = true;
+    loop {
+        while let Some(path) = next(&folder, &seen).map_err(own)? {
+            if until <= Instant::now() {
+                left = true;
+                break;
+            }
+            left |= sender.settle(&path).map_err(own)?;
+            seen.push(path);
+            trial::serve(&folder, &all, sources).map_err(own)?;
+        }
+        // Not for long where the unit has to come again for what is left.
+        let end = if left { begun + LEFT_LIMIT } else { until };
+        if !sender.heed(sources, end) {
             break;
         }
-        left |= sender.settle(&path).map_err(own)?;
-        seen.push(path);
         trial::serve(&folder, &all, sources).map_err(own)?;
     }
+    sender.withdraw();
     Ok(ExitCode::from(u8::from(left)))
 }
 
@@ -131,6 +154,40 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
+    /// Does what is asked for at the notification that stands; whether somebody may yet ask.
+    fn heed(&self, sources: &Sources, end: Instant) -> bool {
+        let mut offer = self.around.offer.borrow_mut();
+        let Some(standing) = offer.as_mut().filter(|_| Instant::now() < end) else {
+            return false;
+        };
+        let (title, done) = match standing.next(BUTTONS_TICK) {
+            Heard::Nothing => return true,
+            Heard::Closed => {
+                *offer = None;
+                return false;
+            }
+            Heard::Asked(Wish::Incident) => ("incident", history_command::last_incident(sources)),
+            Heard::Asked(Wish::Pause) => {
+                let by = "the button of a notification";
+                ("paused", pause_command::at_least(sources, PAUSE, by))
+            }
+        };
+        let text = done.unwrap_or_else(|e| format!("not done: {e:#}"));
+        say!("asked      {title}: {}", Line::new(&text));
+        let notice = Notice::of(&Line::new(&format!("{}: {title}", self.host)), &text);
+        if let Err(why) = desktop::show(None, &notice, None, self.around.limit) {
+            say!("left       {why:?}");
+        }
+        true
+    }
+
+    /// Takes away the buttons that nobody listens to from here on.
+    fn withdraw(&self) {
+        if let Some(offer) = self.around.offer.take() {
+            offer.withdraw(self.around.limit);
+        }
+    }
+
     /// Delivers one alert through every channel that has not taken it; says whether one is to be tried again soon.
     fn settle(&mut self, path: &Path) -> Result<bool, Line> {
         let (mut queued, age) = match queue::read(path) {

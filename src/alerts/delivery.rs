@@ -4,15 +4,16 @@
 //! Knows nothing of the queue.
 
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use crate::{
     alerts::{
-        desktop::{self, DesktopError},
+        desktop::{self, DesktopError, Offer},
         encoding::{harmless, percent, signed},
-        message::Message,
+        message::{Message, Place},
         webhook::{self, Refused, Request},
     },
     os::{
@@ -62,12 +63,14 @@ impl From<Refused> for Refusal {
 }
 
 /// What channels are given besides the message.
-#[derive(Clone, Debug)]
+#[derive(Default)]
 pub(super) struct Surroundings {
     /// How long one delivery may take.
     pub(super) limit: Duration,
     /// The runtime folder.
     pub(super) runtime: Option<PathBuf>,
+    /// The notification whose buttons somebody may press.
+    pub(super) offer: RefCell<Option<Offer>>,
 }
 
 /// A channel, and what it is called in messages and in the queue.
@@ -137,8 +140,14 @@ fn called(channel: &Channel) -> &str {
 
 fn show(message: &Message, around: &Surroundings) -> Result<Line, Refusal> {
     let runtime = around.runtime.as_deref();
-    match desktop::show(None, &message.notice(), runtime, around.limit) {
-        Ok(()) => Ok("shown".into()),
+    let notice = message.notice();
+    match desktop::show(None, &notice, runtime, around.limit) {
+        Ok(offer) => {
+            if notice.place != Place::Beside {
+                around.offer.replace(offer);
+            }
+            Ok("shown".into())
+        }
         Err(DesktopError::NoDesktop(why)) => Err(Refusal::Nobody(why)),
         Err(DesktopError::Failed(why)) => Err(Refused::soon(why).into()),
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use zbus::{Connection, Variant};
+use zbus::{Connection, MatchRule, MessageStream, Variant, message};
 
 use crate::{
     alerts::message::{Notice, Place, Urgency},
@@ -56,9 +56,94 @@ pub enum DesktopError {
     Failed(Line),
 }
 
+/// What somebody asks for at a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To be shown what is known of the incident.
+    Incident,
+    /// That Gatehound leaves the gateway alone.
+    Pause,
+}
+
+impl Wish {
+    /// The name of its button, which the desktop gives back.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Incident => "incident",
+            Self::Pause => "pause",
+        }
+    }
+}
+
+/// What became of a notification with buttons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing yet.
+    Nothing,
+    /// One was pressed.
+    Asked(Wish),
+    /// It was closed, or its desktop is gone.
+    Closed,
+}
+
+/// A notification with buttons, for as long as somebody listens to them.
+pub struct Offer {
+    bus: Bus,
+    signals: MessageStream,
+    owner: String,
+    id: u32,
+    notice: Notice,
+}
+
+impl Offer {
+    /// What is heard of it within `limit`.
+    pub fn next(&mut self, limit: Duration) -> Heard {
+        let next = self.bus.next_of(Deadline::after(limit), &mut self.signals);
+        let message = match next {
+            None => return Heard::Nothing,
+            Some(Some(Ok(message))) => message,
+            Some(None | Some(Err(_))) => return Heard::Closed,
+        };
+        let header = message.header();
+        let is_its = |id| id == self.id;
+        if header
+            .sender()
+            .is_none_or(|sender| sender != self.owner.as_str())
+        {
+            return Heard::Nothing;
+        }
+        match header.member().map(|member| member.as_str()) {
+            Some("NotificationClosed") => match message.body().deserialize::<(u32, u32)>() {
+                Ok((id, _)) if is_its(id) => Heard::Closed,
+                Ok(_) | Err(_) => Heard::Nothing,
+            },
+            Some("ActionInvoked") => match message.body().deserialize::<(u32, String)>() {
+                Ok((id, key)) if is_its(id) => [Wish::Incident, Wish::Pause]
+                    .into_iter()
+                    .find(|wish| wish.key() == key)
+                    .map_or(Heard::Nothing, Heard::Asked),
+                Ok(_) | Err(_) => Heard::Nothing,
+            },
+            Some(_) | None => Heard::Nothing,
+        }
+    }
+
+    /// Takes the buttons away, which nobody listens to any more.
+    pub fn withdraw(mut self, limit: Duration) {
+        let (notice, id) = (&self.notice, self.id);
+        // Best effort: at worst a button is left that does nothing.
+        let _ = self.bus.tell(
+            "take buttons away",
+            Deadline::after(limit),
+            async |connection| notify(connection, notice, id, &[]).await,
+        );
+    }
+}
+
 /// Shows a notice, within `limit`; the runtime folder has the note of the one that is to be replaced.
 ///
 /// The bus is found as [`crate::systemd::UserManager::new`] finds it.
+/// Where a human is needed and the desktop has buttons, they are offered.
 ///
 /// # Errors
 ///
@@ -68,7 +153,7 @@ pub fn show(
     notice: &Notice,
     runtime: Option<&Path>,
     limit: Duration,
-) -> Result<(), DesktopError> {
+) -> Result<Option<Offer>, DesktopError> {
     let deadline = Deadline::after(limit);
     let mut bus = Bus::new(address).map_err(|error| understood(error, limit))?;
     let note = runtime.map(note).filter(|_| notice.place != Place::Beside);
@@ -86,14 +171,23 @@ pub fn show(
         (notice.summary, notice.urgency) = (Line::new(summary), Urgency::Critical);
         notice.icon = NEEDED;
     }
-    let (owner, id) = bus
+    let (owner, id, signals) = bus
         .tell("show it", deadline, async |connection| {
             let replaces = match &shown {
                 // The numbers of a desktop that is gone may be those of somebody else's notifications now.
                 Some(one) if owner(connection).await.ok().as_ref() == Some(&one.owner) => one.id,
                 Some(_) | None => 0,
             };
-            notify(connection, &notice, replaces).await
+            let mut signals = None;
+            let mut buttons: Vec<&str> = Vec::new();
+            if notice.urgency == Urgency::Critical && has_buttons(connection).await {
+                // Before there is anything to press.
+                signals = Some(listen(connection).await?);
+                let [incident, pause] = notice.buttons;
+                buttons.extend([Wish::Incident.key(), incident, Wish::Pause.key(), pause]);
+            }
+            let (owner, id) = notify(connection, &notice, replaces, &buttons).await?;
+            Ok((owner, id, signals))
         })
         .map_err(|error| understood(error, limit))?;
     if let Some(note) = note {
@@ -106,7 +200,30 @@ pub fn show(
             Place::Last | Place::Beside => remove(&note),
         };
     }
-    Ok(())
+    Ok(signals.map(|signals| Offer {
+        bus,
+        signals,
+        owner,
+        id,
+        notice,
+    }))
+}
+
+/// Whether the desktop shows buttons.
+async fn has_buttons(connection: &Connection) -> bool {
+    let asked = connection.call_method(Some(NAME), PATH, Some(NAME), "GetCapabilities", &());
+    let answer = asked.await.and_then(|reply| reply.body().deserialize());
+    answer.is_ok_and(|known: Vec<String>| known.iter().any(|one| one == "actions"))
+}
+
+/// From now on, what the desktop says of its notifications.
+async fn listen(connection: &Connection) -> zbus::Result<MessageStream> {
+    let rule = MatchRule::builder()
+        .msg_type(message::Type::Signal)
+        .path(PATH)
+        .interface(NAME)
+        .build()?;
+    MessageStream::for_match_rule(rule, connection, None).await
 }
 
 /// The connection behind the name, whose own name no other ever has on this bus; an error if there is none.
@@ -122,6 +239,7 @@ async fn notify(
     connection: &Connection,
     notice: &Notice,
     replaces: u32,
+    buttons: &[&str],
 ) -> zbus::Result<(String, u32)> {
     let is_critical = notice.urgency == Urgency::Critical;
     let hints = HashMap::from([
@@ -130,14 +248,13 @@ async fn notify(
         ("resident", Variant::from(is_critical)),
     ]);
     let expires = if is_critical { NEVER } else { ITS_OWN_TIME };
-    let actions: &[&str] = &[];
     let body = (
         APPLICATION,
         replaces,
         notice.icon,
         notice.summary.as_str(),
         notice.body.as_str(),
-        actions,
+        buttons,
         hints,
         expires,
     );

@@ -22,6 +22,7 @@ pub struct Message {
     text: Line,
     fields: [(&'static str, String); 9],
     kind: Kind,
+    language: Language,
 }
 
 /// What an alert is made out with.
@@ -155,6 +156,7 @@ impl Message {
         Self {
             fields: FIELDS.map(|name| (name, values.next().unwrap_or_default())),
             kind: alert.kind,
+            language,
             title,
             text,
         }
@@ -200,9 +202,7 @@ impl Message {
 
     /// What the desktop shows.
     pub fn notice(&self) -> Notice {
-        // The body may have markup (Desktop Notifications Specification), so that of a foreign text is none.
-        let body = self.text.as_str().replace('&', "&amp;");
-        let body = body.replace('<', "&lt;").replace('>', "&gt;");
+        let body = escaped(self.text.as_str());
         let urgency = match self.kind {
             Kind::NeedsHuman => Urgency::Critical,
             Kind::Down
@@ -234,6 +234,7 @@ impl Message {
             urgency,
             icon,
             place,
+            buttons: [texts::SHOW_INCIDENT, texts::PAUSE].map(|text| text.plain(self.language)),
         }
     }
 }
@@ -251,6 +252,28 @@ pub struct Notice {
     pub icon: &'static str,
     /// Where it stands.
     pub place: Place,
+    /// What its buttons say, if it has any: show the incident, pause.
+    pub buttons: [&'static str; 2],
+}
+
+impl Notice {
+    /// An ordinary one, in a place of its own.
+    pub fn of(summary: &Line, text: &str) -> Self {
+        Self {
+            summary: summary.clone(),
+            body: escaped(text),
+            urgency: Urgency::Normal,
+            icon: "dialog-information",
+            place: Place::Beside,
+            buttons: [""; 2],
+        }
+    }
+}
+
+/// The body may have markup (Desktop Notifications Specification), so that of a foreign text is none.
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// How a desktop shows something; the numbers are those of the Desktop Notifications Specification.

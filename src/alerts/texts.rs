@@ -52,6 +52,10 @@ pub(super) fn title(kind: Kind) -> Text {
     }
 }
 
+/// On buttons of a desktop.
+pub(super) const SHOW_INCIDENT: Text = Text("Show incident", "查看事故");
+pub(super) const PAUSE: Text = Text("Pause 30 min", "暂停 30 分钟");
+
 pub(super) const DOWN: Text = Text(
     "down, {{reason}}; restarted in {{wait}} unless it recovers (attempt {{attempt}} of {{of}})",
     "不可用：{{reason}}；若不自行恢复，{{wait}}后重启（第 {{attempt}} 次，共 {{of}} 次）",
@@ -244,7 +248,9 @@ mod tests {
         text::template::names,
     };
 
-    const TEXTS: [Text; 29] = [
+    const TEXTS: [Text; 31] = [
+        SHOW_INCIDENT,
+        PAUSE,
         DOWN,
         DOWN_PAUSED,
         WHEN_FREE,

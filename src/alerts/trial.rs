@@ -193,6 +193,7 @@ fn sent(settings: &Settings, sources: &Sources) -> Vec<String> {
     let around = Surroundings {
         limit: settings.timeout,
         runtime: folders::runtime(&sources.variables, sources.profile.as_deref()).ok(),
+        ..Surroundings::default()
     };
     let outlets = Outlet::all(&settings.channel).into_iter();
     let outlets = outlets.filter(|outlet| outlet.channel.way != Way::Ping);

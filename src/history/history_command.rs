@@ -16,7 +16,7 @@ use crate::{
     daemon::memory::Memory,
     history::{
         in_json::{history_answer, one_incident_answer},
-        incident_page::{print_incident, set},
+        incident_page::{in_two_sentences, print_incident, set},
         picture::picture,
         rows::print_history,
         sources::{self, Asked, now, records, runs},
@@ -195,6 +195,20 @@ pub(crate) fn incident(
         print_incident(id, past, &logged, &evidence);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The last incident in two sentences, and the command that says more.
+pub(crate) fn last_incident(sources: &Sources) -> anyhow::Result<String> {
+    let units = units(sources);
+    let now = now()?;
+    let logged = records(&units, Age::Since(now.wall.saturating_sub(INCIDENTS_BACK)))?;
+    let history = History::of(&logged, Duration::ZERO, &now, runs(&units));
+    let Some(past) = history.incidents.last() else {
+        bail!("no incident in the journal");
+    };
+    let profile = folders::profile_option(sources.profile.as_deref());
+    let (words, id) = (in_two_sentences(past), &past.id);
+    Ok(format!("{words}\nMore: gatehound incident{profile} {id}"))
 }
 
 /// What is newer than the newest incident, is none, and may yet be what is looked for; with what to do.

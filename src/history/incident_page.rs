@@ -28,8 +28,7 @@ pub(super) fn print_incident(
     evidence: &[(PathBuf, Result<Value, Line>)],
 ) {
     if let Some(past) = past {
-        let sentences = format!("{} {}", what_happened(past), what_it_means(past));
-        for text in wrapped(&sentences, COLUMNS) {
+        for text in wrapped(&in_two_sentences(past), COLUMNS) {
             say!("{text}");
         }
         say!("");
@@ -84,6 +83,11 @@ pub(super) fn set(head: &str, text: &str) {
             _ => say!("{}{part}", " ".repeat(indent)),
         }
     }
+}
+
+/// The two sentences that begin the page.
+pub(super) fn in_two_sentences(past: &Past) -> String {
+    format!("{} {}", what_happened(past), what_it_means(past))
 }
 
 fn what_happened(past: &Past) -> String {

@@ -79,6 +79,22 @@ pub(crate) fn pause(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Pauses for a span, or for as long as it is paused already; until when, in words.
+pub(crate) fn at_least(sources: &Sources, length: Duration, by: &str) -> anyhow::Result<String> {
+    let dir = folders::runtime(&sources.variables, sources.profile.as_deref()).map_err(own)?;
+    let profile = folders::profile_option(sources.profile.as_deref());
+    let before = look(&settings(sources), &dir, &profile)?;
+    let left = before.pause.as_ref().and_then(|pause| pause.remaining);
+    let length = left.map_or(length, |left| left.max(length));
+    let boot_id = boot_id::get().map_err(own)?;
+    let now = Clock.boottime();
+    pause_write::set(&dir, &boot_id, now, length, "", Line::new(by)).map_err(own)?;
+    let until = wall_clock::local(wall_clock::now().saturating_add(length));
+    Ok(format!(
+        "paused until {until}; gatehound resume{profile} ends it before"
+    ))
+}
+
 /// Who asks: the user, and the program from which they do.
 fn who(sources: &Sources) -> Line {
     let variable = |name: &str| sources.variables.get(OsStr::new(name));

@@ -116,6 +116,16 @@ impl Bus {
         }
     }
 
+    /// Waits for the next signal, or for the end of them; `None` if the deadline comes first.
+    pub fn next_of(
+        &self,
+        deadline: Deadline,
+        signals: &mut MessageStream,
+    ) -> Option<Option<zbus::Result<Message>>> {
+        let next = std::future::poll_fn(|context| Pin::new(&mut *signals).poll_next(context));
+        self.runtime.block_until(deadline.at, next)
+    }
+
     /// A check trip to the manager itself, after which all it signalled before is here.
     pub fn ping(&mut self, what: &str, deadline: Deadline) -> Result<(), ManagerError> {
         self.ask(what, deadline, async |connection| {
