@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    definition::table,
     presets::{self, PINGS, WEBHOOKS},
-    values::{Choice, DeliverySpan, Is, OneOf, PositiveSpan, Rule, Span, URL, is_url},
+    values::{Choice, DeliverySpan, OneOf, PositiveSpan, Rule, Span, URL, is_url},
 };
 use crate::text::{
     line::{is_unprintable, short},
@@ -17,28 +18,37 @@ use crate::text::{
     template::{self, CREDENTIAL},
 };
 
-/// Who is notified of what becomes of the gateway; nobody, unless a channel is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AlertSettings {
-    /// Time from one reminder to the next while the gateway stays down; zero for none.
-    #[serde(with = "Is::<Span>")]
-    pub remind: Duration,
-    /// A pause that is older than this is reported; zero for none.
-    #[serde(with = "Is::<Span>")]
-    pub paused: Duration,
-    /// How long one delivery through one channel may take.
-    #[serde(with = "Is::<DeliverySpan>")]
-    pub timeout: Duration,
-    /// Time from one ping to the next.
-    #[serde(with = "Is::<PositiveSpan>")]
-    pub ping_interval: Duration,
-    /// In which language it is said.
-    #[serde(with = "Is::<OneOf<Language>>")]
-    pub language: Language,
-    /// The ways to somebody.
-    #[serde(with = "Is::<Channels>")]
-    pub channel: Vec<Channel>,
+table! {
+    /// Who is notified of what becomes of the gateway; nobody, unless a channel is set.
+    pub struct AlertSettings {
+        /// Time from one reminder to the next while the gateway stays down; "0s" for none.
+        pub remind: Span = Duration::from_secs(60 * 60),
+        /// A pause that is older than this is reported once; "0s" for never.
+        pub paused: Span = Duration::from_secs(24 * 60 * 60),
+        /// How long one delivery may take.
+        // A phone network takes seconds; whoever takes longer is tried again.
+        pub timeout: DeliverySpan = Duration::from_secs(15),
+        /// The language of alerts: en or zh.
+        pub language: OneOf<Language> = Language::En,
+        /// Time from one ping to the next, while the gateway works.
+        // What such services are usually set to expect at the most often.
+        pub ping_interval: PositiveSpan = Duration::from_secs(60),
+        /// Who is notified. Each is a table of its own, which stands behind the keys above, as shown below.
+        ///
+        /// ```toml
+        /// [[alert.channel]]
+        /// type = "webhook"        # or command, mail, desktop
+        /// preset = "ntfy"         # gatehound.toml(5) has the others: slack, telegram, feishu, dingtalk, ...
+        /// url = "https://ntfy.sh/my-topic"
+        /// kinds = ["needs-human"] # without it all
+        ///
+        /// [[alert.channel]]
+        /// type = "ping"           # whoever owns the URL raises the alarm when nobody asks for it any more
+        /// preset = "healthchecks" # or uptime-kuma
+        /// url = "https://hc-ping.com/UUID"
+        /// ```
+        pub channel: Channels = Vec::new(),
+    }
 }
 
 /// A language in which alerts are written.
@@ -324,28 +334,13 @@ impl Channel {
     }
 }
 
-impl Default for AlertSettings {
-    fn default() -> Self {
-        Self {
-            remind: Duration::from_secs(60 * 60),
-            paused: Duration::from_secs(24 * 60 * 60),
-            // A phone network takes seconds; whoever takes longer is tried again.
-            timeout: Duration::from_secs(15),
-            // What such services are usually set to expect at the most often.
-            ping_interval: Duration::from_secs(60),
-            language: Language::En,
-            channel: Vec::new(),
-        }
-    }
-}
-
 /// The keys of a channel.
 pub const KEYS: [&str; 10] = [
     "type", "kinds", "preset", "url", "to", "token", "secret", "headers", "body", "command",
 ];
 
 /// The list of channels. Not derived: what it costs in the program is a tenth of that.
-pub(crate) struct Channels;
+pub struct Channels;
 
 impl Rule for Channels {
     type Read = Vec<Channel>;

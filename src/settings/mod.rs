@@ -4,6 +4,7 @@
 //! `settings::layers` fills it in.
 
 pub mod alert_settings;
+pub mod definition;
 pub mod layers;
 pub(crate) mod leaves;
 pub mod limits;
@@ -12,7 +13,6 @@ pub mod unit_names;
 pub mod values;
 
 use std::{
-    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,58 +21,54 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::facts::Stall;
 pub use alert_settings::{AlertSettings, Channel, Kind, Language, Way};
+use definition::table;
 use values::{
-    Address, Choice, Delays, Flag, FlagFile, ForcedStopLimit, Is, Kept, OneOf, Optional, Port,
+    Address, Choice, Delays, Flag, FlagFile, ForcedStopLimit, Kept, OneOf, Optional, Port,
     PositiveSpan, PromFile, Rule, ServiceName, Span,
 };
 pub use values::{Invalid, MAX_SPAN, UNSET, URL, is_url};
 
-/// What the watchdog goes by. Every field has a default; see gatehound.toml(5).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// Time from one check to the next while the gateway is healthy.
-    #[serde(with = "Is::<PositiveSpan>")]
-    pub interval: Duration,
-    /// Delay in front of each attempt; its length is the number of attempts.
-    #[serde(with = "Is::<Delays>")]
-    pub backoff: Vec<Duration>,
-    /// Failures closer together than this use one attempt, not two.
-    #[serde(with = "Is::<Span>")]
-    pub debounce: Duration,
-    /// How long no attempt is made once all of them were in vain.
-    #[serde(with = "Is::<RetryAfter>")]
-    pub retry_after: RetryAfter,
-    /// Time from one look at the kernel to the next, between the checks of a healthy gateway.
-    #[serde(with = "Is::<Pulse>")]
-    pub pulse: Pulse,
-    /// How long the gateway has to stay healthy before attempts count from 1 again.
-    #[serde(with = "Is::<Span>")]
-    pub reset_after: Duration,
-    /// How long a part of a healthy gateway may fail before that is said.
-    #[serde(with = "Is::<Span>")]
-    pub degraded_after: Duration,
-    /// Which gateway is watched.
-    pub gateway: Gateway,
-    /// Time limits of the probes.
-    pub probe: Probe,
-    /// How long a failing gateway is given, by what its process is doing.
-    pub grace: Grace,
-    /// How long systemd's stop of the gateway may take before SIGKILL.
-    pub stop_timeout: StopTimeout,
-    /// How many forced stops may fall into a window.
-    pub forced_stops: ForcedStops,
-    /// How a human's pause is given.
-    pub pause: PauseSettings,
-    /// Who is notified.
-    pub alert: AlertSettings,
-    /// What is kept of the gateway's configuration.
-    pub snapshots: SnapshotSettings,
-    /// What is done about a configuration that the gateway refuses.
-    #[serde(with = "Is::<OneOf<Rollback>>")]
-    pub rollback: Rollback,
-    /// Who reads how the gateway is.
-    pub metrics: MetricsSettings,
+table! {
+    /// What the watchdog goes by. Every field has a default; see gatehound.toml(5).
+    pub struct Settings {
+        /// Time from one check to the next while the gateway works.
+        pub interval: PositiveSpan = INTERVAL,
+        /// The delay in front of each attempt; there are as many attempts as delays.
+        pub backoff: Delays = [5, 10, 20].map(Duration::from_secs).to_vec(),
+        /// Failures closer together than this use one attempt, not two.
+        pub debounce: Span = INTERVAL,
+        /// How long Gatehound waits after the last attempt before it tries again, or "never".
+        pub retry_after: RetryAfter = RetryAfter::After(Duration::from_secs(15 * 60)),
+        /// How often the kernel is looked at between two checks of a healthy gateway, or "off".
+        // A healthy gateway turns some 250 times in it.
+        pub pulse: Pulse = Pulse::Every(Duration::from_secs(5)),
+        /// How long the gateway has to stay healthy before attempts count from 1 again.
+        pub reset_after: Span = Duration::from_secs(5 * 60),
+        /// How long a part of a healthy gateway, such as a channel, may fail before that is said. Nothing is restarted for it.
+        // A channel that reconnects, or that the gateway restarts itself, is back within it.
+        pub degraded_after: Span = Duration::from_secs(5 * 60),
+        /// "auto" rolls a configuration that the gateway refuses back to the last known good one.
+        // Silent restores have cost people the edit they had meant; who wants them asks for them.
+        pub rollback: OneOf<Rollback> = Rollback::Off,
+        /// Which gateway is watched.
+        pub gateway: Gateway = Gateway::default(),
+        /// Time limits of the probes.
+        pub probe: Probe = Probe::default(),
+        /// How long a failing gateway is given, by what its process is doing.
+        pub grace: Grace = Grace::default(),
+        /// How long systemd's stop of the gateway may take before SIGKILL.
+        pub stop_timeout: StopTimeout = StopTimeout::default(),
+        /// How many forced stops may fall into a window.
+        pub forced_stops: ForcedStops = ForcedStops::default(),
+        /// How a human's pause is given.
+        pub pause: PauseSettings = PauseSettings::default(),
+        /// Who is notified.
+        pub alert: AlertSettings = AlertSettings::default(),
+        /// What is kept of the gateway's configuration.
+        pub snapshots: SnapshotSettings = SnapshotSettings::default(),
+        /// Who reads how the gateway is.
+        pub metrics: MetricsSettings = MetricsSettings::default(),
+    }
 }
 
 /// What is done about a configuration that the gateway refuses.
@@ -104,157 +100,119 @@ pub enum RetryAfter {
     Never,
 }
 
-/// Which gateway is watched. What is not set is found from the unit and the gateway's openclaw.json.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Gateway {
-    /// The unit's name; by default `openclaw-gateway.service`, or `openclaw-gateway-PROFILE.service`.
-    #[serde(with = "Is::<Optional<ServiceName>>")]
-    pub unit: Option<String>,
-    /// The port, if not the one the unit or openclaw.json names.
-    #[serde(with = "Is::<Optional<Port>>")]
-    pub port: Option<u16>,
-    /// The address to probe, if not the one the gateway listens on.
-    #[serde(with = "Is::<Optional<Address>>")]
-    pub address: Option<IpAddr>,
-    /// Whether the port speaks TLS, if not as the gateway's openclaw.json says.
-    #[serde(with = "Is::<Optional<Flag>>")]
-    pub tls: Option<bool>,
+table! {
+    /// Which gateway is watched. What is not set is found from the unit and the gateway's openclaw.json.
+    pub struct Gateway {
+        /// The unit to watch; without it openclaw-gateway.service, or that of the profile.
+        pub unit: Optional<ServiceName> = None => "openclaw-gateway.service",
+        /// The port; without it the one that the unit or openclaw.json names.
+        pub port: Optional<Port> = None => 18789,
+        /// The address to probe; without it the one that the gateway listens on.
+        pub address: Optional<Address> = None => "127.0.0.1",
+        /// Whether the port speaks TLS; without it as openclaw.json says.
+        pub tls: Optional<Flag> = None => false,
+    }
 }
 
-/// Time limits of the probes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Probe {
-    /// How long `/` may take to answer; any status is an answer.
-    #[serde(with = "Is::<PositiveSpan>")]
-    pub http_timeout: Duration,
-    /// How long `/health` may take to answer.
-    #[serde(with = "Is::<PositiveSpan>")]
-    pub health_timeout: Duration,
+table! {
+    /// Time limits of the probes.
+    pub struct Probe {
+        /// How long `/` may take to answer.
+        pub http_timeout: PositiveSpan = Duration::from_secs(5),
+        /// How long `/health` may take to answer.
+        pub health_timeout: PositiveSpan = Duration::from_secs(10),
+    }
 }
 
-/// How long a failing gateway is given, by what its process is doing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Grace {
-    /// Time from one check to the next while the gateway is failing or starting.
-    #[serde(with = "Is::<PositiveSpan>")]
-    pub interval: Duration,
-    /// Nothing listens on the port.
-    #[serde(with = "Is::<Span>")]
-    pub gone: Duration,
-    /// The process is stopped by a signal.
-    #[serde(with = "Is::<Span>")]
-    pub stopped: Duration,
-    /// The main thread waits for a lock, and nothing that could release it runs.
-    #[serde(with = "Is::<Span>")]
-    pub deadlocked: Duration,
-    /// The main thread waits for a child that was started when the stall began.
-    #[serde(with = "Is::<Span>")]
-    pub waiting: Duration,
-    /// The main thread waits for the disk.
-    #[serde(with = "Is::<Span>")]
-    pub disk: Duration,
-    /// A limit, or want of memory or of a CPU, keeps the gateway from running.
-    #[serde(with = "Is::<Span>")]
-    pub starved: Duration,
-    /// The main thread sleeps while a request is pending, and nothing tells why.
-    #[serde(with = "Is::<Span>")]
-    pub blocked: Duration,
-    /// The main thread burns CPU while a request is pending.
-    #[serde(with = "Is::<Span>")]
-    pub busy: Duration,
-    /// The gateway answers, but not as a healthy one does.
-    #[serde(with = "Is::<Span>")]
-    pub answering: Duration,
-    /// A start that makes progress.
-    #[serde(with = "Is::<Span>")]
-    pub starting: Duration,
-    /// A start that makes no progress.
-    #[serde(with = "Is::<Span>")]
-    pub starting_idle: Duration,
+table! {
+    /// How long a failing gateway is given, by what its process is doing.
+    pub struct Grace {
+        /// Time from one check to the next while the gateway is failing or starting.
+        pub interval: PositiveSpan = Duration::from_secs(5),
+        /// How long nothing may listen on the port.
+        // An in-process restart leaves the port closed for up to 6.4 s.
+        pub gone: Span = Duration::from_secs(10),
+        /// How long the process may be stopped by a signal.
+        // Nothing to wait for: only another signal ends it.
+        pub stopped: Span = Duration::ZERO,
+        /// How long the main thread may wait for a lock that nothing of the unit can release.
+        // It cannot end by itself; this is time for a second look.
+        pub deadlocked: Span = Duration::from_secs(10),
+        /// How long the main thread may wait for a child that was started when the stall began.
+        // Synchronous children of 20 s to 110 s are reported.
+        pub waiting: Span = Duration::from_secs(3 * 60),
+        /// How long the main thread may wait for the disk.
+        // It ends with the disk, which a restart does not mend.
+        pub disk: Span = Duration::from_secs(2 * 60),
+        /// How long a limit, or want of memory or of a CPU, may keep the gateway from running.
+        // A restart lifts no limit either.
+        pub starved: Span = Duration::from_secs(3 * 60),
+        /// How long the main thread may sleep while a request is pending, and nothing tells why.
+        // What it sleeps for cannot be seen, so it gets time to end.
+        pub blocked: Span = Duration::from_secs(30),
+        /// How long the main thread may burn CPU while a request is pending.
+        // The longest healthy event-loop stall reported is 169 s.
+        pub busy: Span = Duration::from_secs(3 * 60),
+        /// How long the gateway may answer, but not as a healthy one does.
+        // It runs, so an answer that stays wrong is not a matter of time.
+        pub answering: Span = Duration::from_secs(10),
+        /// How long a start that makes progress may take.
+        // Starts of 4 to 12 min are reported.
+        pub starting: Span = Duration::from_secs(10 * 60),
+        /// How long a start in which the unit uses no CPU may take.
+        // Hangs before the first request are reported too.
+        pub starting_idle: Span = Duration::from_secs(60),
+    }
 }
 
-/// How long systemd's stop of the gateway may take before SIGKILL.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StopTimeout {
-    /// A loop that certainly cannot run, stopped or deadlocked, cannot drain.
-    #[serde(with = "Is::<Span>")]
-    pub stuck: Duration,
-    /// One that hangs otherwise will hardly do.
-    #[serde(with = "Is::<Span>")]
-    pub hung: Duration,
-    /// A gateway whose event loop still runs can.
-    #[serde(with = "Is::<Span>")]
-    pub draining: Duration,
+table! {
+    /// How long systemd's stop of the gateway may take before SIGKILL.
+    pub struct StopTimeout {
+        /// How long the stop of a gateway that is stopped or deadlocked may take before SIGKILL.
+        // A loop that certainly cannot run cannot drain.
+        pub stuck: Span = Duration::from_secs(3),
+        /// The same for a gateway that hangs in another way.
+        // It will hardly drain.
+        pub hung: Span = Duration::from_secs(10),
+        /// The same for a gateway that still runs and can finish its work.
+        pub draining: Span = Duration::from_secs(30),
+    }
 }
 
-/// How many forced stops may fall into a window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ForcedStops {
-    /// Forced stops allowed within the window.
-    #[serde(with = "Is::<ForcedStopLimit>")]
-    pub limit: usize,
-    /// The window.
-    #[serde(with = "Is::<Span>")]
-    pub window: Duration,
+table! {
+    /// How many forced stops may fall into a window.
+    // The gateway's own crash-loop breaker disables all channels
+    // at the third unclean boot in 5 minutes, while /health stays green.
+    pub struct ForcedStops {
+        /// How many stops may need SIGKILL within the window.
+        pub limit: ForcedStopLimit = 2,
+        /// The window.
+        pub window: Span = Duration::from_secs(5 * 60),
+    }
 }
 
-/// How a human's pause is given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PauseSettings {
-    /// How long `gatehound pause` lasts without `--for`.
-    #[serde(with = "Is::<PositiveSpan>")]
-    pub default: Duration,
-    /// The flag file of the old shell watchdog; while it exists, Gatehound is paused.
-    #[serde(with = "Is::<FlagFile>")]
-    pub flag_file: PathBuf,
+table! {
+    /// How a human's pause is given.
+    pub struct PauseSettings {
+        /// How long `gatehound pause` lasts without --for.
+        pub default: PositiveSpan = Duration::from_secs(2 * 60 * 60),
+        /// While this file exists, Gatehound is paused.
+        // The flag file of the old shell watchdog.
+        pub flag_file: FlagFile = PathBuf::from("/tmp/openclaw-maintenance"),
+    }
 }
 
 /// Half a minute: what the cron line this replaces did.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            interval: INTERVAL,
-            backoff: [5, 10, 20].map(Duration::from_secs).to_vec(),
-            debounce: INTERVAL,
-            retry_after: RetryAfter::After(Duration::from_secs(15 * 60)),
-            // A healthy gateway turns some 250 times in it.
-            pulse: Pulse::Every(Duration::from_secs(5)),
-            reset_after: Duration::from_secs(5 * 60),
-            // A channel that reconnects, or that the gateway restarts itself, is back within it.
-            degraded_after: Duration::from_secs(5 * 60),
-            gateway: Gateway::default(),
-            probe: Probe::default(),
-            grace: Grace::default(),
-            stop_timeout: StopTimeout::default(),
-            forced_stops: ForcedStops::default(),
-            pause: PauseSettings::default(),
-            alert: AlertSettings::default(),
-            snapshots: SnapshotSettings::default(),
-            // Silent restores have cost people the edit they had meant; who wants them asks for them.
-            rollback: Rollback::Off,
-            metrics: MetricsSettings::default(),
-        }
+table! {
+    /// Who reads how the gateway is; nobody, unless a file is asked for.
+    pub struct MetricsSettings {
+        /// For gatehound-collect.timer of the system's manager, which fetches the metrics of all users for node_exporter.
+        pub collected: Flag = false,
+        /// Else a file for node_exporter's textfile collector, with the user's number in its name, as in gatehound-1000.prom.
+        pub textfile: Optional<PromFile> = None => "/var/lib/prometheus/node-exporter/gatehound.prom",
     }
-}
-
-/// Who reads how the gateway is; nobody, unless a file is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MetricsSettings {
-    /// The file for node_exporter's textfile collector, which reads none that is not named `*.prom`.
-    #[serde(with = "Is::<Optional<PromFile>>")]
-    pub textfile: Option<PathBuf>,
-    /// Whether they are left in the runtime folder, where gatehound-collect.service fetches them.
-    #[serde(with = "Is::<Flag>")]
-    pub collected: bool,
 }
 
 impl MetricsSettings {
@@ -279,19 +237,12 @@ pub fn textfile_name(stem: &str, uid: u32, profile: Option<&str>) -> String {
     }
 }
 
-/// What is kept of the gateway's configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SnapshotSettings {
-    /// Snapshots that are kept of what was known good, and as many of what a restore replaced.
-    #[serde(with = "Is::<Kept>")]
-    pub keep: usize,
-}
-
-impl Default for SnapshotSettings {
-    fn default() -> Self {
+table! {
+    /// What is kept of the gateway's configuration.
+    pub struct SnapshotSettings {
+        /// How many snapshots of openclaw.json are kept of each kind.
         // Weeks of changes by hand, at a few kilobytes each.
-        Self { keep: 10 }
+        pub keep: Kept = 10,
     }
 }
 
@@ -318,75 +269,6 @@ impl Grace {
             Stall::Blocked => self.blocked,
             Stall::Busy => self.busy,
             Stall::Answering => self.answering,
-        }
-    }
-}
-
-impl Default for Probe {
-    fn default() -> Self {
-        Self {
-            http_timeout: Duration::from_secs(5),
-            health_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Default for Grace {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(5),
-            // An in-process restart leaves the port closed for up to 6.4 s.
-            gone: Duration::from_secs(10),
-            // Nothing to wait for: only another signal ends it.
-            stopped: Duration::ZERO,
-            // It cannot end by itself; this is time for a second look.
-            deadlocked: Duration::from_secs(10),
-            // Synchronous children of 20 s to 110 s are reported.
-            waiting: Duration::from_secs(3 * 60),
-            // It ends with the disk, which a restart does not mend.
-            disk: Duration::from_secs(2 * 60),
-            // A restart lifts no limit either.
-            starved: Duration::from_secs(3 * 60),
-            // What it sleeps for cannot be seen, so it gets time to end.
-            blocked: Duration::from_secs(30),
-            // The longest healthy event-loop stall reported is 169 s.
-            busy: Duration::from_secs(3 * 60),
-            // It runs, so an answer that stays wrong is not a matter of time.
-            answering: Duration::from_secs(10),
-            // Starts of 4 to 12 min are reported.
-            starting: Duration::from_secs(10 * 60),
-            // Hangs before the first request are reported too.
-            starting_idle: Duration::from_secs(60),
-        }
-    }
-}
-
-impl Default for StopTimeout {
-    fn default() -> Self {
-        Self {
-            stuck: Duration::from_secs(3),
-            hung: Duration::from_secs(10),
-            draining: Duration::from_secs(30),
-        }
-    }
-}
-
-impl Default for ForcedStops {
-    fn default() -> Self {
-        // The gateway's own crash-loop breaker disables all channels
-        // at the third unclean boot in 5 minutes, while /health stays green.
-        Self {
-            limit: 2,
-            window: Duration::from_secs(5 * 60),
-        }
-    }
-}
-
-impl Default for PauseSettings {
-    fn default() -> Self {
-        Self {
-            default: Duration::from_secs(2 * 60 * 60),
-            flag_file: PathBuf::from("/tmp/openclaw-maintenance"),
         }
     }
 }

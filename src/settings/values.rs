@@ -6,9 +6,7 @@ use std::{
     ffi::OsStr, fmt::Display, marker::PhantomData, net::IpAddr, path::PathBuf, time::Duration,
 };
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
-};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::text::line::is_unprintable;
@@ -61,9 +59,9 @@ pub fn spelled(span: Duration) -> String {
 }
 
 /// What a kind of value may be.
-pub(crate) trait Rule {
+pub trait Rule {
     /// What it is read as.
-    type Read;
+    type Read: Clone;
 
     /// Reads it, or says what would be right.
     fn read(value: &Value) -> Result<Self::Read, String>;
@@ -72,21 +70,8 @@ pub(crate) trait Rule {
     fn spell(read: &Self::Read) -> Value;
 }
 
-/// A field of this kind: `#[serde(with = "Is::<Span>")]`.
-pub(crate) struct Is<R>(PhantomData<R>);
-
-impl<R: Rule> Is<R> {
-    pub(crate) fn serialize<S: Serializer>(read: &R::Read, to: S) -> Result<S::Ok, S::Error> {
-        R::spell(read).serialize(to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<R::Read, D::Error> {
-        R::read(&Value::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
 /// A field that need not be set.
-pub(crate) struct Optional<R>(PhantomData<R>);
+pub struct Optional<R>(PhantomData<R>);
 
 impl<R: Rule> Rule for Optional<R> {
     type Read = Option<R::Read>;
@@ -122,7 +107,7 @@ fn not_zero(span: Duration) -> Result<Duration, String> {
 macro_rules! rule {
     ($(#[$doc:meta])* $name:ident, $read:ty, |$value:ident| $parse:expr, |$kept:ident| $spell:expr) => {
         $(#[$doc])*
-        pub(crate) struct $name;
+        pub struct $name;
 
         impl Rule for $name {
             type Read = $read;
@@ -289,13 +274,13 @@ rule!(
 );
 
 /// One of a few words.
-pub(crate) trait Choice: Copy + Serialize + DeserializeOwned {
+pub trait Choice: Copy + Serialize + DeserializeOwned {
     /// What another word is, and what would be right.
     const WRONG: &'static str;
 }
 
 /// A field whose value is one of a few words.
-pub(crate) struct OneOf<C>(PhantomData<C>);
+pub struct OneOf<C>(PhantomData<C>);
 
 impl<C: Choice> Rule for OneOf<C> {
     type Read = C;
