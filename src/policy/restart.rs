@@ -43,11 +43,13 @@ impl Machine<'_> {
         let stop_timeout = self.stop_timeout(failure.stall);
         self.state.pending_start = Some(PendingStart {
             stop_timeout,
-            stopped_at: self.now,
             ..pending_start_of(look)
         });
         let between_runs = look.unit.as_ref().is_ok_and(unit::is_between_runs);
         if is_up(look) || between_runs {
+            if let Some(pending_start) = &mut self.state.pending_start {
+                pending_start.stopped_at = self.now;
+            }
             self.state.phase = Phase::Restarting(Step::Stopping {
                 until: self.now + stop_timeout,
             });
