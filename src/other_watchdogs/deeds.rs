@@ -241,6 +241,7 @@ fn of_its_own_program(texts: &[&str]) -> Option<Deed> {
     }
     match what {
         Some("run") | None => Some(Deed::IsGateway),
+        Some("start") if after.contains(&"--foreground") => Some(Deed::IsGateway),
         Some(what) if OF_GATEWAY.contains(&what) => Some(Deed::Acts),
         // The value of an option, with which it is started.
         Some(_) if after.first().is_some_and(|text| text.starts_with('-')) => Some(Deed::IsGateway),
@@ -352,6 +353,7 @@ mod tests {
         for text in [
             "openclaw gateway",
             "openclaw gateway run",
+            "openclaw gateway start --foreground",
             "openclaw gateway --port 18789",
             "/x/openclaw.mjs gateway --bind lan",
         ] {
