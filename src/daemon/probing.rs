@@ -60,8 +60,26 @@ impl Senses {
         let (listening, others): (Vec<Listener>, Vec<Listener>) = listening
             .into_iter()
             .partition(|listener| listener.uid == self.uid);
-        let listens = addresses(&listening);
+        if !self.healthy {
+            self.others.clear();
+        }
+        let mut listening = listening;
+        listening.retain(|it| !self.others.contains(&it.inode));
         let whose = self.whose(&listening, unit, port);
+        listening.retain(|it| !self.others.contains(&it.inode));
+        // Somebody else at an address that the gateway can do without is neither the gateway nor in its way.
+        let in_its_way = |it: &Listener| {
+            let mut needs = needs.iter();
+            needs.any(|need| listeners::conflict(*need, it.address))
+        };
+        let (whose, listening) = match whose {
+            Whose::Anothers(_) => {
+                let needed: Vec<Listener> = listening.into_iter().filter(in_its_way).collect();
+                (self.whose(&needed, unit, port), needed)
+            }
+            whose => (whose, listening),
+        };
+        let listens = addresses(&listening);
         let owner = match &whose {
             Whose::Units(pid) => *pid,
             Whose::Anothers(_) | Whose::LeftOver(_) => main_pid,
@@ -77,10 +95,8 @@ impl Senses {
             let root = self.cgroups.as_deref();
             root.is_some_and(|root| cgroup::frozen(root, group))
         };
-        let in_the_way = others.iter().find(|other| {
-            let mut needs = needs.iter();
-            listening.is_empty() && needs.any(|it| listeners::conflict(*it, other.address))
-        });
+        let mut in_the_way = others.iter();
+        let in_the_way = in_the_way.find(|other| listening.is_empty() && in_its_way(other));
         let (left_over, port_holder) = match whose {
             Whose::LeftOver(process) => {
                 let text = format!("pid {} ({})", process.pid, process.command);
@@ -185,8 +201,13 @@ impl Senses {
             return Whose::Units(unit.main_pid);
         }
         let whose = whose::whose(self.kernel(), unit, port, listening);
+        if matches!(whose, Whose::Units(_)) {
+            self.others = whose::of_others(self.kernel(), unit, listening);
+        }
         let is_main = whose == Whose::Units(unit.main_pid);
-        self.holder = is_main.then_some((unit.main_pid, inodes));
+        let is_own = |inode: &u64| !self.others.contains(inode);
+        let own: Vec<u64> = inodes.into_iter().filter(is_own).collect();
+        self.holder = is_main.then_some((unit.main_pid, own));
         whose
     }
 

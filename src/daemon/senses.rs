@@ -56,6 +56,8 @@ pub struct Senses {
     pub(super) healthy: bool,
     /// The main process, and the sockets that it was seen to hold.
     pub(super) holder: Option<(u32, Vec<u64>)>,
+    /// Sockets on the gateway's port, at other addresses, that are not the unit's.
+    pub(super) others: Vec<u64>,
     /// The port on which a run of the unit was seen to listen.
     pub(super) served: Option<(Invocation, u16)>,
     /// Asks the gateway where it was last seen to listen.
@@ -114,6 +116,7 @@ impl Senses {
             cgroups: cgroup::root(Path::new("/sys/fs/cgroup")),
             healthy: true,
             holder: None,
+            others: Vec::new(),
             served: None,
             client: None,
             last: None,

@@ -2,11 +2,13 @@
 //!
 //! Owns when the journal, the snapshots and `/ready` are asked; judges nothing and changes nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     daemon::senses::Senses,
     journal::{gateway_log, journalctl::JOURNALCTL},
+    os::files::read_end,
+    other_watchdogs::unit_files::files_of,
     policy::facts::{Config, Failure, Invocation, UnitFacts, Useful},
     probe::{
         gateway::Found,
@@ -22,6 +24,9 @@ use crate::{
     text::line::Line,
 };
 
+/// How much of the end of a file is looked at for the gateway's last words.
+const WORDS: u64 = 16 * 1024;
+
 impl Senses {
     /// What the gateway said of its configuration, where its unit failed for that; asked for once a run.
     pub(super) fn last_words(&mut self, unit: &UnitFacts) -> Option<Line> {
@@ -35,9 +40,23 @@ impl Senses {
             .is_none_or(|(asked, _)| asked != run)
         {
             let said = gateway_log::last_error(&self.gateway_lines(run));
+            let said = said.or_else(|| self.written(unit));
             self.last_words = Some((run.clone(), said));
         }
         self.last_words.as_ref()?.1.clone()
+    }
+
+    /// Why the gateway ended, where its unit has its words written to a file, which is named.
+    fn written(&self, unit: &UnitFacts) -> Option<Line> {
+        let text = files_of(&self.unit, &unit.fragment_path)?;
+        let file = Path::new(text.error_file()?);
+        let end = read_end(file, WORDS)?;
+        let lines: Vec<Line> = String::from_utf8_lossy(&end)
+            .lines()
+            .map(Line::new)
+            .collect();
+        let said = gateway_log::last_error(&lines)?;
+        Some(Line::new(&format!("{said} (in {})", file.display())))
     }
 
     /// The configuration as it is now; looked at anew each time, because somebody may be fixing it.

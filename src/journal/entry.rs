@@ -356,6 +356,7 @@ fn standing_by(reason: Standby, detail: &Line, names: Names<'_>) -> String {
         // A flag file is not Gatehound's to remove; the command says who can.
         Standby::Paused => format!("to end it: gatehound resume{profile}"),
         Standby::Stopped => format!("to start it: systemctl --user start {unit}"),
+        Standby::NoUnit if !detail.as_str().is_empty() => format!("{unit} does not exist"),
         Standby::NoUnit => {
             format!(
                 "no such unit; to install it: openclaw{profile} gateway install; if it has another name, set gateway.unit"
@@ -790,6 +791,10 @@ mod tests {
             let seen = standing_by(reason, &"seen".into(), WORK);
             if reason == Standby::NoBus {
                 assert_eq!(seen, "standing by, no-bus: seen");
+            } else if reason == Standby::NoUnit {
+                // Who has the port may be the gateway, so nobody is sent to install another.
+                let there = "openclaw-gateway-work.service does not exist";
+                assert_eq!(seen, format!("standing by, no-unit: seen; {there}"));
             } else {
                 assert_eq!(seen, format!("standing by, {name}: seen; {remedy}"));
             }

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{Metadata, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -71,6 +71,22 @@ pub fn read_limited(path: &Path, max: u64, links: Links) -> Result<Option<Conten
         return Err(Line::new(&format!("larger than {max} bytes")));
     }
     Ok(Some(Contents { bytes, metadata }))
+}
+
+/// The last `max` bytes of a regular file; `None` where they cannot be had.
+pub fn read_end(path: &Path, max: u64) -> Option<Vec<u8>> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path);
+    let mut file = opened.ok()?;
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    file.seek(SeekFrom::Start(metadata.len().saturating_sub(max)))
+        .ok()?;
+    let mut bytes = Vec::new();
+    file.take(max).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// An error of the operating system as one line.

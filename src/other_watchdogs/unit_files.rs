@@ -49,6 +49,15 @@ impl UnitText {
         values
     }
 
+    /// The file to which a service's errors go, where its unit names one.
+    pub(crate) fn error_file(&self) -> Option<&str> {
+        let goes_to = |setting| self.all(setting).pop();
+        let errors = goes_to("StandardError").filter(|to| *to != "inherit");
+        let to = errors.or_else(|| goes_to("StandardOutput"))?;
+        let kinds = ["append:", "file:", "truncate:"];
+        kinds.iter().find_map(|kind| to.strip_prefix(kind))
+    }
+
     /// Whether it comes with a package.
     pub(super) fn is_packaged(&self) -> bool {
         OF_PACKAGES
@@ -318,6 +327,29 @@ mod tests {
         let path = root.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn where_the_errors_of_a_service_go_is_read_from_its_unit() {
+        for (text, expected) in [
+            ("StandardOutput=append:/a/b.log\n", Some("/a/b.log")),
+            (
+                "StandardOutput=file:/a\nStandardError=truncate:/b\n",
+                Some("/b"),
+            ),
+            (
+                "StandardOutput=file:/a\nStandardError=inherit\n",
+                Some("/a"),
+            ),
+            ("StandardOutput=file:/a\nStandardError=journal\n", None),
+            ("StandardOutput=journal\n", None),
+            ("", None),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            put(root.path(), "x.service", &format!("[Service]\n{text}"));
+            let unit = file_alone(&root.path().join("x.service")).unwrap();
+            assert_eq!(unit.error_file(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -79,6 +79,23 @@ pub fn whose(kernel: Kernel<'_>, unit: &UnitFacts, port: u16, listeners: &[Liste
     }
 }
 
+/// Those of the sockets on the unit's port that only processes of others hold, by inode: at another address, as of a proxy.
+pub fn of_others(kernel: Kernel<'_>, unit: &UnitFacts, listeners: &[Listener]) -> Vec<u64> {
+    let inodes: Vec<u64> = listeners.iter().map(|listener| listener.inode).collect();
+    let held = listeners::held(kernel.proc, unit.main_pid, &inodes);
+    if inodes.iter().all(|inode| held.contains(inode)) {
+        return Vec::new();
+    }
+    let owners = listeners::owners(kernel.proc, listeners, &pids(kernel, unit));
+    let is_others = |inode: &u64| {
+        let mut holders = owners.iter().filter(|(held, _)| held == inode).peekable();
+        holders.peek().is_some()
+            && holders
+                .all(|(_, process)| !processes::is_within(&process.cgroup, &unit.control_group))
+    };
+    inodes.into_iter().filter(is_others).collect()
+}
+
 /// The ports on which the unit's processes listen, lowest first.
 ///
 /// # Errors

@@ -83,7 +83,7 @@ fn stop_in_backoff() {
     );
 }
 
-/// Somebody else's program of the same user on the gateway's port, on an address of its own.
+/// Somebody else's program of the same user on the gateway's port, at an address that the gateway needs.
 struct Holder(Child);
 
 impl Holder {
@@ -98,6 +98,11 @@ impl Holder {
     }
 
     fn with(rig: &Rig, arguments: &[&str]) -> Self {
+        // By its configuration the gateway needs every address, the holder's among them.
+        let home = std::path::PathBuf::from(std::env::var_os("HOME").expect("HOME"));
+        let folder = home.join(format!(".openclaw-{}", rig.profile));
+        std::fs::create_dir_all(&folder).expect("the gateway's folder");
+        crate::rig::write(&folder.join("openclaw.json"), "{gateway: {bind: 'lan'}}");
         let mut command = Command::new(place::executable().expect("this executable"));
         command
             .args([
