@@ -91,7 +91,7 @@ fn crontabs_as_people_have_them_are_judged_as_expected() {
 
 #[test]
 fn every_line_of_what_is_expected_is_understood() {
-    for kind in ["configs", "crontabs", "watchdogs", "units"] {
+    for kind in ["configs", "crontabs", "watchdogs", "units", "behaviours"] {
         cases(kind).iter().for_each(Case::understood);
     }
 }

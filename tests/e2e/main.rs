@@ -36,6 +36,7 @@ mod packages;
 #[allow(dead_code)]
 mod packaging;
 mod place;
+mod played;
 #[path = "../cases/reading.rs"]
 mod reading;
 mod real;
@@ -45,6 +46,7 @@ mod sandbox;
 mod schema;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;
+mod tls_gateway;
 mod watched;
 mod watching;
 mod wishes;
@@ -73,6 +75,8 @@ fn main() -> ExitCode {
         Some("stand-in-gateway") => stand_in::main(rest),
         Some("notify-proxy") => notify_proxy::main(rest),
         Some("notify-forwarder") => notify_proxy::forward(rest),
+        Some("tls-gateway") => tls_gateway::main(rest),
+        Some("no-inotify") => tls_gateway::no_inotify(),
         Some("order") => stand_in::order_main(rest),
         Some("pager") => fleet::pager(rest),
         Some("as-root") => privileged::serve(),
@@ -102,6 +106,7 @@ fn trials() -> Vec<Trial> {
         sandbox::trials(),
         alerts::trials(),
         metrics::trials(),
+        played::trials(),
     ]
     .into_iter()
     .flatten()
@@ -119,6 +124,7 @@ fn alone() -> Vec<Trial> {
         killed::alone(),
         config_rollback::alone(),
         environment::alone(),
+        played::alone(),
     ]
     .into_iter()
     .flatten()

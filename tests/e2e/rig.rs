@@ -30,6 +30,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What differs from one trial to the next.
 pub struct Setup {
+    /// The gateway's unit as it is in a case, instead of the one of all other trials; empty is none.
+    pub gateway_unit: Option<String>,
+    /// Whether its units and files outlive the user manager.
+    pub lasting: bool,
     /// The gateway's program with what stands before its own arguments; none is the stand-in.
     pub gateway_program: Option<String>,
     /// The gateway's port; none is a free one.
@@ -53,6 +57,8 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            gateway_unit: None,
+            lasting: false,
             gateway_program: None,
             port: None,
             settings: String::new(),
@@ -79,6 +85,7 @@ pub struct Rig {
     /// Everything in the journal by and about the two units.
     pub journal: Journal,
     runtime: PathBuf,
+    units: PathBuf,
     folder: PathBuf,
     settings: PathBuf,
 }
@@ -101,7 +108,17 @@ impl Rig {
         let rig = Self {
             port: setup.port.unwrap_or_else(free_port),
             journal: Journal::follow(&[&gateway, &gatehound]),
-            folder: runtime.join("gatehound-e2e").join(&profile),
+            units: match setup.lasting {
+                true => home.join(".config"),
+                false => runtime.clone(),
+            }
+            .join("systemd/user"),
+            folder: match setup.lasting {
+                true => home.clone(),
+                false => runtime.clone(),
+            }
+            .join("gatehound-e2e")
+            .join(&profile),
             settings: home
                 .join(".config/gatehound")
                 .join(format!("{profile}.toml")),
@@ -111,7 +128,11 @@ impl Rig {
             runtime,
         };
         fs::create_dir_all(&rig.folder).expect("the trial's folder");
-        write(&rig.unit_path(&rig.gateway), &rig.gateway_unit(setup));
+        let unit = setup.gateway_unit.clone();
+        let unit = unit.unwrap_or_else(|| rig.gateway_unit(setup));
+        if !unit.is_empty() {
+            write(&rig.unit_path(&rig.gateway), &unit);
+        }
         if setup.watched {
             rig.install_gatehound(setup);
         }
@@ -216,6 +237,19 @@ impl Rig {
         );
     }
 
+    /// Puts a Gatehound beside a gateway that has none.
+    pub fn watch(&self, setup: &Setup) {
+        self.install_gatehound(setup);
+    }
+
+    /// As [`Rig::mode`], once there is a gateway that takes orders.
+    pub fn mode_when_up(&self, mode: &str) {
+        self.wait_until("gateway that takes orders", || {
+            stand_in::order(&self.control(), "asked").is_ok()
+        });
+        self.mode(mode);
+    }
+
     /// Writes Gatehound's settings for this profile.
     pub fn settings(&self, toml: &str) {
         write(&self.settings, toml);
@@ -229,7 +263,7 @@ impl Rig {
 
     /// Where a unit file or a folder of drop-ins of this trial is.
     pub fn unit_path(&self, name: &str) -> PathBuf {
-        self.runtime.join("systemd/user").join(name)
+        self.units.join(name)
     }
 
     /// Gatehound's `$RUNTIME_DIRECTORY`.
@@ -371,11 +405,13 @@ impl Rig {
         self.folder.join(name)
     }
 
-    fn control(&self) -> PathBuf {
+    /// Where the stand-in gateway takes orders.
+    pub fn control(&self) -> PathBuf {
         self.folder.join("control")
     }
 
-    fn mode_file_path(&self) -> PathBuf {
+    /// Where the behaviour of later runs of the stand-in gateway stands.
+    pub fn mode_file_path(&self) -> PathBuf {
         self.folder.join("mode")
     }
 

@@ -142,8 +142,9 @@ struct Arguments {
 
 /// Runs the stand-in gateway as this process, in the main thread.
 ///
-/// Arguments, in any order: `gateway` (ignored, as the real unit has it), `--token TOKEN` (likewise), `--port N`, `--bind ADDRESS` (repeatable;
-/// 127.0.0.1 and, where there is one, ::1), `--control PATH`, `--mode-file PATH`, `--mode MODE`,
+/// Arguments, in any order: `gateway` and the others that people give the real one (ignored), `--token TOKEN` (likewise),
+/// `--port N` (else `$OPENCLAW_GATEWAY_PORT`, else 18789), `--bind ADDRESS` (repeatable, like the words in
+/// `$STAND_IN_BIND`; 127.0.0.1 and, where there is one, ::1; the real one's `lan` is 0.0.0.0), `--control PATH`, `--mode-file PATH`, `--mode MODE`,
 /// `--refuses TEXT` (exits with 78 where openclaw.json in `$OPENCLAW_STATE_DIR` contains it, not at once),
 /// `--start-delay MS` (asleep) and `--start-busy MS` (burning CPU) before the port opens.
 pub fn main(arguments: &[String]) -> ExitCode {
@@ -187,9 +188,18 @@ pub fn order_main(arguments: &[String]) -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Arguments, String> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let addresses = set("STAND_IN_BIND").unwrap_or_default();
     let mut parsed = Arguments {
-        port: 18789,
-        addresses: Vec::new(),
+        port: set("OPENCLAW_GATEWAY_PORT").map_or(Ok(18789), |port| number(&port))?,
+        addresses: addresses
+            .split_whitespace()
+            .map(|address| {
+                address
+                    .parse()
+                    .map_err(|error| format!("{address}: {error}"))
+            })
+            .collect::<Result<_, _>>()?,
         control: None,
         mode_file: None,
         mode: Mode::Healthy,
@@ -205,14 +215,19 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
                 .ok_or_else(|| format!("{argument} needs a value"))
         };
         match argument.as_str() {
-            "gateway" => {}
+            "gateway" | "start" | "run" | "--foreground" | "--force" | "--allow-unconfigured" => {}
+            script if script.ends_with(".js") => {}
             "--token" => drop(value()?),
             "--port" => parsed.port = number(value()?)?,
-            "--bind" => parsed.addresses.push(
-                value()?
-                    .parse()
-                    .map_err(|error| format!("--bind: {error}"))?,
-            ),
+            "--bind" => match value()?.as_str() {
+                "auto" | "loopback" | "tailnet" => {}
+                "lan" => parsed.addresses.push(Ipv4Addr::UNSPECIFIED.into()),
+                address => parsed.addresses.push(
+                    address
+                        .parse()
+                        .map_err(|error| format!("--bind: {error}"))?,
+                ),
+            },
             "--control" => parsed.control = Some(value()?.into()),
             "--mode-file" => parsed.mode_file = Some(value()?.into()),
             "--mode" => parsed.mode = value()?.parse()?,

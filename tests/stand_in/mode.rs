@@ -29,6 +29,8 @@ pub enum Mode {
     Redirect,
     /// 404 on `/`, `/health` as ever: a gateway without its control UI.
     Root404,
+    /// 403 on `/`, `/health` as ever: a gateway that asks for credentials.
+    Root403,
     /// `/ready` says that a channel is down; all else is well.
     Degraded,
     /// At start it says that its crash-loop breaker tripped; `/health` and `/ready` are those of a healthy one.
@@ -116,6 +118,7 @@ impl Mode {
             "not-http" => Self::NotHttp,
             "redirect" => Self::Redirect,
             "root-404" => Self::Root404,
+            "root-403" => Self::Root403,
             "degraded" => Self::Degraded,
             "breaker" => Self::Breaker,
             "ok-false" => Self::OkFalse,
@@ -152,6 +155,7 @@ impl fmt::Display for Mode {
             Self::NotHttp => "not-http",
             Self::Redirect => "redirect",
             Self::Root404 => "root-404",
+            Self::Root403 => "root-403",
             Self::Degraded => "degraded",
             Self::Breaker => "breaker",
             Self::OkFalse => "ok-false",

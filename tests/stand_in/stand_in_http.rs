@@ -135,6 +135,9 @@ pub fn answer(mode: &Mode, request: &Request) -> Answer {
         Mode::Root404 if page == "/" => {
             respond(request, "404 Not Found", "text/plain", "Not Found", "")
         }
+        Mode::Root403 if page == "/" => {
+            respond(request, "403 Forbidden", "text/plain", "Forbidden", "")
+        }
         Mode::Degraded if matches!(page, "/ready" | "/readyz") => respond(
             request,
             "503 Service Unavailable",
