@@ -90,6 +90,18 @@ fn crontabs_as_people_have_them_are_judged_as_expected() {
 }
 
 #[test]
+fn there_are_as_many_cases_as_is_said() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/README.md");
+    let page = fs::read_to_string(page).unwrap();
+    let counts = ["configs", "crontabs", "watchdogs", "units", "behaviours"];
+    let [configs, crontabs, watchdogs, units, behaviours] = counts.map(|kind| cases(kind).len());
+    let said = format!(
+        "{configs} configurations, {crontabs} crontabs, {watchdogs} other watchdogs, {units} units and {behaviours} behaviours."
+    );
+    assert!(page.contains(&said), "{said}");
+}
+
+#[test]
 fn every_line_of_what_is_expected_is_understood() {
     for kind in ["configs", "crontabs", "watchdogs", "units", "behaviours"] {
         cases(kind).iter().for_each(Case::understood);
