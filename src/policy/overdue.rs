@@ -137,9 +137,13 @@ impl Machine<'_> {
             counted,
             seen,
             served,
+            after_healthy,
         } = &mut self.state.unasked;
-        // Of the run that is there now; what ended before it is what was seen until this look.
-        let ended_healthy = *served;
+        // What ended is what was seen until this look; that stays true while the run after it is not healthy yet.
+        if counted.is_some_and(|before| before < unit.restarts) {
+            *after_healthy = *served;
+        }
+        let ended_healthy = *after_healthy;
         *served = gateway.served && gateway.invocation == unit.invocation_id;
         let works = matches!(self.state.phase, Phase::Healthy { .. });
         // One that works after others that never did is the end of it.

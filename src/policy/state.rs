@@ -343,6 +343,9 @@ pub struct Unasked {
     /// Whether the run that was seen last has been healthy.
     #[serde(default)]
     pub served: bool,
+    /// Whether the run before the last that systemd began has been healthy.
+    #[serde(default)]
+    pub after_healthy: bool,
 }
 
 /// The run of the gateway that was seen last.

@@ -435,6 +435,25 @@ fn rule_11_runs_that_end_again_and_again_are_one_incident_however_healthy_in_bet
 }
 
 #[test]
+fn rule_11_runs_that_are_not_healthy_at_the_first_look_are_a_loop_all_the_same() {
+    let mut world = healthy();
+    for _ in 0..4 {
+        world.fresh = Mood::Failing(Stall::Gone);
+        world.exits(0);
+        world.run_until("starting");
+        world.mood = Mood::Healthy;
+        world.run_until("healthy");
+    }
+    let [said] = &world.texts("failing")[..] else {
+        panic!("one incident, but {:?}", world.texts("failing"));
+    };
+    assert!(
+        said.contains("systemd started it 3 times within 10 min"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_gateway_that_ended_by_itself_is_started_again_and_that_is_said() {
     let mut world = healthy();
     world.ends_by_itself();
