@@ -208,6 +208,11 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
         refuses: None,
         listener_on_stdin: false,
     };
+    let apart = |argument: &String| match argument.split_once('=') {
+        Some((option @ "--port", value)) => vec![option.to_owned(), value.to_owned()],
+        _ => vec![argument.clone()],
+    };
+    let arguments: Vec<String> = arguments.iter().flat_map(apart).collect();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || {
