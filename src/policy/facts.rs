@@ -343,6 +343,16 @@ pub struct Look {
     pub health: Health,
 }
 
+impl Look {
+    /// Who serves the port of a unit that cannot run: the gateway, perhaps, under another name.
+    pub(super) fn served_by(&self) -> Line {
+        let holder = self.port_holder.as_ref();
+        holder.map_or_else(Line::default, |holder| {
+            Line::new(&format!("its port is held by {holder}"))
+        })
+    }
+}
+
 impl Probe {
     /// The probe's word, as in `GATEHOUND_PROBE=`.
     pub fn name(self) -> &'static str {

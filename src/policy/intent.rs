@@ -136,8 +136,8 @@ impl Machine<'_> {
             return Some((Standby::Paused, pause.reason.clone()));
         }
         match standing {
-            Standing::NoUnit => Some((Standby::NoUnit, served_by(look))),
-            Standing::Masked => Some((Standby::Masked, served_by(look))),
+            Standing::NoUnit => Some((Standby::NoUnit, look.served_by())),
+            Standing::Masked => Some((Standby::Masked, look.served_by())),
             Standing::Stopped => Some((Standby::Stopped, Line::default())),
             Standing::ConfigError => {
                 port_taken(look).or_else(|| Some(refused(look, &self.state.rollback)))
@@ -456,14 +456,6 @@ fn port_taken(look: &Look) -> Option<(Standby, Line)> {
     }
     let holder = look.port_holder.as_ref()?;
     Some((Standby::PortTaken, holder.clone()))
-}
-
-/// Who serves the port of a unit that cannot run: the gateway, perhaps, under another name.
-fn served_by(look: &Look) -> Line {
-    let holder = look.port_holder.as_ref();
-    holder.map_or_else(Line::default, |holder| {
-        Line::new(&format!("its port is held by {holder}"))
-    })
 }
 
 /// Somebody else has the port that a start after a rollback would need.
