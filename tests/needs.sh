@@ -16,6 +16,11 @@ root_packages=(dbus dbus-user-session iproute2 libpam-systemd man-db procps rpm 
 # What Debian's sid needs besides to build for arm64 and to run what was built: Rust with the standard library of both,
 # a compiler for each, and qemu.
 arm64_packages=(cargo gcc gcc-aarch64-linux-gnu git libc6:arm64 libc6-dev libc6-dev-arm64-cross libstd-rust-dev:arm64 qemu-user rustc)
+# How a root of Debian gets them.
+# shellcheck disable=SC2016
+arm64_install='dpkg --add-architecture arm64
+apt-get update
+apt-get install --yes --no-install-recommends "$@"'
 # Where the root has an older C library than this machine: a linker for it.
 zig_needs=(python3-venv)
 zig_tools=(cargo-zigbuild==0.24.1 ziglang==0.17.1)
