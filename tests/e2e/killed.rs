@@ -359,7 +359,7 @@ fn at_once(
 
 fn killed_once() {
     let plans: Vec<Vec<String>> = points().into_iter().map(|point| vec![point]).collect();
-    each(94, plans, brought_back);
+    each(97, plans, brought_back);
 }
 
 /// The second kill is at the point after, and, where the successor passes it, at the same one again.
@@ -369,7 +369,7 @@ fn killed_twice() {
         .iter()
         .map(|point| vec![point.clone(), point.clone()]);
     let next = points.windows(2).map(<[String]>::to_vec);
-    each(187, again.chain(next).collect(), brought_back);
+    each(193, again.chain(next).collect(), brought_back);
 }
 
 /// How often Gatehound was killed as planned; the gateway is brought back in any case.
