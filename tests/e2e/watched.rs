@@ -84,13 +84,45 @@ pub fn assert_field(record: &Record, field: &str, expected: &str) {
     assert_eq!(record.get(field).as_deref(), Some(expected), "{record}");
 }
 
-/// Waits for the check that opens an incident, which has to name this stall.
+/// What a look may take this stall for on a machine that has no time for the gateway: a stall that is given more
+/// grace. The other way round is a fault.
+pub fn more_careful(stall: &str) -> &'static [&'static str] {
+    match stall {
+        "busy" => &["starved"],
+        "blocked" => &["busy", "starved"],
+        "deadlocked" => &["blocked", "busy", "starved"],
+        _ => &[],
+    }
+}
+
+/// Waits until this stall is named in the incident that this record opens.
+#[track_caller]
+pub fn wait_until_named(rig: &Rig, failing: &Record, within: Duration, stall: &str) {
+    let seen = failing.get("GATEHOUND_STALL").unwrap_or_default();
+    let errs = more_careful(stall).contains(&seen.as_str());
+    assert!(
+        seen == stall || errs,
+        "{stall} was taken for {seen}: {failing}"
+    );
+    // One that burns CPU is starved for as long as the machine has no time for it.
+    if seen == stall || stall == "busy" {
+        return;
+    }
+    rig.journal.wait_for("the stall", within, |record| {
+        let corrects = event("failing-otherwise")(record) || event("backing-off")(record);
+        corrects
+            && failing.monotonic() < record.monotonic()
+            && record.get("GATEHOUND_STALL").as_deref() == Some(stall)
+    });
+}
+
+/// Waits for the check that opens an incident, and until this stall is named; gives the record of that check.
 #[track_caller]
 pub fn wait_until_failing(rig: &Rig, within: Duration, stall: &str) -> Record {
     let failing = rig
         .journal
         .wait_for("the failing check", within, event("failing"));
-    assert_field(&failing, "GATEHOUND_STALL", stall);
+    wait_until_named(rig, &failing, within, stall);
     failing
 }
 
