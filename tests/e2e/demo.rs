@@ -1,9 +1,10 @@
-//! `cargo demo`: the watchdog at work in a throwaway machine, from its own `install` to a gateway brought back.
+//! `cargo demo`: a throwaway machine on which cron starts a shell watchdog, Gatehound's `install` in its place, and a
+//! gateway that hangs and is brought back.
 //!
 //! Owns the machine with the stand-in gateway and the shorter settings, which `days` has as well.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,6 +45,30 @@ blocked = "6s"
 hung = "5s"
 "#;
 
+/// The folder with the crontab of two lines, and with the script that they start, as people have them.
+const OLD_WATCHDOG: &str = "cases/crontabs/S01-health-check";
+
+/// Stands in for crontab(1) and cron(8), so that nobody waits for a minute to begin.
+/// cron's minute has 6 s and the half of one 3 s; it ends when it has nothing to start any more and all has ended.
+const CRONTAB: &str = "#!/bin/sh
+table=$HOME/.crontab
+case ${1-} in
+-l) cat \"$table\" ;;
+minutes)
+    PATH=$HOME/minute:$PATH
+    while grep -q '^\\* \\* \\* \\* \\* ' \"$table\"; do
+        sed -n 's/^\\* \\* \\* \\* \\* //p' \"$table\" | while read -r job; do
+            (sh -c \"$job\"; echo \"$job\") &
+        done
+        sleep 60
+    done
+    wait
+    ;;
+*) cat \"$1\" >\"$table\" ;;
+esac
+";
+const SLEEP: &str = "#!/bin/sh\nexec /bin/sleep $(($1 / 10))\n";
+
 /// Boots the machine, plays the scenario and returns how it ended.
 pub fn main() -> ExitCode {
     match play() {
@@ -61,8 +86,14 @@ fn play() -> Result<(), String> {
     }
     say("booting a throwaway machine with a user manager of its own");
     let demo = Demo::new(SETTINGS)?;
-    say("gatehound install");
-    demo.user("gatehound", &["install"])?;
+    let cron = demo.old_watchdog()?;
+    say("gatehound install: it changes nothing while cron starts another watchdog");
+    demo.shows("install")?;
+    say("gatehound install --replace-cron");
+    demo.user("gatehound", &["install", "--replace-cron"])?;
+    cron.ends()?;
+    say("crontab -l shows nothing any more; Gatehound watches");
+    demo.user("crontab", &["-l"])?;
     let mut story = demo.follow(LIMIT)?;
     story.wait_for("healthy")?;
     say("the gateway's event loop is blocked now: its port stays open, it answers nobody");
@@ -121,6 +152,39 @@ impl Demo {
             "systemctl",
             &["--user", "--quiet", "enable", "--now", GATEWAY],
         )
+    }
+
+    /// Gives the user the old watchdog's script and its crontab, and waits until cron has started each line once.
+    fn old_watchdog(&self) -> Result<Cron, String> {
+        let old = Machine::path(OLD_WATCHDOG).display().to_string();
+        self.user("cp", &["-rT", &format!("{old}/home"), "."])?;
+        let scripts = ".openclaw/scripts/openclaw-health-check.sh";
+        self.user("chmod", &["+x", scripts])?;
+        self.write("minute/sleep", SLEEP)?;
+        self.write("minute/crontab", CRONTAB)?;
+        self.user("chmod", &["+x", "minute/sleep", "minute/crontab"])?;
+        let mut link = self.machine.as_root("ln");
+        link.args(["-s", "/home/watched/minute/crontab", "/usr/local/bin/"]);
+        ended(link.status(), "ln")?;
+        // What the script finds has to be there before it looks: it kills a gateway that is about to listen.
+        self.order("healthy")?;
+        self.user("crontab", &[&format!("{old}/crontab")])?;
+        say("crontab -l: cron starts the old watchdog twice a minute, which has 6 s here");
+        self.user("crontab", &["-l"])?;
+        let mut crontab = self.command("crontab", &["minutes"]);
+        let mut child = crontab
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cron: {error}"))?;
+        let stdout = child.stdout.take().ok_or("cron has no output")?;
+        let mut cron = Cron {
+            child,
+            ran: BufReader::new(stdout).lines(),
+        };
+        cron.ran_one()?;
+        cron.ran_one()?;
+        self.user("ls", &["-l", ".openclaw/openclaw.json.bak"])?;
+        Ok(cron)
     }
 
     /// Has the gateway behave in a mode from now on.
@@ -197,6 +261,29 @@ impl Demo {
             limit,
             deadline: Instant::now() + limit,
         })
+    }
+}
+
+/// What stands in for cron(8), with what it has run.
+struct Cron {
+    child: Child,
+    ran: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Cron {
+    /// Waits until one line's command has ended, and shows it.
+    fn ran_one(&mut self) -> Result<(), String> {
+        let Some(Ok(job)) = self.ran.next() else {
+            return Err("cron ended".to_owned());
+        };
+        println!("  cron ran: {job}");
+        Ok(())
+    }
+
+    /// Waits until cron has nothing to start any more and the last that it started has ended.
+    fn ends(mut self) -> Result<(), String> {
+        for _ in self.ran.by_ref() {}
+        ended(self.child.wait(), "cron")
     }
 }
 
