@@ -486,7 +486,7 @@ fn prlimit(pid: i32, limit: &str) {
 fn no_descriptors() {
     let trial = Trialled::new(&[]);
     let pid = trial.rig.main_pid(&trial.rig.gatehound);
-    prlimit(pid, &format!("--nofile={}:", fewest_descriptors(pid)));
+    prlimit(pid, &format!("--nofile={}:", lowest_free_descriptor(pid)));
     trial.rig.mode("blocked");
     // A check sleeps several times, and so does what lies between two.
     wait_for_sleeps(pid, 60);
@@ -506,12 +506,14 @@ fn no_descriptors() {
     assert!(position("unknown") < position("failing"), "{events:?}");
 }
 
-/// How many descriptors a process has open between two checks, which open some more for themselves.
-fn fewest_descriptors(pid: i32) -> usize {
-    let open = || fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
+/// The lowest number that a process has no descriptor of between two checks, which open some more for themselves.
+///
+/// The limit is one of the numbers, and the open ones may have gaps.
+fn lowest_free_descriptor(pid: i32) -> usize {
+    let is_open = |number: &usize| Path::new(&format!("/proc/{pid}/fd/{number}")).is_symlink();
     let seen = (0..200).map(|_| {
         thread::sleep(Duration::from_millis(10));
-        open().count()
+        (0..).find(|number| !is_open(number)).unwrap_or_default()
     });
     seen.min().unwrap_or_default()
 }
