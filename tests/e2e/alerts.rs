@@ -75,11 +75,13 @@ impl Alerting {
     /// `alert` are lines of the table `alert`, `service` of the drop-in of the unit that delivers.
     fn new(alert: &str, service: &str) -> Self {
         let this = Self::stopped(alert);
+        let identified = |unit| format!("SyslogIdentifier={unit}\n");
+        let service = format!("{}{service}", identified(&this.unit));
         this.rig
-            .install_template("gatehound-alert@.service", &this.unit, service);
-        let identifier = format!("SyslogIdentifier={}", this.ping);
+            .install_template("gatehound-alert@.service", &this.unit, &service);
+        let service = identified(&this.ping);
         this.rig
-            .install_template("gatehound-ping@.service", &this.ping, &identifier);
+            .install_template("gatehound-ping@.service", &this.ping, &service);
         this.start();
         this
     }
