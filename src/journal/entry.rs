@@ -11,7 +11,8 @@ use crate::{
             ACTION, ATTEMPT, DEGRADED, DETAIL, DOWN_SINCE, DOWNTIME, EVENT, FORCED, INCIDENT,
             MESSAGE_ID, PHASE, PROBE, REASON, STALL, STALL_DETAIL, STANDBY,
         },
-        kinds::{Kind, Level},
+        kind_table::Level,
+        kinds::Kind,
     },
     policy::{
         facts::{Failure, Process, Signal},

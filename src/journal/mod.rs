@@ -4,6 +4,7 @@ pub mod entry;
 pub mod fields;
 pub mod gateway_log;
 pub mod journalctl;
+pub mod kind_table;
 pub mod kinds;
 pub mod logged;
 pub mod writer;

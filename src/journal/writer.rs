@@ -17,7 +17,7 @@ use crate::{
     journal::{
         entry::Entry,
         fields::{IDENTIFIER, USER_UNIT},
-        kinds::Level,
+        kind_table::Level,
     },
     os::terminal,
     policy::{answer::Noted, state::State},
