@@ -3,7 +3,11 @@
 //! Owns how they are shown; what the records mean is `timeline`'s.
 
 use crate::cli::console::say;
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{anyhow, bail};
 
@@ -59,7 +63,7 @@ pub(crate) fn history(sources: &Sources, wanted: &Wanted) -> anyhow::Result<Exit
     let asked = match asked {
         Ok(asked) => asked,
         Err(e) if wanted.journal.is_none() && !wanted.json && wanted.svg.is_none() => {
-            let kept = evidence(sources);
+            let kept = evidence(sources, &[], since);
             if kept.is_empty() {
                 return Err(e);
             }
@@ -72,11 +76,13 @@ pub(crate) fn history(sources: &Sources, wanted: &Wanted) -> anyhow::Result<Exit
     };
     let Asked { logged, now, runs } = asked;
     if logged.is_empty() && !wanted.json && wanted.svg.is_none() {
-        let since = wall_clock::local(since);
-        say!("no record of Gatehound since {since} that you may read");
+        let said = wall_clock::local(since);
+        say!("no record of Gatehound since {said} that you may read");
         if wanted.journal.is_none() {
             print_complaint();
-            evidence(sources).iter().for_each(|line| say!("{line}"));
+            evidence(sources, &[], since)
+                .iter()
+                .for_each(|line| say!("{line}"));
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -91,6 +97,12 @@ pub(crate) fn history(sources: &Sources, wanted: &Wanted) -> anyhow::Result<Exit
         answers::say(&history_answer(&history, since, now.wall));
     } else {
         print_history(&history, since, now.wall);
+        if wanted.journal.is_none() {
+            // A journal in memory forgets them at each boot.
+            evidence(sources, &history.incidents, since)
+                .iter()
+                .for_each(|line| say!("{line}"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -104,13 +116,14 @@ fn print_complaint() {
     }
 }
 
-/// The restarts of which evidence is kept, which needs no journal.
-fn evidence(sources: &Sources) -> Vec<String> {
+/// The restarts since a moment whose incidents the journal has not, and of which evidence is kept.
+fn evidence(sources: &Sources, known: &[Past], since: Duration) -> Vec<String> {
     let profile = sources.profile.as_deref();
     let Ok(state) = folders::state(&sources.variables, profile) else {
         return Vec::new();
     };
-    let kept = incident_files::kept(&state);
+    let mut kept = incident_files::kept(&state);
+    kept.retain(|(written, id, _)| since <= *written && known.iter().all(|past| past.id != *id));
     if kept.is_empty() {
         return Vec::new();
     }
@@ -118,7 +131,7 @@ fn evidence(sources: &Sources) -> Vec<String> {
     let option = folders::profile_option(profile);
     let mut lines = vec![
         String::new(),
-        "restarts of which there is evidence, in".to_owned(),
+        "restarts that are not in the journal, of which there is evidence, in".to_owned(),
         Line::new(&folder.display().to_string()).to_string(),
     ];
     lines.extend(kept.into_iter().map(|(wall, id, restart)| {
@@ -144,20 +157,20 @@ pub(crate) fn incident(
         Ok(logged) => (logged, None),
         Err(why) => (Vec::new(), Some(why)),
     };
-    let newest = incident_files::kept(&folder).pop().map(|(_, id, _)| id);
-    let newest = newest.filter(|_| unread.is_some());
+    let history = History::of(&logged, since, &now, runs(&units));
+    let newest = newest_evidence(&folder, &history);
     if let Some(why) = &unread
         && id.is_none()
         && newest.is_none()
     {
         bail!("{why:#}");
     }
+    let is_asked_for = id.is_some();
     let id = id.or(newest.as_deref());
-    let history = History::of(&logged, since, &now, runs(&units));
     let of_id = |past: &&Past| id.is_none_or(|id| id == past.id);
     let past = history.incidents.iter().rev().find(of_id);
     let profile = &folders::profile_option(sources.profile.as_deref());
-    let newer = newer(&history, profile).filter(|_| id.is_none());
+    let newer = newer(&history, profile).filter(|_| !is_asked_for);
     let Some(id) = id.or(past.map(|past| past.id.as_str())) else {
         match newer {
             Some(newer) => bail!("no incident in the journal, but {newer}"),
@@ -209,6 +222,13 @@ pub(crate) fn last_incident(sources: &Sources) -> anyhow::Result<String> {
     let profile = folders::profile_option(sources.profile.as_deref());
     let (words, id) = (in_two_sentences(past), &past.id);
     Ok(format!("{words}\nMore: gatehound incident{profile} {id}"))
+}
+
+/// The incident of the newest evidence, where it is newer than all that the journal has.
+fn newest_evidence(state: &Path, history: &History) -> Option<String> {
+    let (written, id, _) = incident_files::kept(state).pop()?;
+    let is_older = |past: &Past| past.id != id && past.began < written;
+    history.incidents.iter().all(is_older).then_some(id)
 }
 
 /// What is newer than the newest incident, is none, and may yet be what is looked for; with what to do.

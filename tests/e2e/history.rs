@@ -1,6 +1,7 @@
 //! Trials of what a person asks on the day after: what went on, and what was seen of it.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -10,8 +11,11 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::place;
+use crate::privileged::as_root;
 use crate::rig::{Rig, Setup, TIMEOUT, systemctl, wait_until};
-use crate::watched::{event, from_systemd, healthy_with, wait_until_recovered, watched};
+use crate::watched::{
+    event, from_systemd, healthy_with, invocation, wait_until_recovered, watched,
+};
 
 /// The trials of this file.
 pub fn trials() -> Vec<Trial> {
@@ -41,6 +45,20 @@ pub fn trials() -> Vec<Trial> {
             history_of_a_watched_gateway,
         ),
     ])
+}
+
+/// One that takes the journal away from everything in the machine; nobody's own is taken for it.
+pub fn alone() -> Vec<Trial> {
+    if std::env::var_os("E2E_FILES").is_none() {
+        eprintln!(
+            "e2e: a journal in memory is tried in the throwaway machine alone, which root gets"
+        );
+        return Vec::new();
+    }
+    crate::named(&[(
+        "a_journal_in_memory_that_a_boot_takes_leaves_the_cause_of_a_hang_in_the_evidence",
+        in_memory,
+    )])
 }
 
 fn text(output: Output) -> String {
@@ -231,4 +249,140 @@ fn history_of_a_watched_gateway() {
     // Whoever reads has gone, and so does it.
     let ended = status.wait().expect("wait for gatehound");
     assert!(ended.success(), "{ended}");
+}
+
+/// As often as needed: systemd starts it five times in ten seconds, and then no more.
+const RESTART: &str =
+    "systemctl reset-failed systemd-journald && systemctl restart systemd-journald";
+
+/// A journal in memory, until this is dropped.
+struct InMemory;
+
+impl InMemory {
+    const CONF: &str = "/run/systemd/journald.conf.d/volatile.conf";
+
+    fn begin() -> Self {
+        let begin = format!(
+            "mkdir -p /run/systemd/journald.conf.d && printf '[Journal]\\nStorage=volatile\\n' >{conf} && \
+             mv /etc/systemd/journald.conf.d/e2e.conf /run/e2e-journald.conf && \
+             mv /var/log/journal /var/log/e2e-journal && {RESTART}",
+            conf = Self::CONF
+        );
+        let it = Self;
+        as_root(&["sh", "-c", &begin]);
+        it
+    }
+
+    /// As a boot does; of the new one a user reads nothing who is in no group of the journal's.
+    fn lose(anybody_reads: bool) {
+        let mode = if anybody_reads { "o+rX" } else { "o-w" };
+        let lose = format!(
+            "rm -rf /run/log/journal/* && {RESTART} && \
+             journalctl --sync && chmod -R {mode} /run/log/journal"
+        );
+        as_root(&["sh", "-c", &lose]);
+    }
+}
+
+impl Drop for InMemory {
+    fn drop(&mut self) {
+        let end = format!(
+            "rm -rf {} /run/log/journal; mv /run/e2e-journald.conf /etc/systemd/journald.conf.d/e2e.conf; \
+             mv /var/log/e2e-journal /var/log/journal; {RESTART}",
+            Self::CONF
+        );
+        as_root(&["sh", "-c", &end]);
+    }
+}
+
+/// Everything a command prints, each run of white space as one blank, because texts are wrapped.
+fn said(output: &Output) -> String {
+    let all = [&output.stdout[..], &output.stderr].concat();
+    let all = String::from_utf8(all).expect("UTF-8");
+    all.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn in_memory() {
+    let rig = watched(Setup::default());
+    let memory = InMemory::begin();
+    let before = invocation(&rig);
+    rig.mode("blocked");
+    wait_until("another run of the gateway", TIMEOUT, || {
+        invocation(&rig) != before && rig.healthy()
+    });
+    rig.wait_for_status("healthy: ", TIMEOUT);
+
+    let files = kept(&rig);
+    let [file] = &files[..] else {
+        panic!("one restart, but {files:?}");
+    };
+    let (id, restart) = file.rsplit_once('-').expect("an incident and a restart");
+    assert_eq!(restart, "1.json");
+    let row = format!(
+        "{id} restart 1 gatehound incident --profile {} ID",
+        rig.profile
+    );
+
+    // Where it may not be read.
+    for lost in [false, true] {
+        InMemory::lose(false);
+        if lost {
+            systemctl(&["restart", &rig.gatehound]);
+            rig.wait_for_status("healthy: ", TIMEOUT);
+        }
+        let history = rig.gatehound(&["history"]);
+        assert!(history.status.success(), "{history:?}");
+        assert!(said(&history).contains(&row), "{history:?}");
+        assert!(said(&history).contains("Storage=persistent"), "{history:?}");
+        let incident = rig.gatehound(&["incident"]);
+        assert!(incident.status.success(), "{incident:?}");
+        for told in [id, "what follows is the evidence alone", "blocked"] {
+            assert!(said(&incident).contains(told), "{told}: {incident:?}");
+        }
+        let doctor = said(&rig.gatehound(&["doctor"]));
+        for told in [
+            "in memory only, where you may not read it",
+            "Storage=persistent",
+        ] {
+            assert!(doctor.contains(told), "{told}: {doctor}");
+        }
+    }
+
+    // Where it may: it has records, but none of what was before the boot.
+    InMemory::lose(true);
+    systemctl(&["restart", &rig.gatehound]);
+    wait_until("a record since the boot", TIMEOUT, || {
+        said(&rig.gatehound(&["history"])).contains("no incident since")
+    });
+    let history = rig.gatehound(&["history"]);
+    assert!(said(&history).contains(&row), "{history:?}");
+    let incident = rig.gatehound(&["incident"]);
+    assert!(incident.status.success(), "{incident:?}");
+    for told in [id, "no longer in the journal", "blocked"] {
+        assert!(said(&incident).contains(told), "{told}: {incident:?}");
+    }
+    let doctor = said(&rig.gatehound(&["doctor"]));
+    let told = "in memory only: what happened is forgotten at the next boot";
+    assert!(doctor.contains(told), "{doctor}");
+
+    // A new hang is in the journal, and the last.
+    rig.mode("blocked");
+    wait_until("the new incident to end", TIMEOUT, || {
+        json(&rig, &["history", "--json"])["incidents"][0]["outcome"] == "by-restart"
+    });
+    let incident = rig.gatehound(&["incident"]);
+    assert!(!said(&incident).contains(id), "{incident:?}");
+    assert!(said(&rig.gatehound(&["history"])).contains(&row));
+    drop(memory);
+}
+
+/// The names of the files of evidence.
+fn kept(rig: &Rig) -> Vec<String> {
+    let home = std::env::var_os("HOME").expect("HOME");
+    let state = format!(".local/state/gatehound-{}/incidents", rig.profile);
+    let files = std::fs::read_dir(Path::new(&home).join(state)).expect("the evidence");
+    let names = files.map(|file| file.expect("a file").file_name());
+    names
+        .map(|name| name.into_string().expect("UTF-8"))
+        .collect()
 }

@@ -124,6 +124,7 @@ fn alone() -> Vec<Trial> {
         killed::alone(),
         config_rollback::alone(),
         environment::alone(),
+        history::alone(),
         played::alone(),
     ]
     .into_iter()
