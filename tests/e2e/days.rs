@@ -2,12 +2,16 @@
 //!
 //! Owns what happens on each day, and when somebody looks. Judges nothing: it is there to be read.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
-use std::process::{ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::demo::{Demo, GATEWAY, MODE_AT_START, REFUSED, SETTINGS, say};
+use crate::demo::{Demo, GATEWAY, MODE_AT_START, REFUSED, SETTINGS, Story, say};
+use crate::journal::Record;
+use crate::watched;
 
 /// What a person's terminal has.
 const COLUMNS: usize = 80;
@@ -21,13 +25,13 @@ debounce = "1s"
 degraded_after = "2s"
 "#;
 
-/// A phone, which is a file.
+/// A phone, which is a pipe; a message on it ends with an empty line.
 const MORE: &str = r#"
 [forced_stops]
 window = "40s"
 [[alert.channel]]
 type = "command"
-command = ["/bin/sh", "-c", "{ echo \"[$0]\"; cat; echo; } >>~/phone", "{{title}}"]
+command = ["/bin/sh", "-c", "{ echo \"[$0]\"; cat; } | sed '$G' >>~/phone", "{{title}}"]
 "#;
 
 type Day = fn(&Person) -> Result<(), String>;
@@ -208,7 +212,64 @@ fn channels_off(person: &Person) -> Result<(), String> {
 /// Whoever runs the bot.
 struct Person {
     demo: Demo,
-    story: std::cell::RefCell<crate::demo::Story>,
+    story: RefCell<Story>,
+    phone: RefCell<Phone>,
+}
+
+/// What a phone has shown so far, and what it will show.
+struct Phone {
+    reader: Child,
+    lines: Receiver<String>,
+    shown: Vec<String>,
+}
+
+impl Phone {
+    fn new(demo: &Demo) -> Result<Self, String> {
+        demo.user("mkfifo", &["phone"])?;
+        // Open in both directions, a pipe has no end.
+        let mut reader = demo.command("sh", &["-c", "exec cat <>phone"]);
+        let mut reader = reader
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("phone: {error}"))?;
+        let stdout = reader.stdout.take().ok_or("the phone shows nothing")?;
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines
+                .map_while(|line| sender.send(line).ok())
+                .for_each(drop);
+        });
+        Ok(Self {
+            reader,
+            lines,
+            shown: Vec::new(),
+        })
+    }
+
+    /// Waits until a whole message has these words.
+    fn has(&mut self, words: &str) -> bool {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let mut messages = self.shown.split_inclusive(String::is_empty);
+            let is_whole = |message: &[String]| message.last().is_some_and(String::is_empty);
+            if messages.any(|one| is_whole(one) && one.iter().any(|line| line.contains(words))) {
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.shown.push(line),
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        let _ = self.reader.kill();
+        let _ = self.reader.wait();
+    }
 }
 
 impl Person {
@@ -216,13 +277,14 @@ impl Person {
         let settings = SETTINGS.replace("[grace]\n", "[grace]\nstarting_idle = \"6s\"\n");
         let settings = format!("{TIMES}{settings}{MORE}");
         let demo = Demo::new(&settings)?;
+        let phone = Phone::new(&demo)?.into();
         let installed = demo.command("gatehound", &["install"]).output();
         let installed = installed.map_err(|error| format!("gatehound install: {error}"))?;
         if !installed.status.success() {
             return Err(format!("gatehound install: {installed:?}"));
         }
         let story = demo.follow(LIMIT)?.into();
-        let person = Self { demo, story };
+        let person = Self { demo, story, phone };
         person.sees("healthy")?;
         // The last known good is kept once it has been good for a while.
         person.sees("snapshot-kept")?;
@@ -246,57 +308,36 @@ impl Person {
 
     /// Waits for a record, which a person does not see.
     fn sees(&self, event: &str) -> Result<(), String> {
-        self.story.borrow_mut().find(event, |_| ()).map(drop)
+        let mut story = self.story.borrow_mut();
+        story.find(event, watched::event(event), |_| ()).map(drop)
     }
 
     /// Waits until the phone shows this.
     fn phone_has(&self, words: &str) -> Result<(), String> {
-        let end = Instant::now() + LIMIT;
-        while !self.phone().contains(words) {
-            if end < Instant::now() {
-                self.demo
-                    .user("journalctl", &["--user", "--no-pager", "--lines=60"])?;
-                return Err(format!(
-                    "no {words:?} on the phone; it shows:\n{}",
-                    self.phone()
-                ));
-            }
-            thread::sleep(Duration::from_millis(500));
+        let mut phone = self.phone.borrow_mut();
+        if phone.has(words) {
+            return Ok(());
         }
-        Ok(())
+        self.demo
+            .user("journalctl", &["--user", "--no-pager", "--lines=60"])?;
+        let shown = phone.shown.join("\n");
+        Err(format!("no {words:?} on the phone; it shows:\n{shown}"))
     }
 
     /// Waits until systemd has restarted the gateway so often.
     fn waits_for_restarts(&self, times: u32) -> Result<(), String> {
-        let end = Instant::now() + LIMIT;
-        let show = ["--user", "show", "--property=NRestarts", "--value", GATEWAY];
-        loop {
-            let shown = self.demo.command("systemctl", &show).output();
-            let shown = shown.map_err(|error| format!("systemctl: {error}"))?;
-            let count = String::from_utf8_lossy(&shown.stdout);
-            if times <= count.trim().parse().unwrap_or_default() {
-                return Ok(());
-            }
-            if end < Instant::now() {
-                return Err(format!("systemd restarted it {count} times only"));
-            }
-            thread::sleep(Duration::from_millis(500));
-        }
-    }
-
-    fn phone(&self) -> String {
-        let output = self.demo.command("cat", &["/home/watched/phone"]).output();
-        output.map_or_else(
-            |_| String::new(),
-            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-        )
+        let counted = format!("restart counter is at {times}.");
+        let is_it = |record: &Record| record.message().contains(&counted);
+        let mut story = self.story.borrow_mut();
+        story.find(&counted, is_it, |_| ()).map(drop)
     }
 
     /// What the phone shows, and everything that can be asked afterwards.
     fn looks_back(&self, words: &str) -> Result<(), String> {
         self.phone_has(words)?;
         say("the phone so far");
-        self.phone().lines().for_each(broken);
+        let shown = &self.phone.borrow().shown;
+        shown.iter().for_each(|line| broken(line));
         for question in ["status", "history", "incident", "doctor"] {
             self.asks(question)?;
         }

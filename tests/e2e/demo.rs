@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::journal::Record;
 use crate::machine::Machine;
 use crate::place;
+use crate::watched;
 
 /// After this long without the gateway being back, the demo has failed.
 const LIMIT: Duration = Duration::from_secs(50);
@@ -235,7 +236,7 @@ impl Demo {
         command
     }
 
-    /// Follows both journals for so long.
+    /// Follows both journals; whatever is waited for has to come within so long.
     pub fn follow(&self, limit: Duration) -> Result<Story, String> {
         let mut journalctl: Command = self.machine.as_user("journalctl");
         journalctl.args(["--user", "--follow", "--no-tail", "--all", "--output=json"]);
@@ -259,7 +260,6 @@ impl Demo {
             journalctl: child,
             records,
             limit,
-            deadline: Instant::now() + limit,
         })
     }
 }
@@ -292,30 +292,35 @@ pub struct Story {
     journalctl: Child,
     records: Receiver<Record>,
     limit: Duration,
-    deadline: Instant,
 }
 
 impl Story {
     /// Shows records until one of this event has come.
     fn wait_for(&mut self, event: &str) -> Result<Record, String> {
-        self.find(event, |record| {
+        self.find(event, watched::event(event), |record| {
             println!("  {}", Line::new(&record.to_string()))
         })
     }
 
-    /// Waits for the next record of this event; every record until then is handed over.
-    pub fn find(&mut self, event: &str, mut each: impl FnMut(&Record)) -> Result<Record, String> {
+    /// Waits for the next record that is the one; every record until then is handed over.
+    pub fn find(
+        &mut self,
+        what: &str,
+        is_it: impl Fn(&Record) -> bool,
+        mut each: impl FnMut(&Record),
+    ) -> Result<Record, String> {
+        let deadline = Instant::now() + self.limit;
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             match self.records.recv_timeout(left) {
                 Ok(record) => {
                     each(&record);
-                    if record.get("GATEHOUND_EVENT").as_deref() == Some(event) {
+                    if is_it(&record) {
                         return Ok(record);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!("no record {event:?} within {:?}", self.limit));
+                    return Err(format!("no record {what:?} within {:?}", self.limit));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err("journalctl ended".to_owned()),
             }
