@@ -140,15 +140,9 @@ mod tests {
     use std::{os::unix::fs::MetadataExt as _, time::Duration};
 
     use super::*;
+    use crate::os::own_files::tests::names;
 
     pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
-    }
 
     #[test]
     fn the_file_is_replaced_whole_and_everybody_may_read_it() {

@@ -169,24 +169,9 @@ pub fn take_reset(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::own_files::tests::{mode, names};
     use proptest::prelude::*;
-    use std::{
-        os::unix::fs::{MetadataExt, symlink},
-        process,
-    };
-
-    fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::symlink_metadata(path).unwrap().mode() & 0o777
-    }
+    use std::{os::unix::fs::symlink, process};
 
     fn state_file(dir: &Path) -> StateFile<Vec<u32>> {
         StateFile::new(dir, "boot")

@@ -405,6 +405,7 @@ pub fn known_good(
 mod tests {
     use super::*;
     use crate::{
+        os::own_files::tests::mode,
         policy::{NotRestored, facts::Config},
         snapshots::{
             comparing::{Comparing, Run, compared, there},
@@ -413,7 +414,7 @@ mod tests {
     };
     use std::{
         fs::Permissions,
-        os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+        os::unix::fs::{PermissionsExt as _, symlink},
     };
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -469,10 +470,6 @@ mod tests {
                 .map(|one| one.number)
                 .collect()
         }
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().mode() & 0o777
     }
 
     #[test]
