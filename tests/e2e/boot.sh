@@ -37,6 +37,8 @@ ip link set lo up
 tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
 echo "$NAME" >etc/hostname
 : >etc/fstab
+# debootstrap leaves it to whoever installs.
+grep -qsw localhost etc/hosts || echo "127.0.0.1 localhost" >>etc/hosts
 
 # Whatever that root enabled or configured for its own systemd stays outside; only the user bus is kept.
 rm -rf etc/systemd/* etc/nologin usr/local/lib/systemd

@@ -525,6 +525,15 @@ pub fn systemctl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("systemctl writes UTF-8")
 }
 
+/// The version of the systemd that runs, where trials differ by it.
+pub fn systemd_version() -> u32 {
+    let shown = systemctl(&["show", "--value", "--property=Version"]);
+    let number = shown.split(|c: char| !c.is_ascii_digit()).next();
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a version")
+}
+
 /// Calls the user manager where a refusal, of a unit that is not there, is as good.
 pub fn try_systemctl(arguments: &[&str]) -> Option<Output> {
     Command::new("systemctl")
