@@ -118,7 +118,10 @@ fn disable(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
 
 /// Says so where the unit is enabled for every user, which is not one user's to undo.
 fn enabled_for_all(manager: &mut UserManager, unit: &str) -> anyhow::Result<()> {
-    if manager.file_state(unit)? == "enabled" {
+    let state = manager.file_state(unit)?;
+    // systemd 247 takes that for static, because it finds the unit by another path than the link leads to.
+    let is_wanted = state == "static" && !manager.wanted_by(unit)?.is_empty();
+    if state == "enabled" || is_wanted {
         say!(
             "kept       {unit} is enabled for all users (systemctl --global), so it starts again when you log in; \
              to prevent that: systemctl --user mask {unit}; for all users: sudo systemctl --global disable {unit}"
