@@ -16,18 +16,24 @@ const SYSTEMD: [u32; 2] = [247, 262];
 /// The oldest kernel for which Gatehound was made.
 const KERNEL: [u32; 2] = [5, 10];
 
+/// What helps on WSL 1, which has no kernel of Linux and starts no systemd.
+const WSL_2: &str =
+    "make it WSL 2, in Windows: wsl.exe --set-version NAME 2, with its NAME by wsl.exe --list";
+
 /// What helps where systemd does not run the machine, by the files below `root`; none where it does.
 pub(super) fn no_systemd(root: &Path) -> Option<&'static str> {
     // What sd_booted(3) looks for.
     if root.join("run/systemd/system").is_dir() {
-        None
-    } else if is_wsl(&kernel(root)) {
-        Some(
-            "put the two lines [boot] and systemd=true into /etc/wsl.conf, then, in Windows: wsl.exe --shutdown",
-        )
-    } else {
-        Some("run Gatehound where systemd is process 1: a machine, or a container that boots it")
+        return None;
     }
+    let kernel = kernel(root);
+    Some(if is_wsl_1(&kernel) {
+        WSL_2
+    } else if is_wsl(&kernel) {
+        "put the two lines [boot] and systemd=true into /etc/wsl.conf, then, in Windows: wsl.exe --shutdown"
+    } else {
+        "run Gatehound where systemd is process 1: a machine, or a container that boots it"
+    })
 }
 
 /// What the machine runs, by the files below `root` and the manager's own word.
@@ -39,12 +45,17 @@ pub(super) fn platform(findings: &mut Findings, root: &Path) {
     }
     let kernel = kernel(root);
     self::kernel_version(findings, &kernel);
-    cgroups(findings, cgroup::versions(&root.join("sys/fs/cgroup")));
+    cgroups(
+        findings,
+        cgroup::versions(&root.join("sys/fs/cgroup")),
+        &kernel,
+    );
     if is_wsl(&kernel) {
         findings.warning(
             "wsl",
             "Windows starts no distribution by itself and ends one that is idle; nobody watches until it runs, whatever linger says",
-            "have Windows' Task Scheduler run at logon: wsl.exe --exec sleep infinity",
+            // A session of Windows' own keeps it; a process that systemd started does not. Without a name it would be the default one's.
+            "have Windows' Task Scheduler run at logon: wsl.exe --distribution NAME --exec sleep infinity, with its NAME by wsl.exe --list",
         );
     }
 }
@@ -69,20 +80,29 @@ fn kernel_version(findings: &mut Findings, version: &str) {
     let found = [found.next(), found.next()].map(Option::unwrap_or_default);
     if found < KERNEL {
         let what = format!("{version} is older than {major}.{minor}, for which Gatehound was made");
-        findings.warning("kernel", &what, "upgrade the distribution");
+        let fix = if is_wsl_1(version) {
+            WSL_2
+        } else if is_wsl(version) {
+            "in Windows: wsl.exe --update"
+        } else {
+            "upgrade the distribution"
+        };
+        findings.warning("kernel", &what, fix);
     } else {
         findings.fine("kernel", version);
     }
 }
 
-fn cgroups(findings: &mut Findings, versions: Versions) {
+fn cgroups(findings: &mut Findings, versions: Versions, kernel: &str) {
+    // WSL itself mounts version 1 before systemd starts, whatever systemd is asked for.
+    let fix = if is_wsl(kernel) {
+        "put the two lines [wsl2] and kernelCommandLine=cgroup_no_v1=all into .wslconfig in your folder of Windows, then, in Windows: wsl.exe --shutdown"
+    } else {
+        "add systemd.unified_cgroup_hierarchy=1 to the kernel's command line and boot again"
+    };
     match versions.lost() {
         None => findings.fine("cgroups", "version 2"),
-        Some(lost) => findings.warning(
-            "cgroups",
-            lost,
-            "add systemd.unified_cgroup_hierarchy=1 to the kernel's command line and boot again",
-        ),
+        Some(lost) => findings.warning("cgroups", lost, fix),
     }
 }
 
@@ -94,6 +114,11 @@ fn kernel(root: &Path) -> String {
 
 fn is_wsl(kernel: &str) -> bool {
     kernel.to_ascii_lowercase().contains("microsoft")
+}
+
+/// Such as `4.4.0-19041-Microsoft`; that of WSL 2 ends in `-microsoft-standard-WSL2`.
+fn is_wsl_1(kernel: &str) -> bool {
+    kernel.ends_with("-Microsoft")
 }
 
 /// The numbers that a version consists of.
@@ -161,15 +186,27 @@ mod tests {
 
     #[test]
     fn cgroups_of_version_1_are_said_with_what_is_lost() {
-        check(|it| cgroups(it, Versions::Two), Severity::Fine, "version 2");
+        let cgroups = |versions| move |it: &mut Findings| cgroups(it, versions, "6.1.0");
+        check(cgroups(Versions::Two), Severity::Fine, "version 2");
         for versions in [Versions::Hybrid, Versions::One] {
-            check(|it| cgroups(it, versions), Severity::Warning, "CPUQuota=");
+            check(cgroups(versions), Severity::Warning, "CPUQuota=");
         }
-        check(
-            |it| cgroups(it, Versions::One),
-            Severity::Warning,
-            "deadlocked",
-        );
+        check(cgroups(Versions::One), Severity::Warning, "deadlocked");
+    }
+
+    #[test]
+    fn what_helps_on_wsl_is_done_in_windows() {
+        let fix = |look: &dyn Fn(&mut Findings)| {
+            let mut findings = Findings::default();
+            look(&mut findings);
+            findings.0[0].fix.clone().unwrap().to_string()
+        };
+        let [one, two] = ["4.4.0-19041-Microsoft", "4.19.128-microsoft-standard"];
+        assert!(fix(&|it| kernel_version(it, one)).contains("--set-version NAME 2"));
+        assert!(fix(&|it| kernel_version(it, two)).contains("wsl.exe --update"));
+        assert!(fix(&|it| kernel_version(it, "4.19.0-27-amd64")).starts_with("upgrade"));
+        let hybrid = fix(&|it| cgroups(it, Versions::Hybrid, two));
+        assert!(hybrid.contains("cgroup_no_v1=all"), "{hybrid}");
     }
 
     #[test]
@@ -182,6 +219,8 @@ mod tests {
         assert!(no_systemd(root).unwrap().contains("process 1"));
         fs::write(&release, "5.15.153.1-microsoft-standard-WSL2\n").unwrap();
         assert!(no_systemd(root).unwrap().contains("systemd=true"));
+        fs::write(&release, "4.4.0-19041-Microsoft\n").unwrap();
+        assert!(no_systemd(root).unwrap().contains("--set-version"));
         fs::create_dir_all(root.join("run/systemd/system")).unwrap();
         assert_eq!(no_systemd(root), None);
     }
