@@ -66,23 +66,14 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// One machine of the fleet.
-struct Host {
+pub struct Host {
     name: &'static str,
     machine: Machine,
 }
 
 impl Host {
     fn boot(name: &'static str) -> Self {
-        let executable = place::executable().expect("this executable");
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let units = project.join("units");
-        let files: &[(&str, &Path)] = &[
-            ("e2e", &executable),
-            ("gatehound", Path::new(env!("CARGO_BIN_EXE_gatehound"))),
-            ("units", &units),
-        ];
-        let machine = Machine::boot_named(name, files).expect("a machine");
-        let host = Self { name, machine };
+        let host = Self::boot_with(name, &[]);
         host.write(
             "/etc/hosts",
             &format!("127.0.0.1 localhost {name}\n{HOSTS}"),
@@ -92,7 +83,21 @@ impl Host {
         host
     }
 
-    fn output(&self, script: &str) -> Output {
+    /// A machine with these files besides the program and its units.
+    pub fn boot_with(name: &'static str, further: &[(&str, &Path)]) -> Self {
+        let executable = place::executable().expect("this executable");
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let units = project.join("units");
+        let own: [(&str, &Path); 3] = [
+            ("e2e", &executable),
+            ("gatehound", Path::new(env!("CARGO_BIN_EXE_gatehound"))),
+            ("units", &units),
+        ];
+        let machine = Machine::boot_named(name, &[&own, further].concat()).expect("a machine");
+        Self { name, machine }
+    }
+
+    pub fn output(&self, script: &str) -> Output {
         let mut command = self.machine.as_root("env");
         command.args(["HOME=/root", "sh", "-euc", script]);
         command.stdin(Stdio::null());
@@ -101,13 +106,13 @@ impl Host {
 
     /// Runs a script as root; what it printed.
     #[track_caller]
-    fn shell(&self, script: &str) -> String {
+    pub fn shell(&self, script: &str) -> String {
         self.printed(script, &self.output(script))
     }
 
     /// Runs a script as the user with the gateway.
     #[track_caller]
-    fn user_shell(&self, script: &str) -> String {
+    pub fn user_shell(&self, script: &str) -> String {
         let output = self.machine.as_user("sh").args(["-euc", script]).output();
         self.printed(script, &output.expect("a shell in the machine"))
     }
@@ -125,7 +130,7 @@ impl Host {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub fn write(&self, path: &str, text: &str) {
         let mut command = self.machine.as_root("sh");
         command.args(["-euc", r#"mkdir -p "${0%/*}" && cat >"$0""#, path]);
         let mut child = command
@@ -139,7 +144,7 @@ impl Host {
     }
 
     /// What a package puts in place, and a gateway with its unit, nothing of it running.
-    fn install(&self) {
+    pub fn install(&self) {
         self.shell(
             "cp /opt/e2e/gatehound /usr/bin/
             cp /opt/e2e/units/gatehound*.service /opt/e2e/units/gatehound-tidy.timer /usr/lib/systemd/user/
@@ -187,14 +192,14 @@ impl Host {
     }
 }
 
-/// The examples of the section as they are typed.
-fn examples() -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/gatehound.service.8");
+/// The examples of a section as they are typed.
+pub fn examples(page: &str, section: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(page);
     let page = fs::read_to_string(page).expect("the manual");
-    let section = page.split("\n.SH MANY GATEWAYS\n").nth(1);
-    let section = section.and_then(|rest| rest.split("\n.SH ").next());
-    let examples = section
-        .expect("MANY GATEWAYS")
+    let found = page.split(&format!("\n.SH {section}\n")).nth(1);
+    let found = found.and_then(|rest| rest.split("\n.SH ").next());
+    let examples = found
+        .expect(section)
         .split("\n.EX\n")
         .skip(1)
         .map(|rest| rest.split("\n.EE").next().expect("an end"));
@@ -210,7 +215,7 @@ fn examples() -> Vec<String> {
 }
 
 /// The example that begins with these words.
-fn example<'a>(examples: &'a [String], text: &str) -> &'a str {
+pub fn example<'a>(examples: &'a [String], text: &str) -> &'a str {
     let found = examples.iter().find(|example| example.starts_with(text));
     found.unwrap_or_else(|| panic!("{text} in {examples:#?}"))
 }
@@ -234,7 +239,7 @@ fn fleet() {
         "the fleet needs more; install it with: apt-get install {}",
         missing.join(" ")
     );
-    let examples = examples();
+    let examples = examples("gatehound.service.8", "MANY GATEWAYS");
     let [collector, alpha, beta] = ["collector", "alpha", "beta"].map(Host::boot);
     for (number, host) in [(1, &alpha), (2, &beta)] {
         let end = format!("to-{}", host.name);

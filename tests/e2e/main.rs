@@ -13,6 +13,7 @@
 )]
 
 mod alerts;
+mod apprise;
 #[path = "../bench/mod.rs"]
 mod bench;
 mod cases;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         Some("no-inotify") => tls_gateway::no_inotify(),
         Some("order") => stand_in::order_main(rest),
         Some("pager") => fleet::pager(rest),
+        Some("mail-server") => apprise::mail_server(rest),
         Some("as-root") => privileged::serve(),
         Some("demo") if rest.first().is_some_and(|word| word == "days") => {
             days::main(rest.get(1..).unwrap_or_default())
@@ -152,13 +154,17 @@ fn suite(arguments: &[String]) -> ExitCode {
         let all = [trials(), alone(), real_trials()];
         return libtest_mimic::run(&options, all.into_iter().flatten().collect()).exit_code();
     }
-    if fleet::wanted() {
-        // Beside its machines, and so before there is one.
+    // Beside their machines, and so before there is one.
+    let beside = [
+        (fleet::wanted(), fleet::trials()),
+        (apprise::wanted(), apprise::trials()),
+    ];
+    for (_, trials) in beside.into_iter().filter(|(wanted, _)| *wanted) {
         let options = Arguments {
             test_threads: Some(1),
             ..options.clone()
         };
-        if libtest_mimic::run(&options, fleet::trials()).has_failed() {
+        if libtest_mimic::run(&options, trials).has_failed() {
             return ExitCode::FAILURE;
         }
     }
