@@ -146,7 +146,7 @@ impl Machine<'_> {
             }
             Done::Kill(Ok(())) => self.again_in(POLL),
             Done::Cleanup(Ok(cleaned_up)) => self.cleaned_up(cleaned_up),
-            Done::Start(Ok(())) => self.start_tried(),
+            Done::Start(Ok(())) => self.start_tried(None),
             Done::Restored(restored) => self.restored(restored),
             Done::Readiness(useful) => self.readiness(useful),
             Done::Stop(Err(why)) => self.failed_to("stop the gateway", &why),
@@ -161,7 +161,7 @@ impl Machine<'_> {
             }
             Done::Start(Err(why)) => {
                 self.failed_to("start the gateway", &why);
-                self.start_tried();
+                self.start_tried(Some(why));
             }
         }
     }
@@ -247,6 +247,7 @@ impl Machine<'_> {
         self.state.attempts = Attempts::default();
         // Whoever cancelled a stop has been heard; who asks for a new beginning now means this run as well (rule 5).
         self.state.gateway.stopped &= self.state.pending_start.is_some();
+        self.try_starts_again();
         match self.state.phase {
             Phase::GaveUp { .. } | Phase::BackingOff { .. } => {
                 self.state.phase = Phase::Failing(self.new_grace());

@@ -38,6 +38,12 @@ pub struct PendingStart {
     /// Two passes of the cleanup have not ended what is in the way of the start.
     #[serde(default)]
     pub in_the_way: bool,
+    /// How many starts systemd was asked for that began no run.
+    #[serde(default)]
+    pub starts: u32,
+    /// Why it took none, the last time that it said so.
+    #[serde(default)]
+    pub refused: Option<Line>,
     /// It is pending because of [`crate::policy::state::State::rollback`]: Gatehound did not stop the gateway, which refused its configuration.
     #[serde(default)]
     pub rollback: bool,

@@ -9,7 +9,7 @@ use crate::policy::{CleanedUp, KILL_LIMIT, Machine, POLL, RETRY, is_up};
 use crate::{
     policy::{
         answer::Effect,
-        facts::{Failure, Health, Look, Process, Signal, Stall},
+        facts::{Failure, Health, Look, Monotonic, Process, Signal, Stall},
         record::Record,
         state::{Attempts, PendingStart, Phase, Standby, State, Step},
         unit,
@@ -19,6 +19,9 @@ use crate::{
 
 /// Cleanups before Gatehound gives up: two passes of SIGTERM and SIGKILL.
 const PASSES: u8 = 4;
+
+/// Starts that begin no run before Gatehound gives up: what is only in the way for a moment is gone by then.
+pub(super) const STARTS: u32 = 10;
 
 /// CLD_KILLED of wait(2): a signal ended the main process, so the status is its number.
 const CLD_KILLED: i32 = 2;
@@ -194,14 +197,14 @@ impl Machine<'_> {
 
     /// The unit is down because Gatehound stopped it: cleanup, then start.
     pub(super) fn down(&mut self, look: &Look) {
+        if let Phase::GaveUp { since, .. } = self.state.phase
+            && self.waits_to_start(since)
+        {
+            return;
+        }
         match self.state.phase {
             Phase::Restarting(Step::CleaningUp { passes }) => self.cleanup(passes, false),
-            // The start is queued behind something else's job.
-            Phase::Restarting(Step::Starting { .. }) if has_job(look) => self.again_in(RETRY),
-            Phase::Restarting(Step::Starting { .. }) => {
-                self.record(Record::Starting);
-                self.act(Effect::Start);
-            }
+            Phase::Restarting(Step::Starting { .. }) => self.ask_for_start(look),
             // What is in the way may go by itself, and a start that is pending does not wait for `retry_after` then.
             Phase::GaveUp { since, .. } if self.is_blocked() && !self.retries(since) => {
                 self.act(Effect::Cleanup {
@@ -223,6 +226,61 @@ impl Machine<'_> {
                 self.cleanup(0, false);
             }
         }
+    }
+
+    /// Asks for the start that is pending, but not for ever: systemd may refuse it, or what it needs may fail, each time.
+    pub(super) fn ask_for_start(&mut self, look: &Look) {
+        // It is queued behind something else's job.
+        if has_job(look) {
+            return self.again_in(RETRY);
+        }
+        if self.starts_in_vain() {
+            return self.give_up(self.why_in_vain(look));
+        }
+        self.record(Record::Starting);
+        self.act(Effect::Start);
+    }
+
+    /// Whether enough starts began no run; a Gatehound that stays only for the start goes on.
+    pub(super) fn starts_in_vain(&self) -> bool {
+        let pending_start = self.state.pending_start.as_ref();
+        let starts = pending_start.map_or(0, |pending_start| pending_start.starts);
+        STARTS <= starts && !self.state.leaving
+    }
+
+    pub(super) fn try_starts_again(&mut self) {
+        if let Some(pending_start) = &mut self.state.pending_start {
+            pending_start.starts = 0;
+            pending_start.refused = None;
+        }
+    }
+
+    /// Whether nothing is done about starts that were in vain until `retry_after` is over.
+    pub(super) fn waits_to_start(&mut self, gave_up: Monotonic) -> bool {
+        if !self.starts_in_vain() {
+            return false;
+        }
+        if !self.retries(gave_up) {
+            self.again_in(self.settings.interval);
+            return true;
+        }
+        self.state.attempts = Attempts::default();
+        self.record(Record::Retrying);
+        self.try_starts_again();
+        false
+    }
+
+    fn why_in_vain(&self, look: &Look) -> Line {
+        let pending_start = self.state.pending_start.as_ref();
+        let refused = pending_start.and_then(|pending_start| pending_start.refused.as_ref());
+        let why = match (refused, &look.unit) {
+            (Some(why), _) => why.as_str().trim_end_matches('.').to_owned(),
+            (None, Ok(unit)) => unit::why_not_started(unit),
+            (None, Err(why)) => why.to_string(),
+        };
+        Line::new(&format!(
+            "systemd was asked {STARTS} times to start it, and no run began: {why}"
+        ))
     }
 
     fn cleanup(&mut self, passes: u8, begins: bool) {
@@ -297,8 +355,12 @@ impl Machine<'_> {
     }
 
     /// A start was asked for. Each one that leaves the unit down makes the pause before the next longer.
-    pub(super) fn start_tried(&mut self) {
+    pub(super) fn start_tried(&mut self, refused: Option<Line>) {
         let mut pause = POLL;
+        if let Some(pending_start) = &mut self.state.pending_start {
+            pending_start.starts = pending_start.starts.saturating_add(1);
+            pending_start.refused = refused;
+        }
         if let Phase::Restarting(Step::Starting { tries }) = &mut self.state.phase {
             pause = RETRY
                 .saturating_mul(*tries)

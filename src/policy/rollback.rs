@@ -170,15 +170,15 @@ impl Machine<'_> {
             }
             None => return self.again_in(self.settings.grace.interval),
         }
+        if let Phase::GaveUp { since, .. } = self.state.phase
+            && self.waits_to_start(since)
+        {
+            return;
+        }
         if !matches!(self.state.phase, Phase::Restarting(Step::Starting { .. })) {
             self.state.phase = Phase::Restarting(Step::Starting { tries: 0 });
         }
-        // The start is queued behind something else's job.
-        if look.unit.as_ref().is_ok_and(|unit| unit.job.is_some()) {
-            return self.again_in(RETRY);
-        }
-        self.record(Record::Starting);
-        self.act(Effect::Start);
+        self.ask_for_start(look);
     }
 }
 

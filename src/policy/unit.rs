@@ -181,6 +181,18 @@ pub(super) fn why_down(unit: &UnitFacts) -> String {
     }
 }
 
+/// Why systemd began no run of a unit that it was asked to start, in words.
+pub(super) fn why_not_started(unit: &UnitFacts) -> String {
+    let known = !unit.unmet.is_empty()
+        || !unit.failed_dependency.is_empty()
+        || unit.result == "exec-condition";
+    if known {
+        return why_down(unit);
+    }
+    let state = (&unit.active_state, &unit.result);
+    format!("the unit stays {} (Result={})", state.0, state.1)
+}
+
 /// Whether the last run was over before anything took it down.
 ///
 /// A stop takes the unit out of its active state first, and then the main process ends; where that ends by itself,

@@ -806,31 +806,75 @@ fn a_stop_that_is_always_refused_holds_and_says_so() {
     assert_eq!(world.state.pending_start, None);
 }
 
-#[test]
-fn a_refused_start_is_tried_again_at_a_growing_pace() {
+/// Each start of the next run is in vain for the reason that `obstruct` gives.
+fn starts_in_vain(obstruct: fn(&mut World)) -> World {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
     world.run_until_does(&Action::Cleanup(Signal::Term));
-    world.faults = vec![Fault::Refused; 200];
-    world.run_for(secs(600));
-    let starts = world.count(&Action::Start);
-    assert!((15..60).contains(&starts), "{starts} starts in ten minutes");
-    world.faults.clear();
-    world.run_until("healthy");
+    obstruct(&mut world);
+    world
 }
 
 #[test]
-fn a_start_that_leaves_the_unit_down_is_tried_again_at_a_growing_pace() {
-    // An unmet condition in the unit file: the job ends well and nothing runs.
-    let mut world = broken(Stall::Gone);
-    world.fresh = Mood::Healthy;
-    world.unmet_condition = true;
-    world.run_until_does(&Action::Start);
-    world.run_for(secs(600));
-    let starts = world.count(&Action::Start);
-    assert!((15..60).contains(&starts), "{starts} starts in ten minutes");
-    world.unmet_condition = false;
+fn rule_11_a_start_that_systemd_refuses_time_after_time_is_given_up_with_its_reason() {
+    let mut world = starts_in_vain(|world| world.faults = vec![Fault::Refused; 200]);
+    world.run_until("gave-up");
+    let from = world.now;
+    assert_eq!(
+        world.texts("gave-up"),
+        [
+            "gave up: systemd was asked 10 times to start it, and no run began: refused by the test; next try in 15 min; see: gatehound incident"
+        ]
+    );
+    let starts = world.times(&Action::Start, Monotonic(0));
+    let pauses: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert!(world.state.pending_start.is_some());
+    // Nothing is asked of systemd until the time to try again.
+    world.run_for(secs(15 * 60 - 1));
+    assert_eq!(world.times(&Action::Start, from), [0; 10]);
+    world.faults.clear();
     world.run_until("healthy");
+    assert_eq!(world.count(&Action::Start), 11);
+    assert_eq!(world.bites, 1);
+}
+
+#[test]
+fn rule_11_a_start_that_leaves_the_unit_down_time_after_time_is_given_up() {
+    // An unmet condition in the unit file: the job ends well and nothing runs.
+    let mut world = starts_in_vain(|world| world.unmet_condition = true);
+    world.run_until("gave-up");
+    assert_eq!(world.count(&Action::Start), 10);
+    assert!(
+        world.texts("gave-up")[0].contains("no run began: the unit stays "),
+        "{:?}",
+        world.texts("gave-up")
+    );
+    // Nor are all of them taken together anew where they are in vain once more.
+    world.run_for(secs(16 * 60));
+    assert_eq!(world.texts("gave-up").len(), 2);
+    assert_eq!(world.texts("retrying").len(), 1);
+    world.unmet_condition = false;
+    world.happens(Event::Reset);
+    world.run_for(secs(60));
+    assert_eq!(world.phase(), "healthy");
+}
+
+#[test]
+fn rule_11_starts_count_however_long_each_of_them_waits_for_what_it_needs() {
+    let mut world = starts_in_vain(|_| {});
+    world.unmet_condition = true;
+    for _ in 0..10 {
+        world.start_is_queued = true;
+        world.run_until_does(&Action::Start);
+        world.run_until("standing-by");
+        world.run_for(secs(90));
+        // What it needs has failed, and the start with it.
+        world.start_is_queued = false;
+        world.job = None;
+    }
+    world.run_until("gave-up");
+    assert_eq!(world.count(&Action::Start), 10);
 }
 
 #[test]

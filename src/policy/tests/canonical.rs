@@ -14,6 +14,7 @@ use crate::policy::tests::world::{Active, Stamps, Witness, World, failure, invoc
 use crate::{
     policy::{
         facts::{Invocation, Monotonic, Stall},
+        restart::STARTS,
         state::{GraceUsed, Phase, State, Step},
         steadiness::Flapping,
         usefulness::READY_EVERY,
@@ -26,9 +27,6 @@ const NOW: Monotonic = Monotonic(1_000_000_000);
 
 /// The start of an incident; any moment will do.
 const ONCE: Monotonic = Monotonic(1);
-
-/// Starts tried beyond which the pause before the next no longer grows.
-const TRIES: u32 = 8;
 
 /// How the numbers of one world are written in its canonical form.
 struct Form<'a> {
@@ -241,6 +239,9 @@ impl Form<'_> {
             pending_start.stop_job = pending_start
                 .stop_job
                 .map(|id| u32::from(Some(id) == self.job));
+            pending_start.starts = pending_start.starts.min(STARTS);
+            // What is only said.
+            pending_start.refused = None;
         }
         // What is only said.
         state.flapping = Flapping::default();
@@ -287,7 +288,7 @@ impl Form<'_> {
             Phase::Restarting(Step::Stopping { until } | Step::Killing { until }) => {
                 *until = self.ahead(*until);
             }
-            Phase::Restarting(Step::Starting { tries }) => *tries = (*tries).min(TRIES),
+            Phase::Restarting(Step::Starting { tries }) => *tries = (*tries).min(STARTS),
             Phase::Restarting(Step::CleaningUp { .. }) => {}
             Phase::GaveUp { since, .. } => {
                 let retry_after = match self.settings.retry_after {

@@ -340,7 +340,7 @@ struct Outcome {
     there: fn(&World) -> bool,
 }
 
-const OUTCOMES: [Outcome; 5] = [
+const OUTCOMES: [Outcome; 6] = [
     Outcome {
         name: "liveness: a gateway that stays broken is acted on",
         due: |world| world.wanted() && world.active == Active::Up,
@@ -386,6 +386,15 @@ const OUTCOMES: [Outcome; 5] = [
         due: World::is_broken,
         given: |_| {},
         there: |world| world.state.incident.is_some() || 0 < world.pings() || !world.is_broken(),
+    },
+    Outcome {
+        name: "rule 11: starts that begin no run are given up",
+        due: World::starts_in_vain,
+        given: |world| {
+            world.peace();
+            world.unmet_condition = true;
+        },
+        there: |world| world.phase() == "gave-up",
     },
 ];
 
@@ -536,6 +545,29 @@ pub(super) fn obstacles() -> Place {
             H::LeftOver,
             H::WrongSettings(6),
             H::Resumed,
+        ],
+    }
+}
+
+/// Starts that systemd takes and that begin no run.
+pub(super) fn starts() -> Place {
+    Place {
+        name: "starts",
+        happenings: None,
+        saves_kept: 1,
+        rollback: Rollback::Off,
+        alphabet: vec![
+            BROKEN,
+            FIXES_NEXT,
+            H::UnmetCondition(true),
+            H::UnmetCondition(false),
+            H::HumanStops,
+            H::HumanStarts,
+            H::PortHolder(true),
+            H::PortHolder(false),
+            H::Killed(0),
+            H::WrongSettings(6),
+            H::Reset,
         ],
     }
 }
@@ -703,6 +735,11 @@ fn no_history_of_forced_stops_and_suspends_breaks_a_rule() {
 #[test]
 fn no_history_of_updates_debuggers_and_port_holders_breaks_a_rule() {
     no_rule_is_broken(obstacles(), 0, 14_336, 60_343);
+}
+
+#[test]
+fn no_history_of_starts_in_vain_breaks_a_rule() {
+    no_rule_is_broken(starts(), 0, 1_000, 4_000);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::{
         CleanedUp, Done, Event,
         answer::{Answer, Effect, WatchdogMessage},
         facts::{Health, Job, JobKind, Look, Monotonic, Pause, Process, Signal, Stall, UnitFacts},
+        restart::STARTS,
         state::{
             Attempts, Bite, Gateway, GraceUsed, Incident, PendingStart, Phase, Standby, State, Step,
         },
@@ -382,6 +383,22 @@ fn cleanups() -> Vec<(&'static str, u8, CleanedUp)> {
     ]
 }
 
+/// The step that asks for a start, after so many that began no run.
+fn after_starts_in_vain() -> Row {
+    let [.., (name, phase)] = steps(Given::Left);
+    let mut state = state(phase.clone());
+    if let Some(pending_start) = &mut state.pending_start {
+        pending_start.starts = STARTS;
+    }
+    let event = Event::Looked(Box::new(look(unit("inactive"))));
+    let (state, answer) = step(&Settings::default(), state, event, NOW);
+    Row {
+        name,
+        before: outcome(&phase, &Answer::default()),
+        then: outcome(&state.phase, &answer),
+    }
+}
+
 /// The phase after it, and what is done.
 fn outcome(phase: &Phase, answer: &Answer) -> String {
     if answer.leave {
@@ -504,6 +521,8 @@ fn table() -> String {
             rows(steps(given).into(), &event),
         );
     }
+    let what = format!("{STARTS} starts began no run");
+    lines(&mut table, &what, "starting", vec![after_starts_in_vain()]);
     for (what, passes, cleaned_up) in cleanups() {
         let event = Event::Done(Done::Cleanup(Ok(cleaned_up)));
         let phase = Phase::Restarting(Step::CleaningUp { passes });

@@ -1590,6 +1590,13 @@ impl World {
             && !self.witness.human_stopped
     }
 
+    /// Whether a start is pending that begins no run however often it is tried.
+    pub(super) fn starts_in_vain(&self) -> bool {
+        let down = matches!(self.active, Active::Down | Active::Failed);
+        let tried = self.unmet_condition && self.state.pending_start.is_some();
+        down && tried && self.wanted() && !self.state.leaving
+    }
+
     /// Whether the gateway does not work, or cannot be asked, and nobody wants that.
     pub(super) fn is_broken(&self) -> bool {
         let works = self.active == Active::Up && self.mood == Mood::Healthy && !self.left_over;
