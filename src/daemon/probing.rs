@@ -353,7 +353,9 @@ impl Senses {
             self.last_turn.see(pid, turns.clone(), now);
         }
         let now = self.clock.now();
-        let hangs = turns.is_some_and(|it| self.pulse.is_suspicious(pid, it, now, waiting));
+        let waits = || main_thread::waits(&self.proc, pid);
+        let pulse = &mut self.pulse;
+        let hangs = turns.is_some_and(|it| pulse.is_suspicious(pid, it, now, waiting, waits));
         self.suspicious = is_gone || hangs;
         self.suspicious
     }

@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Pulse {
     /// The process whose main thread was read, its counters, and when that was.
     last: Option<(u32, Turns, Monotonic)>,
+    /// How often it had given up the CPU to wait, where the last pulse asked for that.
+    waits: Option<u64>,
     /// A check was made since.
     checked: bool,
     /// The check is made because nothing moved.
@@ -36,6 +38,9 @@ const LONG_ENOUGH: Duration = Duration::from_millis(800);
 
 /// How much of the time a core that is burnt throughout is at least burnt, in percent; the rest is for the readings.
 const THROUGHOUT: u128 = 90;
+
+/// Above this it may be burnt throughout from one pulse to the next, and it costs little beside that to ask whether it turns.
+const MUCH: u128 = 50;
 
 /// A main thread that turns gives up the CPU more often than this; one that computes without a pause
 /// was measured to do so twice in 5 s.
@@ -68,13 +73,14 @@ impl Pulse {
     }
 
     /// Whether the main thread, whose counters are these now, makes one suspicious; `waiting` is a connection
-    /// that nobody has accepted.
+    /// that nobody has accepted, and `waits` how often it gave up the CPU to wait, which is only asked of a busy one.
     pub(super) fn is_suspicious(
         &mut self,
         pid: u32,
         turns: Turns,
         now: Monotonic,
         waiting: bool,
+        waits: impl FnOnce() -> Option<u64>,
     ) -> bool {
         let checked = std::mem::take(&mut self.checked);
         let is_early = |last: &(u32, Turns, Monotonic)| now.since(last.2) < LONG_ENOUGH;
@@ -82,6 +88,7 @@ impl Pulse {
             self.checked |= checked;
             return false;
         }
+        let last_waits = self.waits.take();
         let Some((last_pid, last, then)) = self.last.replace((pid, turns.clone(), now)) else {
             return turns.stopped;
         };
@@ -94,8 +101,13 @@ impl Pulse {
         let busy = |turns: &Turns| Some(turns.ran? + turns.delayed.unwrap_or_default());
         let ran = busy(&turns).zip(busy(&last));
         let ran = ran.and_then(|(now, then)| now.checked_sub(then));
-        let is_burnt = ran.is_some_and(|ran| elapsed * THROUGHOUT <= ran.as_micros() * 100)
-            && turns.switches.saturating_sub(last.switches) < TURNS;
+        let ran = ran.unwrap_or_default().as_micros() * 100;
+        if elapsed * MUCH <= ran {
+            self.waits = waits();
+        }
+        // Of one that has just become busy it is not known whether it turns, and a check finds out.
+        let turns_not = |now: u64| last_waits.is_none_or(|then| now.saturating_sub(then) < TURNS);
+        let is_burnt = elapsed * THROUGHOUT <= ran && self.waits.is_some_and(turns_not);
         let is_still = turns.are_those_of(&last);
         if !is_still && !checked {
             self.in_vain = 0;
@@ -135,11 +147,17 @@ mod tests {
         }
     }
 
+    /// One that is not busy is not asked how often it waited.
+    fn idle() -> Option<u64> {
+        panic!("asked in vain");
+    }
+
     /// Pulses 5 s apart with these counters; whether each is suspicious.
     fn pulses(pulse: &mut Pulse, counters: &[(u64, u64)], waiting: bool) -> Vec<bool> {
         let each = counters.iter().enumerate().map(|(index, (switches, ran))| {
             let now = at(5 * u64::try_from(index).unwrap());
-            pulse.is_suspicious(PID, turns(*switches, *ran), now, waiting)
+            let waits = || Some(*switches);
+            pulse.is_suspicious(PID, turns(*switches, *ran), now, waiting, waits)
         });
         each.collect()
     }
@@ -171,17 +189,29 @@ mod tests {
     fn a_core_that_is_burnt_throughout_is_suspicious() {
         let found = pulses(
             &mut Pulse::default(),
-            // A busy gateway turns all the same; JSON without a pause does not.
+            // A busy gateway turns all the same, which is known from the second time; JSON without a pause does not.
             &[
                 (1, 0),
                 (200, 4990),
-                (202, 9980),
-                (450, 10_100),
-                (451, 12_000),
+                (420, 9970),
+                (422, 14_960),
+                (650, 15_100),
+                (651, 17_000),
             ],
             false,
         );
-        assert_eq!(found, [false, false, true, false, false]);
+        assert_eq!(found, [false, true, false, true, false, false]);
+        let half = [(1, 0), (200, 2600), (420, 7590), (421, 12_580)];
+        let found = pulses(&mut Pulse::default(), &half, false);
+        assert_eq!(found, [false, false, false, true]);
+        // Where the kernel does not say it, nothing is suspicious.
+        let mut pulse = Pulse::default();
+        let mut hidden =
+            |time, ran| pulse.is_suspicious(PID, turns(time, ran), at(time), false, || None);
+        assert_eq!(
+            [hidden(5, 0), hidden(10, 4990), hidden(15, 9980)],
+            [false; 3]
+        );
     }
 
     #[test]
@@ -191,7 +221,7 @@ mod tests {
         let (mut switches, mut time, mut checks) = (1, 0, 0);
         let mut beats = |pulse: &mut Pulse, switches, waiting| {
             time += 5;
-            pulse.is_suspicious(PID, turns(switches, 0), at(time), waiting)
+            pulse.is_suspicious(PID, turns(switches, 0), at(time), waiting, idle)
         };
         for _ in 0..20 {
             if beats(&mut pulse, switches, false) {
@@ -213,7 +243,7 @@ mod tests {
         let mut pulse = Pulse::default();
         for beat in 0..20 {
             let (switches, suspicious) = (beat / 2, beat % 2 == 1);
-            let found = pulse.is_suspicious(PID, turns(switches, 0), at(5 * beat), false);
+            let found = pulse.is_suspicious(PID, turns(switches, 0), at(5 * beat), false, idle);
             assert_eq!(found, suspicious, "{beat}");
             if found {
                 pulse.checked(&Health::Healthy(Duration::from_secs(3)));
@@ -227,15 +257,15 @@ mod tests {
             stopped: true,
             ..turns(1, 0)
         };
-        assert!(Pulse::default().is_suspicious(PID, stopped, at(0), false));
+        assert!(Pulse::default().is_suspicious(PID, stopped, at(0), false, idle));
     }
 
     #[test]
     fn another_process_is_not_compared_with_the_one_before() {
         let mut pulse = Pulse::default();
-        assert!(!pulse.is_suspicious(PID, turns(1, 1), at(0), false));
-        assert!(!pulse.is_suspicious(PID + 1, turns(1, 1), at(5), false));
-        assert!(pulse.is_suspicious(PID + 1, turns(1, 1), at(10), false));
+        assert!(!pulse.is_suspicious(PID, turns(1, 1), at(0), false, idle));
+        assert!(!pulse.is_suspicious(PID + 1, turns(1, 1), at(5), false, idle));
+        assert!(pulse.is_suspicious(PID + 1, turns(1, 1), at(10), false, idle));
     }
 
     #[test]

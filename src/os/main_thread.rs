@@ -6,7 +6,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    os::processes::{self, MAX_FILE, Stat, read, status_field, ticks},
+    os::processes::{self, MAX_FILE, Stat, read, read_once, status_field, ticks},
     text::line::Line,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub struct Turns {
     /// Whether a signal has stopped it.
     pub stopped: bool,
-    /// How often it gave up the CPU to wait.
+    /// How often it was given a CPU; in a kernel that does not count it, how often it gave it up to wait.
     pub switches: u64,
     /// Time it has run, to the nanosecond; absent in a kernel that does not count it.
     pub ran: Option<Duration>,
@@ -38,24 +38,34 @@ impl Turns {
 }
 
 /// How often the main thread has run, if that can be seen.
+///
+/// It is read at each pulse: these two files are the cheapest that say it.
 pub fn turns(proc: &Path, pid: u32) -> Option<Turns> {
     let task = proc.join(format!("{pid}/task/{pid}"));
-    let status = read(&task.join("status"), MAX_FILE)?;
-    let state = status_field(&status, "State:")
-        .and_then(|mut words| words.next())
-        .unwrap_or_default();
-    let switches = status_field(&status, "voluntary_ctxt_switches:")?.next()?;
-    // Run, waited for a CPU, and how often.
-    let schedstat = read(&task.join("schedstat"), MAX_FILE).unwrap_or_default();
+    let stat = Stat::read(&task)?;
+    // Run, waited for a CPU, and how often; all zero in a kernel that does not count.
+    let schedstat = read_once(&task.join("schedstat")).unwrap_or_default();
     let schedstat = String::from_utf8_lossy(&schedstat);
-    let mut times = schedstat.split_whitespace().map(str::parse);
-    let mut time = || Some(Duration::from_nanos(times.next()?.ok()?));
+    let mut numbers = schedstat.split_whitespace().map(str::parse::<u64>);
+    let mut number = || numbers.next()?.ok();
+    let [ran, delayed, count] = [number(), number(), number()];
+    let switches = match count.filter(|count| 0 < *count) {
+        Some(count) => count,
+        None => waits(proc, pid)?,
+    };
     Some(Turns {
-        stopped: state == "T",
-        switches: switches.parse().ok()?,
-        ran: time(),
-        delayed: time(),
+        stopped: stat.state == 'T',
+        switches,
+        ran: ran.map(Duration::from_nanos),
+        delayed: delayed.map(Duration::from_nanos),
     })
+}
+
+/// How often the main thread gave up the CPU to wait.
+pub fn waits(proc: &Path, pid: u32) -> Option<u64> {
+    let status = read(&proc.join(format!("{pid}/task/{pid}/status")), MAX_FILE)?;
+    let mut words = status_field(&status, "voluntary_ctxt_switches:")?;
+    words.next()?.parse().ok()
 }
 
 /// The kernel function that the main thread sleeps in, without what a compiler puts behind its name.
@@ -187,24 +197,35 @@ mod tests {
         assert_eq!(turns(proc.path(), 7), None);
         assert_eq!(children(proc.path(), 7, Duration::ZERO), None);
         write("status", "Name:\ta\nvoluntary_ctxt_switches:\t42\n");
+        assert_eq!(turns(proc.path(), 7), None);
+        let stat = |state| format!("7 (a) {state} 1 1 1 0 -1 0 0 0 0 0 1 1 0 0 20 0 1 0 5 0");
+        write("stat", &stat('S'));
         let without = Turns {
             switches: 42,
             ..Turns::default()
         };
-        assert_eq!(turns(proc.path(), 7), Some(without));
+        assert_eq!(turns(proc.path(), 7), Some(without.clone()));
+        let none = Some(Duration::ZERO);
+        let uncounted = Turns {
+            ran: none,
+            delayed: none,
+            ..without
+        };
+        write("schedstat", "0 0 0\n");
+        assert_eq!(turns(proc.path(), 7), Some(uncounted));
         write("schedstat", "1000 2000 3\n");
-        write(
-            "status",
-            "State:\tT (stopped)\nvoluntary_ctxt_switches:\t42\n",
-        );
+        write("stat", &stat('T'));
         let whole = Turns {
             stopped: true,
-            switches: 42,
+            switches: 3,
             ran: Some(Duration::from_micros(1)),
             delayed: Some(Duration::from_micros(2)),
         };
         assert_eq!(turns(proc.path(), 7), Some(whole));
+        assert_eq!(waits(proc.path(), 7), Some(42));
+        write("schedstat", "x 2000\n");
         write("status", "voluntary_ctxt_switches:\tx\n");
+        assert_eq!(waits(proc.path(), 7), None);
         assert_eq!(turns(proc.path(), 7), None);
         for (text, expected) in [
             ("0", None),

@@ -277,7 +277,7 @@ pub(super) struct Stat {
 
 impl Stat {
     pub(super) fn read(directory: &Path) -> Option<Self> {
-        let text = read(&directory.join("stat"), MAX_FILE)?;
+        let text = read_once(&directory.join("stat"))?;
         Self::parse(&String::from_utf8_lossy(&text))
     }
 
@@ -343,6 +343,15 @@ pub(super) fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
         .read_to_end(&mut bytes)
         .ok()?;
     Some(bytes)
+}
+
+/// A file that the kernel writes in one piece, whatever its size: there is nothing behind a read that leaves room.
+pub(super) fn read_once(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; USUAL_FILE];
+    let length = File::open(path).ok()?.read(&mut bytes).ok()?;
+    bytes.truncate(length);
+    // One that was cut off is not understood, or only half.
+    (length < USUAL_FILE).then_some(bytes)
 }
 
 #[cfg(test)]

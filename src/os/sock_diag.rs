@@ -6,8 +6,9 @@
 //! Source of the formats: netlink(7), sock_diag(7), and include/uapi/linux/inet_diag.h of the kernel.
 
 use std::{
+    cell::Cell,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
+    os::fd::OwnedFd,
 };
 
 use rustix::{
@@ -15,14 +16,15 @@ use rustix::{
     io::{self, Errno},
     net::{
         AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink,
-        netlink::SocketAddrNetlink,
-        recvfrom, sendto, socket_with,
-        sockopt::{Timeout, set_socket_timeout},
+        netlink::SocketAddrNetlink, recvfrom, sendto, socket_with,
     },
 };
 
-/// The kernel answers while it is asked, so this is never waited for unless something is very wrong.
-const TIMEOUT: Duration = Duration::from_millis(200);
+thread_local! {
+    /// The socket that the last question went over, where that was answered to its end:
+    /// nothing of it is left in there for the next one.
+    static KEPT: Cell<Option<OwnedFd>> = const { Cell::new(None) };
+}
 
 /// More than the kernel puts into one datagram, which is 32 KiB at most.
 const MAX_DATAGRAM: usize = 32 * 1024;
@@ -110,26 +112,31 @@ fn dump(port: u16) -> io::Result<Vec<(u16, Socket)>> {
 }
 
 fn exchange(request: &[u8], found: &mut Vec<(u16, Socket)>) -> io::Result<()> {
-    let socket = socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        SocketFlags::CLOEXEC,
-        Some(netlink::SOCK_DIAG),
-    )?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
+    let socket = match KEPT.take() {
+        Some(socket) => socket,
+        None => socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            Some(netlink::SOCK_DIAG),
+        )?,
+    };
     // An answer is some hundred bytes, and memory that is never written to costs nothing.
     let mut buffer = Vec::with_capacity(MAX_DATAGRAM);
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(&socket, request, SendFlags::empty(), &kernel)?;
     for _ in 0..MAX_DATAGRAMS {
         buffer.clear();
-        let (_, length, sender) = recvfrom(&socket, spare_capacity(&mut buffer), RecvFlags::TRUNC)?;
+        // The kernel answers while it is asked; nobody waits for it.
+        let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
+        let (_, length, sender) = recvfrom(&socket, spare_capacity(&mut buffer), flags)?;
         let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
         if sender != Some(kernel) {
             continue;
         }
         let datagram = buffer.get(..length).ok_or(Errno::MSGSIZE)?;
         if read(datagram, found).ok_or(Errno::BADMSG)? {
+            KEPT.set(Some(socket));
             return Ok(());
         }
     }
@@ -254,6 +261,7 @@ mod tests {
     use super::*;
     use std::{
         net::{TcpListener, TcpStream},
+        os::fd::AsRawFd as _,
         slice,
     };
 
@@ -399,6 +407,32 @@ mod tests {
             Some(Ipv4Addr::UNSPECIFIED.into())
         );
         check(&[message(2, 0, &(-2_i32).to_ne_bytes())], Some((true, &[])));
+    }
+
+    #[test]
+    fn the_next_question_goes_over_the_same_socket_unless_the_last_one_failed() {
+        let kept = || {
+            let socket = KEPT.take();
+            let it = socket.as_ref().map(|socket| socket.as_raw_fd());
+            KEPT.set(socket);
+            it
+        };
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = here.local_addr().unwrap();
+        assert_eq!(kept(), None);
+        assert_eq!(listening(at.port()).unwrap().len(), 1);
+        let first = kept();
+        assert!(first.is_some());
+        assert!(listening_at(at).unwrap().is_some());
+        drop(here);
+        assert_eq!(listening_at(at).unwrap(), None);
+        assert_eq!(kept(), first);
+        // The kernel answers with an error that says nothing.
+        let mut bytes = request(at.port(), Some(at.ip()));
+        bytes[16] = u8::MAX;
+        assert!(exchange(&bytes, &mut Vec::new()).is_err());
+        assert_eq!(kept(), None);
+        assert_eq!(listening(at.port()).unwrap(), []);
     }
 
     #[test]
