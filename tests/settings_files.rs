@@ -777,3 +777,78 @@ fn what_may_be_secret_in_a_channel_is_in_no_message() {
         assert!(!message.contains("hunter22"), "{message}");
     }
 }
+
+/// A channel in which this key, as far as it takes a text, has a secret in every place; with what else the key needs.
+fn secretive(key: &str) -> String {
+    let webhook = "type = \"webhook\", url = \"https://a/\"";
+    match key {
+        "type" | "kinds" | "preset" => format!("{webhook}, {key} = \"hunter22\""),
+        "url" => {
+            "type = \"webhook\", url = \"https://hunter22:hunter22@hunter22.example.com/hunter22?hunter22=hunter22#hunter22\""
+                .to_owned()
+        }
+        "headers" => format!("{webhook}, headers = {{ A = \"hunter22\", B = \"Bearer {{{{credential:a}}}} hunter22\" }}"),
+        "body" => format!("{webhook}, body = '{{\"hunter22\": \"hunter22\"}}'"),
+        "command" => "type = \"command\", command = [\"/hunter22\", \"hunter22\", \"--x=hunter22\"]".to_owned(),
+        text => format!("{webhook}, {text} = \"hunter22\""),
+    }
+}
+
+#[test]
+fn of_every_key_of_a_channel_it_was_decided_whether_it_is_shown() {
+    let mut seen = Vec::new();
+    for key in KEYS {
+        let written = format!("[alert]\nchannel = [{{{}}}]\n", secretive(key));
+        let (_folder, sources) = sources(&written);
+        let text = match load(&sources) {
+            Ok(set) => {
+                let shown = show(&set).into_iter();
+                let text: Vec<String> = shown
+                    .map(|one| format!("{} = {}\n", one.key, one.value))
+                    .collect();
+                text.concat()
+            }
+            // What is no text of one's own is refused, and not quoted.
+            Err(refused) => {
+                assert!(["type", "kinds", "preset"].contains(&key), "{refused}");
+                refused.to_string()
+            }
+        };
+        if text.contains("hunter22") {
+            seen.push(key);
+        }
+    }
+    // Whom a message is for, which is no leave to write to them.
+    assert_eq!(seen, ["to"]);
+}
+
+#[test]
+fn of_every_setting_that_takes_any_text_it_was_decided_that_it_is_shown() {
+    let mut taken = Vec::new();
+    for one in show(&loaded("")) {
+        let texts = [
+            "hunter22",
+            "/hunter22",
+            "/hunter22.prom",
+            "https://a/hunter22",
+            "hunter22.service",
+        ];
+        let any = texts
+            .iter()
+            .flat_map(|text| [format!("{text:?}"), format!("[{text:?}]")])
+            .any(|value| {
+                let (_folder, mut sources) = sources("");
+                sources.overrides = vec![format!("{}={value}", one.key)];
+                load(&sources)
+                    .is_ok_and(|set| show(&set).iter().any(|one| one.value.contains("hunter22")))
+            });
+        if any {
+            taken.push(one.key);
+        }
+    }
+    // A unit and two files. Who adds a setting with a text decides here whether it may be seen, else in `leaves.rs`.
+    assert_eq!(
+        taken,
+        ["gateway.unit", "metrics.textfile", "pause.flag_file"]
+    );
+}

@@ -175,3 +175,37 @@ fn config_show_prints_every_value_with_its_origin() {
     let port = text.lines().find(|line| line.starts_with("gateway.port"));
     assert!(port.is_some_and(|port| port.contains(" where the unit listens;")));
 }
+
+#[test]
+fn no_command_prints_what_is_secret_in_a_channel() {
+    let home = Home::with_config(
+        "[alert]\ntimeout = \"1s\"\n\
+         [[alert.channel]]\npreset = \"pushover\"\nto = \"me\"\ntoken = \"hunter2\"\nsecret = \"hunter2\"\n\
+         url = \"http://hunter2:hunter2@127.0.0.1:1/hunter2?hunter2=hunter2\"\nheaders = { A = \"hunter2\" }\n\
+         [[alert.channel]]\nurl = \"http://127.0.0.1:1/hunter2\"\nbody = '{\"hunter2\": \"hunter2\"}'\n\
+         [[alert.channel]]\nurl = \"https://{{credential:nosuch}}@127.0.0.1:1/hunter2\"\n\
+         [[alert.channel]]\ntype = \"command\"\ncommand = [\"/nosuch/notify\", \"hunter2\"]\n\
+         [[alert.channel]]\ntype = \"ping\"\nurl = \"http://127.0.0.1:1/hunter2\"\n",
+    );
+    for command in [
+        ["settings", "show"].as_slice(),
+        &["settings", "show", "--json"],
+        &["settings", "check"],
+        &["status"],
+        &["status", "--json"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["check"],
+        &["check", "--json"],
+        &["alert", "test"],
+        &["alert", "test", "--ping"],
+        &["install", "--dry-run"],
+        &["install", "--dry-run", "--json"],
+    ] {
+        let output = home.run(command);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!said.is_empty(), "{command:?}");
+        assert!(!said.contains("hunter2"), "{command:?}: {said}");
+    }
+}
