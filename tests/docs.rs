@@ -659,9 +659,9 @@ fn every_metric_and_label_of_the_dashboard_exists() {
     }
     let variables = dashboard["templating"]["list"].as_array().unwrap();
     let queries = variables.iter().filter(|one| one["type"] == "query");
-    expressions.extend(queries.map(|one| &one["definition"]));
+    expressions.extend(queries.map(|one| &one["query"]["query"]));
     let annotations = dashboard["annotations"]["list"].as_array().unwrap();
-    expressions.extend(annotations.iter().map(|one| &one["expr"]));
+    expressions.extend(annotations.iter().map(|one| &one["target"]["expr"]));
     let text: Vec<&str> = expressions
         .iter()
         .map(|one| one.as_str().unwrap())

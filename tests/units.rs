@@ -188,6 +188,92 @@ fn prometheus_takes_every_expression_of_the_dashboard() {
     );
 }
 
+/// The types of Grafana's own dashboards, and what holds a file against them, as npm has them.
+const GRAFANA: [&str; 2] = ["@grafana/schema@13.2.3", "typescript@5.9.3"];
+
+/// What a JSON file can have of a type, and what Prometheus adds to an annotation.
+const GRAFANA_TYPES: &str = "\
+import type { AnnotationQuery, Dashboard, DataQuery, Panel, RowPanel } from '@grafana/schema';
+type Json<T> = T extends string ? `${T}`
+    : T extends number | boolean | null | undefined ? T
+    : T extends readonly (infer E)[] ? Json<E>[]
+    : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
+type Annotation = AnnotationQuery<DataQuery & { expr: string; interval: string }>
+    & { titleFormat: string; textFormat: string };
+type Whole = Omit<Dashboard, 'panels' | 'annotations'> & { annotations: { list: Annotation[] } };
+";
+
+/// Each kind of panel in the dashboard, its name in these types, and whether its fields have settings of their own.
+const PANELS: [(&str, &str, bool); 5] = [
+    ("stat", "Stat", false),
+    ("state-timeline", "StateTimeline", true),
+    ("bargauge", "BarGauge", false),
+    ("timeseries", "TimeSeries", true),
+    ("table", "Table", true),
+];
+
+/// A folder with the packages, from npm unless they are there.
+fn grafana_schema() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grafana-schema");
+    let mark = folder.join("versions");
+    if fs::read_to_string(&mark).is_ok_and(|versions| versions == GRAFANA.join(" ")) {
+        return folder;
+    }
+    fs::create_dir_all(&folder).unwrap();
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    npm.arg("--prefix").arg(&folder).args(GRAFANA);
+    let status = npm.status().expect("apt-get install npm");
+    assert!(status.success(), "npm {GRAFANA:?}");
+    fs::write(mark, GRAFANA.join(" ")).unwrap();
+    folder
+}
+
+#[test]
+fn the_dashboard_is_what_grafana_says_a_dashboard_is() {
+    if std::env::var_os("E2E_GRAFANA").is_none_or(|value| value != "1") {
+        eprintln!("not held against @grafana/schema: E2E_GRAFANA=1 asks for it");
+        return;
+    }
+    let dashboard = fs::read_to_string(shipped("units", "gatehound.dashboard.json")).unwrap();
+    let mut dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard.as_object_mut().unwrap().remove("panels").unwrap();
+    let mut types = GRAFANA_TYPES.to_owned();
+    for (kind, name, _) in PANELS {
+        let folder = kind.replace('-', "");
+        types += &format!(
+            "import type * as {name} from '@grafana/schema/dist/esm/raw/composable/{folder}/panelcfg/x/{name}PanelCfg_types.gen';\n"
+        );
+    }
+    types += &format!("export const dashboard: Json<Whole> = {dashboard:#};\n");
+    for (number, panel) in panels.as_array().unwrap().iter().enumerate() {
+        let kind = panel["type"].as_str().unwrap();
+        let is = if kind == "row" {
+            "RowPanel".to_owned()
+        } else {
+            let (_, name, fields) = PANELS.iter().find(|(found, ..)| *found == kind).unwrap();
+            let fields = if *fields {
+                format!("{name}.FieldConfig")
+            } else {
+                "Record<string, never>".to_owned()
+            };
+            format!("Panel<{name}.Options, {fields}>")
+        };
+        types += &format!("export const panel{number}: Json<{is}> = {panel:#};\n");
+    }
+    let folder = grafana_schema();
+    fs::write(folder.join("dashboard.ts"), types).unwrap();
+    let output = Command::new(folder.join("node_modules/.bin/tsc"))
+        .args(["--noEmit", "--strict", "--target", "es2022"])
+        .args(["--module", "esnext", "--moduleResolution", "bundler"])
+        .arg("dashboard.ts")
+        .current_dir(&folder)
+        .output()
+        .expect("apt-get install nodejs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+}
+
 /// The examples of a section of gatehound.service(8), each as it is typed.
 fn examples(section: &str) -> Vec<String> {
     let page = fs::read_to_string(shipped("man", "gatehound.service.8")).unwrap();

@@ -297,7 +297,43 @@ fn fleet() {
     });
     assert_eq!(collector.pages().len(), 2);
 
+    assert_eq!(empty_panels(&collector), Vec::<String>::new());
+
     read_back(&examples, &collector);
+}
+
+/// The queries of the shipped dashboard, for all of the fleet, that find nothing in its Prometheus.
+fn empty_panels(collector: &Host) -> Vec<String> {
+    let dashboard = Path::new(env!("CARGO_MANIFEST_DIR")).join("units/gatehound.dashboard.json");
+    let dashboard = fs::read_to_string(dashboard).expect("the dashboard");
+    let dashboard: Value = serde_json::from_str(&dashboard).expect("the dashboard is JSON");
+    let panels = dashboard["panels"].as_array().expect("its panels");
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    let mut empty = Vec::new();
+    for target in targets {
+        // What Grafana puts in.
+        let mut expression = target["expr"].as_str().expect("a query").to_owned();
+        for (variable, value) in [
+            ("$__range", "1h"),
+            ("$user", ".*"),
+            ("$profile", ".*"),
+            ("$instance", ".*"),
+        ] {
+            expression = expression.replace(variable, value);
+        }
+        let found = series(collector, &expression);
+        println!("{expression}");
+        for one in &found {
+            println!("    {one}");
+        }
+        if found.is_empty() {
+            empty.push(expression);
+        }
+    }
+    empty
 }
 
 /// A certificate for each machine, of an authority of the fleet's own.
