@@ -127,6 +127,8 @@ fn start_daemon(directory: &Path) -> Child {
 struct Systemd {
     connection: Connection,
     subscribed: Arc<AtomicBool>,
+    /// How often the unit is referred to.
+    referenced: Arc<AtomicU32>,
     /// The number of the unit's job, and 0 for none.
     job: Arc<AtomicU32>,
     /// When the unit's state changed last.
@@ -145,8 +147,10 @@ impl Systemd {
     fn answering(bus: &Bus, stop: Answer) -> Self {
         let address = bus.address();
         let subscribed = Arc::new(AtomicBool::new(false));
+        let referenced = Arc::new(AtomicU32::new(0));
         let manager = ManagerObject {
             subscribed: subscribed.clone(),
+            referenced: referenced.clone(),
             last_job: AtomicU32::new(0),
             stop,
         };
@@ -176,6 +180,7 @@ impl Systemd {
         Self {
             connection: connection.recv().unwrap(),
             subscribed,
+            referenced,
             job,
             changed,
             asked,
@@ -230,6 +235,7 @@ enum SystemdError {
 
 struct ManagerObject {
     subscribed: Arc<AtomicBool>,
+    referenced: Arc<AtomicU32>,
     last_job: AtomicU32,
     stop: Answer,
 }
@@ -298,6 +304,16 @@ impl ManagerObject {
             }
             _ => Vec::new(),
         }
+    }
+
+    async fn ref_unit(&self, name: String) {
+        assert_eq!(name, UNIT);
+        self.referenced.fetch_add(1, SeqCst);
+    }
+
+    async fn unref_unit(&self, name: String) {
+        assert_eq!(name, UNIT);
+        self.referenced.fetch_sub(1, SeqCst);
     }
 
     async fn subscribe(&self) {
@@ -700,6 +716,18 @@ fn without_a_watch_nothing_is_signalled() {
 
     manager.watch_jobs(UNIT).unwrap();
     assert!(systemd.is_subscribed());
+}
+
+#[test]
+fn rule_8_the_manager_does_not_forget_a_unit_whose_jobs_are_watched() {
+    let bus = Bus::start();
+    let systemd = Systemd::start(&bus);
+    let mut manager = bus.manager(PATIENT);
+    manager.watch_jobs(UNIT).unwrap();
+    manager.watch_jobs(UNIT).unwrap();
+    assert_eq!(systemd.referenced.load(SeqCst), 1);
+    manager.unwatch_jobs();
+    assert_eq!(systemd.referenced.load(SeqCst), 0);
 }
 
 #[test]

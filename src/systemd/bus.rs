@@ -136,7 +136,7 @@ impl Bus {
         })
     }
 
-    /// From the next exchange on, hears signals about the jobs of `unit`.
+    /// From the next exchange on, hears signals about the jobs of `unit`, which the manager does not forget meanwhile.
     pub fn watch(&mut self, unit: &str, deadline: Deadline) {
         if self.watch.as_ref().is_some_and(|watch| watch.unit == unit) {
             return;
@@ -149,9 +149,11 @@ impl Bus {
         });
     }
 
-    /// Hears no more signals, and has the manager send none.
+    /// Hears no more signals, has the manager send none, and lets it forget the unit.
     pub fn unwatch(&mut self, deadline: Deadline) {
-        let streams = self.watch.take().and_then(|watch| watch.streams);
+        let Some(Watch { unit, streams, .. }) = self.watch.take() else {
+            return;
+        };
         let (Some(connection), Some(streams)) = (&self.connection, streams) else {
             return;
         };
@@ -159,6 +161,8 @@ impl Bus {
             for stream in streams {
                 stream.async_drop().await;
             }
+            // A refusal means that there is no such reference.
+            let _ = call(connection, "UnrefUnit", &unit.as_str()).await;
             call(connection, "Unsubscribe", &()).await
         });
         // A connection that ends is unsubscribed too.
@@ -317,9 +321,14 @@ pub async fn call(
         .await
 }
 
-/// Has the manager send signals, and the bus pass on those about jobs.
+/// Has the manager send signals and keep the unit in mind, and the bus pass on what is signalled about jobs.
 async fn subscribe(connection: &Connection, unit: &str) -> zbus::Result<[MessageStream; 2]> {
     call(connection, "Subscribe", &()).await?;
+    // A unit of systemd-run(1) has no file, and would be forgotten as soon as it is down.
+    match call(connection, "RefUnit", &unit).await {
+        Ok(_) | Err(zbus::Error::MethodError(..)) => {}
+        Err(error) => return Err(error),
+    }
     let removed = signal(MANAGER, "JobRemoved")
         .path(MANAGER_PATH)
         .arg(2, unit)

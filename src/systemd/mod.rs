@@ -231,6 +231,7 @@ impl UserManager {
 
     /// Begins to notice what others do to the jobs of `unit`; a call before [`Self::stop`] misses nothing.
     ///
+    /// The manager keeps a unit without a file until [`Self::unwatch_jobs`], or until the connection ends.
     /// Watching the same unit again changes nothing.
     /// The watch outlives a lost connection, but what happens while there is none goes unnoticed.
     pub fn watch_jobs(&mut self, unit: &str) -> Result<(), ManagerError> {
