@@ -111,7 +111,7 @@ pub struct UnitFacts {
     pub exec_stop: Vec<String>,
     /// `TimeoutStopUSec`: how long systemd gives a stop; none where it waits for ever.
     pub timeout_stop: Option<Duration>,
-    /// `CanStart` is false: systemd takes no start of it, as with `RefuseManualStart=`.
+    /// `CanStart` is false: systemd takes no start of it, as with `RefuseManualStart=`, or without its file.
     pub cannot_start: bool,
     /// The condition or assertion that kept the last start from being made, as in a unit file; empty if none did.
     pub unmet: String,

@@ -9,7 +9,7 @@ use crate::policy::{CleanedUp, KILL_LIMIT, Machine, POLL, RETRY, is_up};
 use crate::{
     policy::{
         answer::Effect,
-        facts::{Failure, Health, Look, Monotonic, Process, Signal, Stall},
+        facts::{Failure, Health, Look, Monotonic, Process, Signal, Stall, UnitFacts},
         record::Record,
         state::{Attempts, PendingStart, Phase, Standby, State, Step},
         unit,
@@ -29,6 +29,24 @@ const CLD_KILLED: i32 = 2;
 /// SIGKILL of signal(7).
 const SIGKILL: i32 = 9;
 
+/// Why systemd would not start a unit again that is up; none where it would.
+fn stop_is_for_good(unit: &UnitFacts) -> Option<Line> {
+    let why = match unit.load_state.as_str() {
+        _ if !unit.cannot_start => return None,
+        "loaded" => {
+            return Some(Line::new(
+                "systemd would not start the gateway again (RefuseManualStart=yes), so it is not stopped",
+            ));
+        }
+        "not-found" => "is gone",
+        _ => "has an error",
+    };
+    Some(Line::new(&format!(
+        "systemd would not start the gateway again, because its unit file {why} ({}), so it is not stopped; mend the file, then: systemctl --user daemon-reload",
+        unit.load_state
+    )))
+}
+
 impl Machine<'_> {
     /// The look after the backoff still fails: the restart begins.
     pub(super) fn restart(&mut self, look: &Look, failure: &Failure, attempt: usize) {
@@ -38,10 +56,8 @@ impl Machine<'_> {
                 taken: self.now,
             };
         }
-        if look.unit.as_ref().is_ok_and(|unit| unit.cannot_start) {
-            return self.give_up(Line::new(
-                "systemd takes no start of the gateway's unit (RefuseManualStart=yes), so that a stop would be for good",
-            ));
+        if let Some(why) = look.unit.as_ref().ok().and_then(stop_is_for_good) {
+            return self.give_up(why);
         }
         let stop_timeout = self.stop_timeout(failure.stall);
         self.state.pending_start = Some(PendingStart {
