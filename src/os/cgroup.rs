@@ -322,6 +322,53 @@ mod tests {
     }
 
     #[test]
+    fn a_look_takes_each_fact_from_its_own_file() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(look(root.path(), "/a"), Cgroup::default());
+        let folder = root.path().join("a");
+        fs::create_dir(&folder).unwrap();
+        for (name, text) in [
+            ("cpu.stat", "usage_usec 7\n"),
+            ("cgroup.freeze", "1\n"),
+            ("memory.current", "4096\n"),
+            ("memory.events", "high 12\noom 9\noom_kill 2\n"),
+            ("cpu.pressure", "some avg10=1.50 total=1\n"),
+            ("memory.pressure", "some avg10=2.50 total=1\n"),
+            ("io.pressure", "some avg10=3.50 total=1\n"),
+        ] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        let expected = Cgroup {
+            cpu: Some(Duration::from_micros(7)),
+            frozen: true,
+            memory: Some(4096),
+            oom_kills: Some(2),
+            memory_high: Some(12),
+            cpu_pressure: Some(1.5),
+            memory_pressure: Some(2.5),
+            io_pressure: Some(3.5),
+        };
+        assert_eq!(look(root.path(), "/a"), expected);
+    }
+
+    #[test]
+    fn a_cgroup_is_frozen_by_its_own_setting_or_by_an_ancestors() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a");
+        fs::create_dir(&folder).unwrap();
+        let is_frozen = |event: &str, setting: &str| {
+            fs::write(folder.join("cgroup.events"), event).unwrap();
+            fs::write(folder.join("cgroup.freeze"), setting).unwrap();
+            frozen(root.path(), "/a")
+        };
+        assert!(!frozen(root.path(), "/a"));
+        assert!(!is_frozen("populated 1\nfrozen 0\n", "0\n"));
+        assert!(is_frozen("populated 1\nfrozen 1\n", "0\n"));
+        assert!(is_frozen("populated 1\nfrozen 0\n", "1\n"));
+        assert!(!is_frozen("", ""));
+    }
+
+    #[test]
     fn which_versions_there_are_is_seen_by_their_files() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path();

@@ -144,4 +144,25 @@ mod tests {
         check_refused(&fifo, Links::Refuse, "not a regular file");
         check_refused(Path::new("/dev/zero"), Links::Follow, "not a regular file");
     }
+
+    #[test]
+    fn what_else_stands_in_the_way_is_said_as_the_kernel_says_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let below = file.path().join("file");
+        check_refused(&below, Links::Follow, "Not a directory (os error 20)");
+    }
+
+    #[test]
+    fn of_a_long_file_the_end_is_read_and_of_a_fifo_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        assert_eq!(read_end(&path, 4), None);
+        fs::write(&path, b"0123456789").unwrap();
+        assert_eq!(read_end(&path, 4).unwrap(), b"6789");
+        assert_eq!(read_end(&path, 20).unwrap(), b"0123456789");
+        let fifo = dir.path().join("fifo");
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        assert_eq!(read_end(&fifo, 4), None);
+        assert_eq!(read_end(dir.path(), 4), None);
+    }
 }

@@ -279,7 +279,7 @@ mod tests {
     use super::*;
     use std::{
         net::{TcpListener, TcpStream},
-        os::unix::fs::MetadataExt as _,
+        os::unix::fs::{MetadataExt as _, symlink},
     };
 
     #[test]
@@ -361,6 +361,57 @@ mod tests {
         (top, id)
     }
 
+    /// A machine of these processes, each with the inodes of the sockets that it holds.
+    fn holding(processes: &[(u32, &[u64])]) -> tempfile::TempDir {
+        let users: Vec<(u32, u32)> = processes.iter().map(|(pid, _)| (*pid, 1001)).collect();
+        let (top, _) = machine(&users);
+        for (pid, inodes) in processes {
+            let folder = top.path().join(format!("proc/{pid}/fd"));
+            fs::create_dir(&folder).unwrap();
+            for inode in *inodes {
+                symlink(format!("socket:[{inode}]"), folder.join(inode.to_string())).unwrap();
+            }
+        }
+        top
+    }
+
+    fn with_inodes(inodes: &[u64]) -> Vec<Listener> {
+        let made = inodes.iter().map(|inode| Listener {
+            address: Ipv4Addr::LOCALHOST.into(),
+            uid: 1001,
+            inode: *inode,
+            recv_queue: 0,
+        });
+        made.collect()
+    }
+
+    #[test]
+    fn the_main_process_answers_unless_only_another_holds_the_socket() {
+        let top = holding(&[(41, &[5]), (42, &[5]), (43, &[])]);
+        let owner =
+            |inodes: &[u64], main| owner(&top.path().join("proc"), &with_inodes(inodes), main);
+        assert_eq!(owner(&[5], 42), 42);
+        assert!([41, 42].contains(&owner(&[5], 43)));
+        // Without a socket, or with one that nobody is seen to hold.
+        assert_eq!([owner(&[], 43), owner(&[6], 43)], [43, 43]);
+    }
+
+    #[test]
+    fn others_are_looked_at_only_for_a_socket_that_nobody_near_holds() {
+        let top = holding(&[(41, &[5]), (42, &[5]), (43, &[6])]);
+        let owners = |inodes: &[u64]| {
+            let found = owners(&top.path().join("proc"), &with_inodes(inodes), &[41]);
+            let mut found: Vec<(u64, u32)> = found
+                .into_iter()
+                .map(|(inode, it)| (inode, it.pid))
+                .collect();
+            found.sort();
+            found
+        };
+        assert_eq!(owners(&[5]), [(5, 41)]);
+        assert_eq!(owners(&[5, 6]), [(5, 41), (5, 42), (6, 43)]);
+    }
+
     /// The pid that is said to hold a socket of user 1001, and how many of that user are known to be there.
     #[track_caller]
     fn check_origin(processes: &[(u32, u32)], expected: (Option<u32>, Option<usize>)) {
@@ -401,8 +452,8 @@ mod tests {
     fn the_kernel_says_in_which_cgroup_a_listener_was_made() {
         let root = cgroup::root(Path::new("/sys/fs/cgroup")).expect("cgroup2");
         let proc = Path::new("/proc");
-        let own = processes::process(proc, std::process::id()).unwrap();
-        let own = root.join(own.cgroup.trim_start_matches('/'));
+        let path = processes::process(proc, std::process::id()).unwrap().cgroup;
+        let own = root.join(path.trim_start_matches('/'));
         let own = fs::metadata(own).unwrap().ino();
         for address in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
             let socket = TcpListener::bind(address).unwrap();
@@ -411,6 +462,11 @@ mod tests {
                 panic!("one listener on port {port}");
             };
             assert_eq!(asked.cgroup, Some(own), "{address}");
+            let origin = origin(proc, &root, port, &listener(asked.clone()));
+            let origin = origin.map(|origin| origin.cgroup);
+            // The root of all cgroups counts as none.
+            let expected = Some(path.clone()).filter(|path| path != "/");
+            assert_eq!(origin, expected, "{address}");
         }
     }
 

@@ -186,6 +186,16 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_is_seen_for_as_long_as_it_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_watched(dir.path()));
+        let lock = Lock::take(dir.path(), "gatehound").unwrap();
+        assert!(is_watched(dir.path()));
+        drop(lock);
+        until_free(|| (!is_watched(dir.path())).then_some(()));
+    }
+
+    #[test]
     fn the_pid_of_a_dead_predecessor_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("lock"), "4294967295 and more").unwrap();
