@@ -282,7 +282,10 @@ mod tests {
         std::fs::write(folder.path().join("crontab"), "").unwrap();
         assert!(!is_in_none_of(Path::new("crontab"), &path));
         // One that is named by its path is where it is said to be.
-        assert!(!is_in_none_of(Path::new("/etc"), &path));
+        for named in ["/etc", "/nonexistent/crontab", "nonexistent/crontab"] {
+            assert!(!is_in_none_of(Path::new(named), &path), "{named}");
+        }
+        assert!(is_nowhere(Path::new("no-program-has-this-name")));
     }
 
     #[test]

@@ -161,6 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn the_freezer_of_cgroup_version_1_is_seen_by_where_a_thread_sleeps() {
+        let proc = tempfile::tempdir().unwrap();
+        let folder = proc.path().join("42/task/42");
+        fs::create_dir_all(&folder).unwrap();
+        let frozen = |function: &str| {
+            fs::write(folder.join("wchan"), function).unwrap();
+            is_refrigerated(proc.path(), 42)
+        };
+        assert!(frozen("__refrigerator"));
+        assert!(!frozen("ep_poll") && !frozen("0"));
+        assert!(!is_refrigerated(proc.path(), 43));
+    }
+
+    #[test]
     fn a_child_is_seen_with_its_age_and_command() {
         let mut shell = Command::new("sh")
             .args(["-c", "sleep 60 & echo; wait"])

@@ -211,6 +211,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_file_that_is_not_there_is_removed_and_a_folder_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, b"").unwrap();
+        assert_eq!([remove(&path), remove(&path)], [Ok(()), Ok(())]);
+        let reason = remove(dir.path()).unwrap_err();
+        assert!(reason.as_str().starts_with("cannot remove /"), "{reason}");
+    }
+
+    #[test]
     fn a_private_folder_is_made_with_its_parents_and_closed_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
@@ -230,7 +240,8 @@ pub(crate) mod tests {
         let reason = ensure_private_dir(&link).unwrap_err();
         assert!(reason.as_str().contains("not a folder"), "{reason}");
         fs::write(dir.path().join("file"), b"").unwrap();
-        ensure_private_dir(&dir.path().join("file")).unwrap_err();
+        let reason = ensure_private_dir(&dir.path().join("file")).unwrap_err();
+        assert!(reason.as_str().contains("not a folder"), "{reason}");
         // /proc/1 belongs to root; as root, a folder of another user is made.
         let foreign = if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&real, Some(1), None).unwrap();

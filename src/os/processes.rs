@@ -440,6 +440,34 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_of_the_kernel_is_no_process_of_anybody() {
+        let proc = tempfile::tempdir().unwrap();
+        let folder = proc.path().join("42");
+        fs::create_dir(&folder).unwrap();
+        for (name, text) in [
+            ("status", "Uid:\t1 1 1 1\n"),
+            ("cmdline", "node\0"),
+            ("cgroup", "0::/\n"),
+        ] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        let has_process = |flags: &str| {
+            fs::write(folder.join("stat"), STAT.replace("4194304", flags)).unwrap();
+            process(proc.path(), 42).is_some()
+        };
+        assert!(has_process("4194304"));
+        // PF_KTHREAD, among others.
+        assert!(!has_process("69238880"));
+    }
+
+    #[test]
+    fn the_kernels_ticks_are_parts_of_a_second() {
+        let second = procfs::ticks_per_second();
+        assert_eq!(ticks(second), Duration::from_secs(1));
+        assert_eq!(ticks(second / 2), Duration::from_millis(500));
+    }
+
+    #[test]
     fn a_cgroup_contains_itself_and_what_is_below() {
         let unit = "/user.slice/app.slice/openclaw-gateway.service";
         assert!(is_within(unit, unit));

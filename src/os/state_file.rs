@@ -288,6 +288,33 @@ mod tests {
     }
 
     #[test]
+    fn a_state_of_exactly_the_most_is_written_and_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = StateFile::<String>::new(dir.path(), "boot");
+        file.save(&String::new()).unwrap();
+        let around = fs::metadata(&file.path).unwrap().len();
+        let most = "x".repeat(usize::try_from(MAX_STATE - around).unwrap());
+        file.save(&most).unwrap();
+        assert_eq!(file.load(), Kept::Restored(most.clone()));
+        file.save(&(most + "x")).unwrap_err();
+    }
+
+    #[test]
+    fn a_state_that_is_forgotten_is_gone_and_one_that_cannot_be_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = state_file(dir.path());
+        file.save(&vec![1]).unwrap();
+        assert_eq!(
+            [forget_state(dir.path()), forget_state(dir.path())],
+            [Ok(()), Ok(())]
+        );
+        assert_eq!(file.load(), Kept::Fresh);
+        fs::create_dir(&file.path).unwrap();
+        let reason = forget_state(dir.path()).unwrap_err();
+        assert!(reason.as_str().starts_with("cannot remove /"), "{reason}");
+    }
+
+    #[test]
     fn a_reset_is_taken_once() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = dir.path().join("gatehound");

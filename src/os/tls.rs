@@ -155,3 +155,37 @@ impl KeyProvider for NoKeys {
         Err(Error::General("a client has no key here".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_answered_by_what_is_wrong_with_it() {
+        let said = |error: Error| distrust(&io::Error::other(error));
+        let of = |why: CertificateError| said(Error::InvalidCertificate(why)).unwrap();
+        let other = |why: webpki::Error| of(CertificateError::Other(OtherError(Arc::new(why))));
+        for (said, expected) in [
+            (of(CertificateError::Expired), "has expired"),
+            (of(CertificateError::NotValidForName), "for another name"),
+            (other(webpki::Error::CaUsedAsEndEntity), "CA:TRUE"),
+            (other(webpki::Error::BadDer), "nobody whom this system"),
+            (
+                of(CertificateError::UnknownIssuer),
+                "nobody whom this system",
+            ),
+        ] {
+            assert!(said.contains(expected), "{said}");
+        }
+        assert_eq!(said(Error::HandshakeNotComplete), None);
+        assert_eq!(distrust(&io::ErrorKind::BrokenPipe.into()), None);
+    }
+
+    #[test]
+    fn what_is_no_tls_is_told_from_tls_that_fails() {
+        let garbage = Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        assert!(is_none(&io::Error::other(garbage)));
+        assert!(!is_none(&io::Error::other(Error::HandshakeNotComplete)));
+        assert!(!is_none(&io::ErrorKind::BrokenPipe.into()));
+    }
+}

@@ -82,6 +82,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bus_is_missed_only_where_a_user_manager_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert!(!lacks_bus(folder));
+        fs::create_dir(folder.join("systemd")).unwrap();
+        fs::write(folder.join("systemd/private"), "").unwrap();
+        assert!(lacks_bus(folder));
+        fs::write(folder.join("bus"), "").unwrap();
+        assert!(!lacks_bus(folder));
+        fs::remove_dir_all(folder.join("systemd")).unwrap();
+        assert!(!lacks_bus(folder));
+    }
+
+    #[test]
     fn root_finds_whose_gateways_are_watched() {
         let all = tempfile::tempdir().unwrap();
         let folder = |uid: u32, name: &str| {

@@ -226,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn now_is_when_a_file_is_written() {
+        let before = now();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let written = file.as_file().metadata().unwrap().modified().unwrap();
+        let written = written.duration_since(std::time::UNIX_EPOCH).unwrap();
+        // A file system's time may be a clock tick old.
+        let tick = Duration::from_secs(1);
+        assert!(before.saturating_sub(tick) <= written && written <= now() + tick);
+    }
+
+    #[test]
     fn a_moment_that_no_calendar_has_is_not_shown() {
         assert_eq!(local(Duration::MAX), "(no time)");
         assert_eq!(utc(Duration::MAX), None);
