@@ -528,8 +528,11 @@ fn pings() {
     let journal = Journal::follow(&[&alerting.ping]);
     next();
     next();
-    // Before systemd 249 the manager's own lines know no LogLevelMax=.
-    let is_said = |record: &Record| 249 <= systemd_version() || !from_systemd("")(record);
+    // The manager's lines about a start know LogLevelMax= since systemd 249; what else it warns of is its own.
+    let is_said = |record: &Record| {
+        !from_systemd("")(record)
+            || 249 <= systemd_version() && from_systemd("Sign of life")(record)
+    };
     let all = journal.all();
     let said: Vec<String> = all
         .iter()
