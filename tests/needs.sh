@@ -31,7 +31,7 @@ package_needs=(binutils dpkg-dev gzip rpm)
 # Debian has no packages of these.
 package_tools=(cargo-deb@3.8.0 cargo-generate-rpm@0.21.1)
 # What .ci/release calls besides.
-release_needs=(dpkg-dev git)
+release_needs=(binutils dpkg-dev git)
 # What the shell watchdog calls that Gatehound is measured beside.
 measure_needs=(curl)
 
