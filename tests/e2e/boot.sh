@@ -2,6 +2,7 @@
 # Runs as process 1 of a new pid namespace; everything it mounts is seen and kept here alone.
 # NAME is the machine's hostname, STAGE the folder on the host with what goes in,
 # ROOT the folder on the host with the distribution that boots, or / for the host's own;
+# CGROUP_V1, if it is not empty, asks for cgroups of version 1 alone;
 # BOUND the name inside of a folder BOUND_SOURCE on the host that is too large to copy.
 set -eu
 
@@ -16,7 +17,16 @@ cd "$STAGE/disk/root"
 
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
-mount -t cgroup2 cgroup2 sys/fs/cgroup
+if [ -n "${CGROUP_V1:-}" ]; then
+    mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
+    mkdir sys/fs/cgroup/systemd
+    mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
+    # In a container systemd reads the words of the kernel's command line from its own.
+    set -- systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1
+else
+    mount -t cgroup2 cgroup2 sys/fs/cgroup
+    set --
+fi
 mount -t tmpfs -o mode=755 run run
 mount -t tmpfs -o mode=1777 tmp tmp
 mount -t tmpfs -o mode=755 dev dev
@@ -113,4 +123,4 @@ mount --bind "$STAGE/notify" run/host-notify
 pivot_root . mnt
 umount -l /mnt
 exec env -i container=e2e NOTIFY_SOCKET=/run/host-notify PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
-    /lib/systemd/systemd --unit=e2e.target --log-target=journal --show-status=no
+    /lib/systemd/systemd --unit=e2e.target --log-target=journal --show-status=no "$@"

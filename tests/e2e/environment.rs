@@ -61,6 +61,10 @@ pub fn trials() -> Vec<Trial> {
             hidden_processes,
         ),
         (
+            "what_the_cgroups_that_are_there_lose_is_said_and_a_hung_gateway_brought_back",
+            cgroups_there,
+        ),
+        (
             "killed_for_memory_it_comes_back_and_restarts_the_gateway_once",
             killed_for_memory,
         ),
@@ -628,4 +632,42 @@ fn frozen_gateway() {
     systemctl(&["thaw", &rig.gateway]);
     rig.wait_for_status("healthy: ", TIMEOUT);
     assert_not_restarted(&rig);
+}
+
+/// Where the cgroups are of version 1 alone, nothing but a judgement is lost; `E2E_CGROUP_V1=1` makes a machine so.
+fn cgroups_there() {
+    let trial = Trialled::new(&[]);
+    let is_there = |path: &str| Path::new("/sys/fs/cgroup").join(path).exists();
+    let (two, hybrid) = (
+        is_there("cgroup.subtree_control"),
+        is_there("unified/cgroup.subtree_control"),
+    );
+    let lost = match (two, hybrid) {
+        (true, _) => None,
+        (false, true) => Some("cgroups of version 1 have the controllers: "),
+        (false, false) => Some("no cgroups of version 2: "),
+    };
+    let asked_for = std::env::var_os("E2E_CGROUP_V1").is_some_and(|value| value == "1");
+    assert!(!asked_for || !two && !hybrid, "not of version 1 alone");
+    let said = |command: &str| {
+        let output = trial.rig.gatehound(&[command]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (doctor, status) = (said("doctor"), said("status"));
+    match lost {
+        None => {
+            assert!(doctor.contains("fine cgroups version 2"), "{doctor}");
+            assert!(!status.contains("cgroups"), "{status}");
+        }
+        Some(lost) => {
+            let warned = format!("warning cgroups {lost}");
+            assert!(doctor.contains(&warned), "{doctor}");
+            assert!(status.contains(&format!("cgroups {lost}")), "{status}");
+        }
+    }
+    trial.assert_untouched();
+    trial.rig.mode("blocked");
+    trial.wait_for_another_run();
+    trial.recovered_after(0);
 }

@@ -40,10 +40,14 @@ const PASSED_ON: &[&str] = &[
     "RUST_BACKTRACE",
     "E2E_REAL_GATEWAY",
     "E2E_LONG",
+    VERSION_1,
 ];
 
 /// The folder with the distribution that boots, where it is not the host's own.
 const ROOT: &str = "E2E_ROOT";
+
+/// Asks for cgroups of version 1 alone; systemd knows them until 257, and the host has to have them.
+const VERSION_1: &str = "E2E_CGROUP_V1";
 
 /// What a Debian package is recognised by.
 type Package = (&'static str, &'static [&'static str]);
@@ -100,7 +104,11 @@ impl Machine {
     ) -> Result<Self, String> {
         let root = root();
         missing_packages(&root)?;
-        let parent = cgroup2_mount()?;
+        let parent = if is_version_1() {
+            cgroup1_mount()?
+        } else {
+            cgroup2_mount()?
+        };
         remove_stale_cgroups(&parent, cgroup);
         let stage =
             stage(files).map_err(|error| format!("cannot stage the machine's files: {error}"))?;
@@ -112,6 +120,9 @@ impl Machine {
             .map_err(|error| format!("cannot listen for the machine's readiness: {error}"))?;
         let mut unshare = unshare(&cgroup, stage.path(), name);
         unshare.env("ROOT", &root);
+        if is_version_1() {
+            unshare.env("CGROUP_V1", "1");
+        }
         if let Some((name, source)) = bound {
             unshare.env("BOUND", name).env("BOUND_SOURCE", source);
         }
@@ -392,6 +403,23 @@ fn missing(packages: &[Package], root: &Path) -> Vec<&'static str> {
         .filter(|(_, files)| !files.iter().all(is_there))
         .map(|(package, _)| *package)
         .collect()
+}
+
+/// Whether the machine gets version 1 of cgroups, and no version 2.
+fn is_version_1() -> bool {
+    env::var_os(VERSION_1).is_some_and(|value| value == "1")
+}
+
+/// The hierarchy without controllers in which systemd keeps who is where.
+fn cgroup1_mount() -> Result<PathBuf, String> {
+    let mount = PathBuf::from("/sys/fs/cgroup/systemd");
+    if mount.join("cgroup.procs").exists() && !mount.join("cgroup.subtree_control").exists() {
+        return Ok(mount);
+    }
+    Err(format!(
+        "no cgroups of version 1 at {}, which {VERSION_1}=1 asks for",
+        mount.display()
+    ))
 }
 
 /// Version 2 stands alone on newer hosts and beside version 1 on others.
