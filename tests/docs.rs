@@ -799,6 +799,7 @@ fn the_chinese_pages_have_the_same_commands_options_settings_and_metrics() {
             &[
                 ("PHASES", "阶段"),
                 ("WATCHDOG PROTOCOL", "看门狗协议"),
+                ("JOURNAL", "日志"),
                 ("METRICS", "指标"),
             ],
         ),
@@ -811,6 +812,36 @@ fn the_chinese_pages_have_the_same_commands_options_settings_and_metrics() {
             assert_eq!(tags(&chinese, in_chinese), tags_there, "{name}: {section}");
         }
     }
+}
+
+#[test]
+fn the_chinese_page_of_the_unit_has_the_same_message_ids_and_the_same_examples() {
+    let [english, chinese] =
+        ["man", "man/zh_CN"].map(|folder| read(&format!("{folder}/gatehound.service.8")));
+    let section = |page: &str, name: &str| {
+        let rest = page.split(&format!("\n.SH {name}\n")).nth(1).unwrap();
+        rest.split("\n.SH ").next().unwrap().to_owned()
+    };
+    let ids = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter(|line| line.len() == 32 && line.chars().all(|c| c.is_ascii_hexdigit()));
+        lines.map(str::to_owned).collect()
+    };
+    let expected = ids(&section(&english, "JOURNAL"));
+    assert!(30 < expected.len(), "{expected:?}");
+    assert_eq!(ids(&section(&chinese, "日志")), expected);
+    // What is typed is the same; comments are for those who read.
+    let typed = |text: &str| -> Vec<String> {
+        let examples = text.split("\n.EX\n").skip(1);
+        let lines = examples.flat_map(|rest| rest.split("\n.EE").next().unwrap().lines());
+        let lines = lines.filter(|line| !line.starts_with("# "));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        typed(&section(&chinese, "许多网关")),
+        typed(&section(&english, "MANY GATEWAYS"))
+    );
 }
 
 #[test]
