@@ -189,7 +189,8 @@ fn prometheus_takes_every_expression_of_the_dashboard() {
 }
 
 /// The types of Grafana's own dashboards, and what holds a file against them, as npm has them.
-const GRAFANA: [&str; 2] = ["@grafana/schema@13.2.3", "typescript@5.9.3"];
+const GRAFANA: &str = "npm install --ignore-scripts --no-audit --no-fund --prefix . \
+                       @grafana/schema@13.2.3 typescript@5.9.3";
 
 /// What a JSON file can have of a type, and what Prometheus adds to an annotation.
 const GRAFANA_TYPES: &str = "\
@@ -212,27 +213,33 @@ const PANELS: [(&str, &str, bool); 5] = [
     ("table", "Table", true),
 ];
 
-/// A folder with the packages, from npm unless they are there.
-fn grafana_schema() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grafana-schema");
-    let mark = folder.join("versions");
-    if fs::read_to_string(&mark).is_ok_and(|versions| versions == GRAFANA.join(" ")) {
+/// Whether this variable asks for a test that needs more; says so where it does not.
+fn is_asked_for(variable: &str) -> bool {
+    let asked = std::env::var_os(variable).is_some_and(|value| value == "1");
+    if !asked {
+        eprintln!("not tried: {variable}=1 asks for it");
+    }
+    asked
+}
+
+/// A folder in which this script has put what it fetches, unless it did so before.
+fn fetched(name: &str, script: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mark = folder.join("fetched-by");
+    if fs::read_to_string(&mark).is_ok_and(|by| by == script) {
         return folder;
     }
     fs::create_dir_all(&folder).unwrap();
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    npm.arg("--prefix").arg(&folder).args(GRAFANA);
-    let status = npm.status().expect("apt-get install npm");
-    assert!(status.success(), "npm {GRAFANA:?}");
-    fs::write(mark, GRAFANA.join(" ")).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-euc", script]).current_dir(&folder);
+    assert!(command.status().unwrap().success(), "{script}");
+    fs::write(mark, script).unwrap();
     folder
 }
 
 #[test]
 fn the_dashboard_is_what_grafana_says_a_dashboard_is() {
-    if std::env::var_os("E2E_GRAFANA").is_none_or(|value| value != "1") {
-        eprintln!("not held against @grafana/schema: E2E_GRAFANA=1 asks for it");
+    if !is_asked_for("E2E_GRAFANA") {
         return;
     }
     let dashboard = fs::read_to_string(shipped("units", "gatehound.dashboard.json")).unwrap();
@@ -261,7 +268,7 @@ fn the_dashboard_is_what_grafana_says_a_dashboard_is() {
         };
         types += &format!("export const panel{number}: Json<{is}> = {panel:#};\n");
     }
-    let folder = grafana_schema();
+    let folder = fetched("grafana-schema", GRAFANA);
     fs::write(folder.join("dashboard.ts"), types).unwrap();
     let output = Command::new(folder.join("node_modules/.bin/tsc"))
         .args(["--noEmit", "--strict", "--target", "es2022"])
@@ -322,6 +329,25 @@ fn what_is_written_of_many_gateways_is_taken_as_it_is_written() {
             .metrics
             .collected
     );
+    // What both run is what stands beside them, and what the trial of a fleet runs.
+    let ansible = starting("- name: ");
+    let from_root = starting("sudo systemctl --user -M");
+    let enable = from_root.lines().next().unwrap();
+    let enable = enable.strip_prefix("sudo ").unwrap();
+    assert!(
+        ansible.contains(&format!("command: {enable}\n")),
+        "{ansible}"
+    );
+    for file in [
+        "path: /etc/gatehound\n",
+        "dest: /etc/gatehound/config.toml\n",
+    ] {
+        assert!(ansible.contains(file), "{ansible}");
+    }
+    let image = starting("systemctl --global enable");
+    let enable = image.lines().next().unwrap().replace(' ', ", ");
+    assert!(cloud.contains(&format!("- [{enable}]\n")), "{cloud}");
+    assert!(cloud.contains("path: /etc/gatehound/config.toml\n"));
     // The drop-in is one for the unit that is shipped.
     let drop_in = starting("# /etc/systemd/user/");
     let home = installed();
@@ -338,7 +364,6 @@ fn what_is_written_of_many_gateways_is_taken_as_it_is_written() {
         .env("MANPATH", local.join("man"));
     check_silent(&mut verify, "systemd man-db");
     // In an image, whose root is another folder.
-    let image = starting("systemctl --global enable");
     let enable = image.lines().next().unwrap();
     let folder = root.path().join("usr/lib/systemd/user");
     fs::create_dir_all(&folder).unwrap();
@@ -361,6 +386,43 @@ fn what_is_written_of_many_gateways_is_taken_as_it_is_written() {
             .join("timers.target.wants/gatehound-tidy.timer")
             .is_symlink()
     );
+}
+
+/// ansible-core of PyPI, and cloud-init of Debian, without its services, in a Python of their own.
+const PLAYERS: &str = "python3 -m venv --clear .
+bin/pip install --quiet --disable-pip-version-check ansible-core==2.19.14 \
+    configobj jinja2 jsonpatch jsonschema netifaces oauthlib pyserial pyyaml requests setuptools
+rm -f ./*.deb
+apt-get --quiet=2 download cloud-init
+dpkg-deb --extract ./*.deb cloud-init";
+
+#[test]
+fn ansible_and_cloud_init_take_their_examples() {
+    if !is_asked_for("E2E_EXAMPLES") {
+        return;
+    }
+    let folder = fetched("players", PLAYERS);
+    let examples = examples("MANY GATEWAYS");
+    for (name, begin) in [("playbook.yml", "- name: "), ("cloud.yml", "#cloud-config")] {
+        let example = examples.iter().find(|text| text.starts_with(begin));
+        fs::write(folder.join(name), example.unwrap()).unwrap();
+    }
+    for words in [
+        "bin/ansible-playbook --syntax-check --inventory gateways, playbook.yml",
+        "bin/python -m cloudinit.cmd.main schema --config-file cloud.yml",
+    ] {
+        let output = Command::new("sh")
+            .args(["-euc", words])
+            .current_dir(&folder)
+            .env("LC_ALL", "C.UTF-8")
+            .env("PYTHONPATH", "cloud-init/usr/lib/python3/dist-packages")
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{words}: {said}");
+        println!("{words}: {said}");
+    }
 }
 
 #[test]
