@@ -521,6 +521,21 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_systemd_did_not_start_is_of_no_run() {
+        let proc = tempfile::tempdir().unwrap();
+        let folder = proc.path().join("42");
+        fs::create_dir(&folder).unwrap();
+        let of = |environ: &str| {
+            fs::write(folder.join("environ"), environ).unwrap();
+            invocation(proc.path(), 42)
+        };
+        let run = Invocation("e4e4".to_owned());
+        assert_eq!(of("A=1\0INVOCATION_ID=e4e4\0"), Some(run));
+        assert_eq!([of("A=1\0"), of("INVOCATION_ID=\0")], [None, None]);
+        assert_eq!(invocation(proc.path(), 43), None);
+    }
+
+    #[test]
     fn this_process_is_seen_as_it_is() {
         let own = process(Path::new("/proc"), std::process::id()).unwrap();
         assert_eq!(own.uid, nix::unistd::geteuid().as_raw());

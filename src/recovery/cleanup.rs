@@ -687,6 +687,7 @@ mod tests {
             ..Holder::seen(process(""))
         };
         assert_eq!(seen.to_string(), "pid 42 of user bob (nginx: master)");
+        assert_eq!(user(0), Some(Line::new("root")));
         let wordy = Process {
             command: Line::new(&"x".repeat(300)),
             ..process("")
@@ -705,6 +706,7 @@ mod tests {
                 Some(3),
                 "one of 3 processes of user bob in unit web.service",
             ),
+            (None, Some(1), "an unseen process of user bob"),
             (
                 Some("web.service"),
                 Some(0),
@@ -780,6 +782,9 @@ mod tests {
             process(4242, "/user/gatehound.service", uid),
             process(4242, "/user/gatehound.service/sub", uid),
             process(4242, "/user.slice/user@1000.service/init.scope", uid),
+            // Nobody started these by hand, although their names begin or end like a session's.
+            process(4242, "/user/app.slice/app-chat@autostart.service", uid),
+            process(4242, "/user/app.slice/run-7.scope", uid),
         ] {
             assert!(!territory.may_signal(&spared), "{spared:?}");
         }

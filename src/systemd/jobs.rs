@@ -262,7 +262,10 @@ mod tests {
 
     #[test]
     fn a_merge_of_our_own_is_not_foreign() {
-        check(&[5, 5], &[state(5, "running"), state(5, "running")], &[]);
+        let running = || state(5, "running");
+        check(&[5, 5], &[running(), running()], &[]);
+        let merged = ForeignJob::Merged { id: 5 };
+        check(&[5, 5], &[running(), running(), running()], &[merged]);
     }
 
     #[test]
@@ -304,7 +307,8 @@ mod tests {
     fn old_jobs_are_forgotten_before_new_ones() {
         let mut jobs = OwnJobs::default();
         (1..=100).for_each(|id| jobs.queued(id));
-        assert!(jobs.contains(100));
-        assert!(!jobs.contains(1));
+        let oldest = 101 - u32::try_from(MAX_OWN).unwrap();
+        assert!((oldest..=100).all(|id| jobs.contains(id)));
+        assert!(!jobs.contains(oldest - 1));
     }
 }
