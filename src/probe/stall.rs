@@ -503,6 +503,8 @@ mod tests {
         blocked(|hang| hang.after.sleeps_in = Some("pipe_read".into()));
         blocked(|hang| hang.after.turns.as_mut().unwrap().switches += 1);
         blocked(|hang| hang.after.turns = None);
+        // It ran itself for a hundredth of the time: less than progress, more than nothing.
+        blocked(|hang| hang.after.activity = Some(at('S', 100 + REQUEST / 100)));
         // Never seen to run, so that any child may be the one.
         blocked(|hang| hang.last_turn = LastTurn::default());
     }

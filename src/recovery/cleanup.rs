@@ -791,6 +791,68 @@ mod tests {
     }
 
     #[test]
+    fn rule_12_a_unit_of_the_same_name_is_the_gateway_only_under_the_same_manager() {
+        let manager = |uid: u32| format!("/user.slice/user-1000.slice/user@{uid}.service");
+        let own = format!("{}/app.slice/gatehound.service", manager(1000));
+        let territory = Territory {
+            own_cgroup: &own,
+            ..territory()
+        };
+        let is_another = |manager: &str| {
+            territory.is_of_another_unit(&Process {
+                pid: 4242,
+                start_time: 1,
+                uid: territory.uid,
+                cgroup: format!("{manager}/app.slice/{UNIT}"),
+                command: Line::new("node"),
+            })
+        };
+        assert!(!is_another(&manager(1000)));
+        assert!(is_another(&manager(2000)));
+        assert!(is_another("/system.slice"));
+    }
+
+    #[test]
+    fn a_holder_whose_unit_can_be_watched_says_how() {
+        let remedy = |cgroup: &str, command: &str| {
+            let holder = Holder::seen(Process {
+                pid: 42,
+                start_time: 1,
+                uid: 1000,
+                cgroup: cgroup.to_owned(),
+                command: Line::new(command),
+            });
+            holder.remedy().unwrap_or_default()
+        };
+        let user = "/user.slice/user-1000.slice/user@1000.service/app.slice";
+        let container = "a container's port; gatehound watches a gateway in a user unit";
+        let docker = remedy(
+            "/system.slice/docker.service",
+            "/usr/bin/docker-proxy -proto tcp",
+        );
+        assert_eq!(docker, container);
+        assert_eq!(
+            remedy(&format!("{user}/podman.scope"), "rootlessport"),
+            container
+        );
+        assert_eq!(
+            remedy("/system.slice/bot.service", "node"),
+            "bot.service is a system unit; gatehound watches a gateway in a user unit"
+        );
+        assert_eq!(
+            remedy(&format!("{user}/bot.service"), "node"),
+            "if that is your gateway: set gateway.unit = \"bot.service\""
+        );
+        for cgroup in [
+            &*format!("{user}/run-1.scope"),
+            "/machine.slice/bot.service",
+            "",
+        ] {
+            assert_eq!(remedy(cgroup, "node"), "", "{cgroup}");
+        }
+    }
+
+    #[test]
     fn a_cgroup_that_is_not_the_units_is_ignored() {
         let with = |control_group| Territory {
             control_group,

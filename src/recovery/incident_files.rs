@@ -190,6 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_with_several_files_is_named_once_and_foreign_files_never() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(ids(state.path()).is_empty());
+        let folder = folder(state.path());
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["b-1-1.json", "a-1-2.json", "a-1-1.json", "notes.json"] {
+            fs::write(folder.join(name), "{}").unwrap();
+        }
+        assert_eq!(ids(state.path()), ["a-1", "b-1"]);
+    }
+
+    #[test]
     fn only_a_name_that_is_made_here_is_ours() {
         for name in ["c0ffee00-123-1.json", "0-10.json"] {
             assert!(parts(name).is_some(), "{name}");

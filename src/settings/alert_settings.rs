@@ -478,3 +478,76 @@ fn ordinal(number: usize) -> String {
     };
     format!("{number}{end}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(way: Way, preset: Option<&str>, kinds: &[Kind]) -> Channel {
+        Channel {
+            way,
+            preset: preset.map(str::to_owned),
+            kinds: kinds.to_vec(),
+            ..Channel::default()
+        }
+    }
+
+    #[test]
+    fn a_channel_takes_what_it_was_given_and_every_test() {
+        for way in [Way::Webhook, Way::Command, Way::Desktop, Way::Mail] {
+            let all = channel(way, None, &[]);
+            assert!(all.takes_alerts());
+            assert!(Kind::ALL.into_iter().all(|kind| all.takes(kind)));
+            let one = channel(way, None, &[Kind::Back]);
+            let taken = Kind::ALL.into_iter().filter(|kind| one.takes(*kind));
+            assert_eq!(taken.collect::<Vec<_>>(), [Kind::Back]);
+            assert!(one.takes(Kind::Test));
+        }
+    }
+
+    #[test]
+    fn a_ping_takes_alerts_only_where_it_knows_a_word_for_them() {
+        let plain = channel(Way::Ping, None, &[]);
+        assert!(!plain.takes_alerts() && !plain.takes(Kind::Down));
+        let with_words = channel(Way::Ping, Some("healthchecks"), &[]);
+        assert!(with_words.takes_alerts());
+        let taken = Kind::ALL.into_iter().filter(|kind| with_words.takes(*kind));
+        assert_eq!(taken.collect::<Vec<_>>(), [Kind::Down, Kind::NeedsHuman]);
+        let of = |channel: Channel| AlertSettings {
+            channel: vec![channel],
+            ..AlertSettings::default()
+        };
+        assert!(of(plain.clone()).has_ping() && !of(plain).is_on());
+        assert!(!of(channel(Way::Mail, None, &[])).has_ping());
+    }
+
+    #[test]
+    fn the_credentials_of_a_channel_are_named_once_each() {
+        let channel = Channel {
+            url: Some("https://example.org/{{credential:b}}".to_owned()),
+            token: Some("{{credential:a}}".to_owned()),
+            body: Some("{{text}} {{credential:b}}".to_owned()),
+            ..channel(Way::Webhook, None, &[])
+        };
+        assert_eq!(channel.credentials(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_channel_is_counted_as_people_count() {
+        for (number, expected) in [
+            (1, "1st"),
+            (2, "2nd"),
+            (3, "3rd"),
+            (4, "4th"),
+            (10, "10th"),
+            (11, "11th"),
+            (12, "12th"),
+            (13, "13th"),
+            (21, "21st"),
+            (102, "102nd"),
+            (111, "111th"),
+        ] {
+            assert_eq!(ordinal(number), expected);
+        }
+    }
+}
