@@ -58,6 +58,7 @@ pub(crate) fn advice(
     let wanted_by = manager.wanted_by(unit)?;
     found.extend(boot(unit, &state, &wanted, &wanted_by));
     found.extend(settings(facts, names));
+    found.extend(text.as_ref().and_then(|text| own_watchdog(unit, text)));
     found.extend(not_executed(facts, unit));
     Ok(found)
 }
@@ -228,6 +229,23 @@ fn settings(facts: &UnitFacts, names: Names<'_>) -> Vec<Advice> {
     found
 }
 
+/// A watchdog of systemd's that the gateway never pings, so that it is ended again and again.
+fn own_watchdog(unit: &str, text: &UnitText) -> Option<Advice> {
+    let last = |key| text.all(key).pop();
+    let span = last("WatchdogSec").filter(|span| !matches!(*span, "0" | "infinity"))?;
+    // Something of its own may ping then.
+    if last("Type").is_some_and(|kind| kind.starts_with("notify")) {
+        return None;
+    }
+    Some(Advice {
+        what: format!(
+            "{unit} has WatchdogSec={span}, but OpenClaw never sends WATCHDOG=1: systemd ends each run when that time is over"
+        ),
+        fix: format!("WatchdogSec=0 under [Service] in: systemctl --user edit {unit}"),
+        is_problem: true,
+    })
+}
+
 /// A program that could not be executed, on a file system that forbids it perhaps.
 fn not_executed(facts: &UnitFacts, unit: &str) -> Option<Advice> {
     let program = facts
@@ -270,6 +288,7 @@ pub(crate) fn bound(own: &str, drop_in: &str, text: &UnitText) -> Option<Advice>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::other_watchdogs::unit_files::file_alone;
 
     const UNIT: &str = "openclaw-gateway.service";
 
@@ -353,6 +372,28 @@ mod tests {
                 .what
                 .contains("ends with status 0")
         );
+    }
+
+    #[test]
+    fn a_watchdog_that_the_gateway_never_pings_is_told() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let unit = folder.path().join(UNIT);
+        let advice = |lines: &str| {
+            std::fs::write(&unit, format!("[Service]\n{lines}\n")).unwrap();
+            own_watchdog(UNIT, &file_alone(&unit).unwrap())
+        };
+        let found = advice("WatchdogSec=60").unwrap();
+        assert!(found.is_problem);
+        assert!(found.what.contains("WatchdogSec=60"), "{found:?}");
+        for fine in [
+            "",
+            "WatchdogSec=0",
+            "WatchdogSec=60\nWatchdogSec=0",
+            "WatchdogSec=infinity",
+            "Type=notify\nWatchdogSec=60",
+        ] {
+            assert_eq!(advice(fine), None, "{fine}");
+        }
     }
 
     #[test]
