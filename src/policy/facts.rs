@@ -113,6 +113,8 @@ pub struct UnitFacts {
     pub timeout_stop: Option<Duration>,
     /// `CanStart` is false: systemd takes no start of it, as with `RefuseManualStart=`, or without its file.
     pub cannot_start: bool,
+    /// `CanStop` is false: systemd takes no stop of it, as with `RefuseManualStop=`.
+    pub cannot_stop: bool,
     /// The condition or assertion that kept the last start from being made, as in a unit file; empty if none did.
     pub unmet: String,
     /// A unit that this one needs and that has failed, looked for while this one is down; empty if there is none.

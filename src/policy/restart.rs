@@ -29,20 +29,23 @@ const CLD_KILLED: i32 = 2;
 /// SIGKILL of signal(7).
 const SIGKILL: i32 = 9;
 
-/// Why systemd would not start a unit again that is up; none where it would.
-fn stop_is_for_good(unit: &UnitFacts) -> Option<Line> {
-    let why = match unit.load_state.as_str() {
+/// Why a unit that is up is not restarted: systemd would not stop it, or not start it again.
+fn not_restarted(unit: &UnitFacts) -> Option<Line> {
+    let file = match unit.load_state.as_str() {
+        _ if unit.cannot_stop => {
+            let why = "systemd takes no stop of the gateway (RefuseManualStop=yes), so it is not restarted; to end it: systemctl --user kill --signal=KILL, and the name of its unit";
+            return Some(Line::new(why));
+        }
         _ if !unit.cannot_start => return None,
         "loaded" => {
-            return Some(Line::new(
-                "systemd would not start the gateway again (RefuseManualStart=yes), so it is not stopped",
-            ));
+            let why = "systemd would not start the gateway again (RefuseManualStart=yes), so it is not stopped";
+            return Some(Line::new(why));
         }
         "not-found" => "is gone",
         _ => "has an error",
     };
     Some(Line::new(&format!(
-        "systemd would not start the gateway again, because its unit file {why} ({}), so it is not stopped; mend the file, then: systemctl --user daemon-reload",
+        "systemd would not start the gateway again, because its unit file {file} ({}), so it is not stopped; mend the file, then: systemctl --user daemon-reload",
         unit.load_state
     )))
 }
@@ -56,7 +59,7 @@ impl Machine<'_> {
                 taken: self.now,
             };
         }
-        if let Some(why) = look.unit.as_ref().ok().and_then(stop_is_for_good) {
+        if let Some(why) = look.unit.as_ref().ok().and_then(not_restarted) {
             return self.give_up(why);
         }
         let stop_timeout = self.stop_timeout(failure.stall);

@@ -39,6 +39,7 @@ pub struct UnitProperties {
     fragment_path: Option<String>,
     freezer_state: Option<String>,
     can_start: Option<bool>,
+    can_stop: Option<bool>,
     condition_result: Option<bool>,
     condition_timestamp_monotonic: Option<u64>,
     conditions: Option<Vec<Check>>,
@@ -185,6 +186,7 @@ pub fn facts(unit: &UnitProperties, service: ServiceProperties, job: Option<Job>
             .filter(|usec| *usec != u64::MAX)
             .map(Duration::from_micros),
         cannot_start: unit.can_start == Some(false),
+        cannot_stop: unit.can_stop == Some(false),
         unmet: text.cut(unit.unmet()),
         failed_dependency: String::new(),
         fragment_path: text.cut(unit.fragment_path.clone()),
