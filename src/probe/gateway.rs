@@ -294,4 +294,85 @@ mod tests {
             assert_eq!(u32::from(port_of_profile(profile)), 20_000 + hash % 40_000);
         }
     }
+
+    const UNIT: &str = "openclaw-gateway.service";
+
+    fn finder() -> Finder {
+        Finder {
+            home: Some("/nowhere".into()),
+            ..Finder::new(&Variables::default())
+        }
+    }
+
+    #[test]
+    fn what_the_unit_said_last_counts_while_the_manager_cannot_be_asked() {
+        let mut finder = finder();
+        let settings = Settings::default();
+        assert!(finder.guesses(&settings));
+        let mut port = |facts: Option<&UnitFacts>| finder.find(&settings, UNIT, facts).port;
+        let with = |arguments: &[&str], environment: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+            Some(UnitFacts {
+                exec_start: owned(arguments),
+                environment: owned(environment),
+                ..UnitFacts::default()
+            })
+        };
+        assert_eq!(port(None), DEFAULT_PORT);
+        for (facts, expected) in [
+            (with(&["node", "--port", "1111"], &[]), 1111),
+            (None, 1111),
+            (with(&["node", "--port", "2222"], &[]), 2222),
+            (with(&["node"], &["OPENCLAW_GATEWAY_PORT=3333"]), 3333),
+            (with(&["node"], &["OPENCLAW_GATEWAY_PORT=4444"]), 4444),
+            (with(&["node"], &[]), DEFAULT_PORT),
+            (None, DEFAULT_PORT),
+        ] {
+            assert_eq!(port(facts.as_ref()), expected);
+        }
+        assert!(!finder.guesses(&settings));
+    }
+
+    #[test]
+    fn a_profile_that_could_lead_out_of_the_folder_is_none() {
+        let of = |assignment: &str, name| {
+            let unit = Unit {
+                assignments: vec![assignment.to_owned()],
+                ..Unit::default()
+            };
+            profile(&unit, name)
+        };
+        let work = "openclaw-gateway-work.service";
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(of("OPENCLAW_PROFILE=a-b_1", work), some("a-b_1"));
+        assert_eq!(of("OPENCLAW_PROFILE=", work), some("work"));
+        for none in ["../x", "a/b", "default", "ä"] {
+            assert_eq!(
+                of(&format!("OPENCLAW_PROFILE={none}"), work),
+                None,
+                "{none}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_of_the_unit_is_below_the_home_unless_it_is_absolute() {
+        for (path, expected) in [
+            ("~", "/h"),
+            ("~/a", "/h/a"),
+            ("~//a", "/h/a"),
+            ("~bob/a", "/h/~bob/a"),
+            ("a", "/h/a"),
+            ("/a", "/a"),
+        ] {
+            assert_eq!(below(Path::new("/h"), path), Path::new(expected));
+        }
+        let facts = UnitFacts {
+            environment: vec!["OPENCLAW_INCLUDE_ROOTS=/a: ~/b ::c".to_owned()],
+            ..UnitFacts::default()
+        };
+        let found = finder().find(&Settings::default(), UNIT, Some(&facts));
+        let expected = ["/a", "/nowhere/b", "/nowhere/c"].map(PathBuf::from);
+        assert_eq!(found.include_roots, expected);
+    }
 }

@@ -134,6 +134,7 @@ fn pids(kernel: Kernel<'_>, unit: &UnitFacts) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::facts::Invocation;
     use std::{
         fs,
         net::TcpListener,
@@ -232,17 +233,78 @@ mod tests {
     }
 
     #[test]
+    fn a_process_of_an_earlier_run_is_left_over_and_one_of_no_run_is_the_units() {
+        let (_kept, port) = listener();
+        let own = std::process::id();
+        let shown = Shown::new(UNIT, UNIT);
+        let unit = UnitFacts {
+            invocation_id: Some(Invocation("b2".to_owned())),
+            ..unit(shown.1.id())
+        };
+        let of = |environ: &str| {
+            let path = shown.0.path().join(format!("{own}/environ"));
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, environ).unwrap();
+            whose(shown.kernel(), &unit, port, &on(port))
+        };
+        assert_eq!(of("INVOCATION_ID=b2\0"), Whose::Units(own));
+        assert_eq!(of("A=1\0"), Whose::Units(own));
+        match of("INVOCATION_ID=a1\0") {
+            Whose::LeftOver(process) => assert_eq!(process.pid, own),
+            found => panic!("{found:?}"),
+        }
+    }
+
+    #[test]
+    fn only_a_socket_that_is_seen_to_be_held_by_others_alone_is_others() {
+        let (_kept, port) = listener();
+        let listeners = on(port);
+        let elsewhere = Shown::new("/user.slice/user-1000.slice/session-3.scope", UNIT);
+        let others = |main_pid, listeners: &[Listener]| {
+            of_others(elsewhere.kernel(), &unit(main_pid), listeners)
+        };
+        assert_eq!(others(elsewhere.1.id(), &listeners), [listeners[0].inode]);
+        assert_eq!(others(std::process::id(), &listeners), [0; 0]);
+        let unseen = Listener {
+            inode: 0,
+            ..listeners[0].clone()
+        };
+        assert_eq!(others(elsewhere.1.id(), &[unseen]), [0; 0]);
+        let inside = Shown::new(UNIT, UNIT);
+        let found = of_others(inside.kernel(), &unit(inside.1.id()), &listeners);
+        assert_eq!(found, [0; 0]);
+    }
+
+    #[test]
+    fn a_process_below_the_units_cgroup_is_found_where_the_cgroup_itself_is_empty() {
+        let (_kept, port) = listener();
+        let below = format!("{UNIT}/payload");
+        let shown = Shown::new(&below, &below);
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(UNIT.trim_start_matches('/'));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("cgroup.procs"), "").unwrap();
+        let kernel = Kernel {
+            cgroups: Some(root.path()),
+            ..shown.kernel()
+        };
+        let found = ports(kernel, &unit(shown.1.id())).unwrap();
+        assert!(found.contains(&port), "{found:?}");
+    }
+
+    #[test]
     fn where_nobody_can_tell_nobody_is_accused() {
         let (_kept, port) = listener();
         let shown = Shown::new("", UNIT);
         let main_pid = shown.1.id();
         let found = whose(shown.kernel(), &unit(main_pid), port, &on(port));
         assert_eq!(found, Whose::Unknown, "no cgroup to be read");
+        let elsewhere = Shown::new("/user.slice/user-1000.slice/session-3.scope", UNIT);
         let down = UnitFacts {
             control_group: String::new(),
-            ..unit(main_pid)
+            ..unit(elsewhere.1.id())
         };
-        let found = whose(shown.kernel(), &down, port, &on(port));
+        let found = whose(elsewhere.kernel(), &down, port, &on(port));
         assert_eq!(found, Whose::Unknown, "a unit that is down");
         let found = whose(shown.kernel(), &unit(main_pid), port, &[]);
         assert_eq!(found, Whose::Unknown, "nobody listens");
