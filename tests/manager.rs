@@ -19,7 +19,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
         mpsc,
     },
@@ -135,6 +135,8 @@ struct Systemd {
     changed: Arc<AtomicU64>,
     /// How often all properties of the service were asked for.
     asked: Arc<AtomicU32>,
+    /// What it was asked to do, but for starts and stops.
+    done: Arc<Mutex<Vec<String>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -148,7 +150,9 @@ impl Systemd {
         let address = bus.address();
         let subscribed = Arc::new(AtomicBool::new(false));
         let referenced = Arc::new(AtomicU32::new(0));
+        let done = Arc::new(Mutex::new(Vec::new()));
         let manager = ManagerObject {
+            done: done.clone(),
             subscribed: subscribed.clone(),
             referenced: referenced.clone(),
             last_job: AtomicU32::new(0),
@@ -169,6 +173,7 @@ impl Systemd {
                     .serve_at(MANAGER_PATH, manager)
                     .serve_at(UNIT_PATH, unit)
                     .serve_at(UNIT_PATH, service)
+                    .serve_at(job_path(900), JobObject)
                     .name("org.freedesktop.systemd1")
                     .build()
                     .await
@@ -184,6 +189,7 @@ impl Systemd {
             job,
             changed,
             asked,
+            done,
             thread: Some(thread),
         }
     }
@@ -234,6 +240,7 @@ enum SystemdError {
 }
 
 struct ManagerObject {
+    done: Arc<Mutex<Vec<String>>>,
     subscribed: Arc<AtomicBool>,
     referenced: Arc<AtomicU32>,
     last_job: AtomicU32,
@@ -241,6 +248,10 @@ struct ManagerObject {
 }
 
 impl ManagerObject {
+    fn does(&self, what: String) {
+        self.done.lock().unwrap().push(what);
+    }
+
     /// Queues a job that is over before the caller knows its number.
     async fn job(&self, connection: &Connection) -> OwnedObjectPath {
         let id = self.last_job.fetch_add(1, SeqCst) + 1;
@@ -286,7 +297,56 @@ impl ManagerObject {
     }
 
     async fn reset_failed_unit(&self, name: String) -> Result<(), SystemdError> {
-        Err(SystemdError::NoSuchUnit(format!("Unit {name} not loaded.")))
+        match name.as_str() {
+            UNIT => {
+                self.does(format!("reset {name}"));
+                Ok(())
+            }
+            "refused.service" => Err(SystemdError::TransactionIsDestructive(name)),
+            _ => Err(SystemdError::NoSuchUnit(format!("Unit {name} not loaded."))),
+        }
+    }
+
+    async fn restart_unit(
+        &self,
+        name: String,
+        mode: String,
+        #[zbus(connection)] connection: &Connection,
+    ) -> OwnedObjectPath {
+        self.does(format!("restart {name} {mode}"));
+        self.job(connection).await
+    }
+
+    async fn kill_unit(&self, name: String, whom: String, signal: i32) {
+        self.does(format!("kill {name} {whom} {signal}"));
+    }
+
+    async fn thaw_unit(&self, name: String) {
+        self.does(format!("thaw {name}"));
+    }
+
+    async fn reload(&self) {
+        self.does("reload".to_owned());
+    }
+
+    async fn enable_unit_files(
+        &self,
+        units: Vec<String>,
+        runtime: bool,
+        force: bool,
+    ) -> (bool, Vec<Link>) {
+        self.does(format!("enable {units:?} {runtime} {force}"));
+        (true, Vec::new())
+    }
+
+    async fn disable_unit_files(&self, units: Vec<String>, runtime: bool) -> Vec<Link> {
+        self.does(format!("disable {units:?} {runtime}"));
+        Vec::new()
+    }
+
+    #[zbus(property)]
+    async fn version(&self) -> &str {
+        "252.38-1~deb12u1"
     }
 
     async fn list_units_by_patterns(
@@ -324,6 +384,9 @@ impl ManagerObject {
         self.subscribed.store(false, SeqCst);
     }
 }
+
+/// What became of a link: the kind of change, the link and its target.
+type Link = (String, String, String);
 
 /// Name, description, states, unit it follows, object, job, its type and object; see org.freedesktop.systemd1(5).
 type ListedUnit = (
@@ -453,6 +516,16 @@ impl ServiceObject {
     }
 }
 
+struct JobObject;
+
+#[interface(name = "org.freedesktop.systemd1.Job")]
+impl JobObject {
+    #[zbus(property)]
+    async fn job_type(&self) -> &str {
+        "stop"
+    }
+}
+
 fn job_path(id: u32) -> String {
     format!("/org/freedesktop/systemd1/job/{id}")
 }
@@ -507,7 +580,7 @@ fn a_unit_is_seen_with_what_is_there_and_bounded() {
         job: Some(Job {
             id: 900,
             ours: false,
-            kind: JobKind::Other,
+            kind: JobKind::Stop,
         }),
         fragment_path: "/etc/gateway".to_owned(),
         ..UnitFacts::default()
@@ -549,6 +622,9 @@ fn single_properties_are_seen() {
         manager.status_text(UNIT).unwrap(),
         Some(Line::from("fine WATCHDOG=trigger"))
     );
+    assert_eq!(manager.active_state(UNIT).unwrap(), "active");
+    assert_eq!(manager.fragment_path(UNIT).unwrap(), "/etc/gateway");
+    assert_eq!(manager.version().unwrap(), "252.38-1~deb12u1");
 }
 
 #[test]
@@ -655,8 +731,35 @@ fn a_refusal_is_told_in_one_line_and_costs_neither_connection_nor_watch() {
 #[test]
 fn resetting_a_unit_that_is_not_loaded_is_no_error() {
     let bus = Bus::start();
-    let _systemd = Systemd::start(&bus);
-    assert_eq!(bus.manager(PATIENT).reset_failed(UNIT), Ok(()));
+    let systemd = Systemd::start(&bus);
+    let mut manager = bus.manager(PATIENT);
+    assert_eq!(manager.reset_failed("gone.service"), Ok(()));
+    assert!(systemd.done.lock().unwrap().is_empty());
+    assert_eq!(manager.reset_failed(UNIT), Ok(()));
+    assert_eq!(*systemd.done.lock().unwrap(), [format!("reset {UNIT}")]);
+    manager.reset_failed("refused.service").unwrap_err();
+}
+
+#[test]
+fn what_the_manager_is_to_do_reaches_it_for_that_unit_alone() {
+    let bus = Bus::start();
+    let systemd = Systemd::start(&bus);
+    let mut manager = bus.manager(PATIENT);
+    assert_eq!(manager.restart(UNIT), Ok(1));
+    manager.kill(UNIT).unwrap();
+    manager.thaw(UNIT).unwrap();
+    manager.reload().unwrap();
+    manager.enable("gatehound.service").unwrap();
+    manager.disable("gatehound.service").unwrap();
+    let expected = [
+        "restart openclaw-gateway.service fail",
+        "kill openclaw-gateway.service all 9",
+        "thaw openclaw-gateway.service",
+        "reload",
+        "enable [\"gatehound.service\"] false true",
+        "disable [\"gatehound.service\"] false",
+    ];
+    assert_eq!(*systemd.done.lock().unwrap(), expected);
 }
 
 #[test]

@@ -271,4 +271,108 @@ mod tests {
         let texts = ["A=1", "B=12345", "C=1"].map(str::to_owned).to_vec();
         assert_eq!(TextBudget(8).whole(texts), ["A=1"]);
     }
+
+    #[test]
+    fn a_unit_is_settled_only_while_it_runs_and_has_no_job() {
+        let unit = |active: &str, sub: &str, job: u32| UnitProperties {
+            active_state: Some(active.to_owned()),
+            sub_state: Some(sub.to_owned()),
+            job: Some((job, OwnedObjectPath::try_from("/").unwrap())),
+            ..UnitProperties::default()
+        };
+        assert!(unit("active", "running", 0).is_settled());
+        for (active, sub, job) in [
+            ("active", "running", 7),
+            ("active", "exited", 0),
+            ("activating", "running", 0),
+            ("failed", "failed", 0),
+        ] {
+            assert!(!unit(active, sub, job).is_settled(), "{active} {sub} {job}");
+        }
+        assert_eq!(unit("active", "running", 7).job(), Some(7));
+        for (active, down) in [
+            ("inactive", true),
+            ("failed", true),
+            ("active", false),
+            ("activating", false),
+            ("deactivating", false),
+        ] {
+            assert_eq!(unit(active, "", 0).is_down(), down, "{active}");
+        }
+        assert!(!UnitProperties::default().is_down());
+    }
+
+    #[test]
+    fn what_kept_a_unit_from_starting_is_said_as_its_file_has_it() {
+        let check = |setting: &str, trigger, negated, outcome| -> Check {
+            (
+                setting.to_owned(),
+                trigger,
+                negated,
+                "/a".to_owned(),
+                outcome,
+            )
+        };
+        let path = |outcome| check("ConditionPathExists", false, false, outcome);
+        let conditions = |result, at, checks: Vec<Check>| UnitProperties {
+            condition_result: Some(result),
+            condition_timestamp_monotonic: Some(at),
+            conditions: Some(checks),
+            ..UnitProperties::default()
+        };
+        let unmet = |unit: UnitProperties| facts(&unit, ServiceProperties::default(), None).unmet;
+        // The first that was not met; those that were not looked at have the outcome 0.
+        let checks = vec![
+            check("ConditionUser", false, false, 1),
+            check("ConditionHost", false, false, 0),
+            check("ConditionPathExists", true, true, -1),
+            path(-1),
+        ];
+        assert_eq!(
+            unmet(conditions(false, 5, checks)),
+            "ConditionPathExists=|!/a"
+        );
+        assert_eq!(
+            unmet(conditions(false, 5, vec![path(-1)])),
+            "ConditionPathExists=/a"
+        );
+        assert_eq!(unmet(conditions(false, 5, vec![])), "a condition");
+        // Met, or never looked at.
+        assert_eq!(unmet(conditions(true, 5, vec![path(-1)])), "");
+        assert_eq!(unmet(conditions(false, 0, vec![path(-1)])), "");
+        let asserted = UnitProperties {
+            assert_result: Some(false),
+            assert_timestamp_monotonic: Some(5),
+            ..conditions(true, 5, vec![])
+        };
+        assert_eq!(unmet(asserted), "an assertion");
+    }
+
+    #[test]
+    fn a_unit_that_may_stop_for_ever_has_no_stop_timeout() {
+        let stop = |usec| {
+            let service = ServiceProperties {
+                timeout_stop_usec: Some(usec),
+                ..ServiceProperties::default()
+            };
+            facts(&UnitProperties::default(), service, None).timeout_stop
+        };
+        assert_eq!(stop(90_000_000), Some(Duration::from_secs(90)));
+        assert_eq!(stop(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_credential_is_named_with_its_file_or_without_one() {
+        let named = |name: &str| (name.to_owned(), format!("/{name}"));
+        let set = |name: &str| (name.to_owned(), b"secret".to_vec());
+        let found = CredentialProperties {
+            load_credential: Some(vec![named("a")]),
+            load_credential_encrypted: Some(vec![named("b")]),
+            set_credential: Some(vec![set("c")]),
+            set_credential_encrypted: Some(vec![set("d")]),
+        };
+        let expected = [("a", "/a"), ("b", "/b"), ("c", ""), ("d", "")];
+        let expected = expected.map(|(name, file)| (name.to_owned(), file.to_owned()));
+        assert_eq!(found.all(), expected);
+    }
 }
