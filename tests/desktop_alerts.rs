@@ -14,6 +14,7 @@ use std::{
     fs,
     future::pending,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -21,7 +22,7 @@ use std::{
         mpsc::{self, Receiver, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gatehound::alerts::{
@@ -424,4 +425,132 @@ fn a_desktop_that_hangs_is_left_at_its_limit_and_tried_again() {
     assert_eq!(said, expected);
     desktop.next();
     assert_eq!(session.waiting(), 1);
+}
+
+/// dunst on a screen that nobody sees.
+struct Dunst<'a> {
+    session: &'a Session,
+    display: String,
+    screen: Child,
+    dunst: Child,
+}
+
+impl<'a> Dunst<'a> {
+    fn start(session: &'a Session) -> Self {
+        let mut screen = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-nolisten", "tcp"])
+            .args(["-screen", "0", "900x420x24"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("apt-get install xvfb");
+        let mut number = String::new();
+        let output = screen.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut number).unwrap();
+        let display = format!(":{}", number.trim());
+        // Its menu of actions, in which somebody chooses to pause.
+        let menu = session.folder.path().join("menu");
+        fs::write(&menu, "#!/bin/sh\ngrep --max-count=1 暂停\n").unwrap();
+        fs::set_permissions(&menu, fs::Permissions::from_mode(0o755)).unwrap();
+        let config = session.folder.path().join("dunstrc");
+        fs::write(
+            &config,
+            format!("[global]\ndmenu = {}\nwidth = 500\n", menu.display()),
+        )
+        .unwrap();
+        let mut command = Command::new("dunst");
+        command.arg("-conf").arg(config);
+        command
+            .env("DISPLAY", &display)
+            .env("DBUS_SESSION_BUS_ADDRESS", address(&session.folder));
+        let dunst = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let dunst = Self {
+            session,
+            display,
+            screen,
+            dunst: dunst.expect("apt-get install dunst"),
+        };
+        dunst.wait_for("0");
+        dunst
+    }
+
+    fn control(&self, words: &[&str]) -> String {
+        let output = Command::new("dunstctl")
+            .args(words)
+            .env("DBUS_SESSION_BUS_ADDRESS", address(&self.session.folder))
+            .output()
+            .expect("apt-get install dunst");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Waits until so many notifications are on the screen.
+    #[track_caller]
+    fn wait_for(&self, number: &str) {
+        wait_until(number, || self.control(&["count", "displayed"]) == number);
+    }
+
+    /// Leaves a picture of the screen in the target folder.
+    fn picture(&self, name: &str) {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let taken = Command::new("import")
+            .args(["-display", &self.display, "-window", "root"])
+            .arg(&path)
+            .status()
+            .expect("apt-get install imagemagick");
+        assert!(taken.success());
+        println!("{}", path.display());
+    }
+}
+
+impl Drop for Dunst<'_> {
+    fn drop(&mut self) {
+        for child in [&mut self.dunst, &mut self.screen] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[track_caller]
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn dunst_shows_one_notification_that_stays_and_whose_button_pauses() {
+    if std::env::var_os("E2E_DUNST").is_none_or(|value| value != "1") {
+        eprintln!("not shown by dunst: E2E_DUNST=1 asks for it");
+        return;
+    }
+    let session = Session::start();
+    session.set("[alert]\nlanguage = \"zh\"\n[[alert.channel]]\ntype = \"desktop\"");
+    let dunst = Dunst::start(&session);
+    session.queue(
+        Kind::NeedsHuman,
+        "需要人工处理：10 秒内没有应答；重启 3 次无效；请运行 gatehound status",
+    );
+    let pause = session.folder.path().join("run/gatehound/pause.json");
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| session.alert("send", 0));
+        dunst.wait_for("1");
+        dunst.picture("dunst-needs-human.png");
+        // A reminder renews it, and whoever listens for the buttons shows that as well.
+        session.queue(Kind::StillDown, "仍不可用，已持续 1 小时");
+        wait_until("the reminder", || session.waiting() == 0);
+        assert_eq!(dunst.control(&["count", "displayed"]), "1");
+        dunst.picture("dunst-reminder.png");
+        assert!(!pause.exists());
+        // The menu of dunst, as a click with the middle button opens it.
+        dunst.control(&["context"]);
+        wait_until("the pause", || pause.exists());
+        dunst.wait_for("2");
+        dunst.picture("dunst-paused.png");
+        dunst.control(&["close-all"]);
+        let said = sending.join().unwrap();
+        assert!(said.contains("paused until "), "{said}");
+    });
 }
