@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
-use crate::rig::{Rig, Setup, TIMEOUT, quoted, systemctl, try_systemctl};
+use crate::rig::{Rig, Setup, TIMEOUT, quoted, systemctl, try_systemctl, wait_until};
 use crate::watched::{
     assert_not_restarted, between, event, events, healthy_with, wait_until_failing,
     wait_until_recovered, watched,
@@ -171,7 +171,11 @@ fn try_restart() {
     let rig = healthy_with(&[("STOP_TIMEOUT__HUNG", "5s")], Setup::default());
     rig.mode("blocked");
     rig.journal.wait_for("the stop", TIMEOUT, event("stopping"));
-    // Its job does nothing beside the stop that is going on, and ends well.
+    // Before the stop is going on it would be a human's restart.
+    wait_until("the stop to be going on", TIMEOUT, || {
+        rig.property(&rig.gateway, "ActiveState") == "deactivating"
+    });
+    // Its job does nothing beside that, and ends well.
     assert!(try_systemctl(&["try-restart", "--no-block", &rig.gateway]).is_some());
     wait_until_recovered(&rig, TIMEOUT, "by-restart");
 }
