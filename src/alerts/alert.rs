@@ -143,9 +143,11 @@ pub fn due(
             ..
         } => {
             let reason = failure(fails, view.language);
+            let window = texts::window(settings, &state.forced, *until, view.language);
             let text = texts::DOWN.with(
                 view.language,
                 &[
+                    ("window", &window),
                     ("reason", &reason),
                     ("wait", &span(until.since(now), view.language)),
                     ("attempt", &attempt.to_string()),
@@ -430,7 +432,10 @@ impl View<'_> {
             (false, true) => texts::CRASHED,
             (false, false) => texts::DOWN_ALONE,
         };
-        let values = [("reason", reason.as_str()), ("profile", self.profile)];
+        let times = self.state.unasked.counted.max(Some(reported.runs.over));
+        let times = texts::so_far(times.unwrap_or_default(), self.language);
+        let (reason_of, profile) = (("reason", reason.as_str()), ("profile", self.profile));
+        let values = [reason_of, profile, ("times", &times)];
         let text = text.with(self.language, &values);
         self.trouble(reported, &reason, text, false)
     }
@@ -1002,10 +1007,35 @@ mod tests {
         incident.failure.reason = Line::new(&format!("{ENDED_EARLY}: signal 9"));
         let settings = Settings::default();
         let (_, alert) = due(&settings, Reported::default(), &state, WORK, at(5));
-        let expected = format!(
-            "{UNIT}: down, health: {ENDED_EARLY}: signal 9 (event loop blocked); systemd starts it again"
-        );
+        let expected = format!("{UNIT}: down, {ENDED_EARLY}: signal 9; systemd starts it again");
         assert_eq!(alert.unwrap().text.as_str(), expected);
+        for (count, times) in [(1, ", once so far"), (4, ", 4 times so far")] {
+            state.unasked.counted = Some(count);
+            let (_, alert) = due(&settings, Reported::default(), &state, WORK, at(5));
+            assert_eq!(alert.unwrap().text.as_str(), format!("{expected}{times}"));
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_waits_for_the_window_of_forced_stops_says_so() {
+        let settings = Settings::default();
+        let window = settings.forced_stops.window;
+        let mut state = with(Some("a"), backing_off());
+        let text = |state: &State| {
+            let (_, alert) = due(&settings, Reported::default(), state, WORK, at(1));
+            alert.unwrap().text.to_string()
+        };
+        state.forced = vec![at(1); settings.forced_stops.limit];
+        assert!(
+            text(&state).ends_with(" (attempt 1 of 3)"),
+            "{}",
+            text(&state)
+        );
+        if let Phase::BackingOff { until, .. } = &mut state.phase {
+            *until = at(1) + window;
+        }
+        let reason = " (attempt 1 of 3); not sooner, because one more stop with SIGKILL within 5 min would turn its channels off";
+        assert!(text(&state).ends_with(reason), "{}", text(&state));
     }
 
     #[test]

@@ -10,7 +10,10 @@ use crate::{
         alert::{Reported, due},
         queue,
     },
-    policy::{facts::Monotonic, state::State},
+    policy::{
+        facts::{Invocation, Monotonic},
+        state::State,
+    },
     settings::{AlertSettings, Settings, limits::ALERT_LIMIT, unit_names},
     systemd::{ManagerError, UserManager},
     text::{line::Line, once::Once, words::Names},
@@ -56,6 +59,8 @@ pub(crate) struct Check<'a> {
     pub(crate) state: &'a State,
     /// What the commands in a text are given.
     pub(crate) names: Names<'a>,
+    /// The unit's run that it saw, whether over or not: its last words tell more.
+    pub(crate) run: Option<&'a Invocation>,
     /// Whether systemd got a watchdog ping in it.
     pub(crate) pinged: bool,
     /// When it ended.
@@ -119,7 +124,10 @@ impl Alerts {
         let (reported, alert) = due(settings, reported, check.state, check.names, now);
         // Reported even if the disk takes it not: whoever tries in each check waits for a dead disk in each.
         self.reported = reported;
-        if let Some(alert) = alert {
+        if let Some(mut alert) = alert {
+            if alert.run.is_some() && check.run.is_some() {
+                alert.run = check.run.cloned();
+            }
             if let Err(why) = queue::queue(&folder, &alert, ALERT_LIMIT) {
                 let kind = alert.kind.name();
                 let text =
@@ -242,6 +250,7 @@ mod tests {
                 unit: "openclaw-gateway.service",
                 profile: "",
             },
+            run: None,
             pinged: true,
             now: Monotonic(1),
         };
@@ -273,6 +282,7 @@ mod tests {
                 unit: "openclaw-gateway.service",
                 profile: "",
             },
+            run: None,
             pinged: false,
             now,
         }

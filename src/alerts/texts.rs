@@ -5,11 +5,11 @@
 use std::{convert::Infallible, time::Duration};
 
 use crate::{
-    policy::facts::Failure,
-    settings::{Kind, Language},
+    policy::facts::{Failure, Monotonic},
+    settings::{Kind, Language, Settings},
     text::{
         template::fill,
-        words::{self, words},
+        words::{self, ENDED_EARLY, words},
     },
 };
 
@@ -57,16 +57,24 @@ pub(super) const SHOW_INCIDENT: Text = Text("Show incident", "查看事故");
 pub(super) const PAUSE: Text = Text("Pause 30 min", "暂停 30 分钟");
 
 pub(super) const DOWN: Text = Text(
-    "down, {{reason}}; restarted in {{wait}} unless it recovers (attempt {{attempt}} of {{of}})",
-    "不可用：{{reason}}；若不自行恢复，{{wait}}后重启（第 {{attempt}} 次，共 {{of}} 次）",
+    "down, {{reason}}; restarted in {{wait}} unless it recovers (attempt {{attempt}} of {{of}}){{window}}",
+    "不可用：{{reason}}；若不自行恢复，{{wait}}后重启（第 {{attempt}} 次，共 {{of}} 次）{{window}}",
 );
 pub(super) const CRASHED: Text = Text(
-    "down, it ended before it was healthy: {{reason}}; systemd starts it again",
-    "不可用：尚未健康就退出了：{{reason}}；systemd 会再次启动它",
+    "down, it ended before it was healthy: {{reason}}; systemd starts it again{{times}}",
+    "不可用：尚未健康就退出了：{{reason}}；systemd 会再次启动它{{times}}",
 );
 pub(super) const ENDED: Text = Text(
-    "down, {{reason}}; systemd starts it again",
-    "不可用：{{reason}}；systemd 会再次启动它",
+    "down, {{reason}}; systemd starts it again{{times}}",
+    "不可用：{{reason}}；systemd 会再次启动它{{times}}",
+);
+/// Behind what systemd does: how often it did.
+const SO_FAR: Text = Text(", {{count}} times so far", "（已 {{count}} 次）");
+const SO_FAR_ONCE: Text = Text(", once so far", "（已 1 次）");
+/// Why an attempt waits for longer than its delay.
+const WINDOW: Text = Text(
+    "; not sooner, because one more stop with SIGKILL within {{window}} would turn its channels off",
+    "；不能更早：{{window}}内再用一次 SIGKILL 停止，网关就会关闭频道",
 );
 pub(super) const LOOPS: Text = Text(
     "one run after the other ends: {{reason}}; systemd starts it again each time",
@@ -187,8 +195,11 @@ pub(super) fn phase(name: &str, language: Language) -> &str {
     found.map_or(name, |text| text.plain(language))
 }
 
-/// A failure, as in `health: no answer within 10 s (event loop blocked)`.
+/// A failure, as in `health: no answer within 10 s (event loop blocked)`; how a run ended says enough by itself.
 pub(super) fn failure(failure: &Failure, language: Language) -> String {
+    if failure.reason.as_str().starts_with(ENDED_EARLY) {
+        return failure.reason.to_string();
+    }
     let stall = failure.stall.name();
     let found = STALLS.iter().find(|(name, _)| *name == stall);
     let found = found.map_or(stall, |(_, text)| text.plain(language));
@@ -221,6 +232,29 @@ pub(super) fn span(time: Duration, language: Language) -> String {
     }
 }
 
+/// How often systemd has started it again.
+pub(super) fn so_far(count: u32, language: Language) -> String {
+    match count {
+        0 => String::new(),
+        1 => SO_FAR_ONCE.plain(language).to_owned(),
+        more => SO_FAR.with(language, &[("count", &more.to_string())]),
+    }
+}
+
+/// Why an attempt waits for longer than its delay, where it does.
+pub(super) fn window(
+    settings: &Settings,
+    forced: &[Monotonic],
+    until: Monotonic,
+    language: Language,
+) -> String {
+    let budget = (settings.forced_stops.limit, settings.forced_stops.window);
+    let window = words::waits_for_window(budget, forced, until);
+    window.map_or_else(String::new, |window| {
+        WINDOW.with(language, &[("window", &span(window, language))])
+    })
+}
+
 /// When the next try is.
 pub(super) fn next(wait: Option<Duration>, language: Language) -> String {
     match wait {
@@ -248,7 +282,7 @@ mod tests {
         text::template::names,
     };
 
-    const TEXTS: [Text; 31] = [
+    const TEXTS: [Text; 34] = [
         SHOW_INCIDENT,
         PAUSE,
         DOWN,
@@ -257,6 +291,9 @@ mod tests {
         CRASHED,
         ENDED,
         LOOPS,
+        SO_FAR,
+        SO_FAR_ONCE,
+        WINDOW,
         DOWN_ALONE,
         PORT_TAKEN,
         HUMAN,

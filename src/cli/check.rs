@@ -45,9 +45,9 @@ pub(crate) fn check(sources: &Sources, json: bool, nagios: bool) -> anyhow::Resu
     if json {
         answers::say(&answer(&unit, &seen, degraded));
     } else {
-        print_lines(&unit, &seen);
+        let profile = folders::profile_option(sources.profile.as_deref());
+        print_lines(&unit, &seen, &profile);
         if let Some(what) = &degraded {
-            let profile = folders::profile_option(sources.profile.as_deref());
             line(&[
                 (Tone::Warning, "degraded"),
                 (Tone::Plain, " "),
@@ -148,7 +148,7 @@ fn tls(seen: &Seen) -> &'static str {
     if seen.found.tls { ", TLS" } else { "" }
 }
 
-fn print_lines(unit: &str, seen: &Seen) {
+fn print_lines(unit: &str, seen: &Seen, profile: &str) {
     let (verdict, detail) = verdict(&seen.look);
     let tone = match &seen.look.health {
         Health::Healthy(_) => Tone::Good,
@@ -190,6 +190,10 @@ fn print_lines(unit: &str, seen: &Seen) {
             (Tone::Plain, "  "),
             (Tone::Plain, warning.as_str()),
         ]);
+    }
+    if !matches!(seen.look.health, Health::Healthy(_)) {
+        say!("next     what is done about it: gatehound status{profile}");
+        say!("         what helps: gatehound doctor{profile}");
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     settings::{RetryAfter, Settings},
     text::{
         line::Line,
-        words::{Names, span, useless},
+        words::{ENDED_EARLY, Names, span, useless},
     },
 };
 
@@ -84,7 +84,12 @@ pub(super) fn lines(known: &Known) -> Vec<Parts> {
             (Tone::Bad, "incident".to_owned()),
             (Tone::Plain, text),
         ]);
-        lines.push(plain(format!("cause      {probe}: {}", failure.reason)));
+        let reason = besides_standby(failure.reason.as_str(), &state.phase);
+        let reason = match reason.starts_with(ENDED_EARLY) {
+            true => reason.to_owned(),
+            false => format!("{probe}: {reason}"),
+        };
+        lines.push(plain(format!("cause      {reason}")));
         let detail = failure.detail.as_str();
         if !detail.is_empty() {
             lines.push(plain(format!("           {detail}")));
@@ -399,6 +404,18 @@ fn restarts(known: &Known, ours: u32) -> Option<String> {
             times(theirs)
         )),
     }
+}
+
+/// How an incident began, without why Gatehound stands by: that is in its own line.
+fn besides_standby<'a>(reason: &'a str, phase: &Phase) -> &'a str {
+    let Phase::StandingBy {
+        reason: standby, ..
+    } = phase
+    else {
+        return reason;
+    };
+    let own = format!("; {}: ", standby.name());
+    reason.split_once(&own).map_or(reason, |(seen, _)| seen)
 }
 
 /// How many attempts are left, and when there are all of them again.
@@ -727,6 +744,45 @@ mod tests {
             &known,
             "next try   none; once the cause is gone: gatehound reset",
         );
+    }
+
+    #[test]
+    fn why_gatehound_stands_by_is_said_once_and_a_crash_names_no_probe() {
+        let phase = Phase::StandingBy {
+            reason: Standby::ConfigError,
+            detail: "exit status 78".into(),
+            since: ago(60),
+        };
+        let mut known = known("standing-by: config-error, exit status 78", phase);
+        for (reason, expected) in [
+            (
+                "nothing listens on port 18789; config-error: exit status 78",
+                "cause      port: nothing listens on port 18789",
+            ),
+            (
+                "a run ended before it was healthy: signal 9",
+                "cause      a run ended before it was healthy: signal 9",
+            ),
+        ] {
+            known.state.as_mut().unwrap().incident = Some(Incident {
+                id: "c0ffee00-7".into(),
+                since: ago(14),
+                failure: Failure {
+                    probe: Probe::Port,
+                    reason: reason.into(),
+                    stall: Stall::Gone,
+                    detail: Line::default(),
+                },
+                restarts: 0,
+                started: None,
+                started_by_other: false,
+                bitten: false,
+                crashed: false,
+                loops: false,
+                overdue: false,
+            });
+            says(&known, expected);
+        }
     }
 
     #[test]

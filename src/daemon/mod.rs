@@ -43,7 +43,7 @@ use crate::{
     other_watchdogs::survey,
     policy::{
         Event,
-        facts::{Health, Monotonic},
+        facts::{Health, Invocation, Monotonic},
         record::Record,
         state::Phase,
         step,
@@ -257,9 +257,11 @@ impl Daemon {
                 self.proof = proof(&seen);
                 self.place = seen.found.place();
                 let health = seen.look.health.clone();
+                let unit = seen.look.unit.as_ref().ok();
+                let run = unit.and_then(|unit| unit.invocation_id.clone());
                 self.pinged = false;
                 self.handle(Event::Looked(Box::new(seen.look)), notifier);
-                self.alert();
+                self.alert(run.as_ref());
                 self.publish(&health);
             }
             if self.leaving {
@@ -274,11 +276,12 @@ impl Daemon {
     /// Sends the alerts that are due, after everything that the check led to is done.
     ///
     /// The queue comes before the memory of it: a successor sends an alert rather twice than never.
-    fn alert(&mut self) {
+    fn alert(&mut self, run: Option<&Invocation>) {
         let now = self.senses.clock.now();
         let check = Check {
             state: &self.state,
             names: names(&self.senses, &self.profile),
+            run,
             pinged: self.pinged,
             now,
         };

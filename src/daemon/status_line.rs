@@ -12,7 +12,7 @@ use crate::{
     settings::{RetryAfter, Settings},
     text::{
         line::Line,
-        words::{Names, asked, span},
+        words::{Names, asked, span, waits_for_window},
     },
 };
 
@@ -83,8 +83,17 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
         } => {
             let of = settings.backoff.len();
             let failing = failing_for(state, failure, now);
+            let budget = &settings.forced_stops;
+            let budget = (budget.limit, budget.window);
+            let window = waits_for_window(budget, &state.forced, *until);
+            let window = window.map_or_else(String::new, |window| {
+                format!(
+                    "; not sooner, because one more stop with SIGKILL within {} would turn its channels off",
+                    span(window)
+                )
+            });
             format!(
-                "attempt {attempt} of {of}: {failing}, restart in {} unless it recovers",
+                "attempt {attempt} of {of}: {failing}, restart in {} unless it recovers{window}",
                 span(until.since(now))
             )
         }
@@ -115,7 +124,7 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             if !detail.as_str().is_empty() {
                 text += &format!(", {detail}");
             }
-            if let Some(command) = way_out(*reason, names) {
+            if let Some(command) = way_out(*reason, detail, names) {
                 text += &format!("; {command}");
             }
             text
@@ -195,13 +204,13 @@ fn next(retry_after: RetryAfter, since: Monotonic, names: Names<'_>, now: Monoto
 
 fn gave_up(reason: &Line, bite: Bite, next: &str) -> String {
     match bite {
-        Bite::Due => format!("{reason}; {next}; systemd restarts gatehound now, once"),
+        Bite::Due => format!("{reason}; {next}; systemd restarts Gatehound itself now, once"),
         Bite::Done => format!("{reason}; {next}"),
     }
 }
 
 /// The command that ends the standing by, where a human began it, or what ends it.
-fn way_out(reason: Standby, names: Names<'_>) -> Option<String> {
+fn way_out(reason: Standby, detail: &Line, names: Names<'_>) -> Option<String> {
     match reason {
         Standby::Stopped => Some(format!(
             "to start it: systemctl --user start {}",
@@ -217,6 +226,9 @@ fn way_out(reason: Standby, names: Names<'_>) -> Option<String> {
         )),
         Standby::Paused => Some(format!("to go on: gatehound resume{}", names.profile)),
         Standby::PortTaken => Some(format!("see: gatehound doctor{}", names.profile)),
+        Standby::InTransition if detail.as_str().contains("auto-restart") => {
+            Some("it ended, and systemd starts it again in a moment".to_owned())
+        }
         Standby::InTransition => Some("systemd is starting or stopping it".to_owned()),
         Standby::NoUnit
         | Standby::NoBus
@@ -420,7 +432,7 @@ mod tests {
         says(
             gave_up(Bite::Due),
             "gave-up: 3 restarts did not help; next try in 14 min; \
-             see: gatehound incident --profile work; systemd restarts gatehound now, once",
+             see: gatehound incident --profile work; systemd restarts Gatehound itself now, once",
         );
         says(
             gave_up(Bite::Done),

@@ -41,7 +41,7 @@ pub(super) fn print_incident(
             line(&[(Tone::Plain, &down), (tone(past.outcome), outcome(past))]);
             set("cause      ", &cause(past));
             say!(
-                "restarts   {}; attempts {}, stops with SIGKILL {}",
+                "restarts   {} by Gatehound; attempts {}, stops with SIGKILL {}",
                 past.restarts,
                 past.attempts,
                 past.forced
@@ -90,6 +90,16 @@ pub(super) fn in_two_sentences(past: &Past) -> String {
     format!("{} {}", what_happened(past), what_it_means(past))
 }
 
+/// What a reason begins or goes on with that says more than which probe failed.
+const INSTEAD: [(&str, &str); 3] = [
+    ("config-error: ", "it refused its configuration"),
+    ("port-taken: ", "somebody else had its port"),
+    (
+        "a run ended before it was healthy: ",
+        "one of its runs ended before it was healthy",
+    ),
+];
+
 fn what_happened(past: &Past) -> String {
     let began = wall_clock::local(past.began);
     let (date, time) = began.split_once(' ').unwrap_or((&began, ""));
@@ -110,8 +120,15 @@ fn what_happened(past: &Past) -> String {
         .stall_detail
         .as_ref()
         .filter(|it| !it.as_str().is_empty());
-    let detail = detail.or(past.reason.as_ref());
-    let detail = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
+    let detail = detail.or(past.reason.as_ref()).map_or("", Line::as_str);
+    let (did, detail) = INSTEAD
+        .iter()
+        .find_map(|(mark, did)| Some((*did, detail.split_once(mark)?.1)))
+        .unwrap_or((did, detail));
+    let detail = match detail {
+        "" => String::new(),
+        detail => format!(" ({detail})"),
+    };
     format!("The gateway stopped working on {date} at {time}: {did}{detail}.")
 }
 

@@ -5,7 +5,7 @@
 use crate::{
     cli::{
         answers,
-        show::{Cell, Tone, room, row, wrapped},
+        show::{Cell, Tone, room, row, width, wrapped},
     },
     text::line::Line,
 };
@@ -110,7 +110,52 @@ pub(super) fn print(findings: &Findings) {
             (severity, about) = ("", "");
         }
         if let Some(fix) = &finding.fix {
-            set("", "", &format!("→ {fix}"));
+            for (at, part) in steps(fix, room(INDENT + ARROW)).iter().enumerate() {
+                let arrow = if at == 0 { "→" } else { " " };
+                set("", "", &format!("{arrow} {part}"));
+            }
         }
+    }
+}
+
+/// The columns of the arrow before what fixes it.
+const ARROW: usize = 2;
+
+/// What fixes it, in lines of so many columns: broken between sentences and commands only, so that each command can be
+/// copied; one that is longer stays whole.
+fn steps(fix: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let parts = fix.split_inclusive("; ");
+    for part in parts.flat_map(|part| part.split_inclusive(": ")) {
+        match lines.last_mut() {
+            Some(last) if width(&format!("{last}{}", part.trim_end())) <= columns => {
+                last.push_str(part);
+            }
+            Some(_) | None => lines.push(part.to_owned()),
+        }
+    }
+    lines.iter_mut().for_each(|line| {
+        line.truncate(line.trim_end().len());
+    });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fixes_it_is_broken_between_commands_and_never_within_one() {
+        let fix = "gatehound status says what is done; at once: systemctl --user restart openclaw-gateway.service";
+        let expected = [
+            "gatehound status says what is done; at once:",
+            "systemctl --user restart openclaw-gateway.service",
+        ];
+        assert_eq!(steps(fix, 58), expected);
+        assert_eq!(steps(fix, usize::MAX), [fix]);
+        assert_eq!(
+            steps("a-command --that is-long", 9),
+            ["a-command --that is-long"]
+        );
     }
 }

@@ -116,6 +116,11 @@ fn failing(findings: &mut Findings, seen: &Seen, failure: &Failure, around: &Aro
             format!("{unit} is {}, so {reason}", facts.active_state),
             format!("systemctl --user start {unit}"),
         ),
+        // Whoever holds the port is a finding of its own, with what fixes it.
+        _ if seen.look.port_holder.is_some() => (
+            format!("failing, {probe}: {reason}"),
+            format!("gatehound status{profile} says what is done"),
+        ),
         _ => (
             format!("failing, {probe}: {reason}"),
             format!(

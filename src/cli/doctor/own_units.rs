@@ -41,6 +41,11 @@ pub(super) fn units(
                 format!("systemctl --user restart {own}"),
             ),
         "active" => findings.fine("gatehound", &format!("{own} is running")),
+        state @ ("activating" | "deactivating") => findings.warning(
+            "gatehound",
+            &format!("{own} is {state}; it watches again in a moment"),
+            format!("wait a moment, then: gatehound doctor{profile}"),
+        ),
         state => findings.problem(
             "gatehound",
             &format!("{own} is {state}, so nobody watches"),
