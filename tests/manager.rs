@@ -637,6 +637,15 @@ fn active_units_are_found_by_a_pattern() {
         ["openclaw-update-1.scope", "openclaw-update-2.scope"]
     );
     assert_eq!(manager.active_units("other-*.scope").unwrap(), [""; 0]);
+    let since = manager
+        .unit("openclaw-gateway.service")
+        .unwrap()
+        .active_since;
+    assert_eq!(
+        manager.first_active("openclaw-update-*.scope").unwrap(),
+        Some(("openclaw-update-1.scope".to_owned(), since))
+    );
+    assert_eq!(manager.first_active("other-*.scope").unwrap(), None);
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Place {
 
     fn look(&self, exec_start: &[&str]) -> Option<String> {
         let exec_start: Vec<String> = exec_start.iter().map(|&it| it.to_owned()).collect();
-        look(&exec_start, &[], self.now).map(String::from)
+        look(&exec_start, None, self.now).map(String::from)
     }
 
     #[track_caller]
@@ -76,8 +76,8 @@ fn an_installation_at_rest_is_no_update() {
 
 #[test]
 fn an_active_scope_is_an_update_whatever_the_files_say() {
-    let scopes = ["openclaw-update-7.scope".to_owned()];
-    let line = look(&[], &scopes, SystemTime::now()).unwrap();
+    let scope = Some("openclaw-update-7.scope");
+    let line = look(&[], scope, SystemTime::now()).unwrap();
     assert_eq!(line.as_str(), "openclaw-update-7.scope is active");
 }
 

@@ -115,6 +115,7 @@ impl Senses {
             .filter(|unit| is_refusal(unit))
             .and_then(|unit| self.config(unit, &found));
         let remedy = config.as_ref().and_then(|config| self.remedy(config));
+        let debugged = probed_at_all && self.is_debugged(probed.owner, healthy);
         let look = Look {
             began,
             unit,
@@ -125,8 +126,7 @@ impl Senses {
             last_words,
             remedy,
             config,
-            // One that answers is healthy, whoever traces it.
-            debugged: probed_at_all && !healthy && processes::is_traced(&self.proc, probed.owner),
+            debugged,
             frozen: is_frozen,
             listens: probed.listens,
             port_holder: probed.port_holder,
@@ -153,6 +153,18 @@ impl Senses {
                 || main_thread::is_refrigerated(&self.proc, unit.main_pid),
                 |root| cgroup::frozen(root, &unit.control_group),
             )
+    }
+
+    /// Whether a tracer is attached to the gateway's process. One that is healthy is looked at only where one was
+    /// before, so that nobody is taken for a debugger for ever who was seen once.
+    fn is_debugged(&mut self, owner: u32, healthy: bool) -> bool {
+        if healthy && !self.was_traced {
+            return false;
+        }
+        let is_traced = processes::is_traced(&self.proc, owner);
+        // One that is down says nothing of the next run.
+        self.was_traced = is_traced || self.was_traced && owner == 0;
+        is_traced
     }
 
     fn pause(&self, settings: &Settings) -> (Option<Pause>, Vec<Line>) {
@@ -193,12 +205,14 @@ impl Senses {
     /// a gateway that answers is healthy, however young its files are.
     fn update(&mut self, unit: Option<&UnitFacts>, warnings: &mut Vec<Line>) -> Option<Line> {
         let sight = unit.map_or(Sight::NotLooked, |unit| {
-            let scopes = self
-                .manager
-                .active_units(update::SCOPES)
-                .unwrap_or_default();
-            let sign = update::look(&unit.exec_start, &scopes, SystemTime::now());
-            sign.map_or(Sight::Nothing, Sight::Sign)
+            let scope = self.manager.first_active(update::SCOPES);
+            let scope = scope.unwrap_or_default();
+            let name = scope.as_ref().map(|(name, _)| name.as_str());
+            let sign = update::look(&unit.exec_start, name, SystemTime::now());
+            // A scope that is not active yet has no age.
+            let since = scope.as_ref().map(|(_, since)| *since);
+            let since = since.filter(|since| since.0 != 0);
+            sign.map_or(Sight::Nothing, |sign| Sight::Sign(sign, since))
         });
         match self.update.judge(sight, self.clock.now()) {
             Update::None => None,

@@ -74,6 +74,8 @@ pub struct Senses {
     pub(super) silent: Option<(u32, Turns)>,
     /// The version of the gateway, where it is too old for `/health` and judged by `/` alone.
     pub(super) without_health: Option<Line>,
+    /// Whether a tracer may be attached to the gateway: one was, when its process was last looked at.
+    pub(super) was_traced: bool,
     /// How long an update has been going on.
     pub(super) update: update::Bound,
     /// What a run said at its end, asked for once.
@@ -126,6 +128,8 @@ impl Senses {
             suspicious: true,
             silent: None,
             without_health: None,
+            // Of what a predecessor saw nothing is known.
+            was_traced: true,
             update: update::Bound::default(),
             last_words: None,
             kept: None,

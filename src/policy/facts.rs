@@ -325,7 +325,8 @@ pub struct Look {
     pub remedy: Option<Line>,
     /// What became of the configuration since it was known good, looked up with [`Look::last_words`].
     pub config: Option<Config>,
-    /// The gateway does not answer, and a tracer is attached to its process: a human is at work.
+    /// A tracer is attached to the gateway's process: a human is at work where it does not answer.
+    /// Of one that answers that is known only after a tracer was seen.
     pub debugged: bool,
     /// The unit's processes do not run because somebody has frozen it: a human is at work.
     pub frozen: bool,

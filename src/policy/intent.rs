@@ -103,8 +103,7 @@ impl Machine<'_> {
         pending_start.foreign_job |= look.foreign_job || u32::from(own) < pending_start.joined;
     }
 
-    /// What the unit's state means.
-    /// No start is pending for a run that exits 78 while it is stopped: rule 7 goes before rule 8.
+    /// What the unit's state means. No start is pending for a run that exits 78 while it is stopped: rule 7 goes before rule 8.
     /// The start that follows a rollback is pending for just such a run.
     /// A unit that systemd gave up on stays failed when a human stops it, so that has to be remembered.
     pub(super) fn standing(&self, unit: &UnitFacts) -> Standing {
@@ -172,7 +171,8 @@ impl Machine<'_> {
     /// A tracer on a gateway that does not answer, but not for ever: one that was forgotten keeps nobody from anything.
     fn debugged(&self, look: &Look) -> Option<(Standby, Line)> {
         let since = self.state.debugged_since.unwrap_or(self.now);
-        if !look.debugged || DEBUGGED_LIMIT <= self.now.since(since) {
+        let works = matches!(look.health, Health::Healthy(_));
+        if works || !look.debugged || DEBUGGED_LIMIT <= self.now.since(since) {
             return None;
         }
         let debugger = Line::new("it does not answer, and a debugger is attached to it");

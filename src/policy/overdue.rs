@@ -22,13 +22,10 @@ const LOOP_RUNS: usize = 3;
 impl Machine<'_> {
     /// Opens the incident of a gateway that has been down for too long without one.
     pub(super) fn nobody_is_silent(&mut self, look: &Look) {
+        self.note_tracer(look);
         if self.is_wanted_down_or_healthy(look) {
             self.state.silent_since = None;
-            self.state.debugged_since = None;
             return;
-        }
-        if look.debugged {
-            self.state.debugged_since.get_or_insert(self.now);
         }
         let began = look.began;
         let since = *self.state.silent_since.get_or_insert(began);
@@ -43,6 +40,16 @@ impl Machine<'_> {
         self.open_incident(look, &failure, Duration::ZERO);
         if let Some(incident) = &mut self.state.incident {
             incident.overdue = true;
+        }
+    }
+
+    /// A tracer has its time once, however healthy the gateway is in between: until it is seen to be gone from one that runs.
+    fn note_tracer(&mut self, look: &Look) {
+        let probed = matches!(look.health, Health::Healthy(_) | Health::Failing(_));
+        if look.debugged {
+            self.state.debugged_since.get_or_insert(self.now);
+        } else if probed && is_up(look) {
+            self.state.debugged_since = None;
         }
     }
 

@@ -43,7 +43,7 @@ pub struct State {
     /// Since when no look has found the gateway healthy, or down by a human's wish, whoever is at work on it.
     #[serde(default)]
     pub silent_since: Option<Monotonic>,
-    /// Since when a tracer has been seen on a gateway that was not healthy meanwhile.
+    /// Since when a tracer has been seen on a gateway that did not answer, and not been seen gone.
     #[serde(default)]
     pub debugged_since: Option<Monotonic>,
     /// The runs that systemd began by itself.

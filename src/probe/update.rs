@@ -30,12 +30,12 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// For how long an update is believed: a scope that never ends, or a package that was removed, is none.
 pub const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// The first sign of an update: one of `scopes` (active units that match [`SCOPES`]),
+/// The first sign of an update: `scope` (an active unit that matches [`SCOPES`]),
 /// or the program or script of `exec_start` missing or just written.
 ///
 /// Without a sign there is none: a file that cannot be looked at, or is dated in the future, proves nothing.
-pub fn look(exec_start: &[String], scopes: &[String], now: SystemTime) -> Option<Line> {
-    if let Some(scope) = scopes.first() {
+pub fn look(exec_start: &[String], scope: Option<&str>, now: SystemTime) -> Option<Line> {
+    if let Some(scope) = scope {
         return Some(Line::new(&format!("{scope} is active")));
     }
     let (program, arguments) = exec_start.split_first()?;
@@ -132,8 +132,8 @@ pub enum Sight {
     NotLooked,
     /// No sign of one.
     Nothing,
-    /// This sign.
-    Sign(Line),
+    /// This sign, and since when it has been there where it has an age.
+    Sign(Line, Option<Monotonic>),
 }
 
 /// Remembers since when an update has been seen, over a restart of Gatehound as well.
@@ -147,7 +147,7 @@ pub struct Bound {
 /// The update that was seen last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct First {
-    /// Its first sight.
+    /// Its first sight, or its beginning where that is known.
     since: Monotonic,
     /// Its sign, as last seen.
     sign: Line,
@@ -161,7 +161,7 @@ impl Bound {
     /// A sign that is there again after the gateway was healthy is the same update, with what is left of its time:
     /// a scope that never ends would buy that time anew at every hang. Another sign is another update.
     pub fn judge(&mut self, sight: Sight, now: Monotonic) -> Update {
-        let sign = match sight {
+        let (sign, began) = match sight {
             Sight::NotLooked => {
                 if let Some(first) = &mut self.first {
                     first.healthy_since = true;
@@ -172,12 +172,14 @@ impl Bound {
                 self.first = None;
                 return Update::None;
             }
-            Sight::Sign(sign) => sign,
+            Sight::Sign(sign, began) => (sign, began),
         };
         let same = |first: &First| !first.healthy_since || first.sign == sign;
         let known = self.first.take().filter(same);
         // A state file may name a moment that lies ahead.
         let since = known.map_or(now, |first| first.since.min(now));
+        // One that was there before anybody looked has used that time.
+        let since = began.map_or(since, |began| since.min(began));
         self.first = Some(First {
             since,
             sign: sign.clone(),
@@ -200,7 +202,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn sign() -> Sight {
-        Sight::Sign("openclaw-update-1.scope is active".into())
+        Sight::Sign("openclaw-update-1.scope is active".into(), None)
     }
 
     /// Each step: minutes since boot, whether there is a sign, and what is made of it.
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_scope_that_never_ends_buys_its_half_hour_once_however_healthy_the_gateway_was() {
-        let other = || Sight::Sign("openclaw-update-2.scope is active".into());
+        let other = || Sight::Sign("openclaw-update-2.scope is active".into(), None);
         check_sights(&[
             (100, sign(), "in progress"),
             (105, Sight::NotLooked, "none"),
@@ -243,6 +245,20 @@ mod tests {
             (132, Sight::NotLooked, "none"),
             (133, other(), "in progress"),
         ]);
+    }
+
+    #[test]
+    fn a_scope_has_used_the_time_before_anybody_looked() {
+        let since = |minutes: u32| {
+            let began = Some(Monotonic(0) + minutes * MINUTE);
+            Sight::Sign("openclaw-update-1.scope is active".into(), began)
+        };
+        check_sights(&[
+            (100, since(75), "in progress"),
+            (104, Sight::NotLooked, "none"),
+            (105, since(75), "overdue"),
+        ]);
+        check_sights(&[(200, since(1), "overdue")]);
     }
 
     #[test]

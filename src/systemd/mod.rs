@@ -10,6 +10,7 @@ pub(super) mod bus;
 mod enablement;
 mod error;
 mod jobs;
+mod listing;
 pub mod notify;
 mod runtime;
 mod unit_properties;
@@ -36,6 +37,7 @@ use crate::systemd::{
         Bus, DESTINATION, Deadline, JOB, MANAGER, MANAGER_PATH, PROPERTIES, SERVICE, UNIT, call,
     },
     jobs::OwnJobs,
+    listing::listed,
     unit_properties::{CredentialProperties, ServiceProperties, UnitProperties},
 };
 use crate::{
@@ -174,10 +176,8 @@ impl UserManager {
             return Ok(String::new());
         }
         let what = "list what the gateway needs";
-        let units: Vec<ListedUnit> = self.bus.ask(what, self.deadline(), async |connection| {
-            let arguments = (vec!["failed"], needed.clone());
-            let reply = call(connection, "ListUnitsByPatterns", &arguments).await?;
-            reply.body().deserialize()
+        let units = self.bus.ask(what, self.deadline(), async |connection| {
+            listed(connection, &["failed"], needed.clone()).await
         })?;
         let names = units.into_iter().map(|unit| unit.0).take(1).collect();
         Ok(unit_properties::bounded(names).pop().unwrap_or_default())
@@ -331,20 +331,6 @@ impl UserManager {
         Ok(Some(Monotonic(usec)).filter(|at| *at != Monotonic::default()))
     }
 
-    /// The names of the units that are active, or about to be, and match `pattern`, which may hold `*` and `?`.
-    ///
-    /// Takes one check trip; only loaded units are looked at.
-    pub fn active_units(&mut self, pattern: &str) -> Result<Vec<String>, ManagerError> {
-        let what = format!("list {pattern}");
-        let units: Vec<ListedUnit> = self.bus.ask(&what, self.deadline(), async |connection| {
-            let arguments = (vec!["active", "activating"], vec![pattern]);
-            let reply = call(connection, "ListUnitsByPatterns", &arguments).await?;
-            reply.body().deserialize()
-        })?;
-        let names = units.into_iter().map(|unit| unit.0).collect();
-        Ok(unit_properties::bounded(names))
-    }
-
     fn deadline(&self) -> Deadline {
         Deadline::after(self.limit)
     }
@@ -435,20 +421,6 @@ pub fn understood(unit: &[u8], service: &[u8]) -> Option<UnitFacts> {
     });
     Some(unit_properties::facts(&unit, body(service)?, job))
 }
-
-/// Name, description, states, unit it follows, object, and its job with type and object; the name is what is looked at.
-type ListedUnit = (
-    String,
-    String,
-    String,
-    String,
-    String,
-    String,
-    OwnedObjectPath,
-    u32,
-    String,
-    OwnedObjectPath,
-);
 
 /// The object of a unit, which is loaded if it was not.
 async fn loaded(connection: &Connection, unit: &str) -> zbus::Result<OwnedObjectPath> {

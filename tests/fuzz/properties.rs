@@ -605,9 +605,13 @@ fn the_gateway_is_found(facts: &UnitFacts) {
         .problem
         .iter()
         .for_each(|problem| is_short(problem.as_str()));
-    let sign = update::look(&facts.exec_start, &facts.environment, SystemTime::now());
+    let sign = update::look(
+        &facts.exec_start,
+        facts.environment.first().map(String::as_str),
+        SystemTime::now(),
+    );
     sign.iter().for_each(|sign| is_short(sign.as_str()));
-    let sign = update::look(&facts.exec_start, &[], SystemTime::now());
+    let sign = update::look(&facts.exec_start, None, SystemTime::now());
     sign.iter().for_each(|sign| is_short(sign.as_str()));
 }
 

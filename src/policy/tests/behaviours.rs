@@ -878,6 +878,40 @@ fn rule_11_starts_count_however_long_each_of_them_waits_for_what_it_needs() {
 }
 
 #[test]
+fn rule_11_a_tracer_that_stays_buys_its_half_hour_once_however_healthy_the_gateway_was() {
+    let mut world = healthy();
+    world.debugged = true;
+    world.breaks(Stall::Blocked);
+    world.run_until("standing-by");
+    assert_eq!(world.standby(), Some(Standby::Debugged));
+    world.run_for(secs(20 * 60));
+    world.mood = Mood::Healthy;
+    world.run_until("healthy");
+    world.run_for(secs(11 * 60));
+    // A successor knows of it as well.
+    world.succeed();
+    world.breaks(Stall::Blocked);
+    world.log.clear();
+    world.fresh = Mood::Healthy;
+    world.debugged = true;
+    world.next_check();
+    assert_ne!(world.standby(), Some(Standby::Debugged));
+    // Once it was seen gone, the next one has its own time.
+    let mut world = healthy();
+    world.debugged = true;
+    world.breaks(Stall::Blocked);
+    world.run_for(secs(20 * 60));
+    world.debugged = false;
+    world.mood = Mood::Healthy;
+    world.run_until("healthy");
+    world.run_for(secs(11 * 60));
+    world.debugged = true;
+    world.breaks(Stall::Blocked);
+    world.run_until("standing-by");
+    assert_eq!(world.standby(), Some(Standby::Debugged));
+}
+
+#[test]
 fn a_start_that_is_queued_is_waited_for() {
     let mut world = broken(Stall::Gone);
     world.fresh = Mood::Healthy;
@@ -1287,7 +1321,12 @@ fn each_reason_to_stand_by_is_named_and_left_when_it_is_gone() {
     let reasons: [(Standby, Change); 6] = [
         (Standby::Paused, |world, on| world.paused = on),
         (Standby::Updating, |world, on| world.updating = on),
-        (Standby::Debugged, |world, on| world.debugged = on),
+        (Standby::Debugged, |world, on| {
+            world.debugged = on;
+            if on {
+                world.breaks(Stall::Stopped);
+            }
+        }),
         (Standby::Frozen, |world, on| world.frozen = on),
         (Standby::NoUnit, |world, on| world.no_unit = on),
         (Standby::InTransition, |world, on| {
