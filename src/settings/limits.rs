@@ -88,3 +88,18 @@ pub fn fits(settings: &Settings, watchdog: Duration) -> Result<(), Invalid> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_step_is_the_sum_of_what_is_waited_for() {
+        let settings = Settings::default();
+        let besides = longest_step(&settings) - settings.longest_check();
+        // Manager 6 times 3 s, cleanup twice 2 s, `/ready` 3 s, journal 2 s, configuration 0.5 s, alert twice 0.5 s, port 0.6 s.
+        assert_eq!(besides, Duration::from_millis(29_100));
+        let evidence = EVIDENCE_LIMIT + KEEP_LIMIT;
+        assert!(evidence < READY_LIMIT * 3 / 2, "the longer one counts");
+    }
+}
