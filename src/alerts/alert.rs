@@ -162,7 +162,7 @@ pub fn due(
                 RetryAfter::Never => None,
             };
             let next = texts::next(next, view.language);
-            view.needs_human(&mut reported, reason.as_str(), &next)
+            view.needs_human(&mut reported, &texts::said(reason, view.language), &next)
         }
         Phase::StandingBy {
             reason: Standby::ConfigError,
@@ -979,7 +979,7 @@ mod tests {
         needs_human(
             &settings,
             &state,
-            "需要人工处理：the attempts are used up；起因：health: no answer within 10 s (主线程阻塞)；重启 3 次无效；\
+            "需要人工处理：the attempts are used up；起因：health：10 秒内没有应答（主线程阻塞）；重启 3 次无效；\
              Gatehound 不会自行再试；请运行 gatehound status --profile work",
         );
     }

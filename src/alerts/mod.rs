@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod alert_command;
+mod chinese;
 mod delivery;
 pub mod desktop;
 mod encoding;

@@ -5,9 +5,11 @@
 use std::{convert::Infallible, time::Duration};
 
 use crate::{
+    alerts::chinese,
     policy::facts::{Failure, Monotonic},
     settings::{Kind, Language, Settings},
     text::{
+        line::Line,
         template::fill,
         words::{self, ENDED_EARLY, words},
     },
@@ -53,7 +55,7 @@ pub(super) fn title(kind: Kind) -> Text {
 }
 
 /// On buttons of a desktop.
-pub(super) const SHOW_INCIDENT: Text = Text("Show incident", "查看事故");
+pub(super) const SHOW_INCIDENT: Text = Text("Show incident", "查看故障");
 pub(super) const PAUSE: Text = Text("Pause 30 min", "暂停 30 分钟");
 
 pub(super) const DOWN: Text = Text(
@@ -198,12 +200,32 @@ pub(super) fn phase(name: &str, language: Language) -> &str {
 /// A failure, as in `health: no answer within 10 s (event loop blocked)`; how a run ended says enough by itself.
 pub(super) fn failure(failure: &Failure, language: Language) -> String {
     if failure.reason.as_str().starts_with(ENDED_EARLY) {
-        return failure.reason.to_string();
+        return said(&failure.reason, language);
     }
     let stall = failure.stall.name();
     let found = STALLS.iter().find(|(name, _)| *name == stall);
     let found = found.map_or(stall, |(_, text)| text.plain(language));
-    words(failure).replacen(&format!("({stall})"), &format!("({found})"), 1)
+    match language {
+        Language::En => words(failure).replacen(&format!("({stall})"), &format!("({found})"), 1),
+        Language::Zh => {
+            let (probe, reason) = (failure.probe.name(), said(&failure.reason, language));
+            let detail = said(&failure.detail, language);
+            let detail = if detail.is_empty() {
+                detail
+            } else {
+                format!("；{detail}")
+            };
+            format!("{probe}：{reason}（{found}）{detail}")
+        }
+    }
+}
+
+/// Why, in a sentence of a check or an attempt.
+pub(super) fn said(reason: &Line, language: Language) -> String {
+    match language {
+        Language::En => reason.to_string(),
+        Language::Zh => chinese::in_chinese(reason.as_str()),
+    }
 }
 
 /// A text of at most so many characters: what it begins and what it ends with say most.
@@ -223,12 +245,7 @@ pub(super) fn span(time: Duration, language: Language) -> String {
     let text = words::span(time);
     match language {
         Language::En => text,
-        Language::Zh => text
-            .replace(" min", " 分钟")
-            .replace(" ms", " 毫秒")
-            .replace(" s", " 秒")
-            .replace(" h", " 小时")
-            .replace(" d", " 天"),
+        Language::Zh => chinese::spans(&text),
     }
 }
 
