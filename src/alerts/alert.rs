@@ -49,6 +49,8 @@ pub struct Reported {
     pub rollback: Option<Invocation>,
     /// What of the healthy gateway does not work, if that was reported and is not over.
     pub degraded: Option<Line>,
+    /// That was said with "back" alone, which reads as if all were well: it is due by itself.
+    pub degraded_due: bool,
     /// That the gateway comes and goes was reported, and it is not steady again.
     pub flapping: bool,
     /// The runs that were seen in the incident.
@@ -361,6 +363,7 @@ impl View<'_> {
     fn healthy(&self, reported: &mut Reported) -> Option<Due> {
         let degraded = &self.state.degraded;
         let before = std::mem::replace(&mut reported.degraded, degraded.clone());
+        let due = std::mem::take(&mut reported.degraded_due) || before != *degraded;
         let reason = degraded.clone().unwrap_or_default();
         let what = degraded.as_ref().map(|what| {
             let means = useless(what.as_str(), self.profile);
@@ -371,13 +374,13 @@ impl View<'_> {
             let downtime = span(self.now.since(trouble.since), self.language);
             let mut text = texts::BACK.with(self.language, &[("time", &downtime)]);
             if let Some(what) = what {
-                let values = [("text", text.as_str()), ("what", &what)];
-                text = texts::BUT.with(self.language, &values);
+                text = texts::BUT.with(self.language, &[("text", &text), ("what", &what)]);
+                reported.degraded_due = due;
             }
             return Some((Kind::Back, text, reason));
         }
         match (before, what) {
-            (before, Some(what)) if before != *degraded => {
+            (_, Some(what)) if due => {
                 let text = texts::DEGRADED.with(self.language, &[("what", &what)]);
                 Some((Kind::Degraded, text, reason))
             }
@@ -413,8 +416,7 @@ impl View<'_> {
     fn overdue(&self, reported: &mut Reported) -> Option<Due> {
         let incident = self.state.incident.as_ref();
         // Each run that systemd starts has its grace anew, so that no attempt may ever be taken.
-        let said = incident.filter(|one| one.crashed || one.loops || one.overdue);
-        let Some(one) = said else {
+        let Some(one) = incident.filter(|it| it.crashed || it.loops || it.overdue) else {
             return self.reminder(reported);
         };
         let reason = failure(&one.failure, self.language);
@@ -436,8 +438,7 @@ impl View<'_> {
         let times = texts::so_far(times.unwrap_or_default(), self.language);
         let (reason_of, profile) = (("reason", reason.as_str()), ("profile", self.profile));
         let values = [reason_of, profile, ("times", &times)];
-        let text = text.with(self.language, &values);
-        self.trouble(reported, &reason, text, false)
+        self.trouble(reported, &reason, text.with(self.language, &values), false)
     }
 
     /// The gateway has been down for long since the last word.
@@ -450,15 +451,14 @@ impl View<'_> {
         }
         known.last = self.now;
         let phase = texts::phase(self.state.phase.name(), self.language);
-        let text = texts::STILL.with(
-            self.language,
-            &[
-                ("time", &span(self.now.since(known.since), self.language)),
-                ("tries", &tries),
-                ("phase", phase),
-                ("profile", self.profile),
-            ],
-        );
+        let time = span(self.now.since(known.since), self.language);
+        let values = [
+            ("time", time.as_str()),
+            ("tries", &tries),
+            ("phase", phase),
+            ("profile", self.profile),
+        ];
+        let text = texts::STILL.with(self.language, &values);
         Some((Kind::StillDown, text, Line::default()))
     }
 
@@ -818,7 +818,24 @@ mod tests {
              restart-loop breaker tripped: 3 unclean boot(s); it runs with its channels off; \
              they should be back 10 min after the last crash, else see: openclaw --profile work channels status"
         );
-        assert_eq!(due(&settings, reported, &back, WORK, at(4)).1, None);
+        let works = with(None, healthy());
+        let (_, alert) = due(&settings, reported.clone(), &works, WORK, at(4));
+        assert_eq!(alert.unwrap().kind, Kind::NoLongerDegraded);
+        let (reported, alert) = due(&settings, reported, &back, WORK, at(4));
+        let alert = alert.unwrap();
+        assert_eq!(alert.kind, Kind::Degraded);
+        assert!(
+            alert.text.as_str().contains("channels off"),
+            "{}",
+            alert.text
+        );
+        let (reported, alert) = due(&settings, reported, &back, WORK, at(5));
+        assert_eq!(alert, None);
+        // What was said of the run before needs no second word when the next one is as it was.
+        let (reported, _) = due(&settings, reported, &down, WORK, at(6));
+        let (reported, alert) = due(&settings, reported, &back, WORK, at(7));
+        assert_eq!(alert.unwrap().kind, Kind::Back);
+        assert_eq!(due(&settings, reported, &back, WORK, at(8)).1, None);
     }
 
     #[test]
