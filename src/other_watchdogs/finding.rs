@@ -163,6 +163,8 @@ impl OtherWatchdogs {
             "kept       the old crontab; this puts it back in place of the one there is then: crontab {}",
             replaced.kept().display()
         );
+        // A line that begins with `sleep 30` may be waiting now.
+        say!("left       what cron has started of it: it ends within a minute");
         Ok(replaced)
     }
 }

@@ -690,6 +690,7 @@ fn replace_cron() {
         assert!(out.contains(&format!("removed    cron: {line}\n")), "{out}");
     }
     assert_eq!(cron.lines(), others);
+    assert!(out.contains("left       what cron has started"), "{out}");
     let started = out.find(&format!("started    {}", rig.gatehound));
     assert!(out.find("removed    cron") < started, "never both: {out}");
     let (_, rest) = out
