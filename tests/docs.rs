@@ -418,9 +418,9 @@ fn in_roff(text: &str) -> String {
 }
 
 /// What the entries of section Events in gatehound.service(8) have to be, by the table of kinds.
-fn events() -> String {
+fn events(about: impl Fn(Kind) -> &'static str) -> String {
     let entry = |kind: &Kind| {
-        let (event, about) = (in_roff(kind.event()), in_roff(kind.about()));
+        let (event, about) = (in_roff(kind.event()), in_roff(about(*kind)));
         format!(".TP\n.B {event}\n{about}\n.br\n{}\n", kind.message_id())
     };
     Kind::ALL.iter().map(entry).collect()
@@ -428,20 +428,32 @@ fn events() -> String {
 
 #[test]
 fn the_events_of_gatehound_service_8_are_those_of_the_table_of_kinds() {
-    let page = read("man/gatehound.service.8");
-    let (_, section) = page.split_once("\n.SS Events\n").expect("a section");
-    let from = section.find(".TP\n").expect("a first entry");
-    let section = &section[from..];
-    let section = &section[..section.find(".SH ").expect("a section behind it")];
-    let events = events();
-    if std::env::var_os("GATEHOUND_TEST_PRINT").is_some() {
-        let written = page.replacen(section, &events, 1);
-        fs::write(path("man/gatehound.service.8"), written).unwrap();
+    let pages = [
+        ("man/gatehound.service.8", "Events", events(Kind::about)),
+        (
+            "man/zh_CN/gatehound.service.8",
+            "事件",
+            events(Kind::in_chinese),
+        ),
+    ];
+    for (name, section, events) in pages {
+        let page = read(name);
+        let (_, behind) = page
+            .split_once(&format!("\n.SS {section}\n"))
+            .expect("a section");
+        let from = behind.find(".TP\n").expect("a first entry");
+        let entries = &behind[from..];
+        let to = entries.find("\n.S").expect("a section behind it") + 1;
+        let entries = &entries[..to];
+        if std::env::var_os("GATEHOUND_TEST_PRINT").is_some() {
+            fs::write(path(name), page.replacen(entries, &events, 1)).unwrap();
+            continue;
+        }
+        assert!(
+            entries == events,
+            "{name} is older than the table: GATEHOUND_TEST_PRINT=1 cargo test --test docs table_of_kinds"
+        );
     }
-    assert!(
-        section == events,
-        "the page is older than the table: GATEHOUND_TEST_PRINT=1 cargo test --test docs table_of_kinds"
-    );
 }
 
 /// What units/gatehound.catalog has to be, by the table of kinds.

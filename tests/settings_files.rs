@@ -265,11 +265,6 @@ fn an_unknown_key_is_named_with_those_that_are_known() {
     );
     check_refused("port = 1", "port: no such key; did you mean gateway.port?");
     check_refused(
-        "every = '30s'",
-        "every: no such key; known are backoff, debounce, degraded_after, interval, pulse, reset_after, retry_after, rollback, alert, forced_stops, \
-         gateway, grace, metrics, pause, probe, snapshots, stop_timeout",
-    );
-    check_refused(
         "[probe]\ntimeout = '5s'",
         "probe.timeout: no such key; known are probe.health_timeout, probe.http_timeout",
     );
@@ -406,7 +401,6 @@ fn every_effective_value_is_shown_with_its_origin() {
     assert_eq!(line("gateway.unit"), ("unset", "default"));
     assert_eq!(line("backoff"), (r#"["5s","10s","20s"]"#, "default"));
     assert_eq!(line("retry_after"), (r#""15min""#, "default"));
-    assert_eq!(shown.len(), 42);
 }
 
 #[test]

@@ -22,6 +22,7 @@ macro_rules! kinds {
         level: $level:ident,
         own_fields: [$($field:ident),*],
         about: $about:literal,
+        in_chinese: $in_chinese:literal,
         subject: $subject:literal,
         explained: $explained:literal,
     })*) => {
@@ -74,6 +75,13 @@ macro_rules! kinds {
             pub fn about(self) -> &'static str {
                 match self {
                     $(Self::$kind => $about,)*
+                }
+            }
+
+            /// The same, for the manual page in Chinese.
+            pub fn in_chinese(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $in_chinese,)*
                 }
             }
 

@@ -16,6 +16,7 @@ kinds! {
         level: Notice,
         own_fields: [],
         about: "Gatehound started; the text says whether it goes on where an earlier run of Gatehound stopped.",
+        in_chinese: "Gatehound 启动了；如果它接着上一次运行停下的地方继续，文字里会写明。",
         subject: "Gatehound watches @USER_UNIT@",
         explained: "\
 Gatehound has started and looks at the gateway from now on.
@@ -28,6 +29,7 @@ Nothing has to be done.",
         level: Notice,
         own_fields: [],
         about: "Gatehound ends.",
+        in_chinese: "Gatehound 结束。",
         subject: "Gatehound no longer watches @USER_UNIT@",
         explained: "\
 Gatehound was stopped.
@@ -41,6 +43,7 @@ Until it runs again nobody notices a gateway that hangs:
         level: Notice,
         own_fields: [],
         about: "The gateway works, and no incident was open.",
+        in_chinese: "网关正常，此前没有故障。",
         subject: "@USER_UNIT@ is healthy",
         explained: "\
 The gateway's port listens, HTTP answers, and /health says \"ok\".",
@@ -51,6 +54,7 @@ The gateway's port listens, HTTP answers, and /health says \"ok\".",
         level: Notice,
         own_fields: [],
         about: "A new run of the gateway has begun, whoever started it.",
+        in_chinese: "网关开始了新的一次运行，不管是谁启动的。",
         subject: "@USER_UNIT@ was started",
         explained: "\
 A new run of the gateway has begun, whoever started it.
@@ -64,6 +68,7 @@ It has the grace for a start before it counts as failing.",
         about: "\
 The first failing check of an incident, with the grace that is given,
 or a run of the gateway that failed before it was healthy and that systemd is about to restart, with the grace for a start.",
+        in_chinese: "一次故障中第一次失败的检查，以及给它的宽限期；或者网关的一次运行还没健康过就失败了，systemd 马上会重启它，这时是启动的宽限期。",
         subject: "@USER_UNIT@ fails",
         explained: "\
 The probe @GATEHOUND_PROBE@ failed: @GATEHOUND_REASON@.
@@ -78,6 +83,7 @@ This begins the incident @GATEHOUND_INCIDENT@; to see what became of it:
         level: Warning,
         own_fields: [PROBE, REASON, STALL, STALL_DETAIL],
         about: "It still fails, in another way.",
+        in_chinese: "仍然失败，但样子变了。",
         subject: "@USER_UNIT@ fails in another way",
         explained: "\
 The gateway still fails, now with: @GATEHOUND_REASON@ (@GATEHOUND_PROBE@, @GATEHOUND_STALL@).
@@ -89,6 +95,7 @@ Each way to fail has a grace of its own.",
         level: Notice,
         own_fields: [REASON, DOWNTIME],
         about: "The incident is over; the reason says how.",
+        in_chinese: "故障结束；原因里写明怎样结束的。",
         subject: "The failure of @USER_UNIT@ is over",
         explained: "\
 The incident @GATEHOUND_INCIDENT@ ended: @GATEHOUND_REASON@.
@@ -103,6 +110,7 @@ What was seen while it lasted, the evidence included:
         own_fields: [PROBE, REASON, STALL, STALL_DETAIL],
         about: "\
 The grace is used up; the restart follows after the delay of this attempt, unless the gateway recovers.",
+        in_chinese: "宽限期用完了；等待本次尝试的延时之后重启，除非网关先恢复。",
         subject: "@USER_UNIT@ is about to be restarted",
         explained: "\
 The grace is used up; attempt @GATEHOUND_ATTEMPT@ to restart it follows after a delay, unless the gateway recovers.
@@ -116,6 +124,7 @@ To keep Gatehound from restarting it:
         level: Notice,
         own_fields: [],
         about: "What the failing gateway looked like was saved before the restart; the text says where.",
+        in_chinese: "重启之前，已经保存了网关出故障时的样子；文字里写明存在哪里。",
         subject: "What the failing @USER_UNIT@ looked like was saved",
         explained: "\
 A restart destroys what a developer would want to see, so it was saved before:
@@ -128,6 +137,7 @@ A restart destroys what a developer would want to see, so it was saved before:
         level: Error,
         own_fields: [PROBE, REASON, STALL, STALL_DETAIL, ACTION],
         about: "systemd is asked to stop the gateway.",
+        in_chinese: "请 systemd 停止网关。",
         subject: "Gatehound stops @USER_UNIT@",
         explained: "\
 The gateway still fails: @GATEHOUND_REASON@.
@@ -140,6 +150,7 @@ systemd was asked to stop it; Gatehound then starts it again.",
         own_fields: [],
         about: "\
 Somebody else has a gateway restarted that hangs; its stop ends after `stop_timeout` as Gatehound's own would.",
+        in_chinese: "别人正在重启一个卡住的网关；它的停止最多等 `stop_timeout`，和 Gatehound 自己的停止一样。",
         subject: "@USER_UNIT@ hangs and is restarted by somebody else",
         explained: "\
 Somebody asked systemd to restart the gateway while it hung.
@@ -152,6 +163,7 @@ instead of waiting for the unit's TimeoutStopSec=. systemd starts the gateway th
         level: Error,
         own_fields: [ACTION],
         about: "The stop took too long: systemd is asked to send SIGKILL to all processes of the unit.",
+        in_chinese: "停止用的时间太长：请 systemd 向单元的所有进程发送 SIGKILL。",
         subject: "Gatehound kills @USER_UNIT@",
         explained: "\
 The stop took longer than stop_timeout allows, so SIGKILL was sent to the whole unit.
@@ -164,6 +176,7 @@ Gatehound does so at most twice in five minutes, because the gateway turns its c
         own_fields: [ACTION],
         about: "\
 Processes that were left, or that held the port, were sent SIGTERM or SIGKILL; the text names them.",
+        in_chinese: "向残留的、或占着端口的进程发送了 SIGTERM 或 SIGKILL；文字里写明是哪些。",
         subject: "What was left of @USER_UNIT@ was ended",
         explained: "\
 Processes that held the gateway's port, or belonged to its last run, were ended before the start.",
@@ -174,6 +187,7 @@ Processes that held the gateway's port, or belonged to its last run, were ended 
         level: Error,
         own_fields: [ACTION],
         about: "systemd is asked to start the gateway.",
+        in_chinese: "请 systemd 启动网关。",
         subject: "Gatehound starts @USER_UNIT@",
         explained: "\
 The start follows Gatehound's own stop, or a rollback of the configuration that the gateway refused;
@@ -185,6 +199,7 @@ a gateway that a human stopped is never started.",
         level: Warning,
         own_fields: [REASON],
         about: "Something that was to be done did not succeed; Gatehound looks again.",
+        in_chinese: "要做的事没有成功；Gatehound 会再看一次。",
         subject: "Gatehound could not do what it set out to do",
         explained: "\
 An action on @USER_UNIT@ did not succeed: @GATEHOUND_REASON@.
@@ -198,6 +213,7 @@ Gatehound tries again. If this goes on, look at what systemd says:
         level: Error,
         own_fields: [REASON],
         about: "Restarts do not help; Gatehound tries again after `retry_after` in gatehound.toml(5).",
+        in_chinese: "重启没有用；过了 gatehound.toml(5) 的 `retry_after` 再试。",
         subject: "Gatehound gave up on @USER_UNIT@ for now",
         explained: "\
 Restarting does not help, or cannot: @GATEHOUND_REASON@.
@@ -215,6 +231,7 @@ To try again at once, when you have fixed what is wrong:
         level: Warning,
         own_fields: [],
         about: "Gatehound tries again after it gave up; attempts count from 1 again.",
+        in_chinese: "放弃之后再试；尝试从 1 数起。",
         subject: "Gatehound tries again with @USER_UNIT@",
         explained: "\
 The time of \"retry_after\" is over, and the gateway still fails. Attempts count from 1 again.",
@@ -225,6 +242,7 @@ The time of \"retry_after\" is over, and the gateway still fails. Attempts count
         level: Notice,
         own_fields: [REASON, DETAIL],
         about: "There is nothing to do; the reason is one of those under PHASES.",
+        in_chinese: "没有可做的事；原因是“阶段”一节里的某一个。",
         subject: "Gatehound stands by for @USER_UNIT@",
         explained: "\
 The reason is: @GATEHOUND_REASON@; gatehound.service(8) says what each means.
@@ -238,6 +256,7 @@ with \"--profile NAME\" where the gateway has a profile;
         level: Notice,
         own_fields: [],
         about: "The reason to stand by is over; the text says which.",
+        in_chinese: "待命的原因没有了；文字里写明是哪一个。",
         subject: "Gatehound watches @USER_UNIT@ again",
         explained: "\
 The reason to stand by is over.",
@@ -249,6 +268,7 @@ The reason to stand by is over.",
         own_fields: [REASON],
         about: "\
 Trouble of Gatehound's own keeps it from checking the gateway; nothing is done until a check succeeds.",
+        in_chinese: "Gatehound 自己遇到了麻烦，无法检查网关；能够检查之前什么也不做。",
         subject: "Gatehound cannot check @USER_UNIT@",
         explained: "\
 Something on Gatehound's side is in the way: @GATEHOUND_REASON@.
@@ -260,6 +280,7 @@ This counts neither as health nor as a failure; nothing is done until a check su
         level: Notice,
         own_fields: [],
         about: "The gateway stayed healthy; attempts count from 1 again.",
+        in_chinese: "网关一直健康；尝试重新从 1 数起。",
         subject: "@USER_UNIT@ has stayed healthy",
         explained: "\
 It stayed healthy for \"reset_after\" of gatehound.toml(5), so attempts count from 1 again.",
@@ -270,6 +291,7 @@ It stayed healthy for \"reset_after\" of gatehound.toml(5), so attempts count fr
         level: Notice,
         own_fields: [],
         about: "The machine was asleep; every grace starts again.",
+        in_chinese: "机器睡眠过；所有宽限期重新开始。",
         subject: "The machine was asleep",
         explained: "\
 The time in which nothing could run does not count against @USER_UNIT@: every grace starts again.",
@@ -282,6 +304,7 @@ The time in which nothing could run does not count against @USER_UNIT@: every gr
         about: "\
 Gatehound itself was held up for longer than 5 seconds, by a machine that is too busy for example.
 That time does not count against the gateway, and what it had used of its grace before stays used.",
+        in_chinese: "Gatehound 自己被耽搁了 5 秒以上，例如机器太忙。这段时间不算在网关头上，之前用掉的宽限期仍然算。",
         subject: "Gatehound was held up",
         explained: "\
 The machine was so busy, or stood still for so long, that Gatehound could not look at @USER_UNIT@.
@@ -296,6 +319,7 @@ That time does not count against the gateway. What a machine is busy with:
         level: Warning,
         own_fields: [REASON],
         about: "The gateway failed three times within 10 minutes and recovered by itself each time.",
+        in_chinese: "10 分钟内网关出了三次故障，每次都自己恢复。",
         subject: "@USER_UNIT@ comes and goes",
         explained: "\
 The gateway failed again and again and recovered by itself each time, so that no restart was due.
@@ -310,6 +334,7 @@ For whoever uses it, it is down for a part of the time all the same. What it was
         level: Notice,
         own_fields: [],
         about: "It has stayed healthy for `reset_after` since.",
+        in_chinese: "此后已经连续健康 `reset_after`。",
         subject: "@USER_UNIT@ is steady again",
         explained: "\
 It has stayed healthy for \"reset_after\" of gatehound.toml(5).",
@@ -320,6 +345,7 @@ It has stayed healthy for \"reset_after\" of gatehound.toml(5).",
         level: Warning,
         own_fields: [DETAIL],
         about: "A human ran `gatehound emergency-stop`.",
+        in_chinese: "有人运行了 `gatehound emergency-stop`。",
         subject: "A human stopped Gatehound and @USER_UNIT@ at once",
         explained: "\
 Both stay down until somebody starts them:
@@ -332,6 +358,7 @@ Both stay down until somebody starts them:
         level: Notice,
         own_fields: [],
         about: "A human ran `gatehound reset`; attempts count from 1 again.",
+        in_chinese: "有人运行了 `gatehound reset`；尝试从 1 数起。",
         subject: "A human reset the attempts for @USER_UNIT@",
         explained: "\
 Attempts count from 1 again. If Gatehound had given up, it tries again now.",
@@ -343,6 +370,7 @@ Attempts count from 1 again. If Gatehound had given up, it tries again now.",
         own_fields: [REASON],
         about: "\
 The gateway is healthy, and part of it has not worked for `degraded_after`, or its crash-loop breaker tripped; that is never a reason for a restart.",
+        in_chinese: "网关健康，但有一部分已经 `degraded_after` 不工作，或者它的崩溃循环保护启动了；这从来不是重启的理由。",
         subject: "Part of @USER_UNIT@ does not work",
         explained: "\
 The gateway is healthy, and part of it has not worked for \"degraded_after\" of gatehound.toml(5),
@@ -358,6 +386,7 @@ A restart would not fix it, so Gatehound does nothing. The gateway says more:
         level: Notice,
         own_fields: [],
         about: "All of it works again.",
+        in_chinese: "全部恢复正常。",
         subject: "All of @USER_UNIT@ works again",
         explained: "\
 What did not work before works now.",
@@ -368,6 +397,7 @@ What did not work before works now.",
         level: Notice,
         own_fields: [],
         about: "The settings were read again.",
+        in_chinese: "设置已重新读取。",
         subject: "Gatehound read its settings again",
         explained: "\
 The settings that are in force now:
@@ -381,6 +411,7 @@ The settings that are in force now:
         own_fields: [],
         about: "\
 The configuration that a healthy run of the gateway was started with is new, and was kept as a snapshot; see `snapshot list` in gatehound(1).",
+        in_chinese: "网关健康的这次运行用的是新配置，已存为快照；见 gatehound(1) 的 `snapshot list`。",
         subject: "The configuration of @USER_UNIT@ was kept",
         explained: "\
 The gateway was started with this configuration and is healthy, so it is one to go back to:
@@ -396,6 +427,8 @@ The gateway was started with this configuration and is healthy, so it is one to 
         about: "\
 The gateway refused its configuration, and the snapshot that is the last known good was put in its place, as `rollback` in gatehound.toml(5) asks for.
 The record names the file in which the refused configuration is kept.",
+        in_chinese: "\
+网关拒绝了自己的配置；按 gatehound.toml(5) 的 `rollback`，已换回最近一份可用的快照。记录里写明被拒绝的配置存在哪个文件。",
         subject: "The configuration of @USER_UNIT@ was rolled back",
         explained: "\
 The gateway refused its configuration, and the last known good one is in its place,
@@ -412,6 +445,7 @@ in which the refused one is kept. What differs, and all that is kept:
         own_fields: [REASON],
         about: "\
 The refused configuration could not be rolled back, for example because a file is read-only; it is not tried again.",
+        in_chinese: "被拒绝的配置无法换回，例如文件是只读的；不会再试。",
         subject: "The configuration of @USER_UNIT@ could not be rolled back",
         explained: "\
 It is still the one that the gateway refused, and the gateway stays down: @GATEHOUND_REASON@.
@@ -426,6 +460,7 @@ Fix that, then fix openclaw.json or restore it, and start the gateway:
         level: Warning,
         own_fields: [],
         about: "Something is not as it should be, and Gatehound goes on.",
+        in_chinese: "有什么地方不对，Gatehound 继续运行。",
         subject: "Something is not as it should be",
         explained: "\
 Gatehound goes on; the record says what was seen and what is done about it.",
