@@ -295,8 +295,7 @@ impl View<'_> {
             texts::CAUSE.with(self.language, &[("cause", &cause)])
         });
         let tries = self.tries(reported);
-        let is_said = reason.contains(tries.trim_start_matches([';', '；', ' ']));
-        let tries = if is_said { String::new() } else { tries };
+        let tries = texts::unless_said(tries, reason, self.language);
         let filled = |reason: &str| {
             texts::HUMAN.with(
                 self.language,

@@ -82,7 +82,10 @@ pub(super) const LOOPS: Text = Text(
     "one run after the other ends: {{reason}}; systemd starts it again each time",
     "反复退出：{{reason}}；systemd 每次都会再次启动它",
 );
-pub(super) const DOWN_ALONE: Text = Text("down, {{reason}}", "不可用：{{reason}}");
+pub(super) const DOWN_ALONE: Text = Text(
+    "down, {{reason}}; see gatehound status{{profile}}",
+    "不可用：{{reason}}；请运行 gatehound status{{profile}}",
+);
 pub(super) const DOWN_PAUSED: Text = Text(
     "down, and nothing is done about it during the pause: {{reason}}; \
      to end the pause: gatehound resume{{profile}}",
@@ -110,6 +113,7 @@ pub(super) const RUNS: Text = Text(
     "; {{count}} of its runs ended before one was healthy",
     "；已有 {{count}} 次运行在健康之前结束",
 );
+const IN_VAIN: Text = Text("did not help", "无效");
 const NEXT: Text = Text("; the next try is in {{wait}}", "；{{wait}}后再次尝试");
 const NEVER: Text = Text(
     "; Gatehound does not try again by itself",
@@ -272,6 +276,15 @@ pub(super) fn window(
     })
 }
 
+/// What was tried in vain, unless the reason says already that it did not help.
+pub(super) fn unless_said(tries: String, reason: &str, language: Language) -> String {
+    let in_vain = IN_VAIN.plain(language);
+    match tries.contains(in_vain) && reason.contains(in_vain) {
+        true => String::new(),
+        false => tries,
+    }
+}
+
 /// When the next try is.
 pub(super) fn next(wait: Option<Duration>, language: Language) -> String {
     match wait {
@@ -299,8 +312,9 @@ mod tests {
         text::template::names,
     };
 
-    const TEXTS: [Text; 34] = [
+    const TEXTS: [Text; 35] = [
         SHOW_INCIDENT,
+        IN_VAIN,
         PAUSE,
         DOWN,
         DOWN_PAUSED,

@@ -25,8 +25,11 @@ impl Machine<'_> {
         let attempt = self.state.attempts.next(self.settings.debounce, self.now);
         let of = self.settings.backoff.len();
         let Some(delay) = self.settings.backoff.get(attempt - 1) else {
-            let restarts = if of == 1 { "restart" } else { "restarts" };
-            return self.give_up(Line::new(&format!("{of} {restarts} did not help")));
+            // Failures that follow each other at once use one attempt, and each of them was restarted.
+            let restarts = self.state.incident.as_ref().map_or(0, |one| one.restarts);
+            let restarts = of.max(usize::try_from(restarts).unwrap_or(of));
+            let word = if restarts == 1 { "restart" } else { "restarts" };
+            return self.give_up(Line::new(&format!("{restarts} {word} did not help")));
         };
         let until = (self.now + *delay).max(self.forced_stop_allowed_from());
         let grace_used = match &self.state.phase {

@@ -5,6 +5,7 @@ mod behaviours;
 mod canonical;
 mod explore;
 mod happening;
+mod heard;
 mod mutants;
 mod random_histories;
 mod rules;
