@@ -53,6 +53,26 @@ impl Machine<'_> {
         }
     }
 
+    /// What only a gateway that is up shows, whatever keeps it from being judged: what hangs later does not hang in its start.
+    pub(super) fn note_up(&mut self, look: &Look) {
+        let Some(unit) = look.unit.as_ref().ok().filter(|_| is_up(look)) else {
+            return;
+        };
+        // Kept while it is down, when nobody can see them.
+        if !look.listens.as_str().is_empty() {
+            self.state.addresses.clone_from(&look.listens);
+        }
+        let gateway = &mut self.state.gateway;
+        if !matches!(look.health, Health::Healthy(_)) || unit.invocation_id.is_none() {
+            return;
+        }
+        if gateway.invocation == unit.invocation_id {
+            gateway.served = true;
+        } else {
+            gateway.unjudged.clone_from(&unit.invocation_id);
+        }
+    }
+
     fn resume_watching(&mut self, was: Standby) {
         if was != Standby::InTransition || !self.state.loops() {
             self.record(Record::WatchingAgain { was });

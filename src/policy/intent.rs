@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::policy::{
-    Machine, is_up,
+    Machine,
     rollback::{is_port_free, refusal},
 };
 use crate::{
@@ -34,10 +34,7 @@ impl Machine<'_> {
             self.run_begun(unit.invocation_id.clone());
         }
         self.hear_others(look);
-        // Kept while it is down, when nobody can see them.
-        if is_up(look) && !look.listens.as_str().is_empty() {
-            self.state.addresses.clone_from(&look.listens);
-        }
+        self.note_up(look);
         let standing = match &look.unit {
             Ok(unit) => self.standing(unit),
             Err(why) => {
@@ -293,9 +290,9 @@ impl Machine<'_> {
         self.state.gateway = Gateway {
             invocation: Some(invocation.clone()),
             since,
-            served: old,
-            stopped: false,
+            served: old || self.state.gateway.has_served(Some(&invocation)),
             seen: true,
+            ..Gateway::default()
         };
         // A run that cannot start while something of an earlier one has the port has no grace of its own.
         let hindered = look.left_over.is_some()
@@ -364,8 +361,9 @@ impl Machine<'_> {
     /// Whether this run, which is over, was never healthy as far as anybody looked.
     fn has_not_served(&self, unit: &UnitFacts) -> bool {
         let gateway = &self.state.gateway;
-        if gateway.invocation == unit.invocation_id {
-            return !gateway.served;
+        let served = gateway.has_served(unit.invocation_id.as_ref());
+        if served || gateway.invocation == unit.invocation_id {
+            return !served;
         }
         // One that came and went between two looks at a unit on its way up.
         match self.state.phase {

@@ -151,7 +151,7 @@ impl Machine<'_> {
             *after_healthy = *served;
         }
         let ended_healthy = *after_healthy;
-        *served = gateway.served && gateway.invocation == unit.invocation_id;
+        *served = gateway.has_served(unit.invocation_id.as_ref());
         let works = matches!(self.state.phase, Phase::Healthy { .. });
         // One that works after others that never did is the end of it.
         if settled || works && !ended_healthy {

@@ -362,9 +362,18 @@ pub struct Gateway {
     /// Whether a look has shown the unit other than down, this run or one before it.
     #[serde(default)]
     pub seen: bool,
+    /// A later run that was healthy while nothing was judged, as under a pause.
+    #[serde(default)]
+    pub unjudged: Option<Invocation>,
 }
 
 impl Gateway {
+    /// Whether this run was ever healthy, as far as anybody looked.
+    pub fn has_served(&self, run: Option<&Invocation>) -> bool {
+        let unjudged = run.is_some() && self.unjudged.as_ref() == run;
+        unjudged || self.served && self.invocation.as_ref() == run
+    }
+
     /// Whether any run of it was seen that was not over; a state file from before that was noted names the run.
     pub fn was_seen(&self) -> bool {
         self.seen || self.invocation.is_some()

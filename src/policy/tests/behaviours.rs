@@ -1425,6 +1425,37 @@ fn a_pause_restarts_the_grace() {
     assert_eq!(world.phase(), "failing");
 }
 
+#[test]
+fn a_run_that_was_healthy_while_nothing_was_judged_does_not_hang_in_its_start_later() {
+    let obstacles: [fn(&mut World, bool); 2] = [
+        |world, on| world.paused = on,
+        |world, on| world.updating = on,
+    ];
+    for obstacle in obstacles {
+        // A run that began before it, and one that began within it.
+        for known in [true, false] {
+            let mut world = healthy();
+            world.fresh = Mood::Failing(Stall::Gone);
+            if known {
+                world.human_restarts();
+                world.run_until("starting");
+            }
+            obstacle(&mut world, true);
+            world.run_until("standing-by");
+            if !known {
+                world.human_restarts();
+            }
+            world.run_for(secs(120));
+            world.mood = Mood::Healthy;
+            world.run_for(secs(120));
+            world.breaks(Stall::Blocked);
+            obstacle(&mut world, false);
+            world.next_check();
+            assert_eq!(world.phase(), "failing", "known: {known}");
+        }
+    }
+}
+
 // A successor.
 
 #[test]

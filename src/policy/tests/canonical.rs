@@ -142,6 +142,7 @@ impl World {
             let incident = state.incident.as_ref();
             let named = [
                 state.gateway.invocation.as_ref(),
+                state.gateway.unjudged.as_ref(),
                 state.unwanted.as_ref(),
                 incident.and_then(|incident| incident.started.as_ref()),
                 state.rollback.as_ref().and_then(|last| last.run.as_ref()),
@@ -216,6 +217,7 @@ impl Form<'_> {
     fn state(&self, state: &mut State) {
         self.phase(&mut state.phase);
         self.invocation(&mut state.gateway.invocation);
+        self.invocation(&mut state.gateway.unjudged);
         self.invocation(&mut state.unwanted);
         state.gateway.since = NOW;
         state.attempts.taken = self.past(state.attempts.taken, self.settings.debounce);

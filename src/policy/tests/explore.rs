@@ -734,7 +734,7 @@ fn no_history_of_forced_stops_and_suspends_breaks_a_rule() {
 
 #[test]
 fn no_history_of_updates_debuggers_and_port_holders_breaks_a_rule() {
-    no_rule_is_broken(obstacles(), 0, 14_000, 58_900);
+    no_rule_is_broken(obstacles(), 0, 14_000, 58_800);
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn state(phase: Phase) -> State {
             served: !matches!(phase, Phase::Starting { .. }),
             stopped: is_restarting,
             seen: true,
+            unjudged: None,
         },
         incident: fails.then_some(incident),
         attempts: Attempts {

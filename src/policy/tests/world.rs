@@ -1197,8 +1197,7 @@ impl World {
         match look.health {
             Health::Healthy(_) => {
                 witness.failing_since = None;
-                // Under a pause nothing is judged, health neither.
-                witness.served |= look.pause.is_none();
+                witness.served = true;
             }
             Health::Failing(_) => {
                 witness.failing_since.get_or_insert(look.began);
@@ -1659,7 +1658,7 @@ impl Witness {
         }
         self.forced = state.forced.clone();
         self.forced_run = None;
-        self.served &= state.gateway.served;
+        self.served &= state.gateway.has_served(Some(&invocation(run)));
         self.awake_since = state.awake_since;
         // A stop of a unit that systemd gave up on shows nowhere else; any other is seen again at the next look.
         let remembered = state.unwanted == Some(invocation(run));
