@@ -2,99 +2,89 @@
 //!
 //! Owns the translations. What it does not know stays in English, as what is quoted does.
 
-/// What is said, with `{}` for what differs, and the same in Chinese with as many.
-const SENTENCES: [(&str, &str); 35] = [
-    ("no answer within {}", "{}内没有应答"),
-    ("no connection within {}", "{}内没能建立连接"),
-    ("no TLS handshake within {}", "{}内没有完成 TLS 握手"),
-    ("request not taken within {}", "{}内没有收下请求"),
-    (
-        "body stopped after {} bytes, not complete within {}",
-        "应答在 {} 字节后停住，{}内没有收完",
-    ),
-    ("connection refused", "连接被拒绝"),
-    ("closed without an answer", "没有应答就断开了连接"),
-    (
-        "closed after {} bytes of the body",
-        "应答只有 {} 字节就断开了",
-    ),
-    ("answer larger than 64 KiB", "应答超过 64 KiB"),
-    ("empty answer", "应答是空的"),
-    ("HTML instead of JSON", "应答是网页，不是 JSON"),
-    ("not JSON", "应答不是 JSON"),
-    ("no \"ok\" in the answer", "应答里没有 \"ok\""),
-    ("status {}", "返回状态码 {}"),
-    ("nothing listens on port {}", "端口 {} 没有监听"),
-    (
-        "a run ended before it was healthy: {}",
-        "尚未健康就退出了：{}",
-    ),
-    ("exit status {}", "退出状态 {}"),
-    ("signal {}", "信号 {}"),
-    (
-        "the event loop is deadlocked: it has not run for {} and nothing it waits for is running",
-        "主线程死锁：已有 {}没有运行，它等待的东西也都没有在运行",
-    ),
-    (
-        "the event loop waits for pid {} ({}), started {} ago",
-        "主线程在等待进程 {}（{}），它在 {}前启动",
-    ),
-    (
-        "the disk does not answer: {} in I/O wait",
-        "磁盘没有应答：已等待 I/O {}",
-    ),
-    (
-        "the gateway is starved: CPUQuota={} held it up for {} of {}",
-        "网关资源不足：CPUQuota={} 让它停了 {}（共 {}）",
-    ),
-    (
-        "the gateway is starved: MemoryHigh={} kept it waiting for memory for {} of {}",
-        "网关资源不足：MemoryHigh={} 让它等待内存 {}（共 {}）",
-    ),
-    (
-        "the gateway is starved: it waited for memory for {} of {}",
-        "网关资源不足：等待内存 {}（共 {}）",
-    ),
-    (
-        "the gateway is starved: it was ready to run, and other work had the CPU for {} of {}",
-        "网关资源不足：它本可运行，CPU 却被其他任务占用 {}（共 {}）",
-    ),
-    ("1 restart did not help", "重启 1 次无效"),
-    ("{} restarts did not help", "重启 {} 次无效"),
-    (
-        "this run of the gateway was already stopped once and still runs",
-        "网关的这次运行已经停止过一次，却仍在运行",
-    ),
-    (
-        "somebody cancelled the stop of the gateway",
-        "有人取消了对网关的停止",
-    ),
-    ("systemd did not stop the gateway", "systemd 没能停止网关"),
-    (
-        "SIGKILL does not end the gateway's processes, which wait for a disk or another device",
-        "SIGKILL 也结束不了网关的进程，它们在等待磁盘或其他设备",
-    ),
-    (
-        "systemd was asked {} times to start it, and no run began: {}",
-        "已请 systemd 启动 {} 次，都没有启动成功：{}",
-    ),
-    (
-        "systemd would not start the gateway again (RefuseManualStart=yes), so it is not stopped",
-        "systemd 不会再启动网关（RefuseManualStart=yes），所以不停止它",
-    ),
-    (
-        "systemd would not start the gateway again, because its unit file is gone ({}), so it is not stopped; mend the file, then: {}",
-        "systemd 不会再启动网关，因为它的 unit 文件不见了（{}），所以不停止它；请修好文件，然后运行：{}",
-    ),
-    (
-        "systemd would not start the gateway again, because its unit file has an error ({}), so it is not stopped; mend the file, then: {}",
-        "systemd 不会再启动网关，因为它的 unit 文件有错误（{}），所以不停止它；请修好文件，然后运行：{}",
-    ),
-];
+/// What is said, with `{}` for what differs, and below it the same in Chinese with as many.
+///
+/// One text, because a table of them is as long again in the program.
+const SENTENCES: &str = r#"no answer within {}
+{}内没有应答
+no connection within {}
+{}内没能建立连接
+no TLS handshake within {}
+{}内没有完成 TLS 握手
+request not taken within {}
+{}内没有收下请求
+body stopped after {} bytes, not complete within {}
+应答在 {} 字节后停住，{}内没有收完
+connection refused
+连接被拒绝
+closed without an answer
+没有应答就断开了连接
+closed after {} bytes of the body
+应答只有 {} 字节就断开了
+answer larger than 64 KiB
+应答超过 64 KiB
+empty answer
+应答是空的
+HTML instead of JSON
+应答是网页，不是 JSON
+not JSON
+应答不是 JSON
+no "ok" in the answer
+应答里没有 "ok"
+status {}
+返回状态码 {}
+nothing listens on port {}
+端口 {} 没有监听
+a run ended before it was healthy: {}
+尚未健康就退出了：{}
+exit status {}
+退出状态 {}
+signal {}
+信号 {}
+the event loop is deadlocked: it has not run for {} and nothing it waits for is running
+主线程死锁：已有 {}没有运行，它等待的东西也都没有在运行
+the event loop waits for pid {} ({}), started {} ago
+主线程在等待进程 {}（{}），它在 {}前启动
+the disk does not answer: {} in I/O wait
+磁盘没有应答：已等待 I/O {}
+the gateway is starved: CPUQuota={} held it up for {} of {}
+网关资源不足：CPUQuota={} 让它停了 {}（共 {}）
+the gateway is starved: MemoryHigh={} kept it waiting for memory for {} of {}
+网关资源不足：MemoryHigh={} 让它等待内存 {}（共 {}）
+the gateway is starved: it waited for memory for {} of {}
+网关资源不足：等待内存 {}（共 {}）
+the gateway is starved: it was ready to run, and other work had the CPU for {} of {}
+网关资源不足：它本可运行，CPU 却被其他任务占用 {}（共 {}）
+1 restart did not help
+重启 1 次无效
+{} restarts did not help
+重启 {} 次无效
+this run of the gateway was already stopped once and still runs
+网关的这次运行已经停止过一次，却仍在运行
+somebody cancelled the stop of the gateway
+有人取消了对网关的停止
+systemd did not stop the gateway
+systemd 没能停止网关
+SIGKILL does not end the gateway's processes, which wait for a disk or another device
+SIGKILL 也结束不了网关的进程，它们在等待磁盘或其他设备
+systemd was asked {} times to start it, and no run began: {}
+已请 systemd 启动 {} 次，都没有启动成功：{}
+systemd would not start the gateway again (RefuseManualStart=yes), so it is not stopped
+systemd 不会再启动网关（RefuseManualStart=yes），所以不停止它
+systemd would not start the gateway again, because its unit file is gone ({}), so it is not stopped; mend the file, then: {}
+systemd 不会再启动网关，因为它的 unit 文件不见了（{}），所以不停止它；请修好文件，然后运行：{}
+systemd would not start the gateway again, because its unit file has an error ({}), so it is not stopped; mend the file, then: {}
+systemd 不会再启动网关，因为它的 unit 文件有错误（{}），所以不停止它；请修好文件，然后运行：{}"#;
+
+/// Each sentence with the Chinese one.
+fn sentences() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let mut lines = SENTENCES.lines();
+    std::iter::from_fn(move || Some((lines.next()?, lines.next()?)))
+}
 
 /// The same in Chinese, as far as it is known.
 pub(super) fn in_chinese(said: &str) -> String {
-    let known = SENTENCES.iter().find_map(|(english, chinese)| {
+    let known = sentences().find_map(|(english, chinese)| {
         let parts = parts(english, said)?;
         Some(filled(chinese, &parts))
     });
@@ -186,7 +176,7 @@ mod tests {
         ]
         .concat()
         .replace("\\\"", "\"");
-        for (english, chinese) in SENTENCES {
+        for (english, chinese) in sentences() {
             let longest = english.split("{}").max_by_key(|part| part.len());
             let longest = longest.unwrap().trim_end_matches(": ");
             let words = longest.trim().split(' ');
