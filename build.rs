@@ -10,7 +10,7 @@ use std::{env, error::Error, fs, io::Write as _, path::PathBuf};
 use flate2::{Compression, write::GzEncoder};
 
 /// Discards the tables; the linker's own script stays in force (ld(1), INSERT).
-const WITHOUT_TABLES: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;\n";
+const WITHOUT_TABLES: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) } } INSERT AFTER .text;\n";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
