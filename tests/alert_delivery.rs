@@ -116,8 +116,10 @@ fn receiver(statuses: &[&'static str]) -> (SocketAddr, Receiver<Request>) {
             let mut stream = stream.unwrap();
             let status = statuses.get(number).or(statuses.last()).unwrap();
             let request = Request::read(&mut stream);
+            // Before the answer, with which the program may end.
+            let is_over = sender.send(request).is_err();
             answer(&mut stream, status);
-            if sender.send(request).is_err() {
+            if is_over {
                 return;
             }
         }
