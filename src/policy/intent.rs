@@ -490,9 +490,8 @@ fn transition(look: &Look) -> Line {
         Some(limit) => format!("gives it {}", span(limit)),
         None => "waits for it without a limit".to_owned(),
     };
-    // A unit on its way down still has its cgroup, which has its name.
-    let name = unit.control_group.rsplit('/').next().unwrap_or_default();
+    let command = unit::what_ends_it(unit);
     Line::new(&format!(
-        "{state}: somebody has it stopped, and systemd {given}; what ends it now: systemctl --user kill --signal=SIGKILL {name}"
+        "{state}: somebody has it stopped, and systemd {given}; what ends it now: {command}"
     ))
 }

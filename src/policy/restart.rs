@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::policy::{CleanedUp, KILL_LIMIT, Machine, POLL, RETRY, is_up};
+use crate::policy::{CleanedUp, KILL_LIMIT, Machine, POLL, RETRY};
 use crate::{
     policy::{
         answer::Effect,
@@ -29,14 +29,18 @@ const CLD_KILLED: i32 = 2;
 /// SIGKILL of signal(7).
 const SIGKILL: i32 = 9;
 
-/// Why a unit that is up is not restarted: systemd would not stop it, or not start it again.
+/// Why a unit is not restarted: systemd would not stop it, or not start it again.
 fn not_restarted(unit: &UnitFacts) -> Option<Line> {
+    if unit.cannot_stop && unit::needs_a_stop(unit) {
+        let command = unit::what_ends_it(unit);
+        return Some(Line::new(&format!(
+            "systemd takes no stop of the gateway (RefuseManualStop=yes), so it is not restarted; what ends it now: {command}"
+        )));
+    }
+    if !unit.cannot_start {
+        return None;
+    }
     let file = match unit.load_state.as_str() {
-        _ if unit.cannot_stop => {
-            let why = "systemd takes no stop of the gateway (RefuseManualStop=yes), so it is not restarted; to end it: systemctl --user kill --signal=KILL, and the name of its unit";
-            return Some(Line::new(why));
-        }
-        _ if !unit.cannot_start => return None,
         "loaded" => {
             let why = "systemd would not start the gateway again (RefuseManualStart=yes), so it is not stopped";
             return Some(Line::new(why));
@@ -67,8 +71,7 @@ impl Machine<'_> {
             stop_timeout,
             ..pending_start_of(look)
         });
-        let between_runs = look.unit.as_ref().is_ok_and(unit::is_between_runs);
-        if is_up(look) || between_runs {
+        if look.unit.as_ref().is_ok_and(unit::needs_a_stop) {
             if let Some(pending_start) = &mut self.state.pending_start {
                 pending_start.stopped_at = self.now;
             }
@@ -451,4 +454,25 @@ fn was_killed(look: &Look) -> bool {
 
 fn has_job(look: &Look) -> bool {
     look.unit.as_ref().is_ok_and(|unit| unit.job.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_systemd_would_not_stop_is_started_where_it_is_down() {
+        let unit = |active_state: &str| UnitFacts {
+            active_state: active_state.to_owned(),
+            control_group: "/app.slice/gateway.service".to_owned(),
+            cannot_stop: true,
+            ..UnitFacts::default()
+        };
+        assert_eq!(not_restarted(&unit("failed")), None);
+        let why = not_restarted(&unit("active")).unwrap();
+        assert!(
+            why.as_str().ends_with("--signal=SIGKILL gateway.service"),
+            "{why}"
+        );
+    }
 }

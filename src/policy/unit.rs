@@ -136,6 +136,17 @@ pub(super) fn is_between_runs(unit: &UnitFacts) -> bool {
     unit.sub_state.starts_with("auto-restart")
 }
 
+/// Whether a restart has to stop it first.
+pub(super) fn needs_a_stop(unit: &UnitFacts) -> bool {
+    unit.active_state == "active" || is_between_runs(unit)
+}
+
+/// The command that ends it whatever systemd waits for; a unit that is not down has a cgroup, which has its name.
+pub(super) fn what_ends_it(unit: &UnitFacts) -> String {
+    let name = unit.control_group.rsplit('/').next().unwrap_or_default();
+    format!("systemctl --user kill --signal=SIGKILL {name}")
+}
+
 /// Whether its last run failed and systemd is about to start the next, which it does after no stop that anybody asked for.
 pub(super) fn is_restarted_by_itself(unit: &UnitFacts) -> bool {
     is_between_runs(unit) && unit.result != "success"
