@@ -2,7 +2,7 @@
 //!
 //! Owns the advice that `doctor` and `install` give about it. Asks the user manager, reads unit files, changes nothing.
 
-use std::{path::Path, slice};
+use std::{path::Path, slice, time::Duration};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
@@ -12,7 +12,7 @@ use crate::{
     policy::facts::UnitFacts,
     recovery::cleanup::Holder,
     systemd::{ManagerError, UserManager},
-    text::words::Names,
+    text::words::{Names, span},
 };
 
 /// Other names of a gateway's unit: of a Quadlet, and of the gateway's former names.
@@ -58,7 +58,9 @@ pub(crate) fn advice(
     let wanted_by = manager.wanted_by(unit)?;
     found.extend(boot(unit, &state, &wanted, &wanted_by));
     found.extend(settings(facts, names));
-    found.extend(text.as_ref().and_then(|text| own_watchdog(unit, text)));
+    if let Some(limit) = manager.watchdog(unit)? {
+        found.extend(own_watchdog(unit, limit, &manager.service_type(unit)?));
+    }
     found.extend(not_executed(facts, unit));
     Ok(found)
 }
@@ -230,16 +232,15 @@ fn settings(facts: &UnitFacts, names: Names<'_>) -> Vec<Advice> {
 }
 
 /// A watchdog of systemd's that the gateway never pings, so that it is ended again and again.
-fn own_watchdog(unit: &str, text: &UnitText) -> Option<Advice> {
-    let last = |key| text.all(key).pop();
-    let span = last("WatchdogSec").filter(|span| !matches!(*span, "0" | "infinity"))?;
-    // Something of its own may ping then.
-    if last("Type").is_some_and(|kind| kind.starts_with("notify")) {
+fn own_watchdog(unit: &str, limit: Duration, kind: &str) -> Option<Advice> {
+    // What notifies systemd of its start may ping as well.
+    if kind.starts_with("notify") {
         return None;
     }
+    let limit = span(limit);
     Some(Advice {
         what: format!(
-            "{unit} has WatchdogSec={span}, but OpenClaw never sends WATCHDOG=1: systemd ends each run when that time is over"
+            "{unit} has a WatchdogSec= of {limit}, but OpenClaw never sends WATCHDOG=1: systemd ends each run when that time is over"
         ),
         fix: format!("WatchdogSec=0 under [Service] in: systemctl --user edit {unit}"),
         is_problem: true,
@@ -288,7 +289,6 @@ pub(crate) fn bound(own: &str, drop_in: &str, text: &UnitText) -> Option<Advice>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::other_watchdogs::unit_files::file_alone;
 
     const UNIT: &str = "openclaw-gateway.service";
 
@@ -376,24 +376,11 @@ mod tests {
 
     #[test]
     fn a_watchdog_that_the_gateway_never_pings_is_told() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let unit = folder.path().join(UNIT);
-        let advice = |lines: &str| {
-            std::fs::write(&unit, format!("[Service]\n{lines}\n")).unwrap();
-            own_watchdog(UNIT, &file_alone(&unit).unwrap())
-        };
-        let found = advice("WatchdogSec=60").unwrap();
+        let limit = Duration::from_secs(60);
+        let found = own_watchdog(UNIT, limit, "simple").unwrap();
         assert!(found.is_problem);
-        assert!(found.what.contains("WatchdogSec=60"), "{found:?}");
-        for fine in [
-            "",
-            "WatchdogSec=0",
-            "WatchdogSec=60\nWatchdogSec=0",
-            "WatchdogSec=infinity",
-            "Type=notify\nWatchdogSec=60",
-        ] {
-            assert_eq!(advice(fine), None, "{fine}");
-        }
+        assert!(found.what.contains("WatchdogSec= of 1 min"), "{found:?}");
+        assert_eq!(own_watchdog(UNIT, limit, "notify"), None);
     }
 
     #[test]

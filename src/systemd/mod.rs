@@ -331,6 +331,17 @@ impl UserManager {
         Ok(Some(Monotonic(usec)).filter(|at| *at != Monotonic::default()))
     }
 
+    /// How long a service may be silent before systemd ends it (`WatchdogUSec`); none where it may be so for ever.
+    pub fn watchdog(&mut self, unit: &str) -> Result<Option<Duration>, ManagerError> {
+        let usec: u64 = self.service_property(unit, "WatchdogUSec")?;
+        Ok(Some(Duration::from_micros(usec)).filter(|_| usec != 0 && usec != u64::MAX))
+    }
+
+    /// How a service says that it has started: `simple`, `notify` and so on.
+    pub fn service_type(&mut self, unit: &str) -> Result<String, ManagerError> {
+        self.service_property(unit, "Type")
+    }
+
     fn deadline(&self) -> Deadline {
         Deadline::after(self.limit)
     }
