@@ -145,7 +145,7 @@ pub fn due(
             ..
         } => {
             let reason = failure(fails, view.language);
-            let window = texts::window(settings, &state.forced, *until, view.language);
+            let window = texts::window(settings, state, *until, view.language);
             let text = texts::DOWN.with(
                 view.language,
                 &[

@@ -6,7 +6,10 @@ use std::{convert::Infallible, time::Duration};
 
 use crate::{
     alerts::chinese,
-    policy::facts::{Failure, Monotonic},
+    policy::{
+        facts::{Failure, Monotonic},
+        state::State,
+    },
     settings::{Kind, Language, Settings},
     text::{
         line::Line,
@@ -265,15 +268,15 @@ pub(super) fn so_far(count: u32, language: Language) -> String {
 /// Why an attempt waits for longer than its delay, where it does.
 pub(super) fn window(
     settings: &Settings,
-    forced: &[Monotonic],
+    state: &State,
     until: Monotonic,
     language: Language,
 ) -> String {
-    let budget = (settings.forced_stops.limit, settings.forced_stops.window);
-    let window = words::waits_for_window(budget, forced, until);
-    window.map_or_else(String::new, |window| {
-        WINDOW.with(language, &[("window", &span(window, language))])
-    })
+    let budget = &settings.forced_stops;
+    match state.forced_stop_allowed_from(budget) == Some(until) {
+        true => WINDOW.with(language, &[("window", &span(budget.window, language))]),
+        false => String::new(),
+    }
 }
 
 /// What was tried in vain, unless the reason says already that it did not help.

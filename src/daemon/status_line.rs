@@ -12,7 +12,7 @@ use crate::{
     settings::{RetryAfter, Settings},
     text::{
         line::Line,
-        words::{Names, asked, span, waits_for_window},
+        words::{Names, asked, span},
     },
 };
 
@@ -84,14 +84,13 @@ fn detail(settings: &Settings, state: &State, names: Names<'_>, now: Monotonic) 
             let of = settings.backoff.len();
             let failing = failing_for(state, failure, now);
             let budget = &settings.forced_stops;
-            let budget = (budget.limit, budget.window);
-            let window = waits_for_window(budget, &state.forced, *until);
-            let window = window.map_or_else(String::new, |window| {
-                format!(
+            let window = match state.forced_stop_allowed_from(budget) == Some(*until) {
+                true => format!(
                     "; not sooner, because one more stop with SIGKILL within {} would turn its channels off",
-                    span(window)
-                )
-            });
+                    span(budget.window)
+                ),
+                false => String::new(),
+            };
             format!(
                 "attempt {attempt} of {of}: {failing}, restart in {} unless it recovers{window}",
                 span(until.since(now))

@@ -8,11 +8,19 @@ use crate::{
         answer::WatchdogMessage,
         facts::{Failure, Look, Monotonic},
         record::Record,
-        state::{Attempts, BITE_AFTER, Bite, GraceUsed, Phase},
+        state::{Attempts, BITE_AFTER, Bite, GraceUsed, Phase, State},
     },
-    settings::RetryAfter,
+    settings::{ForcedStops, RetryAfter},
     text::line::Line,
 };
+
+impl State {
+    /// When the next stop may need SIGKILL again (rule 6); none while none has to wait for that.
+    pub fn forced_stop_allowed_from(&self, budget: &ForcedStops) -> Option<Monotonic> {
+        let oldest = self.forced.len().checked_sub(budget.limit.max(1))?;
+        Some(*self.forced.get(oldest)? + budget.window)
+    }
+}
 
 impl Machine<'_> {
     /// Takes the next attempt, or gives up when there is none.
@@ -156,14 +164,10 @@ impl Machine<'_> {
 
     /// When another forced stop would stay within the budget of rule 6.
     pub(super) fn forced_stop_allowed_from(&self) -> Monotonic {
-        let budget = &self.settings.forced_stops;
-        let oldest = self
+        let allowed = self
             .state
-            .forced
-            .len()
-            .checked_sub(budget.limit.max(1))
-            .and_then(|i| self.state.forced.get(i));
-        oldest.map_or(Monotonic::default(), |oldest| *oldest + budget.window)
+            .forced_stop_allowed_from(&self.settings.forced_stops);
+        allowed.unwrap_or_default()
     }
 
     /// Counts this attempt as a forced stop, once, before it becomes one.

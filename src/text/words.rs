@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::policy::facts::{Failure, Monotonic};
+use crate::policy::facts::Failure;
 
 /// What the commands in a text are given, so that they act on this gateway and this Gatehound.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,17 +83,6 @@ pub(crate) fn flapping(times: usize, within: Duration, down: Duration) -> String
         span(within),
         span(down)
     )
-}
-
-/// The span in which only so many stops may need SIGKILL, where an attempt waits for that and not for its own delay.
-pub(crate) fn waits_for_window(
-    (limit, window): (usize, Duration),
-    forced: &[Monotonic],
-    until: Monotonic,
-) -> Option<Duration> {
-    let oldest = forced.len().checked_sub(limit.max(1))?;
-    let counted = forced.get(oldest)?;
-    (*counted + window == until).then_some(window)
 }
 
 /// A failure in words, as in `health: no answer within 10 s (blocked)`, with the sentence about its stall where there is one.
