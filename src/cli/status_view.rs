@@ -635,18 +635,7 @@ mod tests {
         let said = "failing: event loop blocked for 10 s (http: no answer within 5 s), restart in 25 s unless it recovers; the journal takes nothing, 1 record kept back";
         let mut known = known(said, Phase::Failing(used));
         let state = known.state.as_mut().unwrap();
-        state.incident = Some(Incident {
-            id: "c0ffee00-7".into(),
-            since: ago(14),
-            failure,
-            restarts: 0,
-            started: None,
-            started_by_other: false,
-            bitten: false,
-            crashed: false,
-            loops: false,
-            overdue: false,
-        });
+        state.incident = Some(an_incident(failure));
         let names = Names {
             unit: "",
             profile: "",
@@ -746,6 +735,21 @@ mod tests {
         );
     }
 
+    fn an_incident(failure: Failure) -> Incident {
+        Incident {
+            id: "c0ffee00-7".into(),
+            since: ago(14),
+            failure,
+            restarts: 0,
+            started: None,
+            started_by_other: false,
+            bitten: false,
+            crashed: false,
+            loops: false,
+            overdue: false,
+        }
+    }
+
     #[test]
     fn why_gatehound_stands_by_is_said_once_and_a_crash_names_no_probe() {
         let phase = Phase::StandingBy {
@@ -764,23 +768,12 @@ mod tests {
                 "cause      a run ended before it was healthy: signal 9",
             ),
         ] {
-            known.state.as_mut().unwrap().incident = Some(Incident {
-                id: "c0ffee00-7".into(),
-                since: ago(14),
-                failure: Failure {
-                    probe: Probe::Port,
-                    reason: reason.into(),
-                    stall: Stall::Gone,
-                    detail: Line::default(),
-                },
-                restarts: 0,
-                started: None,
-                started_by_other: false,
-                bitten: false,
-                crashed: false,
-                loops: false,
-                overdue: false,
-            });
+            known.state.as_mut().unwrap().incident = Some(an_incident(Failure {
+                probe: Probe::Port,
+                reason: reason.into(),
+                stall: Stall::Gone,
+                detail: Line::default(),
+            }));
             says(&known, expected);
         }
     }
